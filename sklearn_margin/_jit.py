@@ -1,0 +1,352 @@
+"""Compilation: the only module that knows numba's extension API.
+
+It offers three things to the rest of the package.
+
+``kernel``
+    Decorator for compiled functions: releases the GIL, follows NumPy's error model and
+    is cached on disk, so that a kernel is compiled once per installation.
+``register_parameter_object``
+    Lets plain Python objects with scalar parameters (losses) be passed to kernels. Their
+    methods are compiled from the author's own Python source on demand.
+``overload_on_class``
+    Lets one kernel work on several kinds of rows (dense, CSR).
+
+Why the cache is not numba's own. Numba invalidates a cached kernel when *its* file
+changes, not when a function it calls in another file does (numba issue 1833), and its
+index file loses updates when two processes compile at once. Here the name of a cache
+file is a digest of everything that determines the machine code: the argument types
+(which carry a digest of the loss's source), the sources of the package's kernels, and
+the target. There is no index; a file is written atomically; an unreadable one is
+recompiled over.
+"""
+
+import contextlib
+import functools
+import hashlib
+import inspect
+import os
+import pickle
+import tempfile
+import types as python_types
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numba
+import numpy as np
+from numba.core import cgutils, config, types
+from numba.core.caching import FunctionCache
+from numba.core.imputils import impl_ret_borrowed
+from numba.core.serialize import dumps
+from numba.core.typing.templates import AttributeTemplate
+from numba.extending import (
+    NativeValue,
+    infer_getattr,
+    lower_getattr_generic,
+    models,
+    overload,
+    overload_method,
+    register_model,
+    typeof_impl,
+    unbox,
+)
+
+__all__ = ["REASSOCIATE", "kernel", "overload_on_class", "register_parameter_object"]
+
+# Lets a sum be vectorised. NaN and infinity keep their meaning. Only for inner products.
+REASSOCIATE = {"reassoc", "contract", "nsz"}
+
+JIT_DISABLED = bool(config.DISABLE_JIT)
+_OPTIONS = {"error_model": "numpy"}
+_KERNEL_FOLDERS = ("losses", "objective", "solvers")
+
+
+@functools.cache
+def _package_digest() -> str:
+    """Digest of every source a kernel can be made from, and of the compile options."""
+    digest = hashlib.sha256(f"{numba.__version__} {config.BOUNDSCHECK}".encode())
+    root = Path(__file__).parent
+    files = [file for folder in _KERNEL_FOLDERS for file in sorted((root / folder).glob("*.py"))]
+    for file in [root / "_jit.py", *files]:
+        digest.update(file.name.encode())
+        digest.update(file.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+class _Cache(FunctionCache):
+    """Disk cache of one kernel: one file per signature, named by its digest."""
+
+    def __init__(self, py_func):
+        super().__init__(py_func)
+        self._folder = Path(self._cache_path)
+        self._prefix = f"{self._impl.filename_base.rsplit('-', 1)[0]}-"
+
+    def _file(self, sig, codegen) -> Path:
+        identity = repr((sig, codegen.magic_tuple(), self._py_func.__code__.co_code))
+        digest = hashlib.sha256(identity.encode()).hexdigest()[:24]
+        return self._folder / f"{self._prefix}{_package_digest()}-{digest}.nbc"
+
+    def load_overload(self, sig, target_context):
+        target_context.refresh()
+        file = self._file(sig, target_context.codegen())
+        try:
+            return self._impl.rebuild(target_context, pickle.loads(file.read_bytes()))
+        except FileNotFoundError:
+            return None
+        except Exception:  # corrupt, truncated or unreadable: compile again
+            return None
+
+    def save_overload(self, sig, data):
+        if not self._impl.check_cachable(data):
+            return
+        # A full disk or a folder that became read-only must not break a fit.
+        with contextlib.suppress(OSError):
+            self._folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.NamedTemporaryFile(dir=self._folder, delete=False) as temporary:
+                temporary.write(dumps(self._impl.reduce(data)))
+            os.replace(temporary.name, self._file(sig, data.codegen))
+            self._remove_stale()
+
+    def _remove_stale(self):
+        """Drop what earlier versions of the package compiled for this kernel."""
+        current = f"{self._prefix}{_package_digest()}-"
+        for file in self._folder.glob(f"{self._prefix}*.nbc"):
+            if not file.name.startswith(current):
+                with contextlib.suppress(OSError):
+                    file.unlink()
+
+
+def kernel(function: Callable | None = None, *, fastmath: Any = False) -> Callable:
+    """Compile a function on first call and cache the machine code on disk.
+
+    Parameters
+    ----------
+    function : callable
+        A function in numba's subset of Python. Its arguments must be validated: kernels
+        do not check bounds.
+    fastmath : bool or set of str, default=False
+        Relaxations of floating-point arithmetic; see ``REASSOCIATE``.
+
+    Returns
+    -------
+    callable
+        The compiled function, or ``function`` itself under ``NUMBA_DISABLE_JIT=1``.
+    """
+    if function is None:
+        return functools.partial(kernel, fastmath=fastmath)
+    if JIT_DISABLED:
+        return function
+    dispatcher = numba.njit(nogil=True, fastmath=fastmath, **_OPTIONS)(function)
+    # RuntimeError: numba found no folder it may write to. Compile without caching then.
+    with contextlib.suppress(RuntimeError, OSError):
+        dispatcher._cache = _Cache(function)
+    return dispatcher
+
+
+# --- objects with parameters, as kernel arguments -----------------------------------------
+
+
+class ParameterObjectType(types.Type):
+    """Numba type of a parameter object; one subclass per Python class and source digest.
+
+    Holds only strings and numba types, so a cached kernel can be loaded without importing
+    the module that defined the Python class.
+    """
+
+    identity = ""  # class name and digest of its source
+
+    def __init__(self, fields, constants):
+        self.fields = fields  # ((name, numba type), ...): passed at run time
+        self.constants = constants  # ((name, str), ...): part of the type
+        super().__init__(name=f"{self.identity}({fields!r}, {constants!r})")
+
+    def __reduce__(self):
+        return _rebuild_type, (self.identity, self.fields, self.constants)
+
+
+class _ParameterObjectModel(models.StructModel):
+    def __init__(self, dmm, fe_type):
+        super().__init__(dmm, fe_type, list(fe_type.fields))
+
+
+@functools.cache
+def _type_class(identity: str) -> type[ParameterObjectType]:
+    """The numba type class of one Python class, in this process."""
+    new = type(ParameterObjectType)(identity, (ParameterObjectType,), {"identity": identity})
+    return register_model(new)(_ParameterObjectModel) and new
+
+
+def _rebuild_type(identity, fields, constants):
+    return _type_class(identity)(fields, constants)
+
+
+@unbox(ParameterObjectType)
+def _unbox_parameter_object(typ, obj, c):
+    struct = cgutils.create_struct_proxy(typ)(c.context, c.builder)
+    failed = cgutils.alloca_once_value(c.builder, cgutils.false_bit)
+    for name, field_type in typ.fields:
+        value = c.pyapi.object_getattr_string(obj, name)
+        native = c.unbox(field_type, value)
+        setattr(struct, name, native.value)
+        c.builder.store(c.builder.or_(c.builder.load(failed), native.is_error), failed)
+        c.pyapi.decref(value)
+    return NativeValue(struct._getvalue(), is_error=c.builder.load(failed))
+
+
+@infer_getattr
+class _ParameterObjectAttributes(AttributeTemplate):
+    key = ParameterObjectType
+
+    def generic_resolve(self, typ, attr):
+        if attr in dict(typ.constants):
+            return types.unicode_type
+        return dict(typ.fields).get(attr)
+
+
+@lower_getattr_generic(ParameterObjectType)
+def _lower_parameter(context, builder, typ, value, attr):
+    constants = dict(typ.constants)
+    if attr in constants:
+        return context.get_constant_generic(builder, types.unicode_type, constants[attr])
+    struct = cgutils.create_struct_proxy(typ)(context, builder, value=value)
+    return impl_ret_borrowed(context, builder, dict(typ.fields)[attr], getattr(struct, attr))
+
+
+def register_parameter_object(base: type) -> None:
+    """Allow instances of ``base`` and its subclasses as arguments of kernels.
+
+    Parameters
+    ----------
+    base : type
+        A class that follows scikit-learn's parameter protocol. Numbers, booleans and
+        tuples of numbers become fields of a struct; strings become constants of the type.
+        A parameter whose default is a float is a float inside kernels even where the user
+        wrote an int, so that ``margin=1`` and ``margin=1.0`` share machine code.
+    """
+    if not JIT_DISABLED:
+        typeof_impl.register(base)(_typeof_parameter_object)
+
+
+def _typeof_parameter_object(obj, c):
+    source = _class_source(type(obj))
+    fields, constants = [], []
+    for name, default in source.parameters:
+        value = getattr(obj, name)
+        if isinstance(value, str):
+            constants.append((name, value))
+        elif isinstance(default, float) and isinstance(value, (int, np.number)):
+            fields.append((name, types.float64))
+        else:
+            fields.append((name, numba.typeof(value)))
+    return source.type_class(tuple(fields), tuple(constants))
+
+
+class _ClassSource(NamedTuple):
+    """What compilation needs to know of a Python class."""
+
+    parameters: list[tuple[str, Any]]  # names and defaults
+    type_class: type[ParameterObjectType]
+
+
+@functools.cache
+def _class_source(cls: type) -> _ClassSource:
+    signature = inspect.signature(cls.__init__)
+    parameters = [
+        (name, parameter.default)
+        for name, parameter in list(signature.parameters.items())[1:]
+        if parameter.kind not in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL)
+    ]
+    digest = hashlib.sha256()
+    for name in sorted(cls.kernel_methods):
+        _digest_function(getattr(cls, name), digest, cls, set())
+    type_class = _type_class(f"{cls.__name__}_{digest.hexdigest()[:16]}")
+    for name in _reachable_methods(cls):
+        function = getattr(cls, name)
+        names = ", ".join(inspect.signature(function).parameters)
+        # Numba wants the overload to have the very argument names of the implementation.
+        choose = eval(f"lambda {names}: function", {"function": _compilable(function)})
+        overload_method(type_class, name, jit_options=dict(_OPTIONS))(choose)
+    return _ClassSource(parameters, type_class)
+
+
+def _reachable_methods(cls: type) -> set[str]:
+    """Names of the methods that kernels call, directly or from one another."""
+    found: set[str] = set()
+    todo = list(cls.kernel_methods)
+    while todo:
+        name = todo.pop()
+        function = getattr(cls, name, None)
+        if name in found or not isinstance(function, python_types.FunctionType):
+            continue
+        found.add(name)
+        todo.extend(function.__code__.co_names)
+    return found
+
+
+def _digest_function(function, digest, cls, seen) -> None:
+    """Feed everything that determines a function's machine code into ``digest``."""
+    if id(function) in seen:
+        return
+    seen.add(id(function))
+    code = function.__code__
+    digest.update(repr((function.__name__, code.co_code, code.co_names)).encode())
+    digest.update(repr([c for c in code.co_consts if not inspect.iscode(c)]).encode())
+    cells = dict(zip(code.co_freevars, function.__closure__ or (), strict=True))
+    for name in sorted({*code.co_names, *code.co_freevars}):
+        if name in cells:
+            value = cells[name].cell_contents
+        else:
+            value = function.__globals__.get(name)
+            value = getattr(cls, name, None) if value is None else value
+        value = getattr(value, "py_func", value)
+        if isinstance(value, python_types.FunctionType):
+            _digest_function(value, digest, cls, seen)
+        elif isinstance(value, np.ndarray):
+            digest.update(value.tobytes())
+        elif isinstance(value, (int, float, str, tuple, bool, np.number)):
+            digest.update(repr((name, value)).encode())
+
+
+def _compilable(function):
+    """Return ``function`` with the plain Python functions it calls made compilable.
+
+    So an author can factor a loss into helpers without importing numba.
+    """
+
+    def convert(value):
+        if isinstance(value, python_types.FunctionType):
+            return numba.njit(**_OPTIONS)(_compilable(value))
+        return value
+
+    code = function.__code__
+    scope = dict(function.__globals__)
+    scope.update({n: convert(scope[n]) for n in code.co_names if n in scope})
+    cells = tuple(
+        python_types.CellType(convert(cell.cell_contents)) for cell in function.__closure__ or ()
+    )
+    return python_types.FunctionType(code, scope, function.__name__, function.__defaults__, cells)
+
+
+# --- one kernel for several kinds of rows ---------------------------------------------------
+
+
+def overload_on_class(function: Callable, implementations: dict[type, Callable]) -> None:
+    """Give ``function`` one implementation per named-tuple class of its first argument.
+
+    Parameters
+    ----------
+    function : callable
+        What kernels call. Its own body is what runs under ``NUMBA_DISABLE_JIT=1``.
+    implementations : dict of type to callable
+        Compiled in its place, chosen by the type of the first argument.
+    """
+    if JIT_DISABLED:
+        return
+
+    def choose(rows, *args):
+        if isinstance(rows, types.NamedTuple):
+            return implementations.get(rows.instance_class)
+        return None
+
+    options = {**_OPTIONS, "fastmath": REASSOCIATE}
+    overload(function, strict=False, jit_options=options)(choose)

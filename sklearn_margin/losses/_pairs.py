@@ -1,0 +1,457 @@
+"""The pairs of a ranking problem, and sums over them without ever listing them.
+
+Rows are sorted by group and, within a group, by label. Rows of one group with one label
+form a *level*. For hinge-like losses the sum over pairs is a merge sort: levels are
+merged two at a time, each side sorted by score, and while a lower part L meets a higher
+part H two sweeps add up all pairs between them. For i ∈ H and φ(d) = [m − d]₊², say,
+
+    Σ_{j∈L} u_ij [m − z_i + z_j]₊² = s_i [(y_i − c) Q₂(a) + T₂(a)],    a = z_i − m,
+    Q_k(a) = Σ_{j: z_j > a} s_j (z_j − a)^k,   T_k(a) = Σ_{j: z_j > a} s_j (c − y_j) (z_j − a)^k,
+
+with c a label between the two parts. As z_i falls, so does a, and Q_k, T_k are carried
+from one a to the next by additions of non-negative terms only: there is no cancellation,
+whatever the offset of the scores or labels. The cost is O(n log n) per group; Airola,
+Pahikkala & Salakoski (2011) and Lee & Lin (2014) reach it with search trees.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from sklearn_margin._jit import kernel
+
+__all__ = ["PairIndex"]
+
+_CHUNK_ROWS = 16_384  # rows per unit of parallel work, unless one group is larger
+
+
+class _Layout(NamedTuple):
+    """Rows sorted by group and label; what the kernels read."""
+
+    order: np.ndarray  # (n,) row of each position
+    y: np.ndarray  # (n,) label by position
+    s: np.ndarray  # (n,) weight by position
+    level_start: np.ndarray  # (n_levels + 1,) first position of each level
+    group_level: np.ndarray  # (n_groups + 1,) first level of each group
+    difference: bool  # weight of a pair: label difference, or 1
+
+
+class PairIndex:
+    """Ordered pairs of rows within groups.
+
+    Parameters
+    ----------
+    y : ndarray of shape (n,)
+        Labels; a pair is (i, j) with y_i > y_j.
+    groups : ndarray of int of shape (n,) or None
+        Group of each row; None is one group.
+    sample_weight : ndarray of shape (n,)
+        Non-negative weights.
+    weighting : {"uniform", "difference"}
+        Weight of a pair before the sample weights: 1 or y_i − y_j.
+
+    Attributes
+    ----------
+    n_pairs : int
+        Number of pairs.
+    total : float
+        Sum of the weights of all pairs.
+    chunks : list of (int, int)
+        Ranges of groups, of similar numbers of rows, that can be worked on in parallel.
+    """
+
+    def __init__(self, y, groups, sample_weight, weighting):
+        n = len(y)
+        codes = np.zeros(n, dtype=np.int64) if groups is None else groups
+        order = np.lexsort((y, codes))
+        y, codes = y[order].astype(np.float64), codes[order]
+        new_group = np.ones(n, dtype=bool)
+        new_group[1:] = codes[1:] != codes[:-1]
+        new_level = new_group.copy()
+        new_level[1:] |= y[1:] != y[:-1]
+        level_start = np.append(np.flatnonzero(new_level), n)
+        group_level = np.append(np.flatnonzero(new_group[level_start[:-1]]), len(level_start) - 1)
+        s = sample_weight[order].astype(np.float64)
+        self.layout = _Layout(order, y, s, level_start, group_level, weighting == "difference")
+        self.group_start = level_start[group_level]
+        self.total, self.n_pairs = _count(*self.layout[1:])
+        self.chunks = self._chunks()
+
+    def _chunks(self):
+        boundaries = [0]
+        rows = 0
+        for group, size in enumerate(np.diff(self.group_start)):
+            rows += size
+            if rows >= _CHUNK_ROWS:
+                boundaries.append(group + 1)
+                rows = 0
+        if rows:
+            boundaries.append(len(self.group_start) - 1)
+        return list(zip(boundaries[:-1], boundaries[1:], strict=True))
+
+    @property
+    def positions(self):
+        """First worse position, number of worse positions and position of each row that is
+        the better one of some pair: what a stochastic solver draws pairs from."""
+        starts, levels = self.group_start, self.layout.level_start
+        group_sizes = np.diff(starts)
+        first = np.repeat(starts[:-1], group_sizes)
+        level = np.repeat(levels[:-1], np.diff(levels))
+        return first, level - first
+
+    def value_gradient(self, loss, z, out, run: Callable = map) -> float:
+        """Weighted mean of the loss over pairs; its derivative goes to ``out``.
+
+        Parameters
+        ----------
+        loss : PairwiseLoss
+        z : ndarray of shape (n,)
+            Scores by row.
+        out : ndarray of float64 of shape (n,)
+            Derivative by row.
+        run : callable, default=map
+            ``run(function, chunks)``; pass a thread pool's ``map`` to use threads.
+
+        Returns
+        -------
+        float
+        """
+        if self.total == 0:
+            out[:] = 0.0
+            return 0.0
+        scale = 1.0 / self.total
+        power = loss.hinge_power
+        if power:
+            arguments = (z, *self.layout, float(loss.margin), power, scale, out)
+            parts = run(lambda chunk: _hinge_pairs(*arguments, *chunk), self.chunks)
+        else:
+            arguments = (z, *self.layout, scale, out)
+            parts = run(lambda chunk: loss._run(_any_pairs, *arguments, *chunk), self.chunks)
+        return float(sum(parts))  # in the order of chunks, whatever thread was first
+
+    def hessian_product(self, loss, z, v, out, run: Callable = map) -> None:
+        """Product of the Hessian of ``value`` at scores ``z`` with ``v``, into ``out``."""
+        if self.total == 0:
+            out[:] = 0.0
+            return
+        scale = 1.0 / self.total
+        if loss.hinge_power == 2:
+            arguments = (z, v, *self.layout, float(loss.margin), scale, out)
+            parts = run(lambda chunk: _squared_hinge_product(*arguments, *chunk), self.chunks)
+        else:
+            arguments = (z, v, *self.layout, scale, out)
+            parts = run(lambda chunk: loss._run(_any_product, *arguments, *chunk), self.chunks)
+        list(parts)
+
+
+@kernel
+def _count(y, s, level_start, group_level, difference):
+    """Total weight and number of pairs."""
+    total = 0.0
+    n_pairs = 0
+    for g in range(group_level.shape[0] - 1):
+        first = level_start[group_level[g]]
+        base = y[first]
+        weight = 0.0  # of the rows in lower levels
+        moment = 0.0  # sum of their weight times (label − lowest label)
+        for k in range(group_level[g], group_level[g + 1]):
+            here = 0.0
+            for p in range(level_start[k], level_start[k + 1]):
+                here += s[p]
+            height = y[level_start[k]] - base
+            total += here * (height * weight - moment) if difference else here * weight
+            n_pairs += (level_start[k + 1] - level_start[k]) * (level_start[k] - first)
+            weight += here
+            moment += here * height
+    return total, n_pairs
+
+
+@kernel
+def _sort_level(z, index, first, last):
+    """Sort ``index[first:last]`` and ``z[first:last]`` by z, ascending."""
+    if last - first > 24:
+        by_score = np.argsort(z[first:last])
+        z[first:last] = z[first:last][by_score]
+        index[first:last] = index[first:last][by_score]
+        return
+    for p in range(first + 1, last):
+        key, which = z[p], index[p]
+        q = p
+        while q > first and z[q - 1] > key:
+            z[q] = z[q - 1]
+            index[q] = index[q - 1]
+            q -= 1
+        z[q] = key
+        index[q] = which
+
+
+@kernel
+def _merge(z, index, a, b, c, z_new, index_new):
+    """Merge the sorted ranges [a, b) and [b, c)."""
+    p, q = a, b
+    for r in range(a, c):
+        if q >= c or (p < b and z[p] <= z[q]):
+            z_new[r] = z[p]
+            index_new[r] = index[p]
+            p += 1
+        else:
+            z_new[r] = z[q]
+            index_new[r] = index[q]
+            q += 1
+    z[a:c] = z_new[a:c]
+    index[a:c] = index_new[a:c]
+
+
+@kernel
+def _largest_group(level_start, group_level, first, last):
+    size = 0
+    for g in range(first, last):
+        size = max(size, level_start[group_level[g + 1]] - level_start[group_level[g]])
+    return size
+
+
+@kernel
+def _load_group(z, order, start, n, levels, z_sorted, index):
+    """Copy the scores of a group and sort each of its levels."""
+    for p in range(n):
+        z_sorted[p] = z[order[start + p]]
+        index[p] = p
+    for k in range(levels.shape[0] - 1):
+        _sort_level(z_sorted, index, levels[k] - start, levels[k + 1] - start)
+
+
+@kernel
+def _hinge_between(z, index, a, b, c, y, s, margin, power, difference, gradient):
+    """Value of [margin − d]₊^power over pairs of [b, c) above [a, b); adds gradients."""
+    value = 0.0
+    cut = y[index[b]]  # any label of the upper part; lowered below to its least
+    for q in range(b, c):
+        cut = min(cut, y[index[q]])
+    # Higher rows i from the highest score down; all scores meet as differences only.
+    q0 = q1 = q2 = t0 = t1 = t2 = 0.0
+    j = b - 1
+    for p in range(c - 1, b - 1, -1):
+        if q0 > 0.0:
+            step = z[p + 1] - z[p]
+            q2 += step * (2.0 * q1 + step * q0)
+            t2 += step * (2.0 * t1 + step * t0)
+            q1 += step * q0
+            t1 += step * t0
+        while j >= a and margin - (z[p] - z[j]) > 0.0:
+            weight, over = s[index[j]], margin - (z[p] - z[j])
+            q0 += weight
+            q1 += weight * over
+            q2 += weight * over * over
+            if difference:
+                lift = weight * (cut - y[index[j]])
+                t0 += lift
+                t1 += lift * over
+                t2 += lift * over * over
+            j -= 1
+        i = index[p]
+        if difference:
+            height = y[i] - cut
+            r0, r1, r2 = height * q0 + t0, height * q1 + t1, height * q2 + t2
+        else:
+            r0, r1, r2 = q0, q1, q2
+        if power == 2:
+            value += s[i] * r2
+            gradient[i] -= 2.0 * s[i] * r1
+        else:
+            value += s[i] * r1
+            gradient[i] -= s[i] * r0
+    # Lower rows j from the lowest score up.
+    q0 = q1 = t0 = t1 = 0.0
+    i = b
+    for p in range(a, b):
+        if q0 > 0.0:
+            step = z[p] - z[p - 1]
+            q1 += step * q0
+            t1 += step * t0
+        while i < c and margin - (z[i] - z[p]) > 0.0:
+            weight, over = s[index[i]], margin - (z[i] - z[p])
+            q0 += weight
+            q1 += weight * over
+            if difference:
+                lift = weight * (y[index[i]] - cut)
+                t0 += lift
+                t1 += lift * over
+            i += 1
+        j = index[p]
+        if difference:
+            height = cut - y[j]
+            r0, r1 = height * q0 + t0, height * q1 + t1
+        else:
+            r0, r1 = q0, q1
+        gradient[j] += s[j] * (2.0 * r1 if power == 2 else r0)
+    return value
+
+
+@kernel
+def _hinge_pairs(
+    z, order, y, s, level_start, group_level, difference, margin, power, scale, out, first, last
+):
+    """Sum of scale·u_ij·[margin − d]₊^power over groups first … last − 1."""
+    size = _largest_group(level_start, group_level, first, last)
+    scores, new_scores = np.empty(size), np.empty(size)
+    index, new_index = np.empty(size, np.int64), np.empty(size, np.int64)
+    gradient = np.empty(size)
+    value = 0.0
+    for g in range(first, last):
+        levels = level_start[group_level[g] : group_level[g + 1] + 1]
+        start, n_levels = levels[0], levels.shape[0] - 1
+        n = levels[n_levels] - start
+        gradient[:n] = 0.0
+        if n_levels > 1:
+            _load_group(z, order, start, n, levels, scores, index)
+            labels, weights = y[start : start + n], s[start : start + n]
+        width = 1
+        while width < n_levels:
+            for k in range(0, n_levels - width, 2 * width):
+                a, b = levels[k] - start, levels[k + width] - start
+                c = levels[min(k + 2 * width, n_levels)] - start
+                value += _hinge_between(
+                    scores, index, a, b, c, labels, weights, margin, power, difference, gradient
+                )
+                if 2 * width < n_levels:
+                    _merge(scores, index, a, b, c, new_scores, new_index)
+            width *= 2
+        for p in range(n):
+            out[order[start + p]] = scale * gradient[p]
+    return scale * value
+
+
+@kernel
+def _product_between(z, index, a, b, c, y, s, margin, difference, v, out):
+    """Adds Σ u_ij (v_i − v_j) over the active pairs of [b, c) above [a, b) to i, and minus
+    that to j."""
+    cut = y[index[b]]
+    for q in range(b, c):
+        cut = min(cut, y[index[q]])
+    q0 = q1 = t0 = t1 = 0.0
+    j = b - 1
+    for p in range(c - 1, b - 1, -1):
+        while j >= a and margin - (z[p] - z[j]) > 0.0:
+            k = index[j]
+            q0 += s[k]
+            q1 += s[k] * v[k]
+            if difference:
+                lift = s[k] * (cut - y[k])
+                t0 += lift
+                t1 += lift * v[k]
+            j -= 1
+        i = index[p]
+        if difference:
+            height = y[i] - cut
+            out[i] += s[i] * ((height * q0 + t0) * v[i] - (height * q1 + t1))
+        else:
+            out[i] += s[i] * (q0 * v[i] - q1)
+    q0 = q1 = t0 = t1 = 0.0
+    i = b
+    for p in range(a, b):
+        while i < c and margin - (z[i] - z[p]) > 0.0:
+            k = index[i]
+            q0 += s[k]
+            q1 += s[k] * v[k]
+            if difference:
+                lift = s[k] * (y[k] - cut)
+                t0 += lift
+                t1 += lift * v[k]
+            i += 1
+        j = index[p]
+        if difference:
+            height = cut - y[j]
+            out[j] += s[j] * ((height * q0 + t0) * v[j] - (height * q1 + t1))
+        else:
+            out[j] += s[j] * (q0 * v[j] - q1)
+
+
+@kernel
+def _squared_hinge_product(
+    z, v, order, y, s, level_start, group_level, difference, margin, scale, out, first, last
+):
+    """Hessian product of the squared pairwise hinge over groups first … last − 1."""
+    size = _largest_group(level_start, group_level, first, last)
+    scores, new_scores = np.empty(size), np.empty(size)
+    index, new_index = np.empty(size, np.int64), np.empty(size, np.int64)
+    vector, product = np.empty(size), np.empty(size)
+    for g in range(first, last):
+        levels = level_start[group_level[g] : group_level[g + 1] + 1]
+        start, n_levels = levels[0], levels.shape[0] - 1
+        n = levels[n_levels] - start
+        product[:n] = 0.0
+        if n_levels > 1:
+            _load_group(z, order, start, n, levels, scores, index)
+            mean = 0.0  # only differences of v matter: take out their common part
+            for p in range(n):
+                mean += v[order[start + p]] / n
+            for p in range(n):
+                vector[p] = v[order[start + p]] - mean
+            labels, weights = y[start : start + n], s[start : start + n]
+        width = 1
+        while width < n_levels:
+            for k in range(0, n_levels - width, 2 * width):
+                a, b = levels[k] - start, levels[k + width] - start
+                c = levels[min(k + 2 * width, n_levels)] - start
+                _product_between(
+                    scores, index, a, b, c, labels, weights, margin, difference, vector, product
+                )
+                if 2 * width < n_levels:
+                    _merge(scores, index, a, b, c, new_scores, new_index)
+            width *= 2
+        for p in range(n):
+            out[order[start + p]] = 2.0 * scale * product[p]
+
+
+@kernel
+def _any_pairs(
+    loss, z, order, y, s, level_start, group_level, difference, scale, out, first, last
+):
+    """As ``_hinge_pairs`` for any pairwise loss: O(pairs) time, O(n) memory."""
+    value = 0.0
+    for g in range(first, last):
+        start, stop = level_start[group_level[g]], level_start[group_level[g + 1]]
+        for p in range(start, stop):
+            out[order[p]] = 0.0
+        for k in range(group_level[g], group_level[g + 1]):
+            for p in range(level_start[k], level_start[k + 1]):
+                i = order[p]
+                total = 0.0
+                for q in range(start, level_start[k]):
+                    u = scale * s[p] * s[q]
+                    if difference:
+                        u *= y[p] - y[q]
+                    if u != 0.0:
+                        d = z[i] - z[order[q]]
+                        value += u * loss.pair_value(d)
+                        slope = u * loss.pair_gradient(d)
+                        total += slope
+                        out[order[q]] -= slope
+                out[i] += total
+    return value
+
+
+@kernel
+def _any_product(
+    loss, z, v, order, y, s, level_start, group_level, difference, scale, out, first, last
+):
+    """Hessian product of any pairwise loss: O(pairs) time, O(n) memory."""
+    for g in range(first, last):
+        start, stop = level_start[group_level[g]], level_start[group_level[g + 1]]
+        for p in range(start, stop):
+            out[order[p]] = 0.0
+        for k in range(group_level[g], group_level[g + 1]):
+            for p in range(level_start[k], level_start[k + 1]):
+                i = order[p]
+                total = 0.0
+                for q in range(start, level_start[k]):
+                    u = scale * s[p] * s[q]
+                    if difference:
+                        u *= y[p] - y[q]
+                    if u != 0.0:
+                        j = order[q]
+                        bend = u * loss.pair_hessian(z[i] - z[j]) * (v[i] - v[j])
+                        total += bend
+                        out[j] -= bend
+                out[i] += total

@@ -1,0 +1,437 @@
+"""Loss and its families.
+
+A loss knows labels and scores, nothing else. Its author writes its value and derivative
+for one score in plain Python; kernels compile that source when they meet the object.
+"""
+
+import math
+from collections.abc import Callable
+from numbers import Integral, Real
+from typing import Any
+
+import numba
+import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.utils import check_array, check_consistent_length
+
+from sklearn_margin._groups import encode_groups
+from sklearn_margin._jit import kernel, register_parameter_object
+from sklearn_margin.losses._pairs import PairIndex
+
+__all__ = ["BinaryLoss", "Loss", "PairwiseLoss", "PointwiseLoss", "RegressionLoss"]
+
+
+def check_number(value, name, *, minimum=-math.inf, maximum=math.inf, closed=True, integer=False):
+    """Raise unless ``value`` is a finite number in a range.
+
+    Parameters
+    ----------
+    value : object
+        What the user gave.
+    name : str
+        Name of the parameter, for the message.
+    minimum, maximum : float
+        Bounds of the range.
+    closed : bool, default=True
+        Whether the bounds themselves are allowed.
+    integer : bool, default=False
+        Whether the number must be an integer.
+
+    Raises
+    ------
+    TypeError
+        If ``value`` is not a number of the wanted kind.
+    ValueError
+        If it is not finite or out of range.
+    """
+    kind = Integral if integer else Real
+    if not isinstance(value, kind) or isinstance(value, (bool, np.bool_)):
+        wanted = "an integer" if integer else "a number"
+        raise TypeError(f"{name} must be {wanted}, got {value!r} of type {type(value).__name__}")
+    inside = minimum <= value <= maximum if closed else minimum < value < maximum
+    if not (inside and math.isfinite(value)):
+        left, right = ("[", "]") if closed else ("(", ")")
+        left, right = ("(" if minimum == -math.inf else left), (")" if maximum == math.inf else right)
+        raise ValueError(f"{name} must be in {left}{minimum}, {maximum}{right}, got {value!r}")
+
+
+def check_choice(value, name, choices):
+    """Raise ``ValueError`` unless ``value`` is one of ``choices``."""
+    if not (isinstance(value, str) and value in choices):
+        raise ValueError(f"{name} must be one of {sorted(choices)}, got {value!r}")
+
+
+class Loss(BaseEstimator):
+    """A loss: parameters, a value, and a gradient.
+
+    Follows scikit-learn's parameter protocol (``get_params``, ``set_params``, ``clone``,
+    ``repr``) and holds no fitted state, so losses can be cloned, compared, pickled and
+    searched over (``loss__<parameter>``). Parameters are validated at first use.
+    """
+
+    #: Methods of the author's contract, compiled when a kernel needs them.
+    kernel_methods: tuple[str, ...] = ()
+    #: Whether the loss is convex in the score.
+    convex = True
+
+    def __eq__(self, other):
+        return type(self) is type(other) and self.get_params() == other.get_params()
+
+    __hash__ = None  # parameters can change
+
+    def check_params(self) -> None:
+        """Raise ``ValueError`` or ``TypeError`` naming the parameter that is wrong."""
+
+    def value(self, y_true, y_pred, sample_weight=None) -> float:
+        """Weighted mean of the loss."""
+        raise NotImplementedError
+
+    def gradient(self, y_true, y_pred, sample_weight=None) -> np.ndarray:
+        """Derivative of ``value`` with respect to ``y_pred``."""
+        raise NotImplementedError
+
+    def _run(self, function: Callable, *args: Any) -> Any:
+        """Call a kernel with this loss; turn a failed compilation into a readable error."""
+        try:
+            return function(self, *args)
+        except numba.errors.NumbaError as error:
+            methods = ", ".join(self.kernel_methods)
+            reason = str(error).strip().splitlines()
+            raise TypeError(
+                f"{type(self).__name__} could not be compiled. Its methods ({methods}) may use "
+                "scalars, the math and numpy modules, the parameters of the loss and other such "
+                f"functions. The compiler said: {' '.join(reason[:12])}"
+            ) from error
+
+
+register_parameter_object(Loss)
+
+
+def check_scores(y_true, y_pred, sample_weight):
+    """Validate arrays given to ``value`` and ``gradient``.
+
+    Returns
+    -------
+    y, z, s : ndarray of shape (n,)
+        Labels and scores in one floating dtype, weights that sum to one.
+    """
+    z = check_array(
+        y_pred, ensure_2d=False, dtype=(np.float64, np.float32), input_name="y_pred", order="C"
+    )
+    y = check_array(y_true, ensure_2d=False, dtype=z.dtype, input_name="y_true", order="C")
+    if z.ndim != 1 or y.ndim != 1:
+        raise ValueError(
+            f"y_true and y_pred must be one-dimensional, got shapes {y.shape} and {z.shape}"
+        )
+    check_consistent_length(y, z)
+    return y, z, normalize_weights(sample_weight, len(z), z.dtype)
+
+
+def normalize_weights(sample_weight, n_samples: int, dtype) -> np.ndarray:
+    """Weights divided by their sum, as a new array.
+
+    Raises
+    ------
+    ValueError
+        If a weight is negative or not finite, all are zero, or the length is wrong.
+    """
+    if sample_weight is None:
+        return np.full(n_samples, 1.0 / n_samples, dtype=dtype)
+    if np.ndim(sample_weight) == 0:
+        check_number(sample_weight, "sample_weight", minimum=0, closed=False)
+        return np.full(n_samples, 1.0 / n_samples, dtype=dtype)
+    weight = check_array(
+        sample_weight, ensure_2d=False, dtype=np.float64, input_name="sample_weight"
+    )
+    if weight.shape != (n_samples,):
+        raise ValueError(
+            f"sample_weight has shape {weight.shape}, expected ({n_samples},): one per sample"
+        )
+    if weight.min() < 0:
+        raise ValueError(f"sample_weight must not be negative, got {weight.min()}")
+    largest = weight.max()
+    if largest == 0:
+        raise ValueError("sample_weight is zero for every sample")
+    weight = weight / largest  # so that the sum of huge weights does not overflow
+    return (weight / weight.sum()).astype(dtype, copy=False)
+
+
+class PointwiseLoss(Loss):
+    """A loss of one score per row.
+
+    The author writes ``sample_value(y, z)`` and ``sample_gradient(y, z)`` for one label
+    and one score; ``sample_hessian(y, z)`` if the loss is smooth; ``piecewise_linear(y)``
+    if it is piecewise linear. In a classifier ``y`` is −1 or +1.
+
+    Examples
+    --------
+    >>> from sklearn_margin import LinearRegressor
+    >>> from sklearn_margin.losses import PointwiseLoss
+    >>> class Cauchy(PointwiseLoss):
+    ...     def __init__(self, scale=1.0):
+    ...         self.scale = scale
+    ...     def sample_value(self, y, z):
+    ...         return math.log1p(((y - z) / self.scale) ** 2)
+    ...     def sample_gradient(self, y, z):
+    ...         r = (z - y) / self.scale
+    ...         return 2 * r / (1 + r * r) / self.scale
+    >>> round(Cauchy().value([0.0, 1.0], [0.0, 0.0]), 4)
+    0.3466
+    """
+
+    kernel_methods = ("sample_value", "sample_gradient", "sample_hessian")
+    #: Set to True for a loss that is differentiable but has no ``sample_hessian``.
+    smooth: bool | None = None
+
+    def sample_value(self, y, z):
+        """Loss of one sample."""
+        raise NotImplementedError(f"{type(self).__name__} has no sample_value(y, z)")
+
+    def sample_gradient(self, y, z):
+        """Derivative of ``sample_value`` with respect to ``z``."""
+        raise NotImplementedError(f"{type(self).__name__} has no sample_gradient(y, z)")
+
+    def sample_hessian(self, y, z):
+        """Second derivative (or an element of the generalised one)."""
+        raise NotImplementedError(f"{type(self).__name__} has no sample_hessian(y, z)")
+
+    def piecewise_linear(self, y):
+        """Hinges the loss is a sum of, or None if it is not piecewise linear.
+
+        Parameters
+        ----------
+        y : ndarray of shape (n,)
+            Labels.
+
+        Returns
+        -------
+        list of (kink, left, right) or None
+            Arrays of shape (n,): each hinge is ``left * (z - kink)`` below its kink and
+            ``right * (z - kink)`` above it, with ``left <= right``.
+        """
+        return None
+
+    @property
+    def has_hessian(self) -> bool:
+        """Whether the author wrote ``sample_hessian``."""
+        return type(self).sample_hessian is not PointwiseLoss.sample_hessian
+
+    @property
+    def is_smooth(self) -> bool:
+        """Whether the loss is differentiable everywhere."""
+        return self.has_hessian if self.smooth is None else self.smooth
+
+    def check_labels(self, y) -> None:
+        """Raise if ``y`` holds a label the loss is not defined for."""
+
+    def value(self, y_true, y_pred, sample_weight=None) -> float:
+        """Weighted mean of the loss.
+
+        Parameters
+        ----------
+        y_true : array-like of shape (n,)
+            Labels (−1 or +1) or targets.
+        y_pred : array-like of shape (n,)
+            Scores.
+        sample_weight : array-like of shape (n,), default=None
+            Non-negative weights.
+
+        Returns
+        -------
+        float
+        """
+        self.check_params()
+        y, z, s = check_scores(y_true, y_pred, sample_weight)
+        self.check_labels(y)
+        return self.scores_value(y, z, s)
+
+    def gradient(self, y_true, y_pred, sample_weight=None) -> np.ndarray:
+        """Derivative of ``value`` with respect to the scores.
+
+        Parameters
+        ----------
+        y_true, y_pred, sample_weight
+            As in ``value``.
+
+        Returns
+        -------
+        ndarray of shape (n,)
+        """
+        self.check_params()
+        y, z, s = check_scores(y_true, y_pred, sample_weight)
+        self.check_labels(y)
+        out = np.empty_like(z)
+        self.scores_value_gradient(y, z, s, out)
+        return out
+
+    # What objectives call: validated arrays, weights as they are (not normalised).
+
+    def scores_value(self, y, z, s) -> float:
+        """Sum of ``s * loss`` over validated arrays."""
+        return self._run(_value, y, z, s)
+
+    def scores_value_gradient(self, y, z, s, out) -> float:
+        """Sum of ``s * loss``; its derivatives go to ``out``."""
+        return self._run(_value_gradient, y, z, s, out)
+
+    def scores_gradient_hessian(self, y, z, s, gradient, hessian) -> float:
+        """Sum of ``s * loss``; first and second derivatives go to the last two arguments."""
+        return self._run(_value_gradient_hessian, y, z, s, gradient, hessian)
+
+
+class BinaryLoss(PointwiseLoss):
+    """A pointwise loss for labels −1 and +1."""
+
+    def check_labels(self, y) -> None:
+        """Raise unless every label is −1 or +1."""
+        wrong = np.abs(y) != 1
+        if wrong.any():
+            raise ValueError(
+                f"y_true must hold only -1 and +1 for {type(self).__name__}, "
+                f"got {y[wrong][0].item()!r}"
+            )
+
+
+class RegressionLoss(PointwiseLoss):
+    """A pointwise loss of the residual r = y − z."""
+
+
+# Samples of weight zero are skipped, not multiplied: 0 * inf would be NaN.
+
+
+@kernel
+def _value(loss, y, z, s):
+    total = 0.0
+    for i in range(z.shape[0]):
+        if s[i] != 0:
+            total += s[i] * loss.sample_value(y[i], z[i])
+    return total
+
+
+@kernel
+def _value_gradient(loss, y, z, s, out):
+    total = 0.0
+    for i in range(z.shape[0]):
+        if s[i] != 0:
+            total += s[i] * loss.sample_value(y[i], z[i])
+            out[i] = s[i] * loss.sample_gradient(y[i], z[i])
+        else:
+            out[i] = 0.0
+    return total
+
+
+@kernel
+def _value_gradient_hessian(loss, y, z, s, gradient, hessian):
+    total = 0.0
+    for i in range(z.shape[0]):
+        if s[i] != 0:
+            total += s[i] * loss.sample_value(y[i], z[i])
+            gradient[i] = s[i] * loss.sample_gradient(y[i], z[i])
+            hessian[i] = s[i] * loss.sample_hessian(y[i], z[i])
+        else:
+            gradient[i] = 0.0
+            hessian[i] = 0.0
+    return total
+
+
+class PairwiseLoss(Loss):
+    """A loss of score differences d = z_i − z_j over pairs with y_i > y_j in one group.
+
+    The author writes ``pair_value(d)`` and ``pair_gradient(d)``, and ``pair_hessian(d)``
+    if the loss is smooth. A parameter ``weighting`` chooses the weight of a pair:
+    ``"uniform"`` (1) or ``"difference"`` (y_i − y_j); the sample weights of both rows
+    multiply it.
+
+    value = Σ u_ij φ(z_i − z_j) / Σ u_ij, and 0 if there is no pair.
+    """
+
+    kernel_methods = ("pair_value", "pair_gradient", "pair_hessian", "sample_value",
+                      "sample_gradient")  # fmt: skip
+    smooth: bool | None = None
+
+    def pair_value(self, d):
+        """Loss of one pair."""
+        raise NotImplementedError(f"{type(self).__name__} has no pair_value(d)")
+
+    def pair_gradient(self, d):
+        """Derivative of ``pair_value``."""
+        raise NotImplementedError(f"{type(self).__name__} has no pair_gradient(d)")
+
+    def pair_hessian(self, d):
+        """Second derivative of ``pair_value`` (or an element of the generalised one)."""
+        raise NotImplementedError(f"{type(self).__name__} has no pair_hessian(d)")
+
+    #: Power p of losses of the form [margin − d]₊^p, which are summed in O(n log n);
+    #: 0 for any other loss, summed pair by pair.
+    hinge_power = 0
+
+    def check_params(self) -> None:
+        """Raise ``ValueError`` or ``TypeError`` naming the parameter that is wrong."""
+        check_choice(self.pair_weighting, "weighting", ("uniform", "difference"))
+
+    @property
+    def pair_weighting(self) -> str:
+        """The parameter ``weighting``, or "uniform" for a loss without it."""
+        return getattr(self, "weighting", "uniform")
+
+    def value(self, y_true, y_pred, sample_weight=None, groups=None) -> float:
+        """Weighted mean of the loss over the ordered pairs within groups.
+
+        Parameters
+        ----------
+        y_true : array-like of shape (n,)
+            Relevance: graded or real-valued, higher is better.
+        y_pred : array-like of shape (n,)
+            Scores.
+        sample_weight : array-like of shape (n,), default=None
+            Non-negative weights of rows; a pair has the product of its rows' weights.
+        groups : array-like of shape (n,), default=None
+            Group (query) of each row, of any type and in any order; None is one group.
+
+        Returns
+        -------
+        float
+        """
+        return self._value_gradient(y_true, y_pred, sample_weight, groups)[0]
+
+    def gradient(self, y_true, y_pred, sample_weight=None, groups=None) -> np.ndarray:
+        """Derivative of ``value`` with respect to the scores.
+
+        Parameters
+        ----------
+        y_true, y_pred, sample_weight, groups
+            As in ``value``.
+
+        Returns
+        -------
+        ndarray of shape (n,)
+        """
+        return self._value_gradient(y_true, y_pred, sample_weight, groups)[1]
+
+    def _value_gradient(self, y_true, y_pred, sample_weight, groups):
+        self.check_params()
+        y, z, s = check_scores(y_true, y_pred, sample_weight)
+        codes = None if groups is None else encode_groups(groups, len(y))
+        out = np.empty(len(z))
+        value = PairIndex(y, codes, s, self.pair_weighting).value_gradient(self, z, out)
+        return value, out.astype(z.dtype, copy=False)
+
+    # A pair is a sample whose row is x_i − x_j: what stochastic solvers see.
+
+    def sample_value(self, y, z):
+        """Loss of one pair, the label being unused."""
+        return self.pair_value(z)
+
+    def sample_gradient(self, y, z):
+        """Derivative of ``sample_value``."""
+        return self.pair_gradient(z)
+
+    @property
+    def has_hessian(self) -> bool:
+        """Whether the author wrote ``pair_hessian``."""
+        return type(self).pair_hessian is not PairwiseLoss.pair_hessian
+
+    @property
+    def is_smooth(self) -> bool:
+        """Whether the loss is differentiable everywhere."""
+        return self.has_hessian if self.smooth is None else self.smooth

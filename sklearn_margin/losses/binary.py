@@ -1,0 +1,207 @@
+"""Losses for labels y ∈ {−1, +1} and one score z; m = y·z is the margin of a sample."""
+
+import math
+
+import numpy as np
+
+from sklearn_margin.losses.base import BinaryLoss, check_number
+
+__all__ = ["Hinge", "Logistic", "ModifiedHuber", "SmoothedHinge", "SquaredHinge"]
+
+
+class Hinge(BinaryLoss):
+    """Hinge loss of the support vector machine, [margin − m]₊ [1]_.
+
+    The derivative at the kink m = margin is taken to be 0.
+
+    Parameters
+    ----------
+    margin : float, default=1.0
+        Margin below which a sample costs; 0 gives the perceptron loss.
+
+    References
+    ----------
+    .. [1] Cortes & Vapnik, "Support-vector networks", Machine Learning 20, 1995.
+
+    Examples
+    --------
+    >>> from sklearn_margin.losses import Hinge
+    >>> Hinge().value([1, -1], [0.5, 0.5])
+    1.0
+    >>> Hinge().gradient([1, -1], [0.5, 0.5])
+    array([-0.5,  0.5])
+    """
+
+    def __init__(self, margin=1.0):
+        self.margin = margin
+
+    def check_params(self):
+        check_number(self.margin, "margin", minimum=0)
+
+    def sample_value(self, y, z):
+        return max(0.0, self.margin - y * z)
+
+    def sample_gradient(self, y, z):
+        return -y if y * z < self.margin else 0.0
+
+    def piecewise_linear(self, y):
+        zero = np.zeros_like(y)
+        return [(self.margin * y, np.where(y > 0, -1.0, zero), np.where(y > 0, zero, 1.0))]
+
+
+class SquaredHinge(BinaryLoss):
+    """Squared hinge loss, [margin − m]₊² (the L2-SVM).
+
+    Parameters
+    ----------
+    margin : float, default=1.0
+        Margin below which a sample costs.
+
+    Examples
+    --------
+    >>> from sklearn_margin.losses import SquaredHinge
+    >>> SquaredHinge().value([1, -1], [0.5, 0.5])
+    1.25
+    """
+
+    def __init__(self, margin=1.0):
+        self.margin = margin
+
+    def check_params(self):
+        check_number(self.margin, "margin", minimum=0)
+
+    def sample_value(self, y, z):
+        return max(0.0, self.margin - y * z) ** 2
+
+    def sample_gradient(self, y, z):
+        return -2.0 * y * max(0.0, self.margin - y * z)
+
+    def sample_hessian(self, y, z):
+        return 2.0 if y * z < self.margin else 0.0
+
+
+class SmoothedHinge(BinaryLoss):
+    """Hinge loss smoothed by its Moreau envelope.
+
+    With u = margin − m: 0 for u ≤ 0, u²/(2·smoothing) for 0 < u < smoothing, and
+    u − smoothing/2 beyond. It lies below the hinge by at most smoothing/2 and tends to
+    it as ``smoothing`` goes to 0 [1]_.
+
+    Parameters
+    ----------
+    margin : float, default=1.0
+        Margin below which a sample costs.
+    smoothing : float, default=0.5
+        Width of the quadratic part.
+
+    References
+    ----------
+    .. [1] Shalev-Shwartz & Zhang, "Stochastic dual coordinate ascent methods for
+       regularized loss minimization", JMLR 14, 2013.
+
+    Examples
+    --------
+    >>> from sklearn_margin.losses import SmoothedHinge
+    >>> SmoothedHinge().value([1, -1], [0.5, 0.5])
+    0.75
+    """
+
+    def __init__(self, margin=1.0, smoothing=0.5):
+        self.margin = margin
+        self.smoothing = smoothing
+
+    def check_params(self):
+        check_number(self.margin, "margin", minimum=0)
+        check_number(self.smoothing, "smoothing", minimum=0, closed=False)
+
+    def sample_value(self, y, z):
+        u = self.margin - y * z
+        if u <= 0:
+            return 0.0
+        if u < self.smoothing:
+            return 0.5 * u * u / self.smoothing
+        return u - 0.5 * self.smoothing
+
+    def sample_gradient(self, y, z):
+        return -y * min(1.0, max(0.0, (self.margin - y * z) / self.smoothing))
+
+    def sample_hessian(self, y, z):
+        u = self.margin - y * z
+        return 1.0 / self.smoothing if 0.0 < u < self.smoothing else 0.0
+
+
+class ModifiedHuber(BinaryLoss):
+    """Modified Huber loss, [1 − m]₊² if m ≥ −1 else −4m [1]_.
+
+    References
+    ----------
+    .. [1] Zhang, "Solving large scale linear prediction problems using stochastic
+       gradient descent algorithms", ICML 2004.
+
+    Examples
+    --------
+    >>> from sklearn_margin.losses import ModifiedHuber
+    >>> ModifiedHuber().value([1, 1], [0.5, -2.0])
+    4.125
+    """
+
+    def sample_value(self, y, z):
+        m = y * z
+        if m < -1.0:
+            return -4.0 * m
+        return max(0.0, 1.0 - m) ** 2
+
+    def sample_gradient(self, y, z):
+        m = y * z
+        if m < -1.0:
+            return -4.0 * y
+        return -2.0 * y * max(0.0, 1.0 - m)
+
+    def sample_hessian(self, y, z):
+        return 2.0 if -1.0 <= y * z < 1.0 else 0.0
+
+
+class Logistic(BinaryLoss):
+    """Logistic loss (cross entropy of two classes), log(1 + e^(−m)).
+
+    Evaluated without overflow for any margin. ``"cross_entropy"`` names it too.
+
+    Examples
+    --------
+    >>> from sklearn_margin.losses import Logistic
+    >>> round(Logistic().value([1, -1], [0.0, 0.0]), 6)
+    0.693147
+    """
+
+    def sample_value(self, y, z):
+        m = y * z
+        if m > 0:
+            return math.log1p(math.exp(-m))
+        return math.log1p(math.exp(m)) - m
+
+    def sample_gradient(self, y, z):
+        m = y * z
+        if m > 0:
+            e = math.exp(-m)
+            return -y * e / (1.0 + e)
+        return -y / (1.0 + math.exp(m))
+
+    def sample_hessian(self, y, z):
+        e = math.exp(-abs(z))
+        return e / ((1.0 + e) * (1.0 + e))
+
+    def probability(self, z):
+        """Probability of the positive class, σ(z).
+
+        Parameters
+        ----------
+        z : ndarray
+            Scores.
+
+        Returns
+        -------
+        ndarray of the shape of ``z``
+        """
+        from scipy.special import expit
+
+        return expit(z)

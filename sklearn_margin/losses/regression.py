@@ -1,0 +1,213 @@
+"""Losses of the residual r = y − z."""
+
+import numpy as np
+
+from sklearn_margin.losses.base import RegressionLoss, check_number
+
+__all__ = [
+    "Absolute",
+    "EpsilonInsensitive",
+    "Huber",
+    "Quantile",
+    "Squared",
+    "SquaredEpsilonInsensitive",
+]
+
+
+class Squared(RegressionLoss):
+    """Squared error, r².
+
+    Examples
+    --------
+    >>> from sklearn_margin.losses import Squared
+    >>> Squared().value([1.0, 2.0], [0.0, 0.0])
+    2.5
+    """
+
+    def sample_value(self, y, z):
+        return (y - z) ** 2
+
+    def sample_gradient(self, y, z):
+        return 2.0 * (z - y)
+
+    def sample_hessian(self, y, z):
+        return 2.0
+
+
+class Absolute(RegressionLoss):
+    """Absolute error, \\|r\\|; its minimiser is the conditional median.
+
+    The derivative at r = 0 is taken to be 0.
+
+    Examples
+    --------
+    >>> from sklearn_margin.losses import Absolute
+    >>> Absolute().value([1.0, -2.0], [0.0, 0.0])
+    1.5
+    """
+
+    def sample_value(self, y, z):
+        return abs(y - z)
+
+    def sample_gradient(self, y, z):
+        if y == z:
+            return 0.0
+        return -1.0 if y > z else 1.0
+
+    def piecewise_linear(self, y):
+        one = np.ones_like(y)
+        return [(y, -one, one)]
+
+
+class Huber(RegressionLoss):
+    """Huber loss: r²/2 if \\|r\\| ≤ delta, else delta·(\\|r\\| − delta/2) [1]_.
+
+    Parameters
+    ----------
+    delta : float, default=1.35
+        Residual at which the loss turns from quadratic to linear, in units of y.
+
+    References
+    ----------
+    .. [1] Huber, "Robust estimation of a location parameter", Annals of Mathematical
+       Statistics 35, 1964.
+
+    Examples
+    --------
+    >>> from sklearn_margin.losses import Huber
+    >>> Huber(delta=1.0).value([0.5, 3.0], [0.0, 0.0])
+    1.3125
+    """
+
+    def __init__(self, delta=1.35):
+        self.delta = delta
+
+    def check_params(self):
+        check_number(self.delta, "delta", minimum=0, closed=False)
+
+    def sample_value(self, y, z):
+        r = abs(y - z)
+        if r <= self.delta:
+            return 0.5 * r * r
+        return self.delta * (r - 0.5 * self.delta)
+
+    def sample_gradient(self, y, z):
+        return min(self.delta, max(-self.delta, z - y))
+
+    def sample_hessian(self, y, z):
+        return 1.0 if abs(y - z) <= self.delta else 0.0
+
+
+class Quantile(RegressionLoss):
+    """Quantile (pinball) loss, q·[r]₊ + (1 − q)·[−r]₊ [1]_.
+
+    The derivative at r = 0 is taken to be 0.
+
+    Parameters
+    ----------
+    quantile : float in (0, 1), default=0.5
+        The quantile q of y given x that the minimiser estimates.
+
+    References
+    ----------
+    .. [1] Koenker & Bassett, "Regression quantiles", Econometrica 46, 1978.
+
+    Examples
+    --------
+    >>> from sklearn_margin.losses import Quantile
+    >>> Quantile(quantile=0.9).value([1.0, -1.0], [0.0, 0.0])
+    0.5
+    """
+
+    def __init__(self, quantile=0.5):
+        self.quantile = quantile
+
+    def check_params(self):
+        check_number(self.quantile, "quantile", minimum=0, maximum=1, closed=False)
+
+    def sample_value(self, y, z):
+        r = y - z
+        return self.quantile * r if r > 0 else (self.quantile - 1.0) * r
+
+    def sample_gradient(self, y, z):
+        if y == z:
+            return 0.0
+        return -self.quantile if y > z else 1.0 - self.quantile
+
+    def piecewise_linear(self, y):
+        one = np.ones_like(y)
+        return [(y, -self.quantile * one, (1.0 - self.quantile) * one)]
+
+
+class EpsilonInsensitive(RegressionLoss):
+    """Epsilon-insensitive loss of support vector regression, [\\|r\\| − epsilon]₊ [1]_.
+
+    The derivative at \\|r\\| = epsilon is taken to be 0.
+
+    Parameters
+    ----------
+    epsilon : float, default=0.1
+        Half the width of the band in which errors cost nothing, in units of y.
+
+    References
+    ----------
+    .. [1] Vapnik, "The Nature of Statistical Learning Theory", Springer, 1995.
+
+    Examples
+    --------
+    >>> from sklearn_margin.losses import EpsilonInsensitive
+    >>> EpsilonInsensitive(epsilon=0.5).value([1.0, 0.2], [0.0, 0.0])
+    0.25
+    """
+
+    def __init__(self, epsilon=0.1):
+        self.epsilon = epsilon
+
+    def check_params(self):
+        check_number(self.epsilon, "epsilon", minimum=0)
+
+    def sample_value(self, y, z):
+        return max(0.0, abs(y - z) - self.epsilon)
+
+    def sample_gradient(self, y, z):
+        r = y - z
+        if abs(r) <= self.epsilon:
+            return 0.0
+        return -1.0 if r > 0 else 1.0
+
+    def piecewise_linear(self, y):
+        zero, one = np.zeros_like(y), np.ones_like(y)
+        return [(y - self.epsilon, -one, zero), (y + self.epsilon, zero, one)]
+
+
+class SquaredEpsilonInsensitive(RegressionLoss):
+    """Squared epsilon-insensitive loss, [\\|r\\| − epsilon]₊².
+
+    Parameters
+    ----------
+    epsilon : float, default=0.1
+        Half the width of the band in which errors cost nothing, in units of y.
+
+    Examples
+    --------
+    >>> from sklearn_margin.losses import SquaredEpsilonInsensitive
+    >>> SquaredEpsilonInsensitive(epsilon=0.5).value([1.0, 0.2], [0.0, 0.0])
+    0.125
+    """
+
+    def __init__(self, epsilon=0.1):
+        self.epsilon = epsilon
+
+    def check_params(self):
+        check_number(self.epsilon, "epsilon", minimum=0)
+
+    def sample_value(self, y, z):
+        return max(0.0, abs(y - z) - self.epsilon) ** 2
+
+    def sample_gradient(self, y, z):
+        r = z - y
+        excess = max(0.0, abs(r) - self.epsilon)
+        return 2.0 * excess if r > 0 else -2.0 * excess
+
+    def sample_hessian(self, y, z):
+        return 2.0 if abs(y - z) > self.epsilon else 0.0
