@@ -1,0 +1,16 @@
+"""Scikit-learn-compatible linear estimators whose loss is the thing you choose."""
+
+from sklearn_margin.classification import HingeClassifier, LinearClassifier
+from sklearn_margin.ranking import LinearRanker, RankSVM
+from sklearn_margin.regression import HuberRegressor, LinearRegressor
+
+__version__ = "0.1.0.dev0"
+
+__all__ = [
+    "HingeClassifier",
+    "HuberRegressor",
+    "LinearClassifier",
+    "LinearRanker",
+    "LinearRegressor",
+    "RankSVM",
+]

@@ -1,0 +1,278 @@
+"""What all linear estimators share: validation, solving, prediction."""
+
+import warnings
+from contextlib import contextmanager
+
+import numpy as np
+import scipy.sparse as sp
+from sklearn.base import BaseEstimator
+from sklearn.callback import CallbackSupportMixin
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import check_random_state
+from sklearn.utils.extmath import safe_sparse_dot
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from sklearn_margin.losses.base import Loss, check_number
+from sklearn_margin.objective import Rows
+from sklearn_margin.solvers import SGD, choose, resolve
+from sklearn_margin.solvers.sgd import stream
+
+__all__ = ["LinearModel", "resolve_loss", "uses_sgd"]
+
+
+def resolve_loss(loss, family: type[Loss], names: dict[str, type[Loss]]) -> Loss:
+    """The loss object for a name or an object.
+
+    Parameters
+    ----------
+    loss : str or Loss
+        What the user gave.
+    family : type
+        Base class a loss object must have.
+    names : dict of str to type
+        Classes by name.
+
+    Raises
+    ------
+    ValueError
+        If the name is unknown, or a parameter of the loss is wrong.
+    TypeError
+        If the object is not a loss of the family.
+    """
+    if isinstance(loss, str):
+        if loss not in names:
+            raise ValueError(f"loss must be one of {sorted(names)} or a Loss, got {loss!r}")
+        loss = names[loss]()
+    if isinstance(loss, type) or not isinstance(loss, family):
+        raise TypeError(
+            f"loss must be one of {sorted(names)} or an instance of {family.__name__}, got {loss!r}"
+        )
+    loss.check_params()
+    return loss
+
+
+def uses_sgd(estimator) -> bool:
+    """Whether the estimator can learn incrementally."""
+    if estimator.solver == "sgd" or isinstance(estimator.solver, SGD):
+        return True
+    raise AttributeError(
+        f"partial_fit needs solver='sgd' or a configured SGD, got solver={estimator.solver!r}"
+    )
+
+
+class LinearModel(CallbackSupportMixin, BaseEstimator):
+    """Base of the linear estimators.
+
+    A subclass validates its target, builds one objective per problem and stores what
+    ``_minimize`` returns.
+    """
+
+    def _check_common_params(self):
+        """Raise for a wrong value of a parameter that all estimators have."""
+        check_number(self.alpha, "alpha", minimum=0)
+        check_number(self.l1_ratio, "l1_ratio", minimum=0, maximum=1)
+        check_number(self.tol, "tol", minimum=0)
+        check_number(self.max_iter, "max_iter", minimum=1, integer=True)
+        if self.n_jobs is not None:
+            check_number(self.n_jobs, "n_jobs", integer=True)
+            if self.n_jobs == 0:
+                raise ValueError("n_jobs must not be 0")
+        if not isinstance(self.verbose, (bool, np.bool_)):
+            check_number(self.verbose, "verbose", minimum=0, integer=True)
+        for name in ("fit_intercept", "warm_start"):
+            value = getattr(self, name, False)
+            if not isinstance(value, (bool, np.bool_)):
+                raise TypeError(f"{name} must be True or False, got {value!r}")
+        resolve(self.solver)
+
+    def _validate(self, X, y, reset=True, **options):
+        return validate_data(
+            self,
+            X,
+            y,
+            reset=reset,
+            accept_sparse="csr",
+            dtype=(np.float64, np.float32),
+            order="C",
+            **options,
+        )
+
+    @contextmanager
+    def _unchanged_if_failed(self):
+        """Leave the estimator as it was if fitting raises."""
+        before = dict(self.__dict__)
+        try:
+            yield
+        except BaseException:
+            ours = {k: v for k, v in self.__dict__.items() if k.startswith(("_skl", "_callback"))}
+            self.__dict__.clear()
+            self.__dict__.update({**before, **ours})
+            raise
+
+    def _rows(self, X, center):
+        return Rows(X, center=center, n_jobs=self.n_jobs)
+
+    def _minimize(self, objectives, previous, context, X, y, fitted, sample_weight=None):
+        """Solve one objective per problem.
+
+        Parameters
+        ----------
+        objectives : list of LinearObjective
+            Over the same rows.
+        previous : list of (coef, intercept) or None
+            Where to start, by problem.
+        context : CallbackContext
+            Task of the fit.
+        X, y, sample_weight
+            Training data, for callbacks.
+        fitted : callable
+            ``fitted(k, coef, intercept)``: the fitted attributes if problem k had this solution.
+
+        Returns
+        -------
+        coef : ndarray of shape (n_problems, d)
+        intercept : ndarray of shape (n_problems,)
+        """
+        random_state = check_random_state(self.random_state)
+        solvers = [choose(self.solver, objective) for objective in objectives]
+        has_callbacks = bool(getattr(self, "_skl_callbacks", None))
+        metadata = {} if sample_weight is None else {"sample_weight": sample_weight}
+        results = []
+        with objectives[0].rows.session():
+            for k, (objective, solver) in enumerate(zip(objectives, solvers, strict=True)):
+                start = objective.start() if previous is None else objective.from_coef(*previous[k])
+                task = context
+                if has_callbacks and len(objectives) > 1:
+                    task = context.subcontext(task_name="problem", max_subtasks=self.max_iter)
+                    task.call_on_fit_task_begin(estimator=self, X=X, y=y, metadata=metadata)
+
+                def after(n_iter, params, k=k, objective=objective, task=task):
+                    if self.verbose:
+                        value = objective.value(params)
+                        print(f"[{type(self).__name__}] iteration {n_iter}: {value:.10g}")
+                    if not has_callbacks:
+                        return False
+                    step = task.subcontext(task_name="iteration")
+                    step.call_on_fit_task_begin(estimator=self, X=X, y=y, metadata=metadata)
+                    return step.call_on_fit_task_end(
+                        estimator=self,
+                        X=X,
+                        y=y,
+                        metadata=metadata,
+                        reconstruction_attributes=lambda: fitted(k, *objective.to_coef(params)),
+                    )
+
+                result = solver.solve(
+                    objective,
+                    start,
+                    tol=self.tol,
+                    max_iter=self.max_iter,
+                    callback=after if has_callbacks or self.verbose else None,
+                    random_state=random_state,
+                )
+                results.append(result)
+                if task is not context:
+                    task.call_on_fit_task_end(estimator=self, X=X, y=y, metadata=metadata)
+        self._report(results, solvers)
+        solutions = [o.to_coef(r.params) for o, r in zip(objectives, results, strict=True)]
+        dtype = X.dtype
+        coef = np.array([coef for coef, _ in solutions]).astype(dtype, copy=False)
+        intercept = np.array([b for _, b in solutions]).astype(dtype, copy=False)
+        if not (np.isfinite(coef).all() and np.isfinite(intercept).all()):
+            raise ValueError(
+                f"{type(self).__name__} found no finite coefficients: the values in X or y are too "
+                "large or too small for floating-point arithmetic. Scale them."
+            )
+        return coef, intercept
+
+    def _report(self, results, solvers):
+        """Store how the fit ended; warn if it ended too early."""
+        self.n_iter_ = max(result.n_iter for result in results)
+        self.solver_ = solvers[0].name
+        gaps = [result.gap for result in results]
+        if any(gap is None for gap in gaps):
+            self.__dict__.pop("dual_gap_", None)
+        else:
+            self.dual_gap_ = gaps[0] if len(gaps) == 1 else np.array(gaps)
+        failed = [r for r in results if not r.converged]
+        if failed and self.tol > 0:
+            worst = max(failed, key=lambda r: r.reached)
+            warnings.warn(
+                f"{type(self).__name__} stopped after {worst.n_iter} iterations of "
+                f"solver={solvers[0].name!r} without converging: {worst.measure} "
+                f"{worst.reached:.2g}, wanted tol={self.tol:g}. Increase max_iter or tol, scale "
+                "the features, or choose another solver.",
+                ConvergenceWarning,
+                stacklevel=4,
+            )
+
+    def _stream(self, objective, state, previous):
+        """One incremental pass over ``objective``: its state, coefficients and intercept."""
+        solver = resolve(self.solver)
+        reason = solver.obstacle(objective)
+        if reason is not None:
+            raise ValueError(f"partial_fit cannot be used here: {reason}")
+        start = objective.start() if previous is None else objective.from_coef(*previous)
+        random_state = check_random_state(self.random_state)
+        with objective.rows.session():
+            state = stream(solver, objective, state, start, random_state)
+        if not state.finite:
+            raise ValueError(
+                f"{type(self).__name__}.partial_fit diverged: scale the features, or set a smaller "
+                f"eta0 than {state.eta0:g} in SGD(eta0=...)"
+            )
+        return state, *objective.split(state.average if solver.average else state.params)
+
+    # --- prediction ---
+
+    def _scores(self, X):
+        """X w + b, of shape (n,) or (n, n_problems)."""
+        check_is_fitted(self)
+        X = validate_data(
+            self, X, reset=False, accept_sparse="csr", dtype=(np.float64, np.float32)
+        )
+        coef = self.coef_.T
+        if sp.issparse(coef) and not sp.issparse(X):
+            scores = (self.coef_ @ X.T).T
+        else:
+            scores = safe_sparse_dot(X, coef, dense_output=True)
+        scores = scores + getattr(self, "intercept_", 0.0)
+        return scores.ravel() if scores.ndim == 2 and scores.shape[1] == 1 else scores
+
+    def sparsify(self):
+        """Store ``coef_`` as a CSR matrix, which saves memory after an L1 fit.
+
+        Returns
+        -------
+        self : object
+        """
+        check_is_fitted(self)
+        self.coef_ = sp.csr_array(np.atleast_2d(self._dense_coef()))
+        return self
+
+    def densify(self):
+        """Undo ``sparsify``.
+
+        Returns
+        -------
+        self : object
+        """
+        check_is_fitted(self)
+        self.coef_ = self._dense_coef()
+        return self
+
+    def _dense_coef(self):
+        if not sp.issparse(self.coef_):
+            return self.coef_
+        coef = self.coef_.toarray()
+        return coef if self._coef_is_2d else coef.ravel()
+
+    _coef_is_2d = True
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        tags.target_tags.required = True
+        return tags
+
+

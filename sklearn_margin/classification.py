@@ -1,0 +1,431 @@
+"""Linear classifiers."""
+
+import numpy as np
+from sklearn.base import ClassifierMixin
+from sklearn.callback import with_callbacks
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import column_or_1d
+
+from sklearn_margin._base import LinearModel, resolve_loss, uses_sgd
+from sklearn_margin.losses import (
+    Hinge,
+    Logistic,
+    ModifiedHuber,
+    PointwiseLoss,
+    RegressionLoss,
+    SmoothedHinge,
+    SquaredHinge,
+)
+from sklearn_margin.losses.base import normalize_weights
+from sklearn_margin.objective import PointwiseObjective
+
+__all__ = ["HingeClassifier", "LinearClassifier"]
+
+_LOSSES = {
+    "cross_entropy": Logistic,
+    "hinge": Hinge,
+    "logistic": Logistic,
+    "modified_huber": ModifiedHuber,
+    "smoothed_hinge": SmoothedHinge,
+    "squared_hinge": SquaredHinge,
+}
+
+
+def _has_probability(estimator):
+    loss = estimator._loss()
+    if hasattr(loss, "probability"):
+        return True
+    raise AttributeError(
+        f"predict_proba is not available: the loss {type(loss).__name__} defines no probabilities"
+    )
+
+
+class _BaseClassifier(ClassifierMixin, LinearModel):
+    """Fit and predict of classifiers; subclasses say which loss."""
+
+    def _loss(self):
+        raise NotImplementedError
+
+    @with_callbacks
+    def fit(self, X, y, sample_weight=None):
+        """Fit the model; more than two classes are fitted one against the rest.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Features.
+        y : array-like of shape (n_samples,)
+            Labels of any type.
+        sample_weight : float or array-like of shape (n_samples,), default=None
+            Non-negative weights; 2 counts as two equal rows, 0 as none.
+
+        Returns
+        -------
+        self : object
+            Fitted estimator.
+
+        Raises
+        ------
+        ValueError, TypeError
+            For a wrong parameter or wrong data; the estimator stays as it was.
+        """
+        context = self._init_callback_context(max_subtasks=None)
+        context.call_on_fit_task_begin(estimator=self, X=X, y=y)
+        with self._unchanged_if_failed():
+            self._check_common_params()
+            loss = self._loss()
+            X, y = self._validate(X, y)
+            check_classification_targets(y)
+            s = normalize_weights(sample_weight, len(y), X.dtype)
+            classes = np.unique(y[s > 0])
+            if len(classes) < 2:
+                raise ValueError(
+                    f"{type(self).__name__} needs at least 2 classes with a positive weight, got "
+                    f"{len(classes)} class: {classes}"
+                )
+            s = self._apply_class_weight(y, s, classes)
+            rows = self._rows(X, self.fit_intercept)
+            positives = classes[1:] if len(classes) == 2 else classes
+            objectives = [self._objective(loss, rows, y == c, s) for c in positives]
+            coef, intercept = self._minimize(
+                objectives, self._previous(classes, X.shape[1]), context, X, y,
+                lambda k, coef, b: self._partly_fitted(classes, k, coef, b), sample_weight,
+            )  # fmt: skip
+            self.classes_, self.coef_, self.intercept_ = classes, coef, intercept
+            self.__dict__.pop("_stream_states", None)
+        context.call_on_fit_task_end(estimator=self, X=X, y=y)
+        return self
+
+    def _objective(self, loss, rows, positive, s):
+        return PointwiseObjective(
+            loss, rows, np.where(positive, 1, -1).astype(rows.dtype), s,
+            alpha=self.alpha, l1_ratio=self.l1_ratio, fit_intercept=self.fit_intercept,
+        )  # fmt: skip
+
+    def _previous(self, classes, n_features):
+        """Solutions to start from."""
+        known = hasattr(self, "coef_") and np.array_equal(self.classes_, classes)
+        if not (self.warm_start and known and self.coef_.shape[1] == n_features):
+            return None
+        return list(zip(self._dense_coef(), self.intercept_, strict=True))
+
+    def _partly_fitted(self, classes, k, coef, intercept):
+        """Fitted attributes while problem k of several is being solved, for callbacks."""
+        n_problems = 1 if len(classes) == 2 else len(classes)
+        all_coef, all_intercept = np.zeros((n_problems, len(coef))), np.zeros(n_problems)
+        all_coef[k], all_intercept[k] = coef, intercept
+        return {"classes_": classes, "coef_": all_coef, "intercept_": all_intercept}
+
+    def _apply_class_weight(self, y, s, classes):
+        """Weights times class weights, normalised."""
+        if self.class_weight is None:
+            return s
+        factors = np.ones(len(classes))
+        if isinstance(self.class_weight, dict):
+            unknown = set(self.class_weight) - set(classes.tolist())
+            if unknown:
+                raise ValueError(f"class_weight names labels that are not in y: {unknown}")
+            for k, label in enumerate(classes.tolist()):
+                factors[k] = self.class_weight.get(label, 1.0)
+        elif isinstance(self.class_weight, str) and self.class_weight == "balanced":
+            factors = np.array([1.0 / s[y == label].sum() for label in classes])
+        else:
+            raise ValueError(
+                f"class_weight must be a dict, 'balanced' or None, got {self.class_weight!r}"
+            )
+        present = s > 0
+        weights = np.zeros_like(s)
+        weights[present] = s[present] * factors[np.searchsorted(classes, y[present])]
+        try:
+            return normalize_weights(weights, len(y), s.dtype)
+        except ValueError as error:
+            raise ValueError(f"class_weight: {error}") from error
+
+    @available_if(uses_sgd)
+    def partial_fit(self, X, y, classes=None, sample_weight=None):
+        """Learn from a batch of rows: one pass of stochastic gradient descent.
+
+        Features are used as they are; they should have similar scales.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Features.
+        y : array-like of shape (n_samples,)
+            Labels.
+        classes : array-like of shape (n_classes,), default=None
+            All labels that will ever come; needed at the first call.
+        sample_weight : float or array-like of shape (n_samples,), default=None
+            Non-negative weights.
+
+        Returns
+        -------
+        self : object
+            The estimator.
+        """
+        with self._unchanged_if_failed():
+            self._check_common_params()
+            loss = self._loss()
+            first = not hasattr(self, "coef_")
+            if first and classes is None:
+                raise ValueError("classes must be given at the first call of partial_fit")
+            X, y = self._validate(X, y, reset=first)
+            check_classification_targets(y)
+            known = np.unique(column_or_1d(classes)) if first else self.classes_
+            if classes is not None and not np.array_equal(np.unique(classes), known):
+                raise ValueError(f"classes={classes!r} differs from earlier calls: {known}")
+            unknown = np.setdiff1d(y, known)
+            if len(unknown):
+                raise ValueError(f"y holds labels that are not in classes: {unknown}")
+            if len(known) < 2:
+                raise ValueError(f"classes must hold at least 2 classes, got {known}")
+            s = normalize_weights(sample_weight, len(y), X.dtype)
+            if self.class_weight is not None:
+                s = self._apply_class_weight(y, s, known)
+            self._stream_classes(loss, X, y, s, known, first)
+        return self
+
+    def _stream_classes(self, loss, X, y, s, classes, first):
+        rows = self._rows(X, center=False)
+        positives = classes[1:] if len(classes) == 2 else classes
+        n = len(positives)
+        states = getattr(self, "_stream_states", None) or [None] * n
+        coef, intercept = np.zeros((n, X.shape[1]), X.dtype), np.zeros(n, X.dtype)
+        for k, label in enumerate(positives):
+            objective = self._objective(loss, rows, y == label, s)
+            previous = None if first else (self._dense_coef()[k], self.intercept_[k])
+            states[k], coef[k], intercept[k] = self._stream(objective, states[k], previous)
+        self.classes_, self.coef_, self.intercept_ = classes, coef, intercept
+        self._stream_states, self.n_iter_ = states, 1
+
+    def decision_function(self, X):
+        """Scores: positive for the second of two classes, highest for the class predicted.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Features.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,) or (n_samples, n_classes)
+        """
+        return self._scores(X)
+
+    def predict(self, X):
+        """Predict labels.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Features.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+        """
+        scores = self.decision_function(X)
+        index = (scores > 0).astype(np.intp) if scores.ndim == 1 else scores.argmax(axis=1)
+        return self.classes_[index]
+
+    @available_if(_has_probability)
+    def predict_proba(self, X):
+        """Predict probabilities of classes; one-vs-rest probabilities are normalised.
+
+        Available if the loss defines probabilities.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Features.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+        """
+        scores = self.decision_function(X)
+        probability = self._loss().probability(scores)
+        if probability.ndim == 1:
+            return np.column_stack([1.0 - probability, probability])
+        total = probability.sum(axis=1, keepdims=True)
+        uniform = np.full_like(probability, 1.0 / probability.shape[1])
+        return np.divide(probability, total, out=uniform, where=total > 0)
+
+    @available_if(_has_probability)
+    def predict_log_proba(self, X):
+        """Logarithms of ``predict_proba``.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Features.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+        """
+        return np.log(self.predict_proba(X))
+
+
+class LinearClassifier(_BaseClassifier):
+    """Linear classification with a loss of your choice.
+
+    Minimises Σ s_i ℓ(y_i, x_i·w + b) / Σ s_i + alpha·((1 − l1_ratio)/2·‖w‖² + l1_ratio·‖w‖₁)
+    with y_i ∈ {−1, +1}. The intercept b is not penalised. More than two classes are fitted one
+    against the rest.
+
+    Parameters
+    ----------
+    loss : str or PointwiseLoss, default="hinge"
+        A name (the class name in snake case: "hinge", "squared_hinge", "smoothed_hinge",
+        "modified_huber", "logistic" or "cross_entropy") or a loss object.
+    alpha : float, default=1e-4
+        Strength of the penalty. The loss is a mean, so alpha does not depend on the number
+        of samples; alpha = 1/(C·n) for a sum with factor C.
+    l1_ratio : float, default=0.0
+        Share of the L1 penalty, from 0 to 1.
+    fit_intercept : bool, default=True
+        Whether to fit b.
+    solver : str or Solver, default="auto"
+        "newton", "lbfgs", "interior_point", "subgradient", "sgd", a configured solver such as
+        ``SGD(batch_size=32)``, or "auto", which takes the first that applies.
+    tol : float, default=1e-4
+        Relative accuracy; see the solvers. Small problems are solved more accurately.
+    max_iter : int, default=1000
+        Most iterations (epochs of "sgd").
+    warm_start : bool, default=False
+        Whether to start from the previous solution.
+    n_jobs : int, default=None
+        Threads; None is one. The result is the same, bit for bit, for any number.
+    random_state : int, RandomState or None, default=None
+        Seed of "sgd".
+    verbose : int, default=0
+        Whether to print the objective after each iteration.
+    class_weight : dict, "balanced" or None, default=None
+        Factor of the weights of each class; "balanced" gives all classes the same total.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        Labels.
+    coef_ : ndarray of shape (1, n_features) or (n_classes, n_features)
+        Coefficients w.
+    intercept_ : ndarray of shape (1,) or (n_classes,)
+        Intercepts b.
+    n_iter_ : int
+        Most iterations of the solver over the classes.
+    solver_ : str
+        Name of the solver.
+    dual_gap_ : float or ndarray of shape (n_classes,)
+        Bound on the distance to the minimum, where the solver has one.
+    n_features_in_ : int
+        Number of features.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the features, if X had string column names.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_breast_cancer
+    >>> from sklearn_margin import LinearClassifier
+    >>> X, y = load_breast_cancer(return_X_y=True)
+    >>> LinearClassifier(loss="logistic").fit(X, y).score(X, y) > 0.95
+    True
+    """
+
+    def __init__(
+        self,
+        loss="hinge",
+        *,
+        alpha=1e-4,
+        l1_ratio=0.0,
+        fit_intercept=True,
+        solver="auto",
+        tol=1e-4,
+        max_iter=1000,
+        warm_start=False,
+        n_jobs=None,
+        random_state=None,
+        verbose=0,
+        class_weight=None,
+    ):
+        self.loss = loss
+        self.alpha = alpha
+        self.l1_ratio = l1_ratio
+        self.fit_intercept = fit_intercept
+        self.solver = solver
+        self.tol = tol
+        self.max_iter = max_iter
+        self.warm_start = warm_start
+        self.n_jobs = n_jobs
+        self.random_state = random_state
+        self.verbose = verbose
+        self.class_weight = class_weight
+
+    def _loss(self):
+        loss = resolve_loss(self.loss, PointwiseLoss, _LOSSES)
+        if isinstance(loss, RegressionLoss):
+            raise TypeError(f"loss {loss!r} is for regression: use LinearRegressor")
+        return loss
+
+
+class HingeClassifier(_BaseClassifier):
+    """Linear support vector machine: ``LinearClassifier(loss=Hinge(margin))``.
+
+    Minimises Σ s_i [margin − y_i (x_i·w + b)]₊ / Σ s_i + penalty, exactly, with a free
+    intercept.
+
+    Parameters
+    ----------
+    margin : float, default=1.0
+        Margin below which a sample costs; 0 gives the perceptron loss.
+    alpha, l1_ratio, fit_intercept, solver, tol, max_iter, warm_start, n_jobs, random_state, \
+verbose, class_weight
+        As in ``LinearClassifier``.
+
+    Attributes
+    ----------
+    classes_, coef_, intercept_, n_iter_, solver_, dual_gap_, n_features_in_, feature_names_in_
+        As in ``LinearClassifier``.
+
+    Examples
+    --------
+    >>> from sklearn_margin import HingeClassifier
+    >>> X, y = [[-2.0], [-1.0], [1.0], [2.0]], ["a", "a", "b", "b"]
+    >>> HingeClassifier().fit(X, y).predict([[-3.0], [0.5]])
+    array(['a', 'b'], dtype='<U1')
+    """
+
+    def __init__(
+        self,
+        *,
+        margin=1.0,
+        alpha=1e-4,
+        l1_ratio=0.0,
+        fit_intercept=True,
+        solver="auto",
+        tol=1e-4,
+        max_iter=1000,
+        warm_start=False,
+        n_jobs=None,
+        random_state=None,
+        verbose=0,
+        class_weight=None,
+    ):
+        self.margin = margin
+        self.alpha = alpha
+        self.l1_ratio = l1_ratio
+        self.fit_intercept = fit_intercept
+        self.solver = solver
+        self.tol = tol
+        self.max_iter = max_iter
+        self.warm_start = warm_start
+        self.n_jobs = n_jobs
+        self.random_state = random_state
+        self.verbose = verbose
+        self.class_weight = class_weight
+
+    def _loss(self):
+        loss = Hinge(margin=self.margin)
+        loss.check_params()
+        return loss

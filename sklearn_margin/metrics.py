@@ -1,0 +1,399 @@
+"""Ranking metrics over query groups, and scorers made of them.
+
+Every metric takes ``(y_true, y_score, *, groups=None, …, sample_weight=None)`` and shares these
+rules, stated once:
+
+* ``y_true`` is the relevance of each row, or *packed* as an (n_samples, 2) array
+  ``[relevance, group]``; then `groups` is not needed.
+* `groups` has any dtype and need not be sorted or contiguous. None means one group.
+* A row of weight 0 counts for nothing, as if it were not there. A metric that averages over the
+  groups weighs each by the **mean** weight of its rows: a weight that is constant within groups is
+  the weight of the group, and long groups count no more than short ones. `sample_weight` may be a
+  number, too, which changes nothing.
+* A group without any relevant row scores 0 in the metrics that average over groups.
+* Invalid input raises ``ValueError`` (or ``TypeError`` for a `k` that is no integer) naming the
+  parameter: NaN or infinity, lengths that differ, nothing at all, negative or all-zero weights.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from functools import update_wrapper
+from inspect import signature
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+from sklearn import config_context
+from sklearn.exceptions import UndefinedMetricWarning
+from sklearn.metrics import make_scorer
+from sklearn.utils import check_scalar
+
+from sklearn_margin._groups import (
+    average_over_ties,
+    check_scored_rows,
+    count_not_below,
+    count_pairs,
+    is_packed,
+    mean_over_groups,
+    rank_within_groups,
+    worst_rank,
+)
+
+__all__ = [
+    "average_precision_score",
+    "make_ranking_scorer",
+    "ndcg_score",
+    "pairwise_accuracy_score",
+    "precision_at_k_score",
+    "reciprocal_rank_score",
+]
+
+
+def ndcg_score(
+    y_true: ArrayLike,
+    y_score: ArrayLike,
+    *,
+    groups: ArrayLike | None = None,
+    k: int | None = None,
+    gain: str = "linear",
+    ignore_ties: bool = False,
+    sample_weight: ArrayLike | None = None,
+) -> float:
+    r"""Normalised discounted cumulative gain, averaged over groups.
+
+    .. math:: \mathrm{nDCG@k} = \frac{1}{\mathrm{DCG@k\ of\ the\ best\ order}}
+              \sum_{p=1}^{k} \frac{\mathrm{gain}(y_{(p)})}{\log_2(p + 1)}
+
+    where :math:`y_{(p)}` is the relevance of the row at rank p of its group (Järvelin &
+    Kekäläinen 2002, "Cumulated gain-based evaluation of IR techniques"). Per group it is
+    :func:`sklearn.metrics.ndcg_score`, including ties: rows of equal score share the mean of their
+    ranks' discounts, the expectation over all orders of the tie (McSherry & Najork 2008,
+    "Computing information retrieval performance measures efficiently in the presence of tied
+    scores"). A group of one row, which scikit-learn refuses, scores 1 if the row is relevant.
+
+    Parameters
+    ----------
+    y_true : array-like of shape (n_samples,) or (n_samples, 2)
+        Non-negative relevance, or packed ``[relevance, group]``.
+    y_score : array-like of shape (n_samples,)
+        Predicted scores, higher for rows that should come first.
+    groups, sample_weight : array-like of shape (n_samples,), default=None
+        Group and weight of each row; a group weighs as much as its rows in the mean.
+    k : int, default=None
+        Count only the first k ranks of each group. None counts all.
+    gain : {"linear", "exponential"}, default="linear"
+        Gain of relevance r: r itself, as in scikit-learn, or 2**r - 1, as in LightGBM and XGBoost.
+    ignore_ties : bool, default=False
+        Rank rows of equal score in the order in which they are given. Faster.
+
+    Returns
+    -------
+    score : float
+        Between 0 and 1, higher is better.
+
+    Raises
+    ------
+    ValueError
+        If a relevance is negative, `gain` unknown or ``k < 1``, and as every metric of this module.
+
+    Examples
+    --------
+    >>> from sklearn_margin.metrics import ndcg_score
+    >>> round(ndcg_score([0, 1, 2, 0], [5, 4, 3, 2], groups=["a", "b", "a", "b"]), 3)
+    0.815
+    """
+    if k is not None:
+        check_scalar(k, "k", Integral, min_val=1)
+    if gain not in ("linear", "exponential"):
+        raise ValueError(f"gain must be 'linear' or 'exponential', got {gain!r}")
+    rows = check_scored_rows(y_true, y_score, groups, sample_weight)
+    if rows.relevance.min() < 0:
+        raise ValueError(f"y_true must not be negative for nDCG, got {rows.relevance.min()}")
+    ranked = rank_within_groups(rows.score, rows.codes)
+    ideal = rank_within_groups(rows.relevance, rows.codes)
+
+    discount = 1 / np.log2(ranked.position + 2)
+    if k is not None:
+        discount[ranked.position >= k] = 0
+    highest = rows.relevance[ideal.order][ideal.group_start][rows.codes]
+    if gain == "linear":  # both gains relative to the highest of the group: they cannot overflow
+        gains = rows.relevance / np.where(highest > 0, highest, 1)
+    else:
+        gains = -np.expm1(-rows.relevance * np.log(2)) * np.exp2(rows.relevance - highest)
+    best = np.add.reduceat(gains[ideal.order] * discount, ideal.group_start)
+    if not ignore_ties:
+        discount = average_over_ties(discount, ranked)
+    achieved = np.add.reduceat(gains[ranked.order] * discount, ranked.group_start)
+    per_group = np.divide(achieved, best, out=np.zeros_like(best), where=best > 0)
+    return mean_over_groups(np.minimum(per_group, 1), rows)  # rounding may exceed 1
+
+
+def average_precision_score(
+    y_true: ArrayLike,
+    y_score: ArrayLike,
+    *,
+    groups: ArrayLike | None = None,
+    sample_weight: ArrayLike | None = None,
+) -> float:
+    r"""Mean average precision (MAP): the average precision of each group, averaged over groups.
+
+    .. math:: \mathrm{AP} = \frac{1}{|R|} \sum_{i \in R}
+              \frac{|\{j \in R : s_j \ge s_i\}|}{|\{j : s_j \ge s_i\}|}
+
+    with R the relevant rows (``y_true > 0``) of a group and s the scores (Manning et al. 2008,
+    "Introduction to Information Retrieval", 8.4). Rows of equal score are retrieved together, so
+    each has the worst rank of its tie; per group this is
+    :func:`sklearn.metrics.average_precision_score`.
+
+    Parameters
+    ----------
+    y_true : array-like of shape (n_samples,) or (n_samples, 2)
+        Relevance, relevant if positive, or packed ``[relevance, group]``.
+    y_score : array-like of shape (n_samples,)
+        Predicted scores, higher for rows that should come first.
+    groups, sample_weight : array-like of shape (n_samples,), default=None
+        Group and weight of each row; a group weighs as much as its rows in the mean.
+
+    Returns
+    -------
+    score : float
+        Between 0 and 1, higher is better.
+
+    Raises
+    ------
+    ValueError
+        For invalid input, as every metric of this module.
+
+    Examples
+    --------
+    >>> from sklearn_margin.metrics import average_precision_score
+    >>> average_precision_score([1, 1, 0, 0, 1], [5, 4, 3, 2, 1], groups=[0, 0, 0, 1, 1])
+    0.75
+    """
+    rows = check_scored_rows(y_true, y_score, groups, sample_weight)
+    ranked = rank_within_groups(rows.score, rows.codes)
+    relevant = rows.relevance[ranked.order] > 0
+    precision = count_not_below(relevant, ranked) / worst_rank(ranked)
+    total = np.add.reduceat(precision * relevant, ranked.group_start)
+    n_relevant = np.add.reduceat(relevant, ranked.group_start, dtype=np.int64)
+    return mean_over_groups(total / np.maximum(n_relevant, 1), rows)
+
+
+def reciprocal_rank_score(
+    y_true: ArrayLike,
+    y_score: ArrayLike,
+    *,
+    groups: ArrayLike | None = None,
+    sample_weight: ArrayLike | None = None,
+) -> float:
+    r"""Mean reciprocal rank (MRR) of the first relevant row of each group, averaged over groups.
+
+    .. math:: \mathrm{RR} = \max_{i \in R} \frac{1}{|\{j : s_j \ge s_i\}|}
+
+    with R the relevant rows (``y_true > 0``) of a group and s the scores (Voorhees 1999, "The
+    TREC-8 question answering track report"). Rows of equal score have the worst rank of their tie:
+    a constant score earns 1 / group size. With one relevant row this is the average precision.
+
+    Parameters
+    ----------
+    y_true : array-like of shape (n_samples,) or (n_samples, 2)
+        Relevance, relevant if positive, or packed ``[relevance, group]``.
+    y_score : array-like of shape (n_samples,)
+        Predicted scores, higher for rows that should come first.
+    groups, sample_weight : array-like of shape (n_samples,), default=None
+        Group and weight of each row; a group weighs as much as its rows in the mean.
+
+    Returns
+    -------
+    score : float
+        Between 0 and 1, higher is better.
+
+    Raises
+    ------
+    ValueError
+        For invalid input, as every metric of this module.
+
+    Examples
+    --------
+    >>> from sklearn_margin.metrics import reciprocal_rank_score
+    >>> reciprocal_rank_score([1, 0, 0, 0, 1], [5, 4, 3, 2, 1], groups=[0, 0, 0, 1, 1])
+    0.75
+    """
+    rows = check_scored_rows(y_true, y_score, groups, sample_weight)
+    ranked = rank_within_groups(rows.score, rows.codes)
+    relevant = rows.relevance[ranked.order] > 0
+    per_group = np.maximum.reduceat(relevant / worst_rank(ranked), ranked.group_start)
+    return mean_over_groups(per_group, rows)
+
+
+def precision_at_k_score(
+    y_true: ArrayLike,
+    y_score: ArrayLike,
+    *,
+    groups: ArrayLike | None = None,
+    k: int = 10,
+    sample_weight: ArrayLike | None = None,
+) -> float:
+    r"""Share of relevant rows among the first k of each group, averaged over groups.
+
+    .. math:: \mathrm{P@k} = \frac{1}{k} \sum_{p=1}^{k} [y_{(p)} > 0]
+
+    where :math:`y_{(p)}` is the relevance of the row at rank p. The divisor is k in shorter groups,
+    too, as in trec_eval. A tie across rank k counts its share of relevant rows for each place that
+    it fills, the expectation over all orders of the tie (McSherry & Najork 2008).
+
+    Parameters
+    ----------
+    y_true : array-like of shape (n_samples,) or (n_samples, 2)
+        Relevance, relevant if positive, or packed ``[relevance, group]``.
+    y_score : array-like of shape (n_samples,)
+        Predicted scores, higher for rows that should come first.
+    groups, sample_weight : array-like of shape (n_samples,), default=None
+        Group and weight of each row; a group weighs as much as its rows in the mean.
+    k : int, default=10
+        Number of ranks that count.
+
+    Returns
+    -------
+    score : float
+        Between 0 and 1, higher is better.
+
+    Raises
+    ------
+    ValueError
+        If ``k < 1``, and as every metric of this module.
+
+    Examples
+    --------
+    >>> from sklearn_margin.metrics import precision_at_k_score
+    >>> precision_at_k_score([1, 0, 1, 0, 1], [5, 4, 3, 2, 1], groups=[0, 0, 0, 1, 1], k=2)
+    0.5
+    """
+    check_scalar(k, "k", Integral, min_val=1)
+    rows = check_scored_rows(y_true, y_score, groups, sample_weight)
+    ranked = rank_within_groups(rows.score, rows.codes)
+    counted = average_over_ties((ranked.position < k).astype(np.float64), ranked)
+    relevant = rows.relevance[ranked.order] > 0
+    return mean_over_groups(np.add.reduceat(counted * relevant, ranked.group_start) / k, rows)
+
+
+def pairwise_accuracy_score(
+    y_true: ArrayLike,
+    y_score: ArrayLike,
+    *,
+    groups: ArrayLike | None = None,
+    sample_weight: ArrayLike | None = None,
+) -> float:
+    r"""Share of the correctly ordered pairs, pooled over all groups.
+
+    .. math:: \frac{\sum_{(i,j)} w_i w_j \left([s_i > s_j] + \frac12 [s_i = s_j]\right)}
+                   {\sum_{(i,j)} w_i w_j}
+
+    over the pairs (i, j) of one group with ``y_true[i] > y_true[j]``, s the scores, w the weights.
+    With labels 0 and 1 in one group it is the area under the ROC curve. A group counts by its
+    number of pairs. Whole weights equal repeated rows.
+
+    Parameters
+    ----------
+    y_true : array-like of shape (n_samples,) or (n_samples, 2)
+        Relevance, any real numbers, or packed ``[relevance, group]``.
+    y_score : array-like of shape (n_samples,)
+        Predicted scores, higher for rows that should come first.
+    groups, sample_weight : array-like of shape (n_samples,), default=None
+        Group and weight of each row; a pair weighs as much as the product of its rows' weights.
+
+    Returns
+    -------
+    score : float
+        Between 0 and 1, higher is better, 0.5 for a constant score. NaN, with an
+        ``UndefinedMetricWarning``, if no group holds two rows of different relevance.
+
+    Raises
+    ------
+    ValueError
+        For invalid input, as every metric of this module.
+
+    Notes
+    -----
+    O(n log n) time, O(n) memory: Knight (1966), "A computer method for calculating Kendall's tau
+    with ungrouped data", with a radix instead of a merge sort.
+
+    Examples
+    --------
+    >>> from sklearn_margin.metrics import pairwise_accuracy_score
+    >>> pairwise_accuracy_score([2, 1, 0, 1, 0], [3, 1, 2, 4, 4], groups=[0, 0, 0, 1, 1])
+    0.625
+    """
+    rows = check_scored_rows(y_true, y_score, groups, sample_weight)
+    total, ordered, tied = count_pairs(rows)
+    if total == 0:
+        message = "No two rows of a group differ in y_true: pairwise accuracy is undefined (NaN)."
+        warnings.warn(message, UndefinedMetricWarning, stacklevel=2)
+        return float("nan")
+    return float(min((ordered + tied / 2) / total, 1.0))
+
+
+def make_ranking_scorer(metric: Callable[..., float], **kwargs: Any) -> Callable[..., float]:
+    """Make a grouped metric a scorer for ``GridSearchCV``, ``cross_validate`` and their like.
+
+    As :func:`sklearn.metrics.make_scorer`, and besides
+
+    * with metadata routing enabled it requests `groups`, and `sample_weight` if `metric` has it;
+      with routing disabled the same object finds the groups in packed `y`;
+    * it refuses to score without groups, rather than take each test fold for one query. If all
+      rows are one query, use ``sklearn.metrics.make_scorer(metric)``.
+
+    Parameters
+    ----------
+    metric : callable
+        A metric of this module, or any ``metric(y_true, y_score, *, groups=None, …)`` that accepts
+        packed `y`.
+    **kwargs
+        Passed to :func:`sklearn.metrics.make_scorer`: ``response_method="decision_function"`` to
+        rank by a classifier, or parameters of `metric` such as ``k=10``.
+
+    Returns
+    -------
+    scorer : callable
+        With the signature ``scorer(estimator, X, y, **metadata)``. Its ``set_score_request``
+        replaces *all* requests, as that of any scikit-learn scorer: name `groups` again.
+
+    Raises
+    ------
+    ValueError
+        If `metric` has no parameter `groups`. When called: if there are no groups.
+
+    Examples
+    --------
+    >>> from sklearn_margin.metrics import make_ranking_scorer, ndcg_score
+    >>> make_ranking_scorer(ndcg_score, k=10)
+    make_scorer(ndcg_score, response_method='predict', k=10)
+    """
+    accepted = signature(metric).parameters
+    if "groups" not in accepted:
+        raise ValueError(f"metric must have a parameter `groups`, got {metric!r}")
+    scorer = make_scorer(_GroupsRequired(metric), **kwargs)
+    # A scorer accepts requests only while routing is enabled, and ignores them while it is not.
+    with config_context(enable_metadata_routing=True):
+        request = {name: True for name in ("groups", "sample_weight") if name in accepted}
+        return scorer.set_score_request(**request)
+
+
+class _GroupsRequired:
+    """A metric that refuses to score without groups. A class, so that scorers pickle."""
+
+    def __init__(self, metric: Callable[..., float]) -> None:
+        update_wrapper(self, metric)  # scikit-learn reads the name and the signature
+        self._metric = metric
+
+    def __call__(self, y_true: ArrayLike, y_score: ArrayLike, **kwargs: Any) -> float:
+        if kwargs.get("groups") is None and not is_packed(y_true):
+            raise ValueError(
+                f"The scorer of {self.__name__} got no groups. Pass `groups` with metadata routing "
+                "enabled, or pack y as an (n_samples, 2) array [relevance, group]. If all rows are "
+                "one query, use sklearn.metrics.make_scorer."
+            )
+        return self._metric(y_true, y_score, **kwargs)

@@ -1,0 +1,138 @@
+"""What a solver sees: a function of one parameter vector, and nothing of the estimator."""
+
+import numpy as np
+
+from sklearn_margin.objective.rows import Rows
+from sklearn_margin.penalties import ElasticNet
+
+__all__ = ["LinearObjective"]
+
+
+class LinearObjective:
+    """Loss of linear scores plus an elastic-net penalty.
+
+    F(u, b) = L(X̃u + b) + penalty(u), where X̃ are standardised rows (see ``rows``) and L is
+    a function of the score vector that a subclass provides. The parameter vector is
+    [u_1 … u_d, b], without b if there is no intercept.
+
+    Parameters
+    ----------
+    loss : Loss
+    rows : Rows
+    alpha, l1_ratio : float
+        Penalty, in terms of raw coefficients.
+    fit_intercept : bool
+        Whether b is fitted; it is never penalised.
+
+    Attributes
+    ----------
+    n_params : int
+        Length of the parameter vector.
+    penalty : ElasticNet
+        In solver coordinates.
+    """
+
+    def __init__(self, loss, rows: Rows, *, alpha=0.0, l1_ratio=0.0, fit_intercept=False):
+        self.loss = loss
+        self.rows = rows
+        self.alpha = alpha
+        self.l1_ratio = l1_ratio
+        self.fit_intercept = fit_intercept
+        self.penalty = ElasticNet(alpha, l1_ratio, rows.scale)
+        self.n_params = rows.shape[1] + fit_intercept
+
+    # --- what subclasses provide: the loss as a function of the scores ---
+
+    def score_value(self, z) -> float:
+        """L at scores ``z``."""
+        raise NotImplementedError
+
+    def score_gradient(self, z, out) -> float:
+        """L at scores ``z``; its derivative goes to ``out``."""
+        raise NotImplementedError
+
+    def curvature(self, z):
+        """Gradient and Hessian of L at scores ``z``: a ``Curvature``."""
+        raise NotImplementedError
+
+    #: Objective of a validation set, for early stopping.
+    validation: "LinearObjective | None" = None
+    #: Whether the loss splits over samples that ``draw`` can choose from.
+    draws_samples = False
+
+    def draw(self, random_state, limit=None):
+        """Samples of one stochastic pass.
+
+        Returns
+        -------
+        first, second : ndarray of int
+            A sample is row ``first`` less row ``second``, where that is not negative.
+        labels, weights : ndarray of float64
+            Label and weight of each sample; the weights have mean one over all samples.
+        """
+        raise NotImplementedError
+
+    # --- properties that decide which solvers apply ---
+
+    @property
+    def is_smooth(self) -> bool:
+        """Whether F is differentiable, the L1 part of the penalty aside."""
+        return self.loss.is_smooth
+
+    @property
+    def has_hessian(self) -> bool:
+        """Whether ``curvature`` is available."""
+        return self.loss.has_hessian
+
+    # --- coordinates ---
+
+    def split(self, params) -> tuple[np.ndarray, float]:
+        """Coordinates u and intercept b of a parameter vector."""
+        if self.fit_intercept:
+            return params[:-1], float(params[-1])
+        return params, 0.0
+
+    def join(self, u, b) -> np.ndarray:
+        """Parameter vector (or its gradient) from its parts."""
+        return np.append(u, b) if self.fit_intercept else np.asarray(u, dtype=np.float64)
+
+    def to_coef(self, params) -> tuple[np.ndarray, float]:
+        """Raw coefficients and intercept of a parameter vector."""
+        u, b = self.split(params)
+        w = u / self.rows.scale
+        return w, b - float(self.rows.shift @ w)
+
+    def from_coef(self, coef, intercept=0.0) -> np.ndarray:
+        """Parameter vector of raw coefficients and intercept."""
+        coef = np.asarray(coef, dtype=np.float64)
+        return self.join(coef * self.rows.scale, intercept + float(self.rows.shift @ coef))
+
+    # --- F and its derivatives ---
+
+    def start(self) -> np.ndarray:
+        """A point to start from: no coefficients, and a sensible intercept."""
+        return np.zeros(self.n_params)
+
+    def scores(self, params, out=None) -> np.ndarray:
+        """Scores by row."""
+        return self.rows.scores(*self.split(params), out=out)
+
+    def value(self, params) -> float:
+        """F."""
+        u, _ = self.split(params)
+        return self.score_value(self.scores(params)) + self.penalty.value(u)
+
+    def value_gradient(self, params) -> tuple[float, np.ndarray]:
+        """F and its gradient (a subgradient where there is a kink)."""
+        u, _ = self.split(params)
+        z = self.scores(params)
+        g = np.empty_like(z)
+        value = self.score_gradient(z, g) + self.penalty.value(u)
+        projected, total = self.rows.backproject(g)
+        return value, self.join(projected + self.penalty.gradient(u), total)
+
+    def hessian_product(self, curvature, direction) -> np.ndarray:
+        """Product of the Hessian of F with ``direction``."""
+        u, _ = self.split(direction)
+        projected, total = self.rows.backproject(curvature.product(self.scores(direction)))
+        return self.join(projected + self.penalty.l2 * u, total)

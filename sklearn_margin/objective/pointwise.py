@@ -1,0 +1,240 @@
+"""Objectives whose loss is a weighted mean over rows."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from sklearn_margin._jit import kernel
+from sklearn_margin.objective.base import LinearObjective
+
+__all__ = ["ConcomitantHuberObjective", "DiagonalCurvature", "PointwiseObjective"]
+
+
+class DiagonalCurvature(NamedTuple):
+    """Derivatives of L at a score vector: Hessian diag(h) − q qᵀ / pivot."""
+
+    value: float
+    gradient: np.ndarray  # (n,)
+    h: np.ndarray  # (n,)
+    q: np.ndarray | None = None  # (n,) or no rank-one part
+    pivot: float = 1.0
+
+    def product(self, v):
+        """Hessian times ``v``."""
+        product = self.h * v
+        if self.q is not None:
+            product -= self.q * (float(self.q @ v) / self.pivot)
+        return product
+
+
+class PointwiseObjective(LinearObjective):
+    """L(z) = Σ s_i ℓ(y_i, z_i) with Σ s_i = 1.
+
+    Parameters
+    ----------
+    loss : PointwiseLoss
+    rows : Rows
+    y : ndarray of shape (n,)
+        Labels −1/+1 or targets, in the dtype of X.
+    s : ndarray of shape (n,)
+        Non-negative weights that sum to one, in the dtype of X.
+    alpha, l1_ratio, fit_intercept
+        As in ``LinearObjective``.
+    """
+
+    def __init__(self, loss, rows, y, s, **settings):
+        super().__init__(loss, rows, **settings)
+        self.y = y
+        self.s = s
+
+    def score_value(self, z):
+        parts = self.rows.run(
+            lambda w: self.loss.scores_value(self.y[w], z[w], self.s[w]), self._slices()
+        )
+        return float(sum(parts))
+
+    def score_gradient(self, z, out):
+        parts = self.rows.run(
+            lambda w: self.loss.scores_value_gradient(self.y[w], z[w], self.s[w], out[w]),
+            self._slices(),
+        )
+        return float(sum(parts))
+
+    def curvature(self, z):
+        g, h = np.empty_like(z), np.empty_like(z)
+        parts = self.rows.run(
+            lambda w: self.loss.scores_gradient_hessian(self.y[w], z[w], self.s[w], g[w], h[w]),
+            self._slices(),
+        )
+        if not self.loss.convex or h.min() < 0:
+            np.maximum(h, 0, out=h)
+        return DiagonalCurvature(float(sum(parts)), g, h)
+
+    def _slices(self):
+        return [where for where, _ in self.rows.blocks]
+
+    draws_samples = True
+
+    def draw(self, random_state, limit=None):
+        first = random_state.permutation(len(self.y))[:limit]
+        weights = self.s[first].astype(np.float64) * len(self.y)
+        return first, np.full(len(first), -1), self.y[first].astype(np.float64), weights
+
+    def split_rows(self, fraction, random_state):
+        """Objectives of a random part of the rows, and of the rest."""
+        n = len(self.y)
+        held = max(1, min(n - 1, round(fraction * n)))
+        order = random_state.permutation(n)
+        return self.take(np.sort(order[held:])), self.take(np.sort(order[:held]))
+
+    def take(self, index):
+        """The objective of some of the rows, in the same coordinates."""
+        s = self.s[index]
+        total = s.sum()
+        s = s / total if total > 0 else np.full_like(s, 1 / len(s))
+        return type(self)(
+            self.loss, self.rows.take(index), self.y[index], s,
+            alpha=self.alpha, l1_ratio=self.l1_ratio, fit_intercept=self.fit_intercept,
+        )  # fmt: skip
+
+    def value_gradient(self, params):
+        # One pass over X: a block is still in the cache when Bᵀg follows Bw.
+        u, b = self.split(params)
+        w, offset = self.rows.coefficients(u)
+        b += offset
+
+        def work(where, B):
+            B = self.rows.standardized(B)
+            z = (B @ w + b).astype(self.rows.dtype, copy=False)
+            g = np.empty_like(z)
+            value = self.loss.scores_value_gradient(self.y[where], z, self.s[where], g)
+            return value, B.T @ g, g.sum(dtype=np.float64)
+
+        value, projected, total = self.rows.sum_blocks(work)
+        projected, total = self.rows.finish_backproject(projected, total)
+        gradient = self.join(projected + self.penalty.gradient(u), total)
+        return float(value) + self.penalty.value(u), gradient
+
+    def gradient_hessian(self, params, curvature):
+        """Gradient and Hessian of F, of shapes (n_params,) and (n_params, n_params)."""
+        u, _ = self.split(params)
+        gram, cross, total, projected, slope = self.rows.gram(curvature.h, curvature.gradient)
+        d = len(gram)
+        hessian = np.empty((self.n_params, self.n_params))
+        hessian[:d, :d] = gram
+        if self.fit_intercept:
+            hessian[:d, d] = hessian[d, :d] = cross
+            hessian[d, d] = total
+        if curvature.q is not None:
+            q = self.join(*self.rows.backproject(curvature.q))
+            hessian -= np.outer(q, q / curvature.pivot)
+        hessian[np.arange(d), np.arange(d)] += self.penalty.l2
+        return self.join(projected + self.penalty.gradient(u), slope), hessian
+
+
+class ConcomitantHuberObjective(PointwiseObjective):
+    """Huber's joint estimate of location and scale, with the scale minimised out.
+
+    L(z) = min over σ > 0 of Σ s_i [σ/2 + σ ρ((y_i − z_i)/σ)], with ρ the Huber loss of
+    threshold ``epsilon`` [1]_. The inner function is jointly convex, so L is convex; by the
+    envelope theorem its gradient is that at the minimising σ, and its Hessian is
+    diag(h) − q qᵀ/p, where over the rows with \\|r_i\\| ≤ epsilon·σ: h_i = s_i/σ,
+    q_i = s_i r_i/σ², p = Σ s_i r_i²/σ³.
+
+    σ² is the positive root of A(τ) = τ with A(τ) = Σ s_i min(r_i², epsilon²·τ). A is
+    concave, so Newton's method from the right descends to it without overshooting.
+
+    Parameters
+    ----------
+    loss : Huber
+        Its ``delta`` is epsilon.
+    rows, y, s, alpha, l1_ratio, fit_intercept
+        As in ``PointwiseObjective``.
+
+    References
+    ----------
+    .. [1] Huber & Ronchetti, "Robust Statistics", 2nd edition, Wiley, 2009, section 7.7.
+    """
+
+    def __init__(self, loss, rows, y, s, **settings):
+        super().__init__(loss, rows, y, s, **settings)
+        spread = float(np.abs(y - np.median(y)).max(initial=0.0))
+        # A perfect fit has no scale; stop where float arithmetic cannot tell it from one.
+        self.smallest = max(spread * np.finfo(y.dtype).eps * 10, np.finfo(y.dtype).tiny)
+
+    def scale(self, z) -> float:
+        """The minimising σ at scores ``z``."""
+        return max(_concomitant_scale(self.y, z, self.s, float(self.loss.delta)), self.smallest)
+
+    def score_value(self, z):
+        return self.score_gradient(z, np.empty_like(z))
+
+    def score_gradient(self, z, out):
+        sigma = self.scale(z)
+        return _concomitant_gradient(self.y, z, self.s, float(self.loss.delta), sigma, out)
+
+    def curvature(self, z):
+        sigma = self.scale(z)
+        epsilon = float(self.loss.delta)
+        g = np.empty_like(z)
+        value = _concomitant_gradient(self.y, z, self.s, epsilon, sigma, g)
+        r = self.y - z
+        inside = np.abs(r) <= epsilon * sigma
+        h = np.where(inside, self.s / sigma, 0).astype(z.dtype, copy=False)
+        q = h * r / sigma
+        pivot = float((q @ r) / sigma)
+        if sigma <= self.smallest or pivot <= 0:  # σ is held: no curvature through it
+            return DiagonalCurvature(value, g, h)
+        return DiagonalCurvature(value, g, h, q.astype(z.dtype, copy=False), pivot)
+
+    value_gradient = LinearObjective.value_gradient  # σ needs all scores first
+    draws_samples = False
+
+
+@kernel
+def _concomitant_scale(y, z, s, epsilon):
+    largest = 0.0
+    for i in range(z.shape[0]):
+        if s[i] != 0:
+            largest = max(largest, abs(y[i] - z[i]))
+    if largest == 0.0:
+        return 0.0
+    # Residuals relative to the largest, so that squares neither overflow nor vanish.
+    tau = 0.0
+    for i in range(z.shape[0]):
+        if s[i] != 0:
+            tau += s[i] * ((y[i] - z[i]) / largest) ** 2
+    for _ in range(100):
+        bound = epsilon * epsilon * tau
+        inside, outside = 0.0, 0.0
+        for i in range(z.shape[0]):
+            if s[i] != 0:
+                square = ((y[i] - z[i]) / largest) ** 2
+                if square <= bound:
+                    inside += s[i] * square
+                else:
+                    outside += s[i]
+        slope = 1.0 - epsilon * epsilon * outside
+        if slope <= 0.0:
+            return 0.0
+        previous, tau = tau, inside / slope
+        if tau >= previous * (1.0 - 1e-15):
+            break
+    return largest * np.sqrt(tau)
+
+
+@kernel
+def _concomitant_gradient(y, z, s, epsilon, sigma, out):
+    total = 0.0
+    for i in range(z.shape[0]):
+        if s[i] != 0:
+            r = (y[i] - z[i]) / sigma
+            if abs(r) <= epsilon:
+                total += s[i] * (0.5 + 0.5 * r * r)
+                out[i] = -s[i] * r
+            else:
+                total += s[i] * (0.5 + epsilon * (abs(r) - 0.5 * epsilon))
+                out[i] = -s[i] * epsilon if r > 0 else s[i] * epsilon
+        else:
+            out[i] = 0.0
+    return sigma * total

@@ -1,0 +1,362 @@
+"""One interface over dense and sparse rows, for two kinds of work.
+
+``Rows`` serves full-batch work: products with fixed blocks of rows, by BLAS or scipy's
+sparse kernels, in a thread pool. Partial sums are added in block order, so results do not
+depend on the number of threads.
+
+``DenseRows`` and ``SparseRows`` serve stochastic work: kernels reach single rows through
+``row_dot`` and ``row_add`` and are written once for both.
+
+Standardised coordinates. Solvers see u with w = u / scale and features (x − shift) / scale:
+badly scaled or offset columns then cost no accuracy and no iterations. X itself is never
+copied: the shift and scale enter by algebra,
+
+    X̃u + b = Xw + (b − shift·w),    X̃ᵀg = (Xᵀg − shift Σg) / scale,
+
+except where this would cancel (an offset much larger than the spread, or extreme scales);
+then blocks are standardised one at a time as they are used.
+"""
+
+import copy
+import threading
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import NamedTuple
+
+import numpy as np
+import scipy.sparse as sp
+from joblib import effective_n_jobs
+from threadpoolctl import ThreadpoolController
+
+from sklearn_margin._jit import overload_on_class
+
+__all__ = ["DenseRows", "Rows", "SparseRows", "row_add", "row_dot", "single_rows"]
+
+_BLOCK_BYTES = 1 << 20  # about one core's level-2 cache
+
+
+class _SingleThreadedBlas:
+    """Keeps BLAS to one thread while any fit runs: blocks are the unit of parallel work,
+    and the order of a sum must not depend on how many threads BLAS has.
+
+    Counts its users, because fits may overlap in several threads of a program.
+    """
+
+    def __init__(self):
+        self._lock = threading.Lock()
+        self._users = 0
+        self._controller = None
+        self._limit = None
+
+    def __enter__(self):
+        with self._lock:
+            if self._users == 0:
+                if self._controller is None:
+                    self._controller = ThreadpoolController()
+                self._limit = self._controller.limit(limits=1, user_api="blas")
+            self._users += 1
+
+    def __exit__(self, *exception):
+        with self._lock:
+            self._users -= 1
+            if self._users == 0:
+                self._limit.restore_original_limits()
+
+
+_single_threaded_blas = _SingleThreadedBlas()
+
+
+class Rows:
+    """Blocks of rows of a validated matrix, in standardised coordinates.
+
+    Parameters
+    ----------
+    X : ndarray or CSR of shape (n, d), float32 or float64
+        Finite; C-contiguous if dense. Not copied.
+    center : bool
+        Whether an intercept or the loss makes the fit independent of a shift of X.
+    n_jobs : int or None
+        Threads, in joblib's convention.
+
+    Attributes
+    ----------
+    shape, dtype
+        Of X.
+    blocks : list of (slice, matrix)
+        Consecutive ranges of rows.
+    shift, scale : ndarray of float64 of shape (d,)
+        Column means (or zeros) and root mean squares about them.
+    """
+
+    def __init__(self, X, *, center: bool, n_jobs: int | None = None):
+        self.X = X
+        self.shape = X.shape
+        self.dtype = X.dtype
+        self.n_threads = effective_n_jobs(n_jobs)
+        self.is_sparse = sp.issparse(X)
+        self.blocks = list(_sparse_blocks(X) if self.is_sparse else _dense_blocks(X))
+        self._pool: ThreadPoolExecutor | None = None
+        self._explicit = False
+        self.shift, self.scale = self._column_statistics(center)
+
+    def take(self, index) -> "Rows":
+        """Some of the rows, copied, in the same coordinates."""
+        return self.like(self.X[index])
+
+    def like(self, X) -> "Rows":
+        """Rows of another matrix in the coordinates of this one."""
+        new = copy.copy(self)
+        new.X, new.shape = X, X.shape
+        new.blocks = list(_sparse_blocks(X) if self.is_sparse else _dense_blocks(X))
+        return new
+
+    @contextmanager
+    def session(self):
+        """Threads and BLAS settings for the length of a solve."""
+        with _single_threaded_blas:
+            if self.n_threads == 1:
+                yield self
+                return
+            with ThreadPoolExecutor(self.n_threads) as self._pool:
+                try:
+                    yield self
+                finally:
+                    self._pool = None
+
+    def run(self, function: Callable, items: Iterable) -> list:
+        """Results of ``function`` over ``items``, in their order."""
+        return list((map if self._pool is None else self._pool.map)(function, items))
+
+    # --- products in standardised coordinates ---
+
+    def coefficients(self, u):
+        """Raw coefficients of X and the offset that make X̃u: w, −shift·w."""
+        w = u / self.scale
+        if self._explicit:
+            return u.astype(self.dtype), 0.0
+        return w.astype(self.dtype), -float(self.shift @ w)
+
+    def scores(self, u, intercept: float, out=None) -> np.ndarray:
+        """X̃u + intercept, by row."""
+        w, offset = self.coefficients(u)
+        out = np.empty(self.shape[0], self.dtype) if out is None else out
+
+        def work(block):
+            where, B = block
+            np.add(self.standardized(B) @ w, intercept + offset, out=out[where], casting="unsafe")
+
+        self.run(work, self.blocks)
+        return out
+
+    def sum_blocks(self, work: Callable) -> tuple:
+        """Sum over blocks, in float64 and in order, of the tuples ``work(where, B)`` gives."""
+        totals = None
+        for part in self.run(lambda block: work(*block), self.blocks):
+            if totals is None:
+                totals = [np.array(p, dtype=np.float64) for p in part]
+            else:
+                for total, p in zip(totals, part, strict=True):
+                    total += p
+        return tuple(totals)
+
+    def backproject(self, g) -> tuple[np.ndarray, float]:
+        """X̃ᵀg and Σg."""
+        return self.finish_backproject(
+            *self.sum_blocks(lambda where, B: (self.standardized(B).T @ g[where], _sum(g[where])))
+        )
+
+    def finish_backproject(self, projected, total):
+        """Turn Σ over blocks of Bᵀg and Σg into X̃ᵀg and Σg."""
+        if not self._explicit:
+            projected = (projected - self.shift * total) / self.scale
+        return projected, float(total)
+
+    def gram(self, h, g) -> tuple[np.ndarray, np.ndarray, float, np.ndarray, float]:
+        """X̃ᵀ diag(h) X̃, X̃ᵀh, Σh, X̃ᵀg and Σg in one pass, for non-negative h."""
+
+        def work(where, B):
+            weight = h[where]
+            B = self.standardized(B)
+            projected, total = B.T @ g[where], _sum(g[where])
+            active = np.flatnonzero(weight)
+            if len(active) < 0.8 * len(weight):
+                B, weight = B[active], weight[active]
+            return *_block_gram(B, weight), projected, total
+
+        gram, projected_h, total_h, projected_g, total_g = self.sum_blocks(work)
+        if not self._explicit:
+            cross = np.outer(projected_h, self.shift)
+            gram += np.outer(self.shift, self.shift) * total_h - cross - cross.T
+            gram /= np.outer(self.scale, self.scale)
+        return (
+            gram,
+            *self.finish_backproject(projected_h, total_h),
+            *self.finish_backproject(projected_g, total_g),
+        )
+
+    def standardized(self, B):
+        """Block ``B`` as products should see it."""
+        if not self._explicit:
+            return B
+        return ((B - self._shift) / self._scale).astype(self.dtype, copy=False)
+
+    # --- coordinates ---
+
+    def _column_statistics(self, center):
+        shift, spread = _sparse_moments(self.X) if self.is_sparse else self._dense_moments()
+        if not center:
+            with np.errstate(over="ignore"):
+                spread = np.hypot(spread, shift)
+            shift = np.zeros_like(shift)
+        size = np.abs(shift)
+        eps = np.finfo(self.dtype).eps
+        constant = spread <= 10 * eps * size
+        scale = np.where(constant, np.where(size > 0, size, 1.0), spread)
+        # Where algebra would lose more than half of the digits, standardise explicitly.
+        offset = np.max(np.where(constant, 0.0, size / scale), initial=0.0) > 0.01 / np.sqrt(eps)
+        extreme = np.abs(np.log10(scale)).max(initial=0.0) > 0.3 * np.log10(np.finfo(self.dtype).max)
+        if not self.is_sparse and (offset or extreme):
+            self._explicit = True
+            self._shift, self._scale = shift, scale
+        return shift, scale
+
+    def _dense_moments(self):
+        """Mean and root mean square deviation of each column, in one pass over X."""
+        pilot = self.X[0].astype(np.float64)
+
+        def work(where, B):
+            deviation = B - pilot.astype(self.dtype)
+            largest = np.abs(deviation).max(axis=0)
+            with np.errstate(over="ignore", under="ignore"):
+                squares = np.einsum("ij,ij->j", deviation, deviation)
+            return deviation.sum(axis=0, dtype=np.float64), squares, largest
+
+        with _single_threaded_blas:
+            parts = [work(*block) for block in self.blocks]
+        n = self.shape[0]
+        mean = sum(p[0] for p in parts) / n
+        squares = sum(p[1].astype(np.float64) for p in parts) / n
+        largest = np.max([p[2] for p in parts], axis=0).astype(np.float64)
+        with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+            variance = squares - mean * mean
+        # Squares that left the floating-point range: any number of the right size will do.
+        usable = (squares > 0) & np.isfinite(squares) & (variance > 1e-3 * squares)
+        spread = np.where(usable, np.sqrt(np.where(usable, variance, 1.0)), largest)
+        return pilot + mean, spread
+
+
+def _sum(g):
+    return g.sum(dtype=np.float64)
+
+
+def _dense_blocks(X):
+    rows = max(64, _BLOCK_BYTES // max(1, X.shape[1] * X.itemsize))
+    for first in range(0, X.shape[0], rows):
+        where = slice(first, min(first + rows, X.shape[0]))
+        yield where, X[where]
+
+
+def _sparse_blocks(X):
+    """Blocks of similar numbers of non-zeros that share the data of X."""
+    n, d = X.shape
+    per_block = max(_BLOCK_BYTES, 8 * d) // 4  # non-zeros; also, a block's Xᵀg is no larger
+    targets = np.arange(0, X.nnz + 1, per_block)
+    cuts = np.unique(np.r_[0, np.searchsorted(X.indptr, targets[1:], side="left"), n])
+    for first, last in zip(cuts[:-1], cuts[1:], strict=True):
+        a, b = X.indptr[first], X.indptr[last]
+        block = sp.csr_array((last - first, d), dtype=X.dtype)
+        # Set one by one: the constructor would copy indices of 64 bits into 32.
+        block.data, block.indices = X.data[a:b], X.indices[a:b]
+        block.indptr = X.indptr[first : last + 1] - a
+        yield slice(int(first), int(last)), block
+
+
+def _block_gram(B, weight):
+    root = np.sqrt(weight)
+    if sp.issparse(B):
+        scaled = sp.diags_array(root) @ B
+        gram = (scaled.T @ scaled).toarray()
+    else:
+        scaled = B * root[:, None]
+        gram = scaled.T @ scaled
+    return gram, B.T @ weight, _sum(weight)
+
+
+def _sparse_moments(X):
+    n, d = X.shape
+    with np.errstate(over="ignore", under="ignore"):
+        mean = np.bincount(X.indices, weights=X.data, minlength=d) / n
+        squares = np.bincount(X.indices, weights=X.data.astype(np.float64) ** 2, minlength=d) / n
+        variance = squares - mean * mean
+    usable = np.isfinite(squares) & (variance > 1e-12 * squares)
+    spread = np.sqrt(np.where(usable, variance, 0.0))
+    wild = ~np.isfinite(squares) | ((squares == 0) & (mean != 0))
+    return mean, np.where(wild, np.abs(mean), spread)
+
+
+# --- single rows, for kernels --------------------------------------------------------------
+
+
+class DenseRows(NamedTuple):
+    """Rows (x − shift) · inverse of a dense matrix."""
+
+    X: np.ndarray
+    shift: np.ndarray
+    inverse: np.ndarray
+
+
+class SparseRows(NamedTuple):
+    """Rows x · inverse of a CSR matrix; a shift would make them dense."""
+
+    data: np.ndarray
+    indices: np.ndarray
+    indptr: np.ndarray
+    inverse: np.ndarray
+
+
+def single_rows(X, shift, scale) -> DenseRows | SparseRows:
+    """The rows (x − shift) / scale of a validated matrix, as kernels take them."""
+    if sp.issparse(X):
+        return SparseRows(X.data, X.indices, X.indptr, 1.0 / scale)
+    return DenseRows(X, shift, 1.0 / scale)
+
+
+def _dense_dot(rows, i, u):
+    total = 0.0
+    for j in range(u.shape[0]):
+        total += (rows.X[i, j] - rows.shift[j]) * rows.inverse[j] * u[j]
+    return total
+
+
+def _sparse_dot(rows, i, u):
+    total = 0.0
+    for k in range(rows.indptr[i], rows.indptr[i + 1]):
+        j = rows.indices[k]
+        total += rows.data[k] * rows.inverse[j] * u[j]
+    return total
+
+
+def _dense_add(rows, i, factor, out):
+    for j in range(out.shape[0]):
+        out[j] += factor * (rows.X[i, j] - rows.shift[j]) * rows.inverse[j]
+
+
+def _sparse_add(rows, i, factor, out):
+    for k in range(rows.indptr[i], rows.indptr[i + 1]):
+        j = rows.indices[k]
+        out[j] += factor * rows.data[k] * rows.inverse[j]
+
+
+def row_dot(rows, i, u):
+    """Inner product of row ``i`` with ``u``."""
+    return (_dense_dot if isinstance(rows, DenseRows) else _sparse_dot)(rows, i, u)
+
+
+def row_add(rows, i, factor, out):
+    """Add ``factor`` times row ``i`` to ``out``."""
+    (_dense_add if isinstance(rows, DenseRows) else _sparse_add)(rows, i, factor, out)
+
+
+overload_on_class(row_dot, {DenseRows: _dense_dot, SparseRows: _sparse_dot})
+overload_on_class(row_add, {DenseRows: _dense_add, SparseRows: _sparse_add})

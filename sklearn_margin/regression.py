@@ -1,0 +1,342 @@
+"""Linear regressors."""
+
+import numpy as np
+from sklearn.base import RegressorMixin
+from sklearn.callback import with_callbacks
+from sklearn.utils.metaestimators import available_if
+
+from sklearn_margin._base import LinearModel, resolve_loss, uses_sgd
+from sklearn_margin.losses import (
+    Absolute,
+    BinaryLoss,
+    EpsilonInsensitive,
+    Huber,
+    PointwiseLoss,
+    Quantile,
+    Squared,
+    SquaredEpsilonInsensitive,
+)
+from sklearn_margin.losses.base import check_number, normalize_weights
+from sklearn_margin.objective import ConcomitantHuberObjective, PointwiseObjective
+
+__all__ = ["HuberRegressor", "LinearRegressor"]
+
+_LOSSES = {
+    "absolute": Absolute,
+    "epsilon_insensitive": EpsilonInsensitive,
+    "huber": Huber,
+    "quantile": Quantile,
+    "squared": Squared,
+    "squared_epsilon_insensitive": SquaredEpsilonInsensitive,
+}
+
+
+class _BaseRegressor(RegressorMixin, LinearModel):
+    """Fit and predict of regressors; subclasses say which objective."""
+
+    _coef_is_2d = False
+
+    def _objective(self, rows, y, s):
+        raise NotImplementedError
+
+    @with_callbacks
+    def fit(self, X, y, sample_weight=None):
+        """Fit the model.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Features.
+        y : array-like of shape (n_samples,)
+            Targets.
+        sample_weight : float or array-like of shape (n_samples,), default=None
+            Non-negative weights; 2 counts as two equal rows, 0 as none.
+
+        Returns
+        -------
+        self : object
+            Fitted estimator.
+
+        Raises
+        ------
+        ValueError, TypeError
+            For a wrong parameter or wrong data; the estimator stays as it was.
+        """
+        context = self._init_callback_context(max_subtasks=self.max_iter)
+        context.call_on_fit_task_begin(estimator=self, X=X, y=y)
+        with self._unchanged_if_failed():
+            self._check_common_params()
+            X, y = self._validate(X, y, y_numeric=True)
+            y = y.astype(X.dtype, copy=False)
+            s = normalize_weights(sample_weight, len(y), X.dtype)
+            objective = self._objective(self._rows(X, self.fit_intercept), y, s)
+            previous = None
+            if self.warm_start and hasattr(self, "coef_") and np.size(self.coef_) == X.shape[1]:
+                previous = [(self._dense_coef(), self.intercept_)]
+            coef, intercept = self._minimize(
+                [objective], previous, context, X, y,
+                lambda k, coef, intercept: {"coef_": coef, "intercept_": intercept},
+                sample_weight,
+            )  # fmt: skip
+            self.coef_, self.intercept_ = coef[0], intercept[0]
+            self._finish(objective, X, y)
+            self.__dict__.pop("_stream_state", None)
+        context.call_on_fit_task_end(estimator=self, X=X, y=y)
+        return self
+
+    def _finish(self, objective, X, y):
+        """Set further fitted attributes."""
+
+    @available_if(uses_sgd)
+    def partial_fit(self, X, y, sample_weight=None):
+        """Learn from a batch of rows: one pass of stochastic gradient descent.
+
+        Features are used as they are; they should have similar scales.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Features.
+        y : array-like of shape (n_samples,)
+            Targets.
+        sample_weight : float or array-like of shape (n_samples,), default=None
+            Non-negative weights.
+
+        Returns
+        -------
+        self : object
+            The estimator.
+        """
+        with self._unchanged_if_failed():
+            self._check_common_params()
+            first = not hasattr(self, "coef_")
+            X, y = self._validate(X, y, reset=first, y_numeric=True)
+            y = y.astype(X.dtype, copy=False)
+            s = normalize_weights(sample_weight, len(y), X.dtype)
+            objective = self._objective(self._rows(X, center=False), y, s)
+            previous = None if first else (self._dense_coef(), self.intercept_)
+            state = getattr(self, "_stream_state", None)
+            self._stream_state, coef, intercept = self._stream(objective, state, previous)
+            self.coef_ = coef.astype(X.dtype)
+            self.intercept_ = X.dtype.type(intercept)
+            self.n_iter_ = 1
+        return self
+
+    def predict(self, X):
+        """Predict targets.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Features.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+        """
+        return self._scores(X)
+
+
+class LinearRegressor(_BaseRegressor):
+    """Linear regression with a loss of your choice.
+
+    Minimises Σ s_i ℓ(y_i, x_i·w + b) / Σ s_i + alpha·((1 − l1_ratio)/2·‖w‖² + l1_ratio·‖w‖₁).
+    The intercept b is not penalised.
+
+    Parameters
+    ----------
+    loss : str or PointwiseLoss, default="squared"
+        A name (the class name in snake case: "squared", "absolute", "huber", "quantile",
+        "epsilon_insensitive", "squared_epsilon_insensitive") or a loss object.
+    alpha : float, default=1e-4
+        Strength of the penalty. The loss is a mean, so alpha does not depend on the number
+        of samples; alpha = 1/(C·n) for a sum with factor C.
+    l1_ratio : float, default=0.0
+        Share of the L1 penalty, from 0 to 1.
+    fit_intercept : bool, default=True
+        Whether to fit b.
+    solver : str or Solver, default="auto"
+        "newton", "lbfgs", "interior_point", "subgradient", "sgd", a configured solver such as
+        ``SGD(batch_size=32)``, or "auto", which takes the first that applies.
+    tol : float, default=1e-4
+        Relative accuracy; see the solvers. Small problems are solved more accurately.
+    max_iter : int, default=1000
+        Most iterations (epochs of "sgd").
+    warm_start : bool, default=False
+        Whether to start from the previous solution.
+    n_jobs : int, default=None
+        Threads; None is one. The result is the same, bit for bit, for any number.
+    random_state : int, RandomState or None, default=None
+        Seed of "sgd".
+    verbose : int, default=0
+        Whether to print the objective after each iteration.
+
+    Attributes
+    ----------
+    coef_ : ndarray of shape (n_features,)
+        Coefficients w.
+    intercept_ : float
+        Intercept b.
+    n_iter_ : int
+        Iterations of the solver.
+    solver_ : str
+        Name of the solver.
+    dual_gap_ : float
+        Bound on the distance to the minimum, where the solver has one.
+    n_features_in_ : int
+        Number of features.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the features, if X had string column names.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_margin import LinearRegressor
+    >>> X = np.arange(5.0)[:, None]
+    >>> y = np.array([0.0, 2.0, 4.0, 6.0, 100.0])
+    >>> LinearRegressor(loss="absolute").fit(X, y).predict([[5.0]]).round(1)
+    array([10.])
+    """
+
+    def __init__(
+        self,
+        loss="squared",
+        *,
+        alpha=1e-4,
+        l1_ratio=0.0,
+        fit_intercept=True,
+        solver="auto",
+        tol=1e-4,
+        max_iter=1000,
+        warm_start=False,
+        n_jobs=None,
+        random_state=None,
+        verbose=0,
+    ):
+        self.loss = loss
+        self.alpha = alpha
+        self.l1_ratio = l1_ratio
+        self.fit_intercept = fit_intercept
+        self.solver = solver
+        self.tol = tol
+        self.max_iter = max_iter
+        self.warm_start = warm_start
+        self.n_jobs = n_jobs
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def _objective(self, rows, y, s):
+        loss = resolve_loss(self.loss, PointwiseLoss, _LOSSES)
+        if isinstance(loss, BinaryLoss):
+            raise TypeError(f"loss {loss!r} is for labels -1 and +1: use LinearClassifier")
+        return PointwiseObjective(
+            loss, rows, y, s,
+            alpha=self.alpha, l1_ratio=self.l1_ratio, fit_intercept=self.fit_intercept,
+        )  # fmt: skip
+
+
+class HuberRegressor(_BaseRegressor):
+    """Huber's robust linear regression, with the scale of the errors estimated.
+
+    With scale=None, minimises over w, b and σ > 0 [1]_
+
+        Σ s_i [σ/2 + σ·ρ((y_i − x_i·w − b)/σ)] / Σ s_i + penalty,
+
+    ρ the Huber loss of threshold ``epsilon``. Scikit-learn's ``HuberRegressor`` minimises the
+    same function times 2n, so its alpha is n times this one. With a number,
+    ``HuberRegressor(scale=s)`` is ``LinearRegressor(loss=Huber(delta=epsilon * s))``.
+
+    Parameters
+    ----------
+    epsilon : float, default=1.35
+        Threshold in units of the scale, at least 1; 1.35 is 95 % efficient for normal errors.
+    scale : float, default=None
+        Scale σ of the errors in units of y; None estimates it jointly with w and b.
+    alpha, l1_ratio, fit_intercept, solver, tol, max_iter, warm_start, n_jobs, random_state, \
+verbose
+        As in ``LinearRegressor``.
+
+    Attributes
+    ----------
+    coef_ : ndarray of shape (n_features,)
+        Coefficients w.
+    intercept_ : float
+        Intercept b.
+    scale_ : float
+        Scale σ.
+    outliers_ : ndarray of bool of shape (n_samples,)
+        Training rows whose residual exceeds epsilon·σ.
+    n_iter_ : int
+        Iterations of the solver.
+    solver_ : str
+        Name of the solver.
+    n_features_in_ : int
+        Number of features.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the features, if X had string column names.
+
+    References
+    ----------
+    .. [1] Huber & Ronchetti, "Robust Statistics", 2nd edition, Wiley, 2009, section 7.7.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_margin import HuberRegressor
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.normal(size=(100, 1))
+    >>> y = 3 * X[:, 0] + rng.normal(scale=0.1, size=100)
+    >>> y[:10] += 50
+    >>> model = HuberRegressor().fit(X, y)
+    >>> model.coef_.round(1), int(model.outliers_[:10].sum())
+    (array([3.]), 10)
+    """
+
+    def __init__(
+        self,
+        *,
+        epsilon=1.35,
+        scale=None,
+        alpha=1e-4,
+        l1_ratio=0.0,
+        fit_intercept=True,
+        solver="auto",
+        tol=1e-4,
+        max_iter=1000,
+        warm_start=False,
+        n_jobs=None,
+        random_state=None,
+        verbose=0,
+    ):
+        self.epsilon = epsilon
+        self.scale = scale
+        self.alpha = alpha
+        self.l1_ratio = l1_ratio
+        self.fit_intercept = fit_intercept
+        self.solver = solver
+        self.tol = tol
+        self.max_iter = max_iter
+        self.warm_start = warm_start
+        self.n_jobs = n_jobs
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def _objective(self, rows, y, s):
+        check_number(self.epsilon, "epsilon", minimum=1)
+        settings = {
+            "alpha": self.alpha,
+            "l1_ratio": self.l1_ratio,
+            "fit_intercept": self.fit_intercept,
+        }
+        if self.scale is None:
+            loss = Huber(delta=self.epsilon)
+            return ConcomitantHuberObjective(loss, rows, y, s, **settings)
+        check_number(self.scale, "scale", minimum=0, closed=False)
+        return PointwiseObjective(
+            Huber(delta=self.epsilon * self.scale), rows, y, s, **settings
+        )
+
+    def _finish(self, objective, X, y):
+        z = self._scores(X)
+        self.scale_ = objective.scale(z) if self.scale is None else float(self.scale)
+        self.outliers_ = np.abs(y - z) > self.epsilon * self.scale_

@@ -1,0 +1,133 @@
+"""Limited-memory BFGS, by scipy."""
+
+import numpy as np
+from scipy.optimize import minimize
+
+from sklearn_margin.solvers.base import Result, Solver, is_small, preconditioner
+
+__all__ = ["LBFGS"]
+
+
+class LBFGS(Solver):
+    """Scipy's L-BFGS-B over value and gradient, for differentiable losses.
+
+    An L1 penalty is handled exactly by splitting u into its positive and negative parts,
+    both bounded by zero: \\|u\\| = u⁺ + u⁻ is then linear.
+
+    ``tol`` is compared with the largest entry of the (projected) gradient, relative to that
+    at zero coefficients.
+
+    Parameters
+    ----------
+    memory : int, default=20
+        Number of corrections kept.
+    """
+
+    name = "lbfgs"
+
+    def __init__(self, memory=20):
+        self.memory = memory
+
+    def obstacle(self, objective):
+        if not objective.is_smooth:
+            return f"the loss {type(objective.loss).__name__} is not differentiable"
+        return None
+
+    def solve(self, objective, start, *, tol, max_iter, callback=None, random_state=None):
+        problem = _Split(objective) if objective.penalty.has_l1 else _Plain(objective)
+        _, slope = problem.value_gradient(problem.encode(objective.start()))
+        reference = max(problem.projected_norm(problem.encode(objective.start()), slope), 1e-300)
+        eps = float(np.finfo(objective.rows.dtype).eps)
+        target = max(min(tol, 1e-9) if is_small(objective) else tol, 0.1 * eps)
+        done = 0
+
+        def after_iteration(intermediate_result):
+            nonlocal done
+            done += 1
+            x = intermediate_result.x
+            if callback is not None and callback(done, problem.decode(x)):
+                raise StopIteration
+
+        found = minimize(
+            problem.value_gradient,
+            problem.encode(start),
+            jac=True,
+            method="L-BFGS-B",
+            bounds=problem.bounds,
+            callback=after_iteration,
+            options={
+                "maxiter": max_iter,
+                "maxfun": 30 * max_iter,
+                "maxcor": self.memory,
+                "maxls": 50,
+                "ftol": 0.0 if eps < 1e-10 else 0.1 * eps,
+                "gtol": target * reference,
+            },
+        )
+        reached = problem.projected_norm(found.x, found.jac) / reference
+        # A line search that can make no progress has met the limit of the arithmetic.
+        limit = found.status != 1 and reached <= 100 * np.sqrt(eps)
+        return Result(
+            problem.decode(found.x),
+            float(found.fun),
+            min(int(found.nit), max_iter),
+            bool(reached <= tol or limit),
+            reached=reached,
+        )
+
+
+class _Plain:
+    """The problem in scaled parameters v = params / D."""
+
+    bounds = None
+
+    def __init__(self, objective):
+        self.objective = objective
+        self.D = preconditioner(objective)
+
+    def encode(self, params):
+        return params / self.D
+
+    def decode(self, v):
+        return v * self.D
+
+    def value_gradient(self, v):
+        value, gradient = self.objective.value_gradient(v * self.D)
+        return value, gradient * self.D
+
+    def projected_norm(self, v, gradient):
+        return float(np.abs(gradient).max(initial=0.0))
+
+
+class _Split:
+    """The problem in v = [u⁺/D, u⁻/D, b], with both parts non-negative."""
+
+    def __init__(self, objective):
+        self.objective = objective
+        self.d = objective.rows.shape[1]
+        self.D = preconditioner(objective)[: self.d]
+        self.bounds = [(0, None)] * (2 * self.d) + [(None, None)] * objective.fit_intercept
+
+    def encode(self, params):
+        u, b = self.objective.split(params)
+        return self.objective.join(np.r_[np.maximum(u, 0), np.maximum(-u, 0)] / np.r_[self.D, self.D], b)
+
+    def decode(self, v):
+        u = (v[: self.d] - v[self.d : 2 * self.d]) * self.D
+        return self.objective.join(u, v[-1])
+
+    def value_gradient(self, v):
+        objective, l1 = self.objective, self.objective.penalty.l1
+        params = self.decode(v)
+        u, _ = objective.split(params)
+        value, gradient = objective.value_gradient(params)
+        smooth, slope = objective.split(gradient)
+        smooth = smooth - l1 * np.sign(u)
+        parts = v[: self.d] + v[self.d : 2 * self.d]
+        value += float(l1 @ (parts * self.D - np.abs(u)))
+        return value, objective.join(np.r_[(smooth + l1) * self.D, (l1 - smooth) * self.D], slope)
+
+    def projected_norm(self, v, gradient):
+        parts, slope = gradient[: 2 * self.d], gradient[2 * self.d :]
+        free = np.where(v[: 2 * self.d] > 0, parts, np.minimum(parts, 0.0))
+        return float(np.abs(np.r_[free, slope]).max(initial=0.0))

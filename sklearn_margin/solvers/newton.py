@@ -1,0 +1,183 @@
+"""Newton's method with exact line search."""
+
+import numpy as np
+from scipy.linalg import LinAlgError, cho_factor, cho_solve
+
+from sklearn_margin.solvers.base import Result, Solver, is_small
+
+__all__ = ["Newton"]
+
+
+class Newton(Solver):
+    """Newton's method on the score vector, for losses with a (generalised) Hessian.
+
+    Each iteration solves H p = −∇F, by Cholesky factorisation of the Gram matrix X̃ᵀDX̃
+    where there are at most ``gram_max`` parameters and the loss has a diagonal Hessian, by
+    preconditioned conjugate gradients otherwise, and then finds the zero of the slope along
+    p. Scores are updated, not recomputed: the line search never touches X.
+
+    ``tol`` is compared with half the squared Newton decrement over F, which estimates the
+    relative suboptimality (Boyd & Vandenberghe, "Convex Optimization", 2004, section 9.5).
+
+    Parameters
+    ----------
+    gram_max : int, default=1000
+        Most parameters for which the Hessian is formed.
+    """
+
+    name = "newton"
+
+    def __init__(self, gram_max=1000):
+        self.gram_max = gram_max
+
+    def obstacle(self, objective):
+        if not objective.has_hessian:
+            return f"the loss {type(objective.loss).__name__} has no second derivative"
+        if objective.penalty.has_l1:
+            return "the L1 penalty (l1_ratio > 0) is not differentiable"
+        return None
+
+    def solve(self, objective, start, *, tol, max_iter, callback=None, random_state=None):
+        eps = float(np.finfo(objective.rows.dtype).eps)
+        use_gram = hasattr(objective, "gradient_hessian") and objective.n_params <= self.gram_max
+        direction = _gram_direction if use_gram else _cg_direction
+        floor = 1e-3 * eps * (objective.value(np.zeros(objective.n_params)) + 1e-300)
+        params = np.array(start, dtype=np.float64)
+        z = objective.scores(params)
+        best = (np.inf, params)
+        reached, converged, n_iter = np.inf, False, 0
+        while True:
+            curvature = objective.curvature(z)
+            value = curvature.value + objective.penalty.value(objective.split(params)[0])
+            if not np.isfinite(value) or value > best[0] + 10 * eps * abs(best[0]):
+                params = best[1]  # the last step only added rounding error
+                break
+            stalled = value >= best[0] * (1 - 4 * eps)
+            if value < best[0]:
+                best = (value, params)
+            p, decrement = direction(objective, params, curvature)
+            reached = 0.5 * decrement / max(value, 1e-300)
+            converged = bool(reached <= tol or 0.5 * decrement <= floor)
+            exact = reached <= eps * 1e-3 or (converged and stalled)
+            if exact or (converged and not is_small(objective)) or n_iter == max_iter:
+                break
+            n_iter += 1
+            dz = objective.scores(p)
+            step = _line_search(objective, params, z, p, dz, decrement)
+            if step == 0.0:
+                break
+            params = params + step * p
+            z += (step * dz).astype(z.dtype, copy=False)
+            if callback is not None and callback(n_iter, params):
+                break
+        return Result(
+            best[1], best[0], n_iter, converged, measure="Newton decrement", reached=reached
+        )
+
+
+def _gram_direction(objective, params, curvature):
+    """Newton direction and squared decrement by Cholesky factorisation."""
+    gradient, hessian = objective.gradient_hessian(params, curvature)
+    diagonal = hessian.diagonal().copy()
+    # Unit diagonal: whatever the scales of the penalty, damping then means the same.
+    root = np.sqrt(np.where(diagonal > 0, diagonal, 1.0))
+    hessian /= np.outer(root, root)
+    damping = len(root) * np.finfo(objective.rows.dtype).eps
+    while True:
+        hessian[np.diag_indices(len(root))] = np.where(diagonal > 0, 1.0, 0.0) + damping
+        try:
+            factor = cho_factor(hessian, lower=True, check_finite=False)
+        except LinAlgError:
+            damping *= 100
+            continue
+        p = -cho_solve(factor, gradient / root, check_finite=False) / root
+        decrement = -float(gradient @ p)
+        if np.isfinite(decrement) and decrement >= 0:
+            return p, decrement
+        if damping > 1:
+            return -gradient, float(gradient @ gradient)
+        damping *= 100
+
+
+def _cg_direction(objective, params, curvature, max_products=500):
+    """Newton direction and squared decrement by preconditioned conjugate gradients.
+
+    Solves inexactly far from the optimum: the residual is reduced by the square root of
+    the relative gradient norm (Dembo, Eisenstat & Steihaug 1982).
+    """
+    u, _ = objective.split(params)
+    projected, total = objective.rows.backproject(curvature.gradient)
+    gradient = objective.join(projected + objective.penalty.gradient(u), total)
+    norm = float(np.linalg.norm(gradient))
+    p = np.zeros_like(gradient)
+    if norm == 0:
+        return p, 0.0
+    # Columns have unit spread, so the loss's part of the diagonal is about constant.
+    product = objective.hessian_product(curvature, gradient)
+    l2 = objective.join(objective.penalty.l2, 0.0)
+    level = max(float(gradient @ (product - l2 * gradient)) / norm**2, 1e-12)
+    inverse = 1.0 / (level + l2)
+    r = -gradient
+    y = inverse * r
+    d = y.copy()
+    rho = float(r @ y)
+    first = rho
+    forcing = min(0.1, np.sqrt(rho / max(curvature.value, 1e-300)))
+    for _ in range(max_products):
+        product = objective.hessian_product(curvature, d)
+        bend = float(d @ product)
+        if bend <= 1e-14 * rho * np.finfo(np.float64).eps:
+            if not p.any():
+                p = d
+            break
+        step = rho / bend
+        p += step * d
+        r -= step * product
+        y = inverse * r
+        previous, rho = rho, float(r @ y)
+        if rho <= max(forcing, 1e-8) ** 2 * first:
+            break
+        d = y + (rho / previous) * d
+    return p, -float(gradient @ p)
+
+
+def _line_search(objective, params, z, p, dz, decrement):
+    """Zero of the slope of F along p, to a tenth of the slope at 0; 0 if there is none.
+
+    The slope of a convex function is non-decreasing: bracket its zero, then close in by
+    regula falsi with the Illinois rule.
+    """
+    u, _ = objective.split(params)
+    du, _ = objective.split(p)
+    g = np.empty_like(z)
+    penalty_slope = float((objective.penalty.l2 * u) @ du)
+    penalty_bend = float((objective.penalty.l2 * du) @ du)
+
+    def slope(t):
+        objective.score_gradient((z + t * dz).astype(z.dtype, copy=False), g)
+        return float(np.dot(g, dz)) + penalty_slope + t * penalty_bend
+
+    at_zero = -decrement
+    low, slope_low = 0.0, at_zero
+    high, slope_high = 1.0, slope(1.0)
+    while slope_high < 0.1 * at_zero and high < 1e12:
+        low, slope_low = high, slope_high
+        high *= 4.0
+        slope_high = slope(high)
+    if not np.isfinite(slope_high):
+        slope_high = 1e300
+    t, slope_t = high, slope_high
+    for _ in range(60):
+        if abs(slope_t) <= 0.1 * abs(at_zero):
+            return t
+        t = (low * slope_high - high * slope_low) / (slope_high - slope_low)
+        if not low < t < high:
+            t = 0.5 * (low + high)
+        slope_t = slope(t)
+        if slope_t > 0 or not np.isfinite(slope_t):
+            high, slope_high, slope_low = t, slope_t, 0.5 * slope_low
+            if not np.isfinite(slope_t):
+                slope_high = 1e300
+        else:
+            low, slope_low, slope_high = t, slope_t, 0.5 * slope_high
+    return low

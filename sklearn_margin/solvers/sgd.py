@@ -1,0 +1,327 @@
+"""Averaged stochastic gradient descent."""
+
+import copy
+
+import numpy as np
+
+from sklearn_margin._jit import kernel
+from sklearn_margin.losses.base import check_choice, check_number
+from sklearn_margin.objective.rows import row_add, row_dot, single_rows
+from sklearn_margin.penalties import ElasticNet
+from sklearn_margin.solvers.base import Result, Solver
+
+__all__ = ["SGD", "SGDState", "stream"]
+
+_TRIAL_ROWS = 1000  # rows used to choose the first step length
+
+
+class SGD(Solver):
+    """Stochastic gradient descent with averaging, for any loss and penalty.
+
+    Rows (pairs, for a ranking loss) are visited in random order, ``batch_size`` at a time.
+    The step at update t is ``eta0`` under the schedule
+
+    ========== ==================================================
+    constant   eta0
+    invscaling eta0 / (1 + t / m)^power, m updates per epoch
+    pegasos    1 / (alpha · (t + 1)), Shalev-Shwartz et al. 2011
+    ========== ==================================================
+
+    The penalty acts through its proximal operator, which cannot overshoot, after every
+    batch on dense rows and as often as it is cheap on sparse ones. With ``average`` the
+    result is the mean of the iterates of at least the last half of the run (Rakhlin, Shamir
+    & Sridharan 2012), if that is the better point. Dense columns are standardised as they
+    are read; sparse columns are divided by their largest entry.
+
+    ``tol`` is compared with the relative improvement of F (of the validation loss, with
+    early stopping) over ``n_iter_no_change`` epochs. It is not a certificate.
+
+    Parameters
+    ----------
+    schedule : {"invscaling", "constant", "pegasos"}, default="invscaling"
+        Step lengths.
+    eta0 : float or "auto", default="auto"
+        First step. "auto" tries a geometric grid on part of the data.
+    power : float, default=0.6
+        Exponent of "invscaling".
+    batch_size : int, default=1
+        Rows per update.
+    average : bool, default=True
+        Whether to average iterates.
+    early_stopping : bool, default=False
+        Whether to hold out part of the rows (whole groups, for a ranking loss) and stop
+        when the loss on them no longer improves. The best point is returned. A validation
+        set given to ``fit`` is used instead of a part of the training rows.
+    validation_fraction : float, default=0.1
+        Share of rows held out.
+    n_iter_no_change : int, default=5
+        Epochs without improvement after which to stop.
+
+    Examples
+    --------
+    >>> from sklearn_margin import LinearClassifier
+    >>> from sklearn_margin.solvers import SGD
+    >>> LinearClassifier(solver=SGD(batch_size=32)).get_params()["solver__batch_size"]
+    32
+    """
+
+    name = "sgd"
+
+    def __init__(
+        self,
+        schedule="invscaling",
+        eta0="auto",
+        power=0.6,
+        batch_size=1,
+        average=True,
+        early_stopping=False,
+        validation_fraction=0.1,
+        n_iter_no_change=5,
+    ):
+        self.schedule = schedule
+        self.eta0 = eta0
+        self.power = power
+        self.batch_size = batch_size
+        self.average = average
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+
+    def check_params(self):
+        check_choice(self.schedule, "schedule", ("invscaling", "constant", "pegasos"))
+        if self.eta0 != "auto":
+            check_number(self.eta0, "eta0", minimum=0, closed=False)
+        check_number(self.power, "power", minimum=0, maximum=1)
+        check_number(self.batch_size, "batch_size", minimum=1, integer=True)
+        fraction = self.validation_fraction
+        check_number(fraction, "validation_fraction", minimum=0, maximum=1, closed=False)
+        check_number(self.n_iter_no_change, "n_iter_no_change", minimum=1, integer=True)
+
+    def obstacle(self, objective):
+        if not objective.draws_samples:
+            return f"{type(objective).__name__} does not split over samples"
+        if self.schedule == "pegasos" and objective.alpha == 0:
+            return 'the schedule "pegasos" needs alpha > 0'
+        return None
+
+    def solve(self, objective, start, *, tol, max_iter, callback=None, random_state=None):
+        random_state = np.random.RandomState(0) if random_state is None else random_state
+        train, validation = objective, objective.validation
+        if self.early_stopping and validation is None:
+            train, validation = objective.split_rows(self.validation_fraction, random_state)
+        measured = train if validation is None else validation
+        run = _Run(self, train)
+        state = run.initial(start)
+        reference = run.value(measured, state.params)
+        best, best_value, mark, stale, n_iter = start, reference, reference, 0, 0
+        while n_iter < max_iter and stale < max(self.n_iter_no_change, n_iter // 4):
+            n_iter += 1
+            run.epoch(state, random_state)
+            candidates = [state.average, state.params] if self.average else [state.params]
+            values = [run.value(measured, c) for c in candidates]
+            i = int(np.nanargmin(values)) if np.isfinite(values).any() else 0
+            if not state.finite:  # diverged: back, with smaller steps
+                state = run.initial(best, eta0=state.eta0 / 10)
+                continue
+            if values[i] < best_value:
+                best, best_value = run.decode(candidates[i]), values[i]
+            improved = best_value < mark - tol * max(abs(mark), 1e-300)
+            stale = 0 if improved else stale + 1
+            mark = best_value if improved else mark
+            if callback is not None and callback(n_iter, best):
+                break
+        converged = stale >= max(self.n_iter_no_change, n_iter // 4)
+        value = objective.value(best) if measured is not objective else best_value
+        measure = "relative improvement per epoch"
+        return Result(best, value, n_iter, converged, measure=measure, reached=np.nan)
+
+
+class SGDState:
+    """Where a run is; kept by estimators between calls of ``partial_fit``."""
+
+    def __init__(self, params, eta0, period):
+        self.params = params
+        self.average = params.copy()
+        self.eta0 = eta0
+        self.period = period  # updates over which the step decays: those of the first pass
+        self.updates = 0.0
+        self.averaged = 0.0
+        self.next_restart = 0.0  # of the average, each time the run has doubled
+
+    @property
+    def finite(self):
+        """Whether the run has not diverged."""
+        return bool(np.isfinite(self.params).all())
+
+
+class _Run:
+    """Stochastic passes over one objective."""
+
+    def __init__(self, solver, objective, standardize=True):
+        self.solver = solver
+        self.objective = objective
+        rows = objective.rows
+        d = rows.shape[1]
+        # Sparse rows, and a stream, are met in raw coordinates.
+        shift, scale = np.zeros(d), np.ones(d)
+        if standardize and rows.is_sparse:
+            scale = _largest_entries(rows.X)
+        elif standardize:
+            shift, scale = rows.shift, rows.scale
+        self.shift, self.scale = shift, scale
+        self.rows = single_rows(rows.X, shift, scale)
+        penalty = ElasticNet(objective.alpha, objective.l1_ratio, scale)
+        self.l2, self.l1 = penalty.l2, penalty.l1
+        density = rows.X.nnz / max(1, rows.shape[0]) if rows.is_sparse else d
+        self.every = int(np.clip(d / max(1.0, density), 1, max(1, rows.shape[0] // 4)))
+
+    def encode(self, params):
+        """Coordinates of the run for those of the objective."""
+        w, b = self.objective.to_coef(params)
+        return self.objective.join(w * self.scale, b + float(self.shift @ w))
+
+    def decode(self, params):
+        """Coordinates of the objective for those of the run."""
+        return self.objective.from_coef(*self.to_coef(params))
+
+    def to_coef(self, params):
+        """Raw coefficients and intercept."""
+        u, b = self.objective.split(params)
+        w = u / self.scale
+        return w, b - float(self.shift @ w)
+
+    def value(self, objective, params):
+        """F, or the loss alone on a validation objective, at a point of the run."""
+        with np.errstate(all="ignore"):
+            return objective.value(self.decode(params))
+
+    def initial(self, start, eta0=None):
+        """State at ``start``, with a step that was chosen by trial if none is given."""
+        params = self.encode(start)
+        if eta0 is None:
+            eta0 = self._choose_step(params) if self.solver.eta0 == "auto" else self.solver.eta0
+        return SGDState(params, float(eta0), self.updates)
+
+    @property
+    def updates(self):
+        """Updates per pass."""
+        return max(1, -(-self.objective.rows.shape[0] // self.solver.batch_size))
+
+    def epoch(self, state, random_state, limit=None):
+        """One pass, or a shorter one. The average begins anew whenever the run has doubled."""
+        objective, solver = self.objective, self.solver
+        first, second, labels, weights = objective.draw(random_state, limit)
+        batch = solver.batch_size
+        if solver.schedule == "constant":
+            eta0, decay, power = state.eta0, 0.0, 1.0
+        elif solver.schedule == "pegasos":
+            eta0, decay, power = 1.0 / objective.alpha, 1.0, 1.0
+        else:
+            eta0, decay, power = state.eta0, 1.0 / state.period, solver.power
+        if state.updates >= state.next_restart:
+            state.averaged, state.next_restart = 0.0, 2.0 * state.updates + state.period
+        state.updates, state.averaged = objective.loss._run(
+            _epoch, self.rows, first, second, labels, weights, state.params, state.average,
+            self.l2, self.l1, eta0, decay, power, state.updates, state.averaged,
+            batch, max(1, self.every // batch), objective.fit_intercept,
+        )  # fmt: skip
+
+    def _choose_step(self, params):
+        """The step of a geometric grid that is best after a short pass (Bottou 2012)."""
+        rows = self.objective.draw(np.random.RandomState(0), 100)[0]
+        sizes = [_squared_norm(self.rows, i, np.zeros(len(self.l2))) for i in rows]
+        unit = 1.0 / max(np.mean(sizes) + self.objective.fit_intercept, 1e-300)
+        best, best_value = unit, np.inf
+        for exponent in range(-4, 11):
+            state = SGDState(params.copy(), unit * 4.0**exponent, self.updates)
+            self.epoch(state, np.random.RandomState(0), limit=_TRIAL_ROWS)
+            value = self.value(self.objective, state.params)
+            if np.isfinite(value) and value < best_value:
+                best, best_value = state.eta0, value
+        return best
+
+
+def _largest_entries(X):
+    """Largest absolute value of each column of a CSR matrix; 1 for empty columns."""
+    largest = np.zeros(X.shape[1])
+    np.maximum.at(largest, X.indices, np.abs(X.data))
+    return np.where(largest > 0, largest, 1.0)
+
+
+def stream(solver, objective, state, start, random_state) -> SGDState:
+    """One pass over the rows of ``objective``, for ``partial_fit``.
+
+    Parameters
+    ----------
+    solver : SGD
+    objective : LinearObjective
+        Over the new rows.
+    state : SGDState or None
+        Where the stream is; None begins it.
+    start : ndarray of shape (n_params,)
+        Where to begin, in the coordinates of ``objective``.
+    random_state : RandomState
+
+    Returns
+    -------
+    SGDState
+        In raw coordinates: features are used as they are, since their scales are not known.
+    """
+    run = _Run(solver, objective, standardize=False)
+    state = run.initial(start) if state is None else copy.deepcopy(state)
+    run.epoch(state, random_state)
+    return state
+
+
+@kernel
+def _squared_norm(rows, i, scratch):
+    row_add(rows, i, 1.0, scratch)
+    return row_dot(rows, i, scratch)
+
+
+@kernel
+def _epoch(
+    loss, rows, first, second, labels, weights, params, average, l2, l1, eta0, decay, power,
+    updates, averaged, batch, every, fit_intercept,
+):  # fmt: skip
+    """One pass over the drawn samples. A sample is row ``first`` less row ``second`` ≥ 0."""
+    d = l2.shape[0]
+    u = params[:d]
+    slopes = np.empty(batch)
+    pending = 0.0
+    since = 0
+    n = first.shape[0]
+    for start in range(0, n, batch):
+        stop = min(start + batch, n)
+        eta = eta0 / (1.0 + decay * updates) ** power
+        for k in range(start, stop):
+            z = row_dot(rows, first[k], u)
+            if second[k] >= 0:
+                z -= row_dot(rows, second[k], u)
+            if fit_intercept:
+                z += params[d]
+            slopes[k - start] = weights[k] * loss.sample_gradient(labels[k], z) / (stop - start)
+        for k in range(start, stop):
+            step = -eta * slopes[k - start]
+            if step != 0.0:
+                row_add(rows, first[k], step, u)
+                if second[k] >= 0:
+                    row_add(rows, second[k], -step, u)
+                if fit_intercept:
+                    params[d] += step
+        pending += eta
+        updates += 1.0
+        since += 1
+        if since == every or stop == n:
+            for j in range(d):
+                size = abs(u[j]) - pending * l1[j]
+                if size <= 0.0:
+                    u[j] = 0.0
+                else:
+                    u[j] = (size if u[j] > 0 else -size) / (1.0 + pending * l2[j])
+            averaged += 1.0
+            for j in range(params.shape[0]):
+                average[j] += (params[j] - average[j]) / averaged
+            pending = 0.0
+            since = 0
+    return updates, averaged
