@@ -137,8 +137,9 @@ def normalize_weights(sample_weight, n_samples: int, dtype) -> np.ndarray:
     """
     if sample_weight is None:
         return np.full(n_samples, 1.0 / n_samples, dtype=dtype)
-    if np.ndim(sample_weight) == 0:
-        check_number(sample_weight, "sample_weight", minimum=0, closed=False)
+    sample_weight = np.asarray(sample_weight)
+    if sample_weight.ndim == 0:
+        check_number(sample_weight.item(), "sample_weight", minimum=0, closed=False)
         return np.full(n_samples, 1.0 / n_samples, dtype=dtype)
     weight = check_array(
         sample_weight, ensure_2d=False, dtype=np.float64, input_name="sample_weight"

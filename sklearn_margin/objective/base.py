@@ -51,8 +51,13 @@ class LinearObjective:
         """L at scores ``z``; its derivative goes to ``out``."""
         raise NotImplementedError
 
-    def curvature(self, z):
-        """Gradient and Hessian of L at scores ``z``: a ``Curvature``."""
+    def curvature(self, z, cautious=False):
+        """Value, gradient and Hessian of L at scores ``z``.
+
+        The result has attributes ``value`` and ``gradient`` and a method ``product``. With
+        ``cautious`` the Hessian may be replaced by an upper bound: slower, but safe where a
+        full Newton step proved too long.
+        """
         raise NotImplementedError
 
     #: Objective of a validation set, for early stopping.

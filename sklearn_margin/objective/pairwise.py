@@ -59,7 +59,7 @@ class PairwiseObjective(LinearObjective):
         out[:] = wide
         return value
 
-    def curvature(self, z):
+    def curvature(self, z, cautious=False):
         g = np.empty_like(z)
         return _PairCurvature(self.score_gradient(z, g), g, z.copy(), self)
 

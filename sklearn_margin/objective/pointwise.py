@@ -60,7 +60,7 @@ class PointwiseObjective(LinearObjective):
         )
         return float(sum(parts))
 
-    def curvature(self, z):
+    def curvature(self, z, cautious=False):
         g, h = np.empty_like(z), np.empty_like(z)
         parts = self.rows.run(
             lambda w: self.loss.scores_gradient_hessian(self.y[w], z[w], self.s[w], g[w], h[w]),
@@ -158,9 +158,9 @@ class ConcomitantHuberObjective(PointwiseObjective):
 
     def __init__(self, loss, rows, y, s, **settings):
         super().__init__(loss, rows, y, s, **settings)
-        spread = float(np.abs(y - np.median(y)).max(initial=0.0))
-        # A perfect fit has no scale; stop where float arithmetic cannot tell it from one.
-        self.smallest = max(spread * np.finfo(y.dtype).eps * 10, np.finfo(y.dtype).tiny)
+        # A perfect fit has no scale. Residuals below this one count as zero.
+        used = y[s > 0].astype(np.float64)
+        self.smallest = max(np.ptp(used) * np.sqrt(np.finfo(y.dtype).eps), 1e-300)
 
     def scale(self, z) -> float:
         """The minimising σ at scores ``z``."""
@@ -173,14 +173,17 @@ class ConcomitantHuberObjective(PointwiseObjective):
         sigma = self.scale(z)
         return _concomitant_gradient(self.y, z, self.s, float(self.loss.delta), sigma, out)
 
-    def curvature(self, z):
+    def curvature(self, z, cautious=False):
         sigma = self.scale(z)
         epsilon = float(self.loss.delta)
         g = np.empty_like(z)
         value = _concomitant_gradient(self.y, z, self.s, epsilon, sigma, g)
         r = self.y - z
-        inside = np.abs(r) <= epsilon * sigma
-        h = np.where(inside, self.s / sigma, 0).astype(z.dtype, copy=False)
+        if cautious:
+            # L is at most its value at this σ, and ρ at most a parabola through r_i.
+            h = self.s / np.maximum(sigma, np.abs(r) / epsilon)
+            return DiagonalCurvature(value, g, h.astype(z.dtype, copy=False))
+        h = np.where(np.abs(r) <= epsilon * sigma, self.s / sigma, 0).astype(z.dtype, copy=False)
         q = h * r / sigma
         pivot = float((q @ r) / sigma)
         if sigma <= self.smallest or pivot <= 0:  # σ is held: no curvature through it

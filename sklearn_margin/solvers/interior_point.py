@@ -105,6 +105,7 @@ class _Model:
             rights.append(objective.penalty.l1)
         self.kink, self.left = np.concatenate(kinks), np.concatenate(lefts)
         self.width = np.concatenate(rights) - self.left
+        self.dead = np.flatnonzero(self.width == 0)  # terms that are linear, or of no weight
 
     # Linear algebra; a subclass works in other coordinates.
 
@@ -267,6 +268,7 @@ def _step(model, state):
     upper, lower = p * (1 - t), q * t
     tau = float(weight @ (upper + lower)) / total
     residual = state.p - state.q - state.e  # of e = p − q
+    residual[model.dead] = 0.0
     dual = model.penalty_gradient(state.x) + model.transpose(model.left + weight * t)
     omega = 1.0 / (p / (1 - t) + q / t)
     solve = _factorized(model.normal_matrix(weight * omega))
@@ -276,6 +278,7 @@ def _step(model, state):
         dx = solve(model.transpose(weight * omega * rho) - dual)
         change = model.apply(dx)
         dt = omega * (change - rho)
+        dt[model.dead] = target_p[model.dead] = target_q[model.dead] = 0.0
         return dx, (target_p + p * dt) / (1 - t), (target_q - q * dt) / t, dt, change
 
     _, dp, dq, dt, _ = direction(-upper, -lower)
@@ -287,11 +290,12 @@ def _step(model, state):
     dx, dp, dq, dt, change = direction(tau - upper + dp * dt, tau - lower - dq * dt)
     length = min(_longest(p, dp), _longest(q, dq), _longest(t, dt), _longest(1 - t, -dt))
     length = min(1.0, 0.995 * length)
+    tiny = np.finfo(np.float64).tiny
     return _State(
         state.x + length * dx,
-        p + length * dp,
-        q + length * dq,
-        t + length * dt,
+        np.maximum(p + length * dp, tiny),
+        np.maximum(q + length * dq, tiny),
+        np.clip(t + length * dt, 1e-20, 1.0 - 1e-16),
         state.e + length * change,
         stalled=length < 1e-6,
     )

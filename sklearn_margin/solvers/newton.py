@@ -45,9 +45,9 @@ class Newton(Solver):
         params = np.array(start, dtype=np.float64)
         z = objective.scores(params)
         best = (np.inf, params)
-        reached, converged, n_iter = np.inf, False, 0
+        reached, converged, cautious, n_iter = np.inf, False, False, 0
         while True:
-            curvature = objective.curvature(z)
+            curvature = objective.curvature(z, cautious)
             value = curvature.value + objective.penalty.value(objective.split(params)[0])
             if not np.isfinite(value) or value > best[0] + 10 * eps * abs(best[0]):
                 params = best[1]  # the last step only added rounding error
@@ -64,8 +64,9 @@ class Newton(Solver):
             n_iter += 1
             dz = objective.scores(p)
             step = _line_search(objective, params, z, p, dz, decrement)
-            if step == 0.0:
+            if step == 0.0 and cautious:
                 break
+            cautious = step < 0.1
             params = params + step * p
             z += (step * dz).astype(z.dtype, copy=False)
             if callback is not None and callback(n_iter, params):
