@@ -112,6 +112,29 @@ class LinearModel(CallbackSupportMixin, BaseEstimator):
     def _rows(self, X, center):
         return Rows(X, center=center, n_jobs=self.n_jobs)
 
+    def _validation_rows(self, X_val, y_val, rows):
+        """Validated X of a validation set in the coordinates of ``rows``; None without one.
+
+        Raises
+        ------
+        ValueError
+            If only one of X_val and y_val is given, or the solver has no use for them.
+        """
+        if X_val is None and y_val is None:
+            return None
+        if X_val is None or y_val is None:
+            raise ValueError("X_val and y_val must be given together")
+        solver = resolve(self.solver)
+        if not (isinstance(solver, SGD) and solver.early_stopping):
+            raise ValueError(
+                "X_val and y_val are used by solver=SGD(early_stopping=True) only, got "
+                f"solver={self.solver!r}"
+            )
+        X_val = self._validate(X_val, "no_validation", reset=False)
+        if sp.issparse(X_val) != rows.is_sparse:
+            X_val = sp.csr_array(X_val) if rows.is_sparse else X_val.toarray()
+        return rows.like(X_val.astype(rows.dtype, copy=False))
+
     def _minimize(self, objectives, previous, context, X, y, fitted, sample_weight=None):
         """Solve one objective per problem.
 

@@ -5,7 +5,7 @@ from sklearn.base import ClassifierMixin
 from sklearn.callback import with_callbacks
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import column_or_1d
+from sklearn.utils.validation import check_consistent_length, column_or_1d
 
 from sklearn_margin._base import LinearModel, resolve_loss, uses_sgd
 from sklearn_margin.losses import (
@@ -48,7 +48,7 @@ class _BaseClassifier(ClassifierMixin, LinearModel):
         raise NotImplementedError
 
     @with_callbacks
-    def fit(self, X, y, sample_weight=None):
+    def fit(self, X, y, sample_weight=None, X_val=None, y_val=None):
         """Fit the model; more than two classes are fitted one against the rest.
 
         Parameters
@@ -59,6 +59,9 @@ class _BaseClassifier(ClassifierMixin, LinearModel):
             Labels of any type.
         sample_weight : float or array-like of shape (n_samples,), default=None
             Non-negative weights; 2 counts as two equal rows, 0 as none.
+        X_val, y_val : array-like, default=None
+            Validation set for ``solver=SGD(early_stopping=True)``, in place of a part of the
+            training rows.
 
         Returns
         -------
@@ -88,6 +91,9 @@ class _BaseClassifier(ClassifierMixin, LinearModel):
             rows = self._rows(X, self.fit_intercept)
             positives = classes[1:] if len(classes) == 2 else classes
             objectives = [self._objective(loss, rows, y == c, s) for c in positives]
+            validation = self._validation_rows(X_val, y_val, rows)
+            if validation is not None:
+                self._set_validation(objectives, loss, validation, y_val, positives, classes)
             coef, intercept = self._minimize(
                 objectives, self._previous(classes, X.shape[1]), context, X, y,
                 lambda k, coef, b: self._partly_fitted(classes, k, coef, b), sample_weight,
@@ -102,6 +108,16 @@ class _BaseClassifier(ClassifierMixin, LinearModel):
             loss, rows, np.where(positive, 1, -1).astype(rows.dtype), s,
             alpha=self.alpha, l1_ratio=self.l1_ratio, fit_intercept=self.fit_intercept,
         )  # fmt: skip
+
+    def _set_validation(self, objectives, loss, rows, y_val, positives, classes):
+        y_val = column_or_1d(y_val, input_name="y_val")
+        check_consistent_length(rows.X, y_val)
+        unknown = np.setdiff1d(y_val, classes)
+        if len(unknown):
+            raise ValueError(f"y_val holds labels that are not in y: {unknown}")
+        equal = normalize_weights(None, len(y_val), rows.dtype)
+        for objective, label in zip(objectives, positives, strict=True):
+            objective.validation = self._objective(loss, rows, y_val == label, equal)
 
     def _previous(self, classes, n_features):
         """Solutions to start from."""

@@ -5,7 +5,7 @@ import warnings
 import numpy as np
 from sklearn.callback import with_callbacks
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from sklearn_margin._base import LinearModel, resolve_loss, uses_sgd
 from sklearn_margin._groups import encode_groups, unpack_target
@@ -33,7 +33,7 @@ class _BaseRanker(LinearModel):
         raise NotImplementedError
 
     @with_callbacks
-    def fit(self, X, y, sample_weight=None, groups=None):
+    def fit(self, X, y, sample_weight=None, groups=None, X_val=None, y_val=None):
         """Fit the model.
 
         Parameters
@@ -48,6 +48,9 @@ class _BaseRanker(LinearModel):
         groups : array-like of shape (n_samples,), default=None
             Group (query) of each row, of any type and in any order. Rows are compared within
             a group only. None, with a one-dimensional y, is one group.
+        X_val, y_val : array-like, default=None
+            Validation set for ``solver=SGD(early_stopping=True)``, in place of a part of the
+            training groups; y_val has the columns [relevance, group] if there are groups.
 
         Returns
         -------
@@ -69,6 +72,10 @@ class _BaseRanker(LinearModel):
                     UserWarning,
                     stacklevel=3,
                 )
+            validation = self._validation_rows(X_val, y_val, objective.rows)
+            if validation is not None:
+                equal = np.ones(validation.shape[0])
+                objective.validation = self._objective(validation, y_val, equal, None)
             previous = None
             if self.warm_start and hasattr(self, "coef_") and np.size(self.coef_) == X.shape[1]:
                 previous = [(self._dense_coef(),)]
@@ -86,25 +93,21 @@ class _BaseRanker(LinearModel):
     def _prepare(self, X, y, sample_weight, groups, reset=True):
         """Validated data and the objective over it."""
         self._check_common_params()
-        loss = self._loss()
         if y is None:
             raise ValueError(
                 f"{type(self).__name__} requires y to be passed, but the target y is None"
             )
         X = self._validate(X, "no_validation", reset=reset)
+        s = normalize_weights(sample_weight, X.shape[0], np.float64)
+        return self._objective(self._rows(X, center=True), y, s, groups), X, y
+
+    def _objective(self, rows, y, s, groups):
         y, groups = unpack_target(y, groups)
-        if len(y) != X.shape[0]:
-            raise ValueError(
-                f"Found input variables with inconsistent numbers of samples: X has {X.shape[0]}, "
-                f"y has {len(y)}"
-            )
+        check_consistent_length(rows.X, y)
         codes = None if groups is None else encode_groups(groups, len(y))
-        s = normalize_weights(sample_weight, len(y), np.float64)
-        rows = self._rows(X, center=True)
-        objective = PairwiseObjective(
-            loss, rows, y, s, codes, alpha=self.alpha, l1_ratio=self.l1_ratio
+        return PairwiseObjective(
+            self._loss(), rows, y, s, codes, alpha=self.alpha, l1_ratio=self.l1_ratio
         )
-        return objective, X, y
 
     @available_if(uses_sgd)
     def partial_fit(self, X, y, sample_weight=None, groups=None):

@@ -3,6 +3,7 @@
 import numpy as np
 from sklearn.base import RegressorMixin
 from sklearn.callback import with_callbacks
+from sklearn.utils import check_array, check_consistent_length
 from sklearn.utils.metaestimators import available_if
 
 from sklearn_margin._base import LinearModel, resolve_loss, uses_sgd
@@ -40,7 +41,7 @@ class _BaseRegressor(RegressorMixin, LinearModel):
         raise NotImplementedError
 
     @with_callbacks
-    def fit(self, X, y, sample_weight=None):
+    def fit(self, X, y, sample_weight=None, X_val=None, y_val=None):
         """Fit the model.
 
         Parameters
@@ -51,6 +52,9 @@ class _BaseRegressor(RegressorMixin, LinearModel):
             Targets.
         sample_weight : float or array-like of shape (n_samples,), default=None
             Non-negative weights; 2 counts as two equal rows, 0 as none.
+        X_val, y_val : array-like, default=None
+            Validation set for ``solver=SGD(early_stopping=True)``, in place of a part of the
+            training rows.
 
         Returns
         -------
@@ -69,7 +73,14 @@ class _BaseRegressor(RegressorMixin, LinearModel):
             X, y = self._validate(X, y, y_numeric=True)
             y = y.astype(X.dtype, copy=False)
             s = normalize_weights(sample_weight, len(y), X.dtype)
-            objective = self._objective(self._rows(X, self.fit_intercept), y, s)
+            rows = self._rows(X, self.fit_intercept)
+            objective = self._objective(rows, y, s)
+            validation = self._validation_rows(X_val, y_val, rows)
+            if validation is not None:
+                y_val = check_array(y_val, ensure_2d=False, dtype=X.dtype, input_name="y_val")
+                check_consistent_length(validation.X, y_val)
+                equal = normalize_weights(None, len(y_val), X.dtype)
+                objective.validation = self._objective(validation, y_val, equal)
             previous = None
             if self.warm_start and hasattr(self, "coef_") and np.size(self.coef_) == X.shape[1]:
                 previous = [(self._dense_coef(), self.intercept_)]
