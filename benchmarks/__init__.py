@@ -1,0 +1,1 @@
+"""Side-by-side timing against peers: ``python -m benchmarks --help``."""
