@@ -120,13 +120,10 @@ class PairIndex:
         if self.total == 0:
             out[:] = 0.0
             return 0.0
-        scale = 1.0 / self.total
-        power = loss.hinge_power
-        if power:
-            arguments = (z, *self.layout, float(loss.margin), power, scale, out)
-            parts = run(lambda chunk: _hinge_pairs(*arguments, *chunk), self.chunks)
+        if loss.hinge_power:
+            parts = self._hinge(loss, z, z, loss.hinge_power, out, run)
         else:
-            arguments = (z, *self.layout, scale, out)
+            arguments = (z, *self.layout, 1.0 / self.total, out)
             parts = run(lambda chunk: loss._run(_any_pairs, *arguments, *chunk), self.chunks)
         return float(sum(parts))  # in the order of chunks, whatever thread was first
 
@@ -135,14 +132,24 @@ class PairIndex:
         if self.total == 0:
             out[:] = 0.0
             return
-        scale = 1.0 / self.total
         if loss.hinge_power == 2:
-            arguments = (z, v, *self.layout, float(loss.margin), scale, out)
-            parts = run(lambda chunk: _squared_hinge_product(*arguments, *chunk), self.chunks)
+            parts = self._hinge(loss, z, v, 0, out, run)
         else:
-            arguments = (z, v, *self.layout, scale, out)
+            arguments = (z, v, *self.layout, 1.0 / self.total, out)
             parts = run(lambda chunk: loss._run(_any_product, *arguments, *chunk), self.chunks)
         list(parts)
+
+    def _hinge(self, loss, z, v, power, out, run):
+        """Run ``_hinge_groups`` over all chunks."""
+        sizes = np.diff(self.group_start)
+
+        def work(chunk):
+            return _hinge_groups(
+                z, v, *self.layout, float(loss.margin), power, 1.0 / self.total,
+                int(sizes[slice(*chunk)].max()), out, *chunk,
+            )  # fmt: skip
+
+        return run(work, self.chunks)
 
 
 @kernel
@@ -168,25 +175,6 @@ def _count(y, s, level_start, group_level, difference):
 
 
 @kernel
-def _sort_level(z, index, first, last):
-    """Sort ``index[first:last]`` and ``z[first:last]`` by z, ascending."""
-    if last - first > 24:
-        by_score = np.argsort(z[first:last])
-        z[first:last] = z[first:last][by_score]
-        index[first:last] = index[first:last][by_score]
-        return
-    for p in range(first + 1, last):
-        key, which = z[p], index[p]
-        q = p
-        while q > first and z[q - 1] > key:
-            z[q] = z[q - 1]
-            index[q] = index[q - 1]
-            q -= 1
-        z[q] = key
-        index[q] = which
-
-
-@kernel
 def _merge(z, index, a, b, c, z_new, index_new):
     """Merge the sorted ranges [a, b) and [b, c)."""
     p, q = a, b
@@ -199,26 +187,41 @@ def _merge(z, index, a, b, c, z_new, index_new):
             z_new[r] = z[q]
             index_new[r] = index[q]
             q += 1
-    z[a:c] = z_new[a:c]
-    index[a:c] = index_new[a:c]
+    for r in range(a, c):  # assigning slices would take seconds to compile
+        z[r] = z_new[r]
+        index[r] = index_new[r]
 
 
 @kernel
-def _largest_group(level_start, group_level, first, last):
-    size = 0
-    for g in range(first, last):
-        size = max(size, level_start[group_level[g + 1]] - level_start[group_level[g]])
-    return size
+def _sort_level(z, index, first, last, z_new, index_new):
+    """Sort ``index[first:last]`` and ``z[first:last]`` by z, ascending: short runs by
+    insertion, then merges."""
+    run = 16
+    for begin in range(first, last, run):
+        for p in range(begin + 1, min(begin + run, last)):
+            key, which = z[p], index[p]
+            q = p
+            while q > begin and z[q - 1] > key:
+                z[q] = z[q - 1]
+                index[q] = index[q - 1]
+                q -= 1
+            z[q] = key
+            index[q] = which
+    while run < last - first:
+        for a in range(first, last - run, 2 * run):
+            _merge(z, index, a, a + run, min(a + 2 * run, last), z_new, index_new)
+        run *= 2
 
 
 @kernel
-def _load_group(z, order, start, n, levels, z_sorted, index):
+def _load_group(z, order, start, n, levels, z_sorted, index, z_new, index_new):
     """Copy the scores of a group and sort each of its levels."""
     for p in range(n):
         z_sorted[p] = z[order[start + p]]
         index[p] = p
     for k in range(levels.shape[0] - 1):
-        _sort_level(z_sorted, index, levels[k] - start, levels[k + 1] - start)
+        a, b = levels[k] - start, levels[k + 1] - start
+        _sort_level(z_sorted, index, a, b, z_new, index_new)
 
 
 @kernel
@@ -289,40 +292,6 @@ def _hinge_between(z, index, a, b, c, y, s, margin, power, difference, gradient)
 
 
 @kernel
-def _hinge_pairs(
-    z, order, y, s, level_start, group_level, difference, margin, power, scale, out, first, last
-):
-    """Sum of scale·u_ij·[margin − d]₊^power over groups first … last − 1."""
-    size = _largest_group(level_start, group_level, first, last)
-    scores, new_scores = np.empty(size), np.empty(size)
-    index, new_index = np.empty(size, np.int64), np.empty(size, np.int64)
-    gradient = np.empty(size)
-    value = 0.0
-    for g in range(first, last):
-        levels = level_start[group_level[g] : group_level[g + 1] + 1]
-        start, n_levels = levels[0], levels.shape[0] - 1
-        n = levels[n_levels] - start
-        gradient[:n] = 0.0
-        if n_levels > 1:
-            _load_group(z, order, start, n, levels, scores, index)
-            labels, weights = y[start : start + n], s[start : start + n]
-        width = 1
-        while width < n_levels:
-            for k in range(0, n_levels - width, 2 * width):
-                a, b = levels[k] - start, levels[k + width] - start
-                c = levels[min(k + 2 * width, n_levels)] - start
-                value += _hinge_between(
-                    scores, index, a, b, c, labels, weights, margin, power, difference, gradient
-                )
-                if 2 * width < n_levels:
-                    _merge(scores, index, a, b, c, new_scores, new_index)
-            width *= 2
-        for p in range(n):
-            out[order[start + p]] = scale * gradient[p]
-    return scale * value
-
-
-@kernel
 def _product_between(z, index, a, b, c, y, s, margin, difference, v, out):
     """Adds Σ u_ij (v_i − v_j) over the active pairs of [b, c) above [a, b) to i, and minus
     that to j."""
@@ -368,40 +337,55 @@ def _product_between(z, index, a, b, c, y, s, margin, difference, v, out):
 
 
 @kernel
-def _squared_hinge_product(
-    z, v, order, y, s, level_start, group_level, difference, margin, scale, out, first, last
-):
-    """Hessian product of the squared pairwise hinge over groups first … last − 1."""
-    size = _largest_group(level_start, group_level, first, last)
+def _hinge_groups(
+    z, v, order, y, s, level_start, group_level, difference, margin, power, scale, size, out,
+    first, last,
+):  # fmt: skip
+    """Work through groups first … last − 1, of at most ``size`` rows, level by level.
+
+    power 1, 2: sum of scale·u_ij·[margin − d]₊^power, its derivative to ``out``.
+    power 0: product of the Hessian of the squared hinge with ``v``, to ``out``. One kernel
+    for both, because Newton's method needs both and compiling costs seconds.
+    """
     scores, new_scores = np.empty(size), np.empty(size)
     index, new_index = np.empty(size, np.int64), np.empty(size, np.int64)
-    vector, product = np.empty(size), np.empty(size)
+    vector, result = np.empty(size), np.empty(size)
+    value = 0.0
     for g in range(first, last):
         levels = level_start[group_level[g] : group_level[g + 1] + 1]
         start, n_levels = levels[0], levels.shape[0] - 1
         n = levels[n_levels] - start
-        product[:n] = 0.0
+        labels, weights = y[start : start + n], s[start : start + n]
+        for p in range(n):
+            result[p] = 0.0
         if n_levels > 1:
-            _load_group(z, order, start, n, levels, scores, index)
-            mean = 0.0  # only differences of v matter: take out their common part
-            for p in range(n):
-                mean += v[order[start + p]] / n
-            for p in range(n):
-                vector[p] = v[order[start + p]] - mean
-            labels, weights = y[start : start + n], s[start : start + n]
+            _load_group(z, order, start, n, levels, scores, index, new_scores, new_index)
+            if power == 0:
+                mean = 0.0  # only differences of v matter: take out their common part
+                for p in range(n):
+                    mean += v[order[start + p]] / n
+                for p in range(n):
+                    vector[p] = v[order[start + p]] - mean
         width = 1
         while width < n_levels:
             for k in range(0, n_levels - width, 2 * width):
                 a, b = levels[k] - start, levels[k + width] - start
                 c = levels[min(k + 2 * width, n_levels)] - start
-                _product_between(
-                    scores, index, a, b, c, labels, weights, margin, difference, vector, product
-                )
+                if power == 0:
+                    _product_between(
+                        scores, index, a, b, c, labels, weights, margin, difference, vector, result
+                    )
+                else:
+                    value += _hinge_between(
+                        scores, index, a, b, c, labels, weights, margin, power, difference, result
+                    )
                 if 2 * width < n_levels:
                     _merge(scores, index, a, b, c, new_scores, new_index)
             width *= 2
+        factor = 2.0 * scale if power == 0 else scale
         for p in range(n):
-            out[order[start + p]] = 2.0 * scale * product[p]
+            out[order[start + p]] = factor * result[p]
+    return scale * value
 
 
 @kernel

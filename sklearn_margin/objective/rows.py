@@ -34,6 +34,7 @@ from sklearn_margin._jit import overload_on_class
 __all__ = ["DenseRows", "Rows", "SparseRows", "row_add", "row_dot", "single_rows"]
 
 _BLOCK_BYTES = 1 << 20  # about one core's level-2 cache
+_MOST_GROUPS = 16  # of consecutive blocks, the unit of parallel work
 
 
 class _SingleThreadedBlas:
@@ -149,16 +150,20 @@ class Rows:
         self.run(work, self.blocks)
         return out
 
-    def sum_blocks(self, work: Callable) -> tuple:
-        """Sum over blocks, in float64 and in order, of the tuples ``work(where, B)`` gives."""
-        totals = None
-        for part in self.run(lambda block: work(*block), self.blocks):
-            if totals is None:
-                totals = [np.array(p, dtype=np.float64) for p in part]
-            else:
-                for total, p in zip(totals, part, strict=True):
-                    total += p
-        return tuple(totals)
+    def sum_blocks(self, work: Callable, size: int = 0) -> tuple:
+        """Sum over blocks, in float64 and in order, of the tuples ``work(where, B)`` gives.
+
+        ``size`` is the number of entries of a partial sum, if large: then fewer are held at
+        the same time. How blocks are grouped depends on the shape of X alone.
+        """
+        budget = 2 * self.shape[0] * self.shape[1] // (8 * max(size, 1))
+        n_groups = int(np.clip(budget, 2, _MOST_GROUPS)) if size else _MOST_GROUPS
+        bounds = np.linspace(0, len(self.blocks), min(n_groups, len(self.blocks)) + 1).astype(int)
+
+        def work_group(k):
+            return _add_up(work(*block) for block in self.blocks[bounds[k] : bounds[k + 1]])
+
+        return tuple(_add_up(self.run(work_group, range(len(bounds) - 1))))
 
     def backproject(self, g) -> tuple[np.ndarray, float]:
         """X̃ᵀg and Σg."""
@@ -184,7 +189,8 @@ class Rows:
                 B, weight = B[active], weight[active]
             return *_block_gram(B, weight), projected, total
 
-        gram, projected_h, total_h, projected_g, total_g = self.sum_blocks(work)
+        d = self.shape[1]
+        gram, projected_h, total_h, projected_g, total_g = self.sum_blocks(work, d * d)
         if not self._explicit:
             cross = np.outer(projected_h, self.shift)
             gram += np.outer(self.shift, self.shift) * total_h - cross - cross.T
@@ -246,12 +252,26 @@ class Rows:
         return pilot + mean, spread
 
 
+def _add_up(parts):
+    """Entrywise sum of tuples of arrays and numbers, in float64."""
+    totals = None
+    for part in parts:
+        if totals is None:
+            totals = [np.array(p, dtype=np.float64) for p in part]
+        else:
+            for total, p in zip(totals, part, strict=True):
+                total += p
+    return totals
+
+
 def _sum(g):
     return g.sum(dtype=np.float64)
 
 
 def _dense_blocks(X):
-    rows = max(64, _BLOCK_BYTES // max(1, X.shape[1] * X.itemsize))
+    d = max(1, X.shape[1])
+    # For many columns, enough rows that adding a d × d Gram matrix is cheap beside making it.
+    rows = max(64, d // 2, _BLOCK_BYTES // (d * X.itemsize))
     for first in range(0, X.shape[0], rows):
         where = slice(first, min(first + rows, X.shape[0]))
         yield where, X[where]
