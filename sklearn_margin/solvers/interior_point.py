@@ -1,33 +1,41 @@
-"""Primal-dual interior-point method for piecewise-linear losses."""
+"""Primal-dual interior-point method for piecewise-linear losses, with sifting of rows."""
 
 from typing import NamedTuple
 
 import numpy as np
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
+from sklearn_margin.solvers._hinges import HingeModel, SpanModel, hinge_terms, lies_in_span
 from sklearn_margin.solvers.base import Result, Solver, is_small
 
 __all__ = ["InteriorPoint"]
 
 _LARGEST = 3000  # order of the largest matrix to factorise
+_SIFT_ROWS = 20_000  # fewest rows for which sifting pays
 
 
 class InteriorPoint(Solver):
     """Mehrotra's predictor-corrector method for losses that are sums of hinges.
 
-    A term of the loss is l·e + (r − l)·[e]₊ with e = z − kink, l and r its slopes. Writing
-    e = p − q with p, q ≥ 0 and the slope as l + (r − l)·t with 0 ≤ t ≤ 1, the optimum is
+    Writing e = z − kink = p − q with p, q ≥ 0, and t ∈ [0, 1] for the multiplier of a hinge,
+    the optimum has p (1 − t) = 0 and q t = 0; the method follows p (1 − t) = q t = τ to
+    τ = 0. Eliminating p, q and t leaves one system with the matrix λ₂ + X̃ᵀ diag(ω) X̃ per
+    step [1]_. An L1 penalty is a sum of hinges of the coefficients themselves. The target τ
+    is the same for every row, so that a row of weight 2 follows the very path of two equal
+    rows. With more features than rows the problem is solved in the span of the rows.
 
-        p (1 − t) = 0,   q t = 0,   λ₂ u + X̃ᵀ(s (l + (r − l) t)) = 0,
-
-    and the method follows p (1 − t) = q t = τ to τ = 0. Eliminating p, q and t leaves one
-    system with the matrix λ₂ + X̃ᵀ diag(ω) X̃ per step. An L1 penalty is a sum of hinges of
-    the coefficients themselves. The target τ is the same for every row, so that a row of
-    weight 2 follows the very path of two equal rows.
-
-    With more features than rows the problem is solved in the span of the rows.
+    With many rows, most end up on one side of their kink, where the loss is linear, and it is
+    cheap to find out on which [2]_: two small samples are solved, and how far their scores
+    differ says how uncertain a score is. Rows farther than ``band`` times that from their kink
+    are taken as linear, the others are solved, and if any row proves to lie on the wrong side
+    it joins them. The certificate is always that of the whole problem.
 
     ``tol`` is compared with the duality gap relative to F.
+
+    Parameters
+    ----------
+    band : float, default=4.0
+        Half the width of the band of uncertain rows, in standard errors; 0 solves all rows.
 
     References
     ----------
@@ -39,237 +47,95 @@ class InteriorPoint(Solver):
 
     name = "interior_point"
 
+    def __init__(self, band=4.0):
+        self.band = band
+
     def obstacle(self, objective):
         hinges = getattr(objective.loss, "piecewise_linear", None)
         if hinges is None or hinges(np.ones(1)) is None:
             return f"the loss {type(objective.loss).__name__} is not piecewise linear"
         n, d = objective.rows.shape
-        if d > _LARGEST and (n > _LARGEST or not _spans(objective)):
+        if d > _LARGEST and (n > _LARGEST or not lies_in_span(objective)):
             return f"with {n} rows and {d} features its linear systems would be too large"
         return None
 
     def solve(self, objective, start, *, tol, max_iter, callback=None, random_state=None):
         n, d = objective.rows.shape
-        model = _SpanModel(objective) if d > n and _spans(objective) else _Model(objective)
-        state = model.initial(start)
-        goal = 1e-11 if objective.rows.dtype == np.float64 else 1e-6
-        best, best_gap, n_iter = None, np.inf, 0
-        while True:
-            value, gap = model.gap(state)
-            better = gap < best_gap
-            if better or best is None:
-                best, best_gap, best_value = state, gap, value
-            reached = best_gap / max(abs(best_value), 1e-300)
-            converged = reached <= tol
-            polish = is_small(objective) and reached > goal and better
-            if n_iter == max_iter or (converged and not polish) or not np.isfinite(value):
-                break
-            if not better and state.stalled:
-                break
-            n_iter += 1
-            state = _step(model, state)
-            if callback is not None and callback(n_iter, model.params(state)):
-                break
-        return Result(
-            model.params(best), best_value, n_iter, bool(converged), best_gap, "duality gap", reached
-        )
+        if self.band > 0 and np.count_nonzero(objective.s) >= max(_SIFT_ROWS, 100 * d):
+            return _sift(objective, start, tol, max_iter, callback, self.band)
+        model = SpanModel(objective) if d > n and lies_in_span(objective) else HingeModel(objective)
+        run = _follow_path(model, start, tol, max_iter, callback, polish=is_small(objective))
+        value = run.value
+        return _result(model.decode(run.point.x), value, run.gap, run.n_iter, tol)
 
 
-class _State(NamedTuple):
-    """A point of the path; p, q, t by term."""
+def _result(params, value, gap, n_iter, tol):
+    reached = gap / max(abs(value), 1e-300)
+    return Result(params, value, n_iter, bool(reached <= tol), gap, "duality gap", reached)
+
+
+class _Point(NamedTuple):
+    """A point of the path; p, q, t, e by term."""
 
     x: np.ndarray
     p: np.ndarray
     q: np.ndarray
     t: np.ndarray
-    e: np.ndarray  # z − kink
+    e: np.ndarray  # A x − kink
     stalled: bool = False
 
 
-class _Model:
-    """The problem as terms of A x − kink, with A = X̃ once or twice, then the identity."""
+class _Run(NamedTuple):
+    """The best point of a path."""
 
-    def __init__(self, objective):
-        self.objective = objective
-        self.n, self.d = objective.rows.shape
-        terms = objective.loss.piecewise_linear(objective.y.astype(np.float64))
-        weight = objective.s.astype(np.float64)
-        self.copies = len(terms)
-        kinks, lefts, rights = ([np.asarray(part) for part in parts] for parts in zip(*terms))
-        lefts = [weight * part for part in lefts]
-        rights = [weight * part for part in rights]
-        self.l2 = objective.penalty.l2
-        if objective.penalty.has_l1:
-            kinks.append(np.zeros(self.d))
-            lefts.append(-objective.penalty.l1)
-            rights.append(objective.penalty.l1)
-        self.kink, self.left = np.concatenate(kinks), np.concatenate(lefts)
-        self.width = np.concatenate(rights) - self.left
-        self.dead = np.flatnonzero(self.width == 0)  # terms that are linear, or of no weight
-
-    # Linear algebra; a subclass works in other coordinates.
-
-    def apply(self, x):
-        """A x."""
-        z = self.objective.scores(x).astype(np.float64, copy=False)
-        parts = [z] * self.copies
-        if len(self.kink) > self.n * self.copies:
-            parts.append(self.objective.split(x)[0])
-        return np.concatenate(parts)
-
-    def transpose(self, v):
-        """Aᵀ v."""
-        rows, rest = self._fold(v)
-        projected, total = self.objective.rows.backproject(self._cast(rows))
-        return self.objective.join(projected + rest, total)
-
-    def normal_matrix(self, h):
-        """Penalty plus Aᵀ diag(h) A."""
-        rows, rest = self._fold(h)
-        rows = self._cast(rows)
-        gram, cross, total, _, _ = self.objective.rows.gram(rows, rows)
-        d = self.d
-        matrix = np.empty((self.objective.n_params,) * 2)
-        matrix[:d, :d] = gram
-        matrix[np.diag_indices(d)] += self.l2 + rest
-        if self.objective.fit_intercept:
-            matrix[:d, d] = matrix[d, :d] = cross
-            matrix[d, d] = total
-        return matrix
-
-    def penalty_gradient(self, x):
-        return self.objective.join(self.l2 * self.objective.split(x)[0], 0.0)
-
-    def params(self, state):
-        """Parameter vector of the objective at ``state``."""
-        return state.x
-
-    def _fold(self, v):
-        rows = v[: self.n * self.copies].reshape(self.copies, self.n).sum(axis=0)
-        rest = v[self.n * self.copies :]
-        return rows, rest if len(rest) else 0.0
-
-    def _cast(self, v):
-        return v.astype(self.objective.rows.dtype, copy=False)
-
-    # The path.
-
-    def initial(self, start):
-        x = self.encode(start)
-        e = self.apply(x) - self.kink
-        spread = float(np.average(np.abs(e), weights=self.width)) if self.width.any() else 1.0
-        margin = 0.1 * spread if spread > 0 else 1.0
-        p, q = np.maximum(e, 0) + margin, np.maximum(-e, 0) + margin
-        return _State(x, p, q, np.clip(p / (p + q), 0.1, 0.9), e)
-
-    def encode(self, start):
-        return np.array(start, dtype=np.float64)
-
-    def gap(self, state):
-        """F at the point, and its distance to the dual value there."""
-        slope = self.left + self.width * state.t
-        primal = float(self.left @ state.e + self.width @ np.maximum(state.e, 0))
-        u = self.split(state.x)
-        value = primal + 0.5 * float((self.l2 * u) @ u)
-        projected = self.transpose(slope)
-        dual = -float(slope @ self.kink)
-        free = projected[len(u) :]
-        projected = projected[: len(u)]
-        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            square = np.where(projected == 0, 0.0, 0.5 * projected**2 / self.l2)
-        # Where nothing is penalised the dual is feasible only if the projection is zero:
-        # charge what is left of it at the size of the coefficients.
-        unpenalized = self.l2 <= 1e-12 * np.abs(projected).max(initial=0.0)
-        size = np.abs(u) + np.abs(u).max(initial=0.0) + 1e-300
-        square = np.where(unpenalized, np.abs(projected) * size, square)
-        dual -= float(square.sum()) + float(np.abs(free) @ np.abs(state.x[len(u) :]))
-        return value, max(value - dual, 0.0)
-
-    def split(self, x):
-        """The penalised part of x."""
-        return self.objective.split(x)[0]
+    point: _Point
+    value: float
+    gap: float
+    n_iter: int
 
 
-def _spans(objective):
-    """Whether the optimum lies in the span of the rows."""
-    return not objective.penalty.has_l1 and bool(np.all(objective.penalty.l2 > 0))
+def _follow_path(model, start, tol, max_iter, callback=None, polish=False) -> _Run:
+    """Follow the path until the duality gap is at most ``tol`` of the value."""
+    point = _initial(model, start)
+    goal = 1e-11 if model.rows.dtype == np.float64 else 1e-6
+    best, n_iter = None, 0
+    while True:
+        value = model.value(point.x, point.e)
+        gap = max(value - model.dual_value(point.x, point.t), 0.0)
+        better = best is None or gap < best.gap
+        if better:
+            best = _Run(point, value, gap, n_iter)
+        reached = best.gap / max(abs(best.value), 1e-300)
+        unfinished = reached > tol or (polish and reached > goal and better)
+        if n_iter == max_iter or not unfinished or not np.isfinite(value):
+            break
+        if not better and point.stalled:
+            break
+        n_iter += 1
+        point = _step(model, point)
+        if callback is not None and callback(n_iter, model.decode(point.x)):
+            break
+    return best._replace(n_iter=n_iter)
 
 
-class _SpanModel(_Model):
-    """The same problem for fewer rows than features: with v = √λ₂ u and X' = X̃/√λ₂, the
-    optimum is v = X'ᵀβ. If X'X'ᵀ = L Lᵀ, the scores are L a + b with ‖a‖ = ‖v‖."""
-
-    def __init__(self, objective):
-        super().__init__(objective)
-        rows = objective.rows
-        kernel = np.empty((self.n, self.n))
-        unit = np.zeros(self.n, rows.dtype)
-        for i in range(self.n):
-            unit[i] = 1
-            kernel[i] = rows.scores(rows.backproject(unit)[0] / self.l2, 0.0)
-            unit[i] = 0
-        values, vectors = np.linalg.eigh(0.5 * (kernel + kernel.T))
-        keep = values > values[-1] * len(values) * np.finfo(rows.dtype).eps
-        self.root = np.sqrt(values[keep])
-        self.vectors = vectors[:, keep]
-        self.L = self.vectors * self.root
-        self.penalized_l2 = self.l2
-        self.l2 = np.ones(len(self.root))
-        self.intercept = objective.fit_intercept
-
-    def apply(self, x):
-        z = self.L @ x[: len(self.root)]
-        if self.intercept:
-            z = z + x[-1]
-        return np.concatenate([z] * self.copies)
-
-    def transpose(self, v):
-        rows, _ = self._fold(v)
-        projected = self.L.T @ rows
-        return np.append(projected, rows.sum()) if self.intercept else projected
-
-    def normal_matrix(self, h):
-        rows, _ = self._fold(h)
-        k = len(self.root)
-        matrix = np.empty((k + self.intercept,) * 2)
-        matrix[:k, :k] = (self.L.T * rows) @ self.L
-        matrix[np.diag_indices(k)] += 1.0
-        if self.intercept:
-            matrix[:k, k] = matrix[k, :k] = self.L.T @ rows
-            matrix[k, k] = rows.sum()
-        return matrix
-
-    def split(self, x):
-        return x[: len(self.root)]
-
-    def penalty_gradient(self, x):
-        gradient = np.zeros_like(x)
-        gradient[: len(self.root)] = x[: len(self.root)]
-        return gradient
-
-    def encode(self, start):
-        b = self.objective.split(start)[1]
-        x = np.zeros(len(self.root) + self.intercept)
-        if self.intercept:
-            x[-1] = b
-        return x
-
-    def params(self, state):
-        beta = self.vectors @ (self.split(state.x) / self.root)
-        u = self.objective.rows.backproject(self._cast(beta))[0] / self.penalized_l2
-        return self.objective.join(u, state.x[-1] if self.intercept else 0.0)
+def _initial(model, start):
+    x = model.encode(start)
+    e = model.apply(x) - model.kink
+    spread = float(np.average(np.abs(e), weights=model.width)) if model.width.any() else 0.0
+    margin = 0.1 * spread if spread > 0 else 1.0
+    p, q = np.maximum(e, 0) + margin, np.maximum(-e, 0) + margin
+    return _Point(x, p, q, np.clip(p / (p + q), 0.1, 0.9), e)
 
 
-def _step(model, state):
+def _step(model, point):
     """One predictor-corrector step."""
-    p, q, t = state.p, state.q, state.t
-    weight = model.width
+    p, q, t, weight = point.p, point.q, point.t, model.width
     total = 2.0 * weight.sum()
     upper, lower = p * (1 - t), q * t
     tau = float(weight @ (upper + lower)) / total
-    residual = state.p - state.q - state.e  # of e = p − q
+    residual = p - q - point.e  # of e = p − q
     residual[model.dead] = 0.0
-    dual = model.penalty_gradient(state.x) + model.transpose(model.left + weight * t)
+    dual = model.penalty_gradient(point.x) + model.transpose(model.left + weight * t)
     omega = 1.0 / (p / (1 - t) + q / t)
     solve = _factorized(model.normal_matrix(weight * omega))
 
@@ -281,32 +147,31 @@ def _step(model, state):
         dt[model.dead] = target_p[model.dead] = target_q[model.dead] = 0.0
         return dx, (target_p + p * dt) / (1 - t), (target_q - q * dt) / t, dt, change
 
+    def longest(dp, dq, dt):
+        return min(_longest(p, dp), _longest(q, dq), _longest(t, dt), _longest(1 - t, -dt))
+
     _, dp, dq, dt, _ = direction(-upper, -lower)
-    length = min(1.0, _longest(p, dp), _longest(q, dq), _longest(t, dt), _longest(1 - t, -dt))
-    after = float(
-        weight @ ((p + length * dp) * (1 - t - length * dt) + (q + length * dq) * (t + length * dt))
-    )
-    tau *= (after / (total * tau)) ** 3 if tau > 0 else 0.0
+    length = min(1.0, longest(dp, dq, dt))
+    reach = (p + length * dp) * (1 - t - length * dt) + (q + length * dq) * (t + length * dt)
+    if tau > 0:
+        tau *= (float(weight @ reach) / (total * tau)) ** 3
     dx, dp, dq, dt, change = direction(tau - upper + dp * dt, tau - lower - dq * dt)
-    length = min(_longest(p, dp), _longest(q, dq), _longest(t, dt), _longest(1 - t, -dt))
-    length = min(1.0, 0.995 * length)
+    length = min(1.0, 0.995 * longest(dp, dq, dt))
     tiny = np.finfo(np.float64).tiny
-    return _State(
-        state.x + length * dx,
+    return _Point(
+        point.x + length * dx,
         np.maximum(p + length * dp, tiny),
         np.maximum(q + length * dq, tiny),
         np.clip(t + length * dt, 1e-20, 1.0 - 1e-16),
-        state.e + length * change,
+        point.e + length * change,
         stalled=length < 1e-6,
     )
 
 
 def _longest(v, dv):
     """Longest step that keeps v + step·dv non-negative."""
-    shrinking = dv < 0
-    if not shrinking.any():
-        return np.inf
-    return float(np.min(v[shrinking] / -dv[shrinking]))
+    worst = float(np.min(dv / v, initial=0.0))
+    return -1.0 / worst if worst < 0 else np.inf
 
 
 def _factorized(matrix):
@@ -324,3 +189,52 @@ def _factorized(matrix):
                 raise
             continue
         return lambda v: cho_solve(factor, v / root, check_finite=False) / root
+
+
+def _sift(objective, start, tol, max_iter, callback, band):
+    """Solve the rows whose side is uncertain, the others taken as linear."""
+    weighted = objective.s > 0
+    x, error, n_iter = _two_samples(objective, start, max_iter, np.flatnonzero(weighted))
+    terms = hinge_terms(objective, objective.y, objective.s)
+    kinks, left, right = (np.array(part) for part in zip(*terms, strict=True))
+    e = objective.scores(x) - kinks
+    uncertain = (np.abs(e) <= band * error).any(axis=0)
+    while True:
+        slope = np.where(e > 0, right, left)
+        slope[:, uncertain] = 0.0
+        total = slope.sum(axis=0).astype(objective.rows.dtype, copy=False)
+        linear = objective.join(*objective.rows.backproject(total))
+        index = np.flatnonzero(uncertain & weighted)
+        model = HingeModel(objective, index, linear)
+        run = _follow_path(model, x, 0.1 * tol, max_iter - n_iter, callback)
+        n_iter += run.n_iter
+        x = run.point.x
+        before, e = e, objective.scores(x) - kinks
+        # The certificate over all rows: multipliers of the band, known slopes elsewhere.
+        inner = model.left + model.width * run.point.t
+        slope[:, index] = inner[: model.n * model.copies].reshape(model.copies, model.n)
+        hinges = float(np.sum(left * e + (right - left) * np.maximum(e, 0)))
+        value = hinges + objective.penalty.value(objective.split(x)[0])
+        projected = model.transpose(inner) + linear
+        gap = max(value + float(np.sum(slope * kinks)) + model.conjugate(x, projected), 0.0)
+        wrong = ((e > 0) != (before > 0)).any(axis=0) & ~uncertain & weighted
+        if gap <= tol * abs(value) or not wrong.any() or n_iter >= max_iter:
+            return _result(x, value, gap, n_iter, tol)
+        band *= 2
+        reach = min(np.abs(before[:, wrong]).max(), band * error)
+        uncertain |= wrong | (np.abs(before) <= reach).any(axis=0)
+
+
+def _two_samples(objective, start, max_iter, rows):
+    """Mean of the solutions of two samples of rows, and the standard error of its scores."""
+    order = np.random.RandomState(0).permutation(rows)
+    n, d = objective.rows.shape
+    size = min(int((n * np.sqrt(d)) ** (2 / 3)), len(order) // 2)
+    solutions, n_iter = [], 0
+    for part in (order[:size], order[size : 2 * size]):
+        run = _follow_path(HingeModel(objective.take(np.sort(part))), start, 1e-3, max_iter)
+        solutions.append(run.point.x)
+        n_iter = max(n_iter, run.n_iter)
+    difference = objective.scores(solutions[0] - solutions[1]).astype(np.float64)
+    error = 0.5 * float(np.sqrt(np.mean(difference**2)))
+    return 0.5 * (solutions[0] + solutions[1]), error, n_iter
