@@ -136,6 +136,28 @@ class LinearObjective:
         projected, total = self.rows.backproject(g)
         return value, self.join(projected + self.penalty.gradient(u), total)
 
+    def gap(self, params, gradient) -> float | None:
+        """Duality gap at a point: a bound on F − min F, from the gradient of F alone.
+
+        For convex L the score gradient g is a dual point, by Fenchel's equality
+        L*(g) = g·z − L(z), and with an L2 penalty the gap becomes ½ Σ (∂F/∂u_j)² / λ_j. It
+        needs Σg = ∂F/∂b = 0; what is left of that is charged at the size of b.
+
+        Returns
+        -------
+        float or None
+            None where there is no such bound: a loss that is not convex, a coordinate
+            without L2 penalty, an L1 penalty.
+        """
+        l2 = self.penalty.l2
+        if not self.loss.convex or self.penalty.has_l1 or not np.all(l2 > 0):
+            return None
+        slope, b_slope = self.split(gradient)
+        u, b = self.split(params)
+        size = abs(b) + float(np.abs(u).max(initial=0.0))
+        with np.errstate(over="ignore"):
+            return 0.5 * float(np.sum(slope**2 / l2)) + abs(b_slope) * size
+
     def hessian_product(self, curvature, direction) -> np.ndarray:
         """Product of the Hessian of F with ``direction``."""
         u, _ = self.split(direction)

@@ -65,13 +65,13 @@ class InteriorPoint(Solver):
             return _sift(objective, start, tol, max_iter, callback, self.band)
         model = SpanModel(objective) if d > n and lies_in_span(objective) else HingeModel(objective)
         run = _follow_path(model, start, tol, max_iter, callback, polish=is_small(objective))
-        value = run.value
-        return _result(model.decode(run.point.x), value, run.gap, run.n_iter, tol)
+        return _result(model.decode(run.point.x), run.value, run.gap, run.n_iter, tol, run.floor)
 
 
-def _result(params, value, gap, n_iter, tol):
+def _result(params, value, gap, n_iter, tol, floor):
     reached = gap / max(abs(value), 1e-300)
-    return Result(params, value, n_iter, bool(reached <= tol), gap, "duality gap", reached)
+    converged = gap <= max(tol * abs(value), floor)
+    return Result(params, value, n_iter, bool(converged), gap, "duality gap", reached)
 
 
 class _Point(NamedTuple):
@@ -92,21 +92,24 @@ class _Run(NamedTuple):
     value: float
     gap: float
     n_iter: int
+    floor: float  # gap that is zero to rounding error, for a minimum of zero
 
 
 def _follow_path(model, start, tol, max_iter, callback=None, polish=False) -> _Run:
     """Follow the path until the duality gap is at most ``tol`` of the value."""
     point = _initial(model, start)
     goal = 1e-11 if model.rows.dtype == np.float64 else 1e-6
+    floor = 0.1 * goal * float(model.width @ (point.p + point.q))
     best, n_iter = None, 0
     while True:
         value = model.value(point.x, point.e)
         gap = max(value - model.dual_value(point.x, point.t), 0.0)
         better = best is None or gap < best.gap
         if better:
-            best = _Run(point, value, gap, n_iter)
+            best = _Run(point, value, gap, n_iter, floor)
         reached = best.gap / max(abs(best.value), 1e-300)
         unfinished = reached > tol or (polish and reached > goal and better)
+        unfinished = unfinished and best.gap > floor
         if n_iter == max_iter or not unfinished or not np.isfinite(value):
             break
         if not better and point.stalled:
@@ -219,7 +222,7 @@ def _sift(objective, start, tol, max_iter, callback, band):
         gap = max(value + float(np.sum(slope * kinks)) + model.conjugate(x, projected), 0.0)
         wrong = ((e > 0) != (before > 0)).any(axis=0) & ~uncertain & weighted
         if gap <= tol * abs(value) or not wrong.any() or n_iter >= max_iter:
-            return _result(x, value, gap, n_iter, tol)
+            return _result(x, value, gap, n_iter, tol, run.floor)
         band *= 2
         reach = min(np.abs(before[:, wrong]).max(), band * error)
         uncertain |= wrong | (np.abs(before) <= reach).any(axis=0)

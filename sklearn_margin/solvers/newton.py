@@ -1,5 +1,7 @@
 """Newton's method with exact line search."""
 
+from typing import NamedTuple
+
 import numpy as np
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
@@ -16,7 +18,8 @@ class Newton(Solver):
     preconditioned conjugate gradients otherwise, and then finds the zero of the slope along
     p. Scores are updated, not recomputed: the line search never touches X.
 
-    ``tol`` is compared with half the squared Newton decrement over F, which estimates the
+    ``tol`` is compared with the duality gap relative to F; where there is none (alpha = 0, a
+    loss that is not convex) with half the squared Newton decrement over F, which estimates the
     relative suboptimality (Boyd & Vandenberghe, "Convex Optimization", 2004, section 9.5).
 
     Parameters
@@ -44,27 +47,29 @@ class Newton(Solver):
         floor = 1e-3 * eps * (objective.value(np.zeros(objective.n_params)) + 1e-300)
         params = np.array(start, dtype=np.float64)
         z = objective.scores(params)
-        best = (np.inf, params)
-        reached, converged, cautious, n_iter = np.inf, False, False, 0
+        best, cautious, n_iter = None, False, 0
         while True:
             curvature = objective.curvature(z, cautious)
             value = curvature.value + objective.penalty.value(objective.split(params)[0])
-            if not np.isfinite(value) or value > best[0] + 10 * eps * abs(best[0]):
-                params = best[1]  # the last step only added rounding error
+            if best is not None and not value <= best.value * (1 + 10 * eps):
+                break  # the last step only added rounding error
+            p, gradient = direction(objective, params, curvature)
+            decrement = max(-float(gradient @ p), 0.0)
+            gap = objective.gap(params, gradient)
+            bound = 0.5 * decrement if gap is None else gap
+            converged = bound <= max(tol * value, floor)
+            stalled = best is not None and value >= best.value * (1 - 4 * eps)
+            if best is None or value < best.value or bound < best.bound:
+                best = _Iterate(params, value, gap, bound, converged)
+            exact = 0.5 * decrement <= max(1e-3 * eps * value, floor) or (converged and stalled)
+            if (converged and (exact or not is_small(objective))) or n_iter == max_iter:
                 break
-            stalled = value >= best[0] * (1 - 4 * eps)
-            if value < best[0]:
-                best = (value, params)
-            p, decrement = direction(objective, params, curvature)
-            reached = 0.5 * decrement / max(value, 1e-300)
-            converged = bool(reached <= tol or 0.5 * decrement <= floor)
-            exact = reached <= eps * 1e-3 or (converged and stalled)
-            if exact or (converged and not is_small(objective)) or n_iter == max_iter:
+            if exact and stalled:
                 break
             n_iter += 1
             dz = objective.scores(p)
             step = _line_search(objective, params, z, p, dz, decrement)
-            if step == 0.0 and cautious:
+            if step == 0.0 and (cautious or exact):
                 break
             cautious = step < 0.1
             params = params + step * p
@@ -72,12 +77,28 @@ class Newton(Solver):
             if callback is not None and callback(n_iter, params):
                 break
         return Result(
-            best[1], best[0], n_iter, converged, measure="Newton decrement", reached=reached
+            best.params,
+            best.value,
+            n_iter,
+            bool(best.converged),
+            gap=best.gap,
+            measure="Newton decrement" if best.gap is None else "duality gap",
+            reached=best.bound / max(best.value, 1e-300),
         )
 
 
+class _Iterate(NamedTuple):
+    """A point and what is known of it."""
+
+    params: np.ndarray
+    value: float
+    gap: float | None
+    bound: float
+    converged: bool
+
+
 def _gram_direction(objective, params, curvature):
-    """Newton direction and squared decrement by Cholesky factorisation."""
+    """Newton direction and gradient of F, by Cholesky factorisation."""
     gradient, hessian = objective.gradient_hessian(params, curvature)
     diagonal = hessian.diagonal().copy()
     # Unit diagonal: whatever the scales of the penalty, damping then means the same.
@@ -92,16 +113,16 @@ def _gram_direction(objective, params, curvature):
             damping *= 100
             continue
         p = -cho_solve(factor, gradient / root, check_finite=False) / root
-        decrement = -float(gradient @ p)
-        if np.isfinite(decrement) and decrement >= 0:
-            return p, decrement
+        descent = -float(gradient @ p)
+        if np.isfinite(descent) and descent >= 0:
+            return p, gradient
         if damping > 1:
-            return -gradient, float(gradient @ gradient)
+            return -gradient, gradient
         damping *= 100
 
 
 def _cg_direction(objective, params, curvature, max_products=500):
-    """Newton direction and squared decrement by preconditioned conjugate gradients.
+    """Newton direction and gradient of F, by preconditioned conjugate gradients.
 
     Solves inexactly far from the optimum: the residual is reduced by the square root of
     the relative gradient norm (Dembo, Eisenstat & Steihaug 1982).
@@ -112,7 +133,7 @@ def _cg_direction(objective, params, curvature, max_products=500):
     norm = float(np.linalg.norm(gradient))
     p = np.zeros_like(gradient)
     if norm == 0:
-        return p, 0.0
+        return p, gradient
     # Columns have unit spread, so the loss's part of the diagonal is about constant.
     product = objective.hessian_product(curvature, gradient)
     l2 = objective.join(objective.penalty.l2, 0.0)
@@ -139,7 +160,7 @@ def _cg_direction(objective, params, curvature, max_products=500):
         if rho <= max(forcing, 1e-8) ** 2 * first:
             break
         d = y + (rho / previous) * d
-    return p, -float(gradient @ p)
+    return p, gradient
 
 
 def _line_search(objective, params, z, p, dz, decrement):
