@@ -84,6 +84,10 @@ class LinearModel(CallbackSupportMixin, BaseEstimator):
             if not isinstance(value, (bool, np.bool_)):
                 raise TypeError(f"{name} must be True or False, got {value!r}")
         resolve(self.solver)
+        try:
+            check_random_state(self.random_state)
+        except ValueError as error:
+            raise ValueError(f"random_state: {error}") from error
 
     def _validate(self, X, y, reset=True, **options):
         return validate_data(
@@ -135,7 +139,7 @@ class LinearModel(CallbackSupportMixin, BaseEstimator):
             X_val = sp.csr_array(X_val) if rows.is_sparse else X_val.toarray()
         return rows.like(X_val.astype(rows.dtype, copy=False))
 
-    def _minimize(self, objectives, previous, context, X, y, fitted, sample_weight=None):
+    def _minimize(self, objectives, previous, context, X, y, fitted, **metadata):
         """Solve one objective per problem.
 
         Parameters
@@ -146,8 +150,8 @@ class LinearModel(CallbackSupportMixin, BaseEstimator):
             Where to start, by problem.
         context : CallbackContext
             Task of the fit.
-        X, y, sample_weight
-            Training data, for callbacks.
+        X, y, **metadata
+            Training data, for callbacks; metadata that is None was not given.
         fitted : callable
             ``fitted(k, coef, intercept)``: the fitted attributes if problem k had this solution.
 
@@ -159,7 +163,7 @@ class LinearModel(CallbackSupportMixin, BaseEstimator):
         random_state = check_random_state(self.random_state)
         solvers = [choose(self.solver, objective) for objective in objectives]
         has_callbacks = bool(getattr(self, "_skl_callbacks", None))
-        metadata = {} if sample_weight is None else {"sample_weight": sample_weight}
+        metadata = {name: value for name, value in metadata.items() if value is not None}
         results = []
         with objectives[0].rows.session():
             for k, (objective, solver) in enumerate(zip(objectives, solvers, strict=True)):
@@ -226,7 +230,7 @@ class LinearModel(CallbackSupportMixin, BaseEstimator):
                 f"{worst.reached:.2g}, wanted tol={self.tol:g}. Increase max_iter or tol, scale "
                 "the features, or choose another solver.",
                 ConvergenceWarning,
-                stacklevel=4,
+                stacklevel=5,  # the caller of fit, which is wrapped once
             )
 
     def _stream(self, objective, state, previous):

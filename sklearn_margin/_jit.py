@@ -51,7 +51,13 @@ from numba.extending import (
     unbox,
 )
 
-__all__ = ["REASSOCIATE", "kernel", "overload_on_class", "register_parameter_object"]
+__all__ = [
+    "REASSOCIATE",
+    "compiler_message",
+    "kernel",
+    "overload_on_class",
+    "register_parameter_object",
+]
 
 # Lets a sum be vectorised. NaN and infinity keep their meaning. Only for inner products.
 REASSOCIATE = {"reassoc", "contract", "nsz"}
@@ -234,17 +240,34 @@ def _typeof_parameter_object(obj, c):
         value = getattr(obj, name)
         if isinstance(value, str):
             constants.append((name, value))
-        elif isinstance(default, float) and isinstance(value, (int, np.number)):
-            fields.append((name, types.float64))
-        else:
-            fields.append((name, numba.typeof(value)))
+            continue
+        try:
+            fields.append((name, _field_type(value, default)))
+        except (TypeError, ValueError):
+            if name in source.names:
+                raise TypeError(
+                    f"parameter {name}={value!r} of {type(obj).__name__} cannot be used in "
+                    "compiled methods: it must be a number, a boolean, a string or a tuple of such"
+                ) from None
     return source.type_class(tuple(fields), tuple(constants))
+
+
+def _field_type(value, default):
+    """Numba type of a parameter; numbers are floats where a float is the default."""
+    if isinstance(value, (dict, list, set)):
+        raise TypeError
+    if isinstance(value, tuple) and any(isinstance(item, float) for item in value):
+        return types.UniTuple(types.float64, len(value))
+    if isinstance(default, float) and isinstance(value, (int, float, np.number)):
+        return types.float64
+    return numba.typeof(value)
 
 
 class _ClassSource(NamedTuple):
     """What compilation needs to know of a Python class."""
 
     parameters: list[tuple[str, Any]]  # names and defaults
+    names: set[str]  # every name its compiled methods mention
     type_class: type[ParameterObjectType]
 
 
@@ -260,18 +283,30 @@ def _class_source(cls: type) -> _ClassSource:
     for name in sorted(cls.kernel_methods):
         _digest_function(getattr(cls, name), digest, cls, set())
     type_class = _type_class(f"{cls.__name__}_{digest.hexdigest()[:16]}")
-    for name in _reachable_methods(cls):
-        function = getattr(cls, name)
-        names = ", ".join(inspect.signature(function).parameters)
-        # Numba wants the overload to have the very argument names of the implementation.
-        choose = eval(f"lambda {names}: function", {"function": _compilable(function)})
-        overload_method(type_class, name, jit_options=dict(_OPTIONS))(choose)
-    return _ClassSource(parameters, type_class)
+    methods, names = _reachable_methods(cls)
+    for name in methods:
+        overload_method(type_class, name, jit_options=dict(_OPTIONS))(_choose(getattr(cls, name)))
+    return _ClassSource(parameters, names, type_class)
 
 
-def _reachable_methods(cls: type) -> set[str]:
-    """Names of the methods that kernels call, directly or from one another."""
+def _choose(function):
+    """An overload that picks ``function``, with its very signature, as numba wants it."""
+    parameters = inspect.signature(function).parameters.values()
+    scope = {"function": _compilable(function, {})}
+    names = []
+    for parameter in parameters:
+        names.append(parameter.name)
+        if parameter.default is not parameter.empty:
+            scope[f"default_{parameter.name}"] = parameter.default
+            names[-1] += f"=default_{parameter.name}"
+    return eval(f"lambda {', '.join(names)}: function", scope)
+
+
+def _reachable_methods(cls: type) -> tuple[set[str], set[str]]:
+    """Names of the methods that kernels call, directly or from one another, and all names
+    they mention."""
     found: set[str] = set()
+    names: set[str] = set()
     todo = list(cls.kernel_methods)
     while todo:
         name = todo.pop()
@@ -279,8 +314,9 @@ def _reachable_methods(cls: type) -> set[str]:
         if name in found or not isinstance(function, python_types.FunctionType):
             continue
         found.add(name)
+        names.update(function.__code__.co_names)
         todo.extend(function.__code__.co_names)
-    return found
+    return found, names
 
 
 def _digest_function(function, digest, cls, seen) -> None:
@@ -307,24 +343,46 @@ def _digest_function(function, digest, cls, seen) -> None:
             digest.update(repr((name, value)).encode())
 
 
-def _compilable(function):
+def _compilable(function, done):
     """Return ``function`` with the plain Python functions it calls made compilable.
 
-    So an author can factor a loss into helpers without importing numba.
+    So an author can factor a loss into helpers without importing numba. ``done`` maps
+    functions to what they became, for helpers that call each other.
     """
 
     def convert(value):
-        if isinstance(value, python_types.FunctionType):
-            return numba.njit(**_OPTIONS)(_compilable(value))
-        return value
+        if not isinstance(value, python_types.FunctionType):
+            return value
+        if value not in done:
+            _compilable(value, done)
+        return done[value]
 
     code = function.__code__
     scope = dict(function.__globals__)
+    cells = tuple(python_types.CellType() for _ in function.__closure__ or ())
+    new = python_types.FunctionType(code, scope, function.__name__, function.__defaults__, cells)
+    done[function] = numba.njit(**_OPTIONS)(new)
     scope.update({n: convert(scope[n]) for n in code.co_names if n in scope})
-    cells = tuple(
-        python_types.CellType(convert(cell.cell_contents)) for cell in function.__closure__ or ()
-    )
-    return python_types.FunctionType(code, scope, function.__name__, function.__defaults__, cells)
+    for cell, original in zip(cells, function.__closure__ or (), strict=True):
+        cell.cell_contents = convert(original.cell_contents)
+    return new
+
+
+_BOILERPLATE = (
+    "during:", "- ", "file ", "with argument", "overload ", "rejected", "raised from", "there are",
+    ">>>", "<source", "failed in nopython", "no match", "none", "during",
+)  # fmt: skip
+
+
+def compiler_message(error: Exception) -> str:
+    """What a numba error says, without the report of how numba came to say it."""
+    kept = []
+    for line in str(error).splitlines():
+        line = line.strip()
+        noise = line.lower().startswith(_BOILERPLATE) or "<lambda>" in line or "_OverloadMethod" in line
+        if line.strip("^ ") and not noise and line not in kept:
+            kept.append(line)
+    return " ".join(kept)[:1000]
 
 
 # --- one kernel for several kinds of rows ---------------------------------------------------

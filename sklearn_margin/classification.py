@@ -17,7 +17,7 @@ from sklearn_margin.losses import (
     SmoothedHinge,
     SquaredHinge,
 )
-from sklearn_margin.losses.base import normalize_weights
+from sklearn_margin.losses.base import check_number, normalize_weights
 from sklearn_margin.objective import PointwiseObjective
 
 __all__ = ["HingeClassifier", "LinearClassifier"]
@@ -96,7 +96,8 @@ class _BaseClassifier(ClassifierMixin, LinearModel):
                 self._set_validation(objectives, loss, validation, y_val, positives, classes)
             coef, intercept = self._minimize(
                 objectives, self._previous(classes, X.shape[1]), context, X, y,
-                lambda k, coef, b: self._partly_fitted(classes, k, coef, b), sample_weight,
+                lambda k, coef, b: self._partly_fitted(classes, k, coef, b),
+                sample_weight=sample_weight,
             )  # fmt: skip
             self.classes_, self.coef_, self.intercept_ = classes, coef, intercept
             self.__dict__.pop("_stream_states", None)
@@ -137,22 +138,23 @@ class _BaseClassifier(ClassifierMixin, LinearModel):
         """Weights times class weights, normalised."""
         if self.class_weight is None:
             return s
-        factors = np.ones(len(classes))
+        factors = [1.0] * len(classes)
         if isinstance(self.class_weight, dict):
             unknown = set(self.class_weight) - set(classes.tolist())
             if unknown:
                 raise ValueError(f"class_weight names labels that are not in y: {unknown}")
             for k, label in enumerate(classes.tolist()):
                 factors[k] = self.class_weight.get(label, 1.0)
+                check_number(factors[k], f"class_weight[{label!r}]", minimum=0)
         elif isinstance(self.class_weight, str) and self.class_weight == "balanced":
-            factors = np.array([1.0 / s[y == label].sum() for label in classes])
+            factors = [1.0 / s[y == label].sum() for label in classes]
         else:
             raise ValueError(
                 f"class_weight must be a dict, 'balanced' or None, got {self.class_weight!r}"
             )
         present = s > 0
         weights = np.zeros_like(s)
-        weights[present] = s[present] * factors[np.searchsorted(classes, y[present])]
+        weights[present] = s[present] * np.array(factors)[np.searchsorted(classes, y[present])]
         try:
             return normalize_weights(weights, len(y), s.dtype)
         except ValueError as error:

@@ -76,16 +76,18 @@ class _BaseRanker(LinearModel):
             if validation is not None:
                 equal = np.ones(validation.shape[0])
                 objective.validation = self._objective(validation, y_val, equal, None)
+            has_groups = objective.groups is not None
             previous = None
             if self.warm_start and hasattr(self, "coef_") and np.size(self.coef_) == X.shape[1]:
                 previous = [(self._dense_coef(),)]
             coef, _ = self._minimize(
                 [objective], previous, context, X, y,
-                lambda k, coef, intercept: {"coef_": coef, "_has_groups": False}, sample_weight,
+                lambda k, coef, intercept: {"coef_": coef, "_has_groups": has_groups},
+                sample_weight=sample_weight, groups=groups,
             )  # fmt: skip
             self.coef_ = coef[0]
             self.n_pairs_ = int(objective.pairs.n_pairs)
-            self._has_groups = objective.groups is not None
+            self._has_groups = has_groups
             self.__dict__.pop("_stream_state", None)
         context.call_on_fit_task_end(estimator=self, X=X, y=y)
         return self

@@ -4,6 +4,7 @@ import numpy as np
 from sklearn.base import RegressorMixin
 from sklearn.callback import with_callbacks
 from sklearn.utils import check_array, check_consistent_length
+from sklearn.utils.extmath import safe_sparse_dot
 from sklearn.utils.metaestimators import available_if
 
 from sklearn_margin._base import LinearModel, resolve_loss, uses_sgd
@@ -87,7 +88,7 @@ class _BaseRegressor(RegressorMixin, LinearModel):
             coef, intercept = self._minimize(
                 [objective], previous, context, X, y,
                 lambda k, coef, intercept: {"coef_": coef, "intercept_": intercept},
-                sample_weight,
+                sample_weight=sample_weight,
             )  # fmt: skip
             self.coef_, self.intercept_ = coef[0], intercept[0]
             self._finish(objective, X, y)
@@ -348,6 +349,6 @@ verbose
         )
 
     def _finish(self, objective, X, y):
-        z = self._scores(X)
+        z = safe_sparse_dot(X, self.coef_) + self.intercept_
         self.scale_ = objective.scale(z) if self.scale is None else float(self.scale)
         self.outliers_ = np.abs(y - z) > self.epsilon * self.scale_

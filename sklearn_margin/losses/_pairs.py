@@ -62,9 +62,12 @@ class PairIndex:
     """
 
     def __init__(self, y, groups, sample_weight, weighting):
-        n = len(y)
-        codes = np.zeros(n, dtype=np.int64) if groups is None else groups
+        codes = np.zeros(len(y), dtype=np.int64) if groups is None else groups
         order = np.lexsort((y, codes))
+        self.n_dropped = len(y) - np.count_nonzero(sample_weight)
+        if self.n_dropped:  # a row of weight 0 forms no pair
+            order = order[sample_weight[order] > 0]
+        n = len(order)
         y, codes = y[order].astype(np.float64), codes[order]
         new_group = np.ones(n, dtype=bool)
         new_group[1:] = codes[1:] != codes[:-1]
@@ -117,8 +120,9 @@ class PairIndex:
         -------
         float
         """
-        if self.total == 0:
+        if self.total == 0 or self.n_dropped:
             out[:] = 0.0
+        if self.total == 0:
             return 0.0
         if loss.hinge_power:
             parts = self._hinge(loss, z, z, loss.hinge_power, out, run)
@@ -129,8 +133,9 @@ class PairIndex:
 
     def hessian_product(self, loss, z, v, out, run: Callable = map) -> None:
         """Product of the Hessian of ``value`` at scores ``z`` with ``v``, into ``out``."""
-        if self.total == 0:
+        if self.total == 0 or self.n_dropped:
             out[:] = 0.0
+        if self.total == 0:
             return
         if loss.hinge_power == 2:
             parts = self._hinge(loss, z, v, 0, out, run)

@@ -5,6 +5,7 @@ for one score in plain Python; kernels compile that source when they meet the ob
 """
 
 import math
+import sys
 from collections.abc import Callable
 from numbers import Integral, Real
 from typing import Any
@@ -12,10 +13,10 @@ from typing import Any
 import numba
 import numpy as np
 from sklearn.base import BaseEstimator
-from sklearn.utils import check_array, check_consistent_length
+from sklearn.utils import assert_all_finite, check_array
 
 from sklearn_margin._groups import encode_groups
-from sklearn_margin._jit import kernel, register_parameter_object
+from sklearn_margin._jit import compiler_message, kernel, register_parameter_object
 from sklearn_margin.losses._pairs import PairIndex
 
 __all__ = ["BinaryLoss", "Loss", "PairwiseLoss", "PointwiseLoss", "RegressionLoss"]
@@ -49,7 +50,7 @@ def check_number(value, name, *, minimum=-math.inf, maximum=math.inf, closed=Tru
         wanted = "an integer" if integer else "a number"
         raise TypeError(f"{name} must be {wanted}, got {value!r} of type {type(value).__name__}")
     inside = minimum <= value <= maximum if closed else minimum < value < maximum
-    if not (inside and math.isfinite(value)):
+    if not (inside and abs(value) <= sys.float_info.max):
         left, right = ("[", "]") if closed else ("(", ")")
         left, right = ("(" if minimum == -math.inf else left), (")" if maximum == math.inf else right)
         raise ValueError(f"{name} must be in {left}{minimum}, {maximum}{right}, got {value!r}")
@@ -95,12 +96,14 @@ class Loss(BaseEstimator):
         try:
             return function(self, *args)
         except numba.errors.NumbaError as error:
-            methods = ", ".join(self.kernel_methods)
-            reason = str(error).strip().splitlines()
+            name = type(self).__name__
+            for method in self.kernel_methods[:2]:
+                if getattr(type(self), method).__module__ == __name__:
+                    raise NotImplementedError(f"{name} does not define {method}") from error
             raise TypeError(
-                f"{type(self).__name__} could not be compiled. Its methods ({methods}) may use "
-                "scalars, the math and numpy modules, the parameters of the loss and other such "
-                f"functions. The compiler said: {' '.join(reason[:12])}"
+                f"{name} could not be compiled. Its methods may use scalars, the modules math and "
+                "numpy, the parameters of the loss and other such functions. The compiler said: "
+                + compiler_message(error)
             ) from error
 
 
@@ -123,7 +126,8 @@ def check_scores(y_true, y_pred, sample_weight):
         raise ValueError(
             f"y_true and y_pred must be one-dimensional, got shapes {y.shape} and {z.shape}"
         )
-    check_consistent_length(y, z)
+    if len(y) != len(z):
+        raise ValueError(f"y_true has {len(y)} entries and y_pred has {len(z)}: one per sample")
     return y, z, normalize_weights(sample_weight, len(z), z.dtype)
 
 
@@ -141,9 +145,11 @@ def normalize_weights(sample_weight, n_samples: int, dtype) -> np.ndarray:
     if sample_weight.ndim == 0:
         check_number(sample_weight.item(), "sample_weight", minimum=0, closed=False)
         return np.full(n_samples, 1.0 / n_samples, dtype=dtype)
-    weight = check_array(
-        sample_weight, ensure_2d=False, dtype=np.float64, input_name="sample_weight"
-    )
+    try:
+        weight = sample_weight.astype(np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"sample_weight must hold numbers: {error}") from error
+    assert_all_finite(weight, input_name="sample_weight")
     if weight.shape != (n_samples,):
         raise ValueError(
             f"sample_weight has shape {weight.shape}, expected ({n_samples},): one per sample"

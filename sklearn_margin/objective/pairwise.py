@@ -68,7 +68,7 @@ class PairwiseObjective(LinearObjective):
     def draw(self, random_state, limit=None):
         layout = self.pairs.layout
         lowest, worse = self.pairs.positions
-        n = len(self.y) if limit is None else min(limit, len(self.y))
+        n = len(layout.y) if limit is None else min(limit, len(layout.y))
         if self.pairs.n_pairs == 0:
             empty = np.empty(0, np.int64)
             return empty, empty, np.empty(0), np.empty(0)

@@ -13,8 +13,9 @@ copied: the shift and scale enter by algebra,
 
     X̃u + b = Xw + (b − shift·w),    X̃ᵀg = (Xᵀg − shift Σg) / scale,
 
-except where this would cancel (an offset much larger than the spread, or extreme scales);
-then blocks are standardised one at a time as they are used.
+except where this would cancel or overflow (an offset much larger than the spread, or extreme
+scales); then blocks are standardised one at a time as they are used, and what is left to
+algebra is ``_left_shift`` and ``_left_scale``.
 """
 
 import copy
@@ -41,7 +42,9 @@ class _SingleThreadedBlas:
     """Keeps BLAS to one thread while any fit runs: blocks are the unit of parallel work,
     and the order of a sum must not depend on how many threads BLAS has.
 
-    Counts its users, because fits may overlap in several threads of a program.
+    Counts its users, because fits may overlap in several threads of a program. The limit is
+    set and lifted by threads of their own: threadpoolctl obeys only the thread that holds
+    control as long as that is alive, and the last fit to end need not be the first.
     """
 
     def __init__(self):
@@ -53,16 +56,26 @@ class _SingleThreadedBlas:
     def __enter__(self):
         with self._lock:
             if self._users == 0:
-                if self._controller is None:
-                    self._controller = ThreadpoolController()
-                self._limit = self._controller.limit(limits=1, user_api="blas")
+                _in_new_thread(self._set)
             self._users += 1
 
     def __exit__(self, *exception):
         with self._lock:
             self._users -= 1
             if self._users == 0:
-                self._limit.restore_original_limits()
+                _in_new_thread(lambda: self._limit.__exit__(None, None, None))
+
+    def _set(self):
+        if self._controller is None:
+            self._controller = ThreadpoolController()
+        self._limit = self._controller.limit(limits=1, user_api="blas")
+        self._limit.__enter__()
+
+
+def _in_new_thread(function):
+    thread = threading.Thread(target=function)
+    thread.start()
+    thread.join()
 
 
 _single_threaded_blas = _SingleThreadedBlas()
@@ -98,7 +111,7 @@ class Rows:
         self.is_sparse = sp.issparse(X)
         self.blocks = list(_sparse_blocks(X) if self.is_sparse else _dense_blocks(X))
         self._pool: ThreadPoolExecutor | None = None
-        self._explicit = False
+        self._explicit = False  # whether blocks are standardised as they are used
         self.shift, self.scale = self._column_statistics(center)
 
     def take(self, index) -> "Rows":
@@ -132,11 +145,9 @@ class Rows:
     # --- products in standardised coordinates ---
 
     def coefficients(self, u):
-        """Raw coefficients of X and the offset that make X̃u: w, −shift·w."""
-        w = u / self.scale
-        if self._explicit:
-            return u.astype(self.dtype), 0.0
-        return w.astype(self.dtype), -float(self.shift @ w)
+        """Coefficients of a block and the offset that make X̃u."""
+        w = u / self._left_scale
+        return w.astype(self.dtype), -float(self._left_shift @ w)
 
     def scores(self, u, intercept: float, out=None) -> np.ndarray:
         """X̃u + intercept, by row."""
@@ -173,9 +184,7 @@ class Rows:
 
     def finish_backproject(self, projected, total):
         """Turn Σ over blocks of Bᵀg and Σg into X̃ᵀg and Σg."""
-        if not self._explicit:
-            projected = (projected - self.shift * total) / self.scale
-        return projected, float(total)
+        return (projected - self._left_shift * total) / self._left_scale, float(total)
 
     def gram(self, h, g) -> tuple[np.ndarray, np.ndarray, float, np.ndarray, float]:
         """X̃ᵀ diag(h) X̃, X̃ᵀh, Σh, X̃ᵀg and Σg in one pass, for non-negative h."""
@@ -191,10 +200,10 @@ class Rows:
 
         d = self.shape[1]
         gram, projected_h, total_h, projected_g, total_g = self.sum_blocks(work, d * d)
-        if not self._explicit:
-            cross = np.outer(projected_h, self.shift)
-            gram += np.outer(self.shift, self.shift) * total_h - cross - cross.T
-            gram /= np.outer(self.scale, self.scale)
+        shift, scale = self._left_shift, self._left_scale
+        cross = np.outer(projected_h, shift)
+        gram += np.outer(shift, shift) * total_h - cross - cross.T
+        gram /= np.outer(scale, scale)
         return (
             gram,
             *self.finish_backproject(projected_h, total_h),
@@ -205,7 +214,11 @@ class Rows:
         """Block ``B`` as products should see it."""
         if not self._explicit:
             return B
-        return ((B - self._shift) / self._scale).astype(self.dtype, copy=False)
+        if not self.is_sparse:
+            return ((B - self.shift) / self.scale).astype(self.dtype, copy=False)
+        scaled = copy.copy(B)
+        scaled.data = (B.data / self.scale[B.indices]).astype(self.dtype, copy=False)
+        return scaled
 
     # --- coordinates ---
 
@@ -219,12 +232,18 @@ class Rows:
         eps = np.finfo(self.dtype).eps
         constant = spread <= 10 * eps * size
         scale = np.where(constant, np.where(size > 0, size, 1.0), spread)
-        # Where algebra would lose more than half of the digits, standardise explicitly.
+        # Where algebra would lose more than half of the digits, blocks are standardised.
         offset = np.max(np.where(constant, 0.0, size / scale), initial=0.0) > 0.01 / np.sqrt(eps)
-        extreme = np.abs(np.log10(scale)).max(initial=0.0) > 0.3 * np.log10(np.finfo(self.dtype).max)
-        if not self.is_sparse and (offset or extreme):
+        largest = np.log10(np.finfo(self.dtype).max)
+        extreme = np.abs(np.log10(scale)).max(initial=0.0) > 0.3 * largest
+        if extreme and self.is_sparse:
             self._explicit = True
-            self._shift, self._scale = shift, scale
+            self._left_shift, self._left_scale = shift / scale, np.ones_like(scale)
+        elif (offset or extreme) and not self.is_sparse:
+            self._explicit = True
+            self._left_shift, self._left_scale = np.zeros_like(shift), np.ones_like(scale)
+        else:
+            self._left_shift, self._left_scale = shift, scale
         return shift, scale
 
     def _dense_moments(self):

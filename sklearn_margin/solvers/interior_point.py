@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
+from sklearn_margin.losses.base import check_number
 from sklearn_margin.solvers._hinges import HingeModel, SpanModel, hinge_terms, lies_in_span
 from sklearn_margin.solvers.base import Result, Solver, is_small
 
@@ -49,6 +50,9 @@ class InteriorPoint(Solver):
 
     def __init__(self, band=4.0):
         self.band = band
+
+    def check_params(self):
+        check_number(self.band, "band", minimum=0)
 
     def obstacle(self, objective):
         hinges = getattr(objective.loss, "piecewise_linear", None)

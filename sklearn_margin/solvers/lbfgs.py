@@ -3,6 +3,7 @@
 import numpy as np
 from scipy.optimize import minimize
 
+from sklearn_margin.losses.base import check_number
 from sklearn_margin.solvers.base import Result, Solver, is_small, preconditioner
 
 __all__ = ["LBFGS"]
@@ -27,6 +28,9 @@ class LBFGS(Solver):
 
     def __init__(self, memory=20):
         self.memory = memory
+
+    def check_params(self):
+        check_number(self.memory, "memory", minimum=1, integer=True)
 
     def obstacle(self, objective):
         if not objective.is_smooth:

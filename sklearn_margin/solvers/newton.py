@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
+from sklearn_margin.losses.base import check_number
 from sklearn_margin.solvers.base import Result, Solver, is_small
 
 __all__ = ["Newton"]
@@ -32,6 +33,9 @@ class Newton(Solver):
 
     def __init__(self, gram_max=1000):
         self.gram_max = gram_max
+
+    def check_params(self):
+        check_number(self.gram_max, "gram_max", minimum=0, integer=True)
 
     def obstacle(self, objective):
         if not objective.has_hessian:
