@@ -124,11 +124,10 @@ class PairIndex:
             out[:] = 0.0
         if self.total == 0:
             return 0.0
-        if loss.hinge_power:
-            parts = self._hinge(loss, z, z, loss.hinge_power, out, run)
-        else:
-            arguments = (z, *self.layout, 1.0 / self.total, out)
-            parts = run(lambda chunk: loss._run(_any_pairs, *arguments, *chunk), self.chunks)
+        if loss.hinge_terms:
+            return self._hinges(loss, z, z, out, run, product=False)
+        arguments = (z, *self.layout, 1.0 / self.total, out)
+        parts = run(lambda chunk: loss._run(_any_pairs, *arguments, *chunk), self.chunks)
         return float(sum(parts))  # in the order of chunks, whatever thread was first
 
     def hessian_product(self, loss, z, v, out, run: Callable = map) -> None:
@@ -137,24 +136,29 @@ class PairIndex:
             out[:] = 0.0
         if self.total == 0:
             return
-        if loss.hinge_power == 2:
-            parts = self._hinge(loss, z, v, 0, out, run)
+        if loss.hinge_terms:
+            self._hinges(loss, z, v, out, run, product=True)
         else:
             arguments = (z, v, *self.layout, 1.0 / self.total, out)
-            parts = run(lambda chunk: loss._run(_any_product, *arguments, *chunk), self.chunks)
-        list(parts)
+            list(run(lambda chunk: loss._run(_any_product, *arguments, *chunk), self.chunks))
 
-    def _hinge(self, loss, z, v, power, out, run):
-        """Run ``_hinge_groups`` over all chunks."""
+    def _hinges(self, loss, z, v, out, run, product):
+        """Sum of the hinge terms of a loss, by the sorting kernel."""
         sizes = np.diff(self.group_start)
+        value = 0.0
+        for k, (power, margin, factor) in enumerate(loss.hinge_terms):
+            target = out if k == 0 else np.zeros_like(out)
 
-        def work(chunk):
-            return _hinge_groups(
-                z, v, *self.layout, float(loss.margin), power, 1.0 / self.total,
-                int(sizes[slice(*chunk)].max()), out, *chunk,
-            )  # fmt: skip
+            def work(chunk, power=power, margin=margin, factor=factor, target=target):
+                return _hinge_groups(
+                    z, v, *self.layout, float(margin), 0 if product else power,
+                    factor / self.total, int(sizes[slice(*chunk)].max()), target, *chunk,
+                )  # fmt: skip
 
-        return run(work, self.chunks)
+            value += sum(run(work, self.chunks))  # in the order of chunks
+            if k:
+                out += target
+        return float(value)
 
 
 @kernel

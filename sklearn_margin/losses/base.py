@@ -83,6 +83,13 @@ class Loss(BaseEstimator):
     def check_params(self) -> None:
         """Raise ``ValueError`` or ``TypeError`` naming the parameter that is wrong."""
 
+    def smoothed(self, width: float) -> "Loss | None":
+        """Moreau envelope of the loss with parameter ``width``, or None if it is not at hand.
+
+        The envelope is smooth, at most the loss, and tends to it as ``width`` goes to 0.
+        """
+        return None
+
     def value(self, y_true, y_pred, sample_weight=None) -> float:
         """Weighted mean of the loss."""
         raise NotImplementedError
@@ -371,6 +378,11 @@ class PairwiseLoss(Loss):
     #: Power p of losses of the form [margin − d]₊^p, which are summed in O(n log n);
     #: 0 for any other loss, summed pair by pair.
     hinge_power = 0
+
+    @property
+    def hinge_terms(self) -> list[tuple[int, float, float]]:
+        """The loss as a sum of factor·[margin − d]₊^power: (power, margin, factor) of each."""
+        return [(self.hinge_power, self.margin, 1.0)] if self.hinge_power else []
 
     def check_params(self) -> None:
         """Raise ``ValueError`` or ``TypeError`` naming the parameter that is wrong."""

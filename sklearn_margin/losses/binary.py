@@ -3,6 +3,7 @@
 import math
 
 import numpy as np
+from scipy.special import expit
 
 from sklearn_margin.losses.base import BinaryLoss, check_number
 
@@ -47,6 +48,9 @@ class Hinge(BinaryLoss):
     def piecewise_linear(self, y):
         zero = np.zeros_like(y)
         return [(self.margin * y, np.where(y > 0, -1.0, zero), np.where(y > 0, zero, 1.0))]
+
+    def smoothed(self, width):
+        return SmoothedHinge(self.margin, width)
 
 
 class SquaredHinge(BinaryLoss):
@@ -202,6 +206,4 @@ class Logistic(BinaryLoss):
         -------
         ndarray of the shape of ``z``
         """
-        from scipy.special import expit
-
         return expit(z)

@@ -46,6 +46,9 @@ class PairwiseHinge(PairwiseLoss):
     def hinge_power(self):
         return 1 if type(self).pair_value is PairwiseHinge.pair_value else 0
 
+    def smoothed(self, width):
+        return SmoothedPairwiseHinge(self.margin, self.pair_weighting, width)
+
 
 class PairwiseSquaredHinge(PairwiseLoss):
     """Squared pairwise hinge loss, [margin − d]₊² with d = z_i − z_j [1]_.
@@ -90,3 +93,34 @@ class PairwiseSquaredHinge(PairwiseLoss):
     @property
     def hinge_power(self):
         return 2 if type(self).pair_value is PairwiseSquaredHinge.pair_value else 0
+
+
+class SmoothedPairwiseHinge(PairwiseHinge):
+    """Moreau envelope of the pairwise hinge, for solvers: ([u]₊² − [u − w]₊²)/(2w), u = margin − d.
+
+    Parameters
+    ----------
+    margin, weighting
+        As in ``PairwiseHinge``.
+    width : float, default=0.1
+        Width w of the quadratic part.
+    """
+
+    def __init__(self, margin=1.0, weighting="difference", width=0.1):
+        super().__init__(margin, weighting)
+        self.width = width
+
+    def pair_value(self, d):
+        u = max(0.0, self.margin - d)
+        return 0.5 * u * u / self.width if u < self.width else u - 0.5 * self.width
+
+    def pair_gradient(self, d):
+        return -min(1.0, max(0.0, self.margin - d) / self.width)
+
+    def pair_hessian(self, d):
+        return 1.0 / self.width if 0.0 < self.margin - d < self.width else 0.0
+
+    @property
+    def hinge_terms(self):
+        factor = 0.5 / self.width
+        return [(2, self.margin, factor), (2, self.margin - self.width, -factor)]

@@ -58,6 +58,9 @@ class Absolute(RegressionLoss):
         one = np.ones_like(y)
         return [(y, -one, one)]
 
+    def smoothed(self, width):
+        return SmoothedInterval(-1.0, 1.0, 0.0, width)
+
 
 class Huber(RegressionLoss):
     """Huber loss: r²/2 if \\|r\\| ≤ delta, else delta·(\\|r\\| − delta/2) [1]_.
@@ -138,6 +141,9 @@ class Quantile(RegressionLoss):
         one = np.ones_like(y)
         return [(y, -self.quantile * one, (1.0 - self.quantile) * one)]
 
+    def smoothed(self, width):
+        return SmoothedInterval(-self.quantile, 1.0 - self.quantile, 0.0, width)
+
 
 class EpsilonInsensitive(RegressionLoss):
     """Epsilon-insensitive loss of support vector regression, [\\|r\\| − epsilon]₊ [1]_.
@@ -179,6 +185,9 @@ class EpsilonInsensitive(RegressionLoss):
         zero, one = np.zeros_like(y), np.ones_like(y)
         return [(y - self.epsilon, -one, zero), (y + self.epsilon, zero, one)]
 
+    def smoothed(self, width):
+        return SmoothedInterval(-1.0, 1.0, self.epsilon, width)
+
 
 class SquaredEpsilonInsensitive(RegressionLoss):
     """Squared epsilon-insensitive loss, [\\|r\\| − epsilon]₊².
@@ -211,3 +220,39 @@ class SquaredEpsilonInsensitive(RegressionLoss):
 
     def sample_hessian(self, y, z):
         return 2.0 if abs(y - z) > self.epsilon else 0.0
+
+
+class SmoothedInterval(RegressionLoss):
+    """Moreau envelope of the piecewise-linear losses of this module, for solvers.
+
+    max over θ in [lower, upper] of θ·e − epsilon·\|θ\| − width·θ²/2, with e = z − y.
+
+    Parameters
+    ----------
+    lower, upper : float
+        Slopes of the loss far below and far above y.
+    epsilon : float
+        Half the width of the flat part.
+    width : float
+        Parameter of the envelope.
+    """
+
+    def __init__(self, lower=-1.0, upper=1.0, epsilon=0.0, width=0.1):
+        self.lower = lower
+        self.upper = upper
+        self.epsilon = epsilon
+        self.width = width
+
+    def sample_value(self, y, z):
+        slope = self.sample_gradient(y, z)
+        return slope * (z - y) - self.epsilon * abs(slope) - 0.5 * self.width * slope * slope
+
+    def sample_gradient(self, y, z):
+        e = z - y
+        excess = max(0.0, abs(e) - self.epsilon) / self.width
+        return min(self.upper, excess) if e > 0 else max(self.lower, -excess)
+
+    def sample_hessian(self, y, z):
+        slope = self.sample_gradient(y, z)
+        inside = self.lower < slope < self.upper and abs(z - y) >= self.epsilon
+        return 1.0 / self.width if inside else 0.0

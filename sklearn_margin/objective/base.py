@@ -1,5 +1,7 @@
 """What a solver sees: a function of one parameter vector, and nothing of the estimator."""
 
+import copy
+
 import numpy as np
 
 from sklearn_margin.objective.rows import Rows
@@ -88,6 +90,12 @@ class LinearObjective:
     def has_hessian(self) -> bool:
         """Whether ``curvature`` is available."""
         return self.loss.has_hessian
+
+    def with_loss(self, loss) -> "LinearObjective":
+        """The same objective with another loss of the same family."""
+        new = copy.copy(self)
+        new.loss = loss
+        return new
 
     # --- coordinates ---
 

@@ -5,6 +5,7 @@ from sklearn_margin.solvers.interior_point import InteriorPoint
 from sklearn_margin.solvers.lbfgs import LBFGS
 from sklearn_margin.solvers.newton import Newton
 from sklearn_margin.solvers.sgd import SGD
+from sklearn_margin.solvers.smoothing import Smoothing
 from sklearn_margin.solvers.subgradient import Subgradient
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "InteriorPoint",
     "Newton",
     "Result",
+    "Smoothing",
     "Solver",
     "Subgradient",
     "choose",
@@ -20,7 +22,7 @@ __all__ = [
 ]
 
 # In the order ``solver="auto"`` tries them.
-SOLVERS = {cls.name: cls for cls in (Newton, LBFGS, InteriorPoint, Subgradient, SGD)}
+SOLVERS = {cls.name: cls for cls in (Newton, LBFGS, InteriorPoint, Smoothing, Subgradient, SGD)}
 
 _SUBGRADIENT_MAX = 1_000_000  # entries of X beyond which full subgradients cost too much
 

@@ -45,6 +45,10 @@ class Newton(Solver):
         return None
 
     def solve(self, objective, start, *, tol, max_iter, callback=None, random_state=None):
+        return self.minimize(objective, start, tol, max_iter, callback, is_small(objective))
+
+    def minimize(self, objective, start, tol, max_iter, callback=None, polish=False) -> Result:
+        """As ``solve``; ``polish`` asks for all the accuracy there is."""
         eps = float(np.finfo(objective.rows.dtype).eps)
         use_gram = hasattr(objective, "gradient_hessian") and objective.n_params <= self.gram_max
         direction = _gram_direction if use_gram else _cg_direction
@@ -66,7 +70,7 @@ class Newton(Solver):
             if best is None or value < best.value or bound < best.bound:
                 best = _Iterate(params, value, gap, bound, converged)
             exact = 0.5 * decrement <= max(1e-3 * eps * value, floor) or (converged and stalled)
-            if (converged and (exact or not is_small(objective))) or n_iter == max_iter:
+            if (converged and (exact or not polish)) or n_iter == max_iter:
                 break
             if exact and stalled:
                 break
