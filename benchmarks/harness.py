@@ -73,7 +73,13 @@ def run_case(case: Case, repeats: int) -> dict:
     best = min(values.values())
     yardstick = median(_clock(case.yardstick)[0] for _ in range(5))
     rows = [_summary(c, seconds, values, best, yardstick) for c in case.contestants]
-    return {"name": case.name, "title": case.title, "best": best, "yardstick": yardstick, "rows": rows}
+    return {
+        "name": case.name,
+        "title": case.title,
+        "best": best,
+        "yardstick": yardstick,
+        "rows": rows,
+    }
 
 
 def _timed(contestant, rung):
@@ -133,7 +139,10 @@ def markdown(results: list[dict], env: dict) -> str:
     for result in results:
         ours = _best_time(result, ours=True)
         lines += [f"### {result['title']}", ""]
-        lines += ["| contestant | s to 1e-4 | s to 1e-6 | passes | time ÷ ours |", "|---|---|---|---|---|"]
+        lines += [
+            "| contestant | s to 1e-4 | s to 1e-6 | passes | time ÷ ours |",
+            "|---|---|---|---|---|",
+        ]
         for row in result["rows"]:
             to4, to6 = row["time"]["0.0001"], row["time"]["1e-06"]
             missed = f"not reached ({row['closest']:.1e} in {row['longest']:.2g} s)"

@@ -255,9 +255,7 @@ class LinearModel(CallbackSupportMixin, BaseEstimator):
     def _scores(self, X):
         """X w + b, of shape (n,) or (n, n_problems)."""
         check_is_fitted(self)
-        X = validate_data(
-            self, X, reset=False, accept_sparse="csr", dtype=(np.float64, np.float32)
-        )
+        X = validate_data(self, X, reset=False, accept_sparse="csr", dtype=(np.float64, np.float32))
         coef = self.coef_.T
         if sp.issparse(coef) and not sp.issparse(X):
             scores = (self.coef_ @ X.T).T
@@ -301,5 +299,3 @@ class LinearModel(CallbackSupportMixin, BaseEstimator):
         tags.input_tags.sparse = True
         tags.target_tags.required = True
         return tags
-
-

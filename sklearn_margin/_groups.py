@@ -132,7 +132,7 @@ def _encode_by_hashing(groups: NDArray[Any]) -> NDArray[np.int64]:
 
 def _is_missing(value: Any) -> bool:
     try:
-        return value is None or bool(value != value)  # noqa: PLR0124 (true of NaN and NaT)
+        return value is None or bool(value != value)
     except TypeError:  # pandas.NA refuses to be a bool
         return True
 

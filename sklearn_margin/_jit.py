@@ -379,7 +379,9 @@ def compiler_message(error: Exception) -> str:
     kept = []
     for line in str(error).splitlines():
         line = line.strip()
-        noise = line.lower().startswith(_BOILERPLATE) or "<lambda>" in line or "_OverloadMethod" in line
+        noise = (
+            line.lower().startswith(_BOILERPLATE) or "<lambda>" in line or "_OverloadMethod" in line
+        )
         if line.strip("^ ") and not noise and line not in kept:
             kept.append(line)
     return " ".join(kept)[:1000]

@@ -17,7 +17,7 @@ from sklearn_margin.losses import (
     SmoothedHinge,
     SquaredHinge,
 )
-from sklearn_margin.losses.base import check_number, normalize_weights
+from sklearn_margin.losses.base import check_number, check_weights, normalize_weights
 from sklearn_margin.objective import PointwiseObjective
 
 __all__ = ["HingeClassifier", "LinearClassifier"]
@@ -87,7 +87,14 @@ class _BaseClassifier(ClassifierMixin, LinearModel):
                     f"{type(self).__name__} needs at least 2 classes with a positive weight, got "
                     f"{len(classes)} class: {classes}"
                 )
-            s = self._apply_class_weight(y, s, classes)
+            if self.class_weight is not None:
+                s = s * self._class_factors(y, s, classes)
+                if np.count_nonzero([s[y == label].any() for label in classes]) < 2:
+                    raise ValueError(
+                        f"class_weight={self.class_weight!r} leaves less than 2 classes with a "
+                        "positive weight: one class cannot be fitted"
+                    )
+                s = normalize_weights(s, len(y), X.dtype)
             rows = self._rows(X, self.fit_intercept)
             positives = classes[1:] if len(classes) == 2 else classes
             objectives = [self._objective(loss, rows, y == c, s) for c in positives]
@@ -134,10 +141,10 @@ class _BaseClassifier(ClassifierMixin, LinearModel):
         all_coef[k], all_intercept[k] = coef, intercept
         return {"classes_": classes, "coef_": all_coef, "intercept_": all_intercept}
 
-    def _apply_class_weight(self, y, s, classes):
-        """Weights times class weights, normalised."""
+    def _class_factors(self, y, s, classes):
+        """Class weight of each row; 0 for rows of no class, which have weight 0."""
         if self.class_weight is None:
-            return s
+            return np.ones(len(y))
         factors = [1.0] * len(classes)
         if isinstance(self.class_weight, dict):
             unknown = set(self.class_weight) - set(classes.tolist())
@@ -152,13 +159,10 @@ class _BaseClassifier(ClassifierMixin, LinearModel):
             raise ValueError(
                 f"class_weight must be a dict, 'balanced' or None, got {self.class_weight!r}"
             )
-        present = s > 0
-        weights = np.zeros_like(s)
-        weights[present] = s[present] * np.array(factors)[np.searchsorted(classes, y[present])]
-        try:
-            return normalize_weights(weights, len(y), s.dtype)
-        except ValueError as error:
-            raise ValueError(f"class_weight: {error}") from error
+        known = np.isin(y, classes)
+        by_row = np.zeros(len(y))
+        by_row[known] = np.array(factors)[np.searchsorted(classes, y[known])]
+        return by_row
 
     @available_if(uses_sgd)
     def partial_fit(self, X, y, classes=None, sample_weight=None):
@@ -198,9 +202,14 @@ class _BaseClassifier(ClassifierMixin, LinearModel):
                 raise ValueError(f"y holds labels that are not in classes: {unknown}")
             if len(known) < 2:
                 raise ValueError(f"classes must hold at least 2 classes, got {known}")
-            s = normalize_weights(sample_weight, len(y), X.dtype)
-            if self.class_weight is not None:
-                s = self._apply_class_weight(y, s, known)
+            if isinstance(self.class_weight, str):
+                raise ValueError(
+                    f"class_weight={self.class_weight!r} needs all data at once: pass a dict of "
+                    "weights to partial_fit"
+                )
+            # Weights count relative to 1, for they must compare across batches.
+            s = check_weights(sample_weight, len(y)) * self._class_factors(y, None, known)
+            s = (s / len(y)).astype(X.dtype, copy=False)
             self._stream_classes(loss, X, y, s, known, first)
         return self
 
@@ -306,8 +315,8 @@ class LinearClassifier(_BaseClassifier):
     fit_intercept : bool, default=True
         Whether to fit b.
     solver : str or Solver, default="auto"
-        "newton", "lbfgs", "interior_point", "subgradient", "sgd", a configured solver such as
-        ``SGD(batch_size=32)``, or "auto", which takes the first that applies.
+        "newton", "lbfgs", "interior_point", "smoothing", "subgradient", "sgd", a configured
+        solver such as ``SGD(batch_size=32)``, or "auto", which takes the first that applies.
     tol : float, default=1e-4
         Relative accuracy; see the solvers. Small problems are solved more accurately.
     max_iter : int, default=1000
@@ -339,7 +348,7 @@ class LinearClassifier(_BaseClassifier):
         Bound on the distance to the minimum, where the solver has one.
     n_features_in_ : int
         Number of features.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Names of the features, if X had string column names.
 
     Examples

@@ -208,8 +208,8 @@ class LinearRanker(_BaseRanker):
     l1_ratio : float, default=0.0
         Share of the L1 penalty, from 0 to 1.
     solver : str or Solver, default="auto"
-        "newton", "lbfgs", "subgradient", "sgd", a configured solver, or "auto", which takes the
-        first that applies.
+        "newton", "lbfgs", "smoothing", "subgradient", "sgd", a configured solver, or "auto",
+        which takes the first that applies.
     tol : float, default=1e-4
         Relative accuracy; see the solvers. Small problems are solved more accurately.
     max_iter : int, default=1000
@@ -235,7 +235,7 @@ class LinearRanker(_BaseRanker):
         Name of the solver.
     n_features_in_ : int
         Number of features.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Names of the features, if X had string column names.
 
     Examples

@@ -18,7 +18,7 @@ from sklearn_margin.losses import (
     Squared,
     SquaredEpsilonInsensitive,
 )
-from sklearn_margin.losses.base import check_number, normalize_weights
+from sklearn_margin.losses.base import check_number, check_weights, normalize_weights
 from sklearn_margin.objective import ConcomitantHuberObjective, PointwiseObjective
 
 __all__ = ["HuberRegressor", "LinearRegressor"]
@@ -124,7 +124,8 @@ class _BaseRegressor(RegressorMixin, LinearModel):
             first = not hasattr(self, "coef_")
             X, y = self._validate(X, y, reset=first, y_numeric=True)
             y = y.astype(X.dtype, copy=False)
-            s = normalize_weights(sample_weight, len(y), X.dtype)
+            # Weights count relative to 1, for they must compare across batches.
+            s = (check_weights(sample_weight, len(y)) / len(y)).astype(X.dtype, copy=False)
             objective = self._objective(self._rows(X, center=False), y, s)
             previous = None if first else (self._dense_coef(), self.intercept_)
             state = getattr(self, "_stream_state", None)
@@ -168,8 +169,8 @@ class LinearRegressor(_BaseRegressor):
     fit_intercept : bool, default=True
         Whether to fit b.
     solver : str or Solver, default="auto"
-        "newton", "lbfgs", "interior_point", "subgradient", "sgd", a configured solver such as
-        ``SGD(batch_size=32)``, or "auto", which takes the first that applies.
+        "newton", "lbfgs", "interior_point", "smoothing", "subgradient", "sgd", a configured
+        solver such as ``SGD(batch_size=32)``, or "auto", which takes the first that applies.
     tol : float, default=1e-4
         Relative accuracy; see the solvers. Small problems are solved more accurately.
     max_iter : int, default=1000
@@ -197,7 +198,7 @@ class LinearRegressor(_BaseRegressor):
         Bound on the distance to the minimum, where the solver has one.
     n_features_in_ : int
         Number of features.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Names of the features, if X had string column names.
 
     Examples
@@ -284,7 +285,7 @@ verbose
         Name of the solver.
     n_features_in_ : int
         Number of features.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Names of the features, if X had string column names.
 
     References
@@ -344,9 +345,7 @@ verbose
             loss = Huber(delta=self.epsilon)
             return ConcomitantHuberObjective(loss, rows, y, s, **settings)
         check_number(self.scale, "scale", minimum=0, closed=False)
-        return PointwiseObjective(
-            Huber(delta=self.epsilon * self.scale), rows, y, s, **settings
-        )
+        return PointwiseObjective(Huber(delta=self.epsilon * self.scale), rows, y, s, **settings)
 
     def _finish(self, objective, X, y):
         z = safe_sparse_dot(X, self.coef_) + self.intercept_

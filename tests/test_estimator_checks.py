@@ -1,8 +1,17 @@
 """Scikit-learn's own battery of estimator checks, with no expected failure."""
 
-import pytest
-from sklearn.utils.estimator_checks import estimator_checks_generator, parametrize_with_checks
+import os
+from importlib.util import find_spec
 
+import pytest
+from sklearn import config_context
+from sklearn.utils.estimator_checks import (
+    check_dataframe_column_names_consistency,
+    estimator_checks_generator,
+    parametrize_with_checks,
+)
+
+import sklearn_margin
 from sklearn_margin import (
     HingeClassifier,
     HuberRegressor,
@@ -12,14 +21,15 @@ from sklearn_margin import (
     RankSVM,
 )
 
-ESTIMATORS = [
-    HingeClassifier(),
-    HuberRegressor(),
-    LinearClassifier(),
-    LinearRanker(),
-    LinearRegressor(),
-    RankSVM(),
-]
+# Scikit-learn 1.9 has this many; fewer would mean that a tag or a method was lost.
+AT_LEAST = {
+    HingeClassifier: 65,
+    HuberRegressor: 61,
+    LinearClassifier: 65,
+    LinearRanker: 51,
+    LinearRegressor: 61,
+    RankSVM: 51,
+}
 VARIANTS = [
     LinearClassifier(loss="logistic"),
     LinearClassifier(loss="squared_hinge"),
@@ -28,6 +38,53 @@ VARIANTS = [
 ]
 
 
-@parametrize_with_checks(ESTIMATORS + VARIANTS)
+@parametrize_with_checks([*(cls() for cls in AT_LEAST), *VARIANTS])
 def test_estimator_check(estimator, check):
     check(estimator)
+
+
+def name_of(check):
+    return getattr(check, "func", check).__name__
+
+
+@pytest.mark.parametrize("cls", AT_LEAST)
+def test_number_of_checks(cls):
+    names = [name_of(check) for _, check in estimator_checks_generator(cls())]
+    assert len(names) >= AT_LEAST[cls]
+    # Those that a wrong tag would silently switch off.
+    assert {
+        "check_sample_weight_equivalence_on_dense_data",
+        "check_sample_weight_equivalence_on_sparse_data",
+        "check_estimator_sparse_array",
+        "check_fit2d_predict1d",
+        "check_readonly_memmap_input",
+        "check_dict_unchanged",
+        "check_n_features_in_after_fitting",
+    } <= set(names)
+
+
+@pytest.mark.parametrize("cls", AT_LEAST)
+def test_no_check_is_expected_to_fail(cls):
+    """Such checks would come marked, here as expected failures; the generator marks none."""
+    marked = list(estimator_checks_generator(cls(), expected_failed_checks=None, mark="xfail"))
+    assert not [check for _, check in marked if hasattr(check, "marks")]
+    assert not hasattr(cls(), "_xfail_checks")
+
+
+@pytest.mark.parametrize("cls", AT_LEAST)
+def test_column_names(cls):
+    """A check that scikit-learn applies to its own estimators only."""
+    check_dataframe_column_names_consistency(cls.__name__, cls())
+
+
+def test_every_estimator_is_checked():
+    exported = {getattr(sklearn_margin, name) for name in sklearn_margin.__all__}
+    assert exported == set(AT_LEAST)
+
+
+def test_array_api_checks_are_not_skipped():
+    """They would be without array-api-strict, or if scipy had not been told (conftest.py does)."""
+    assert find_spec("array_api_strict") is not None
+    assert os.environ["SCIPY_ARRAY_API"] == "1"
+    with config_context(array_api_dispatch=True):  # raises if scipy was imported too early
+        pass

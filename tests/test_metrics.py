@@ -531,7 +531,7 @@ def test_unpack_target():
 class SumRanker(RegressorMixin, BaseEstimator):
     """A linear model with coefficients 1 and `tilt`, which wants the same groups as its scorer."""
 
-    __metadata_request__fit = {"groups": True}  # noqa: RUF012
+    __metadata_request__fit = {"groups": True}
 
     def __init__(self, tilt=0.0):
         self.tilt = tilt

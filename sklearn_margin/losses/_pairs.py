@@ -14,6 +14,7 @@ whatever the offset of the scores or labels. The cost is O(n log n) per group; A
 Pahikkala & Salakoski (2011) and Lee & Lin (2014) reach it with search trees.
 """
 
+import itertools
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -91,7 +92,7 @@ class PairIndex:
                 rows = 0
         if rows:
             boundaries.append(len(self.group_start) - 1)
-        return list(zip(boundaries[:-1], boundaries[1:], strict=True))
+        return list(itertools.pairwise(boundaries))
 
     @property
     def positions(self):
@@ -398,9 +399,7 @@ def _hinge_groups(
 
 
 @kernel
-def _any_pairs(
-    loss, z, order, y, s, level_start, group_level, difference, scale, out, first, last
-):
+def _any_pairs(loss, z, order, y, s, level_start, group_level, difference, scale, out, first, last):
     """As ``_hinge_pairs`` for any pairwise loss: O(pairs) time, O(n) memory."""
     value = 0.0
     for g in range(first, last):

@@ -5,7 +5,6 @@ for one score in plain Python; kernels compile that source when they meet the ob
 """
 
 import math
-import sys
 from collections.abc import Callable
 from numbers import Integral, Real
 from typing import Any
@@ -49,10 +48,17 @@ def check_number(value, name, *, minimum=-math.inf, maximum=math.inf, closed=Tru
     if not isinstance(value, kind) or isinstance(value, (bool, np.bool_)):
         wanted = "an integer" if integer else "a number"
         raise TypeError(f"{name} must be {wanted}, got {value!r} of type {type(value).__name__}")
-    inside = minimum <= value <= maximum if closed else minimum < value < maximum
-    if not (inside and abs(value) <= sys.float_info.max):
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
+    inside = minimum <= number <= maximum if closed else minimum < number < maximum
+    if not (inside and math.isfinite(number)):
         left, right = ("[", "]") if closed else ("(", ")")
-        left, right = ("(" if minimum == -math.inf else left), (")" if maximum == math.inf else right)
+        left, right = (
+            ("(" if minimum == -math.inf else left),
+            (")" if maximum == math.inf else right),
+        )
         raise ValueError(f"{name} must be in {left}{minimum}, {maximum}{right}, got {value!r}")
 
 
@@ -139,7 +145,14 @@ def check_scores(y_true, y_pred, sample_weight):
 
 
 def normalize_weights(sample_weight, n_samples: int, dtype) -> np.ndarray:
-    """Weights divided by their sum, as a new array.
+    """Weights divided by their sum, as a new array; see ``check_weights``."""
+    weight = check_weights(sample_weight, n_samples)
+    weight = weight / weight.max()  # so that the sum of huge weights does not overflow
+    return (weight / weight.sum()).astype(dtype, copy=False)
+
+
+def check_weights(sample_weight, n_samples: int) -> np.ndarray:
+    """Weights as float64, one per sample; None is ones.
 
     Raises
     ------
@@ -147,11 +160,11 @@ def normalize_weights(sample_weight, n_samples: int, dtype) -> np.ndarray:
         If a weight is negative or not finite, all are zero, or the length is wrong.
     """
     if sample_weight is None:
-        return np.full(n_samples, 1.0 / n_samples, dtype=dtype)
+        return np.ones(n_samples)
     sample_weight = np.asarray(sample_weight)
     if sample_weight.ndim == 0:
         check_number(sample_weight.item(), "sample_weight", minimum=0, closed=False)
-        return np.full(n_samples, 1.0 / n_samples, dtype=dtype)
+        return np.full(n_samples, float(sample_weight))
     try:
         weight = sample_weight.astype(np.float64)
     except (TypeError, ValueError) as error:
@@ -163,11 +176,9 @@ def normalize_weights(sample_weight, n_samples: int, dtype) -> np.ndarray:
         )
     if weight.min() < 0:
         raise ValueError(f"sample_weight must not be negative, got {weight.min()}")
-    largest = weight.max()
-    if largest == 0:
+    if weight.max() == 0:
         raise ValueError("sample_weight is zero for every sample")
-    weight = weight / largest  # so that the sum of huge weights does not overflow
-    return (weight / weight.sum()).astype(dtype, copy=False)
+    return weight
 
 
 class PointwiseLoss(Loss):

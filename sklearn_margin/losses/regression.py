@@ -223,7 +223,7 @@ class SquaredEpsilonInsensitive(RegressionLoss):
 
 
 class SmoothedInterval(RegressionLoss):
-    """Moreau envelope of the piecewise-linear losses of this module, for solvers.
+    r"""Moreau envelope of the piecewise-linear losses of this module, for solvers.
 
     max over θ in [lower, upper] of θ·e − epsilon·\|θ\| − width·θ²/2, with e = z − y.
 

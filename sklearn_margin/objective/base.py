@@ -144,27 +144,35 @@ class LinearObjective:
         projected, total = self.rows.backproject(g)
         return value, self.join(projected + self.penalty.gradient(u), total)
 
-    def gap(self, params, gradient) -> float | None:
+    def gap(self, gradient, g) -> float | None:
         """Duality gap at a point: a bound on F − min F, from the gradient of F alone.
 
         For convex L the score gradient g is a dual point, by Fenchel's equality
-        L*(g) = g·z − L(z), and with an L2 penalty the gap becomes ½ Σ (∂F/∂u_j)² / λ_j. It
-        needs Σg = ∂F/∂b = 0; what is left of that is charged at the size of b.
+        L*(g) = g·z − L(z), and with an L2 penalty the gap becomes ½ Σ (∂F/∂u_j)² / λ_j. With
+        an intercept the dual point must satisfy Σg = ∂F/∂b = 0, to rounding error.
+
+        Parameters
+        ----------
+        gradient : ndarray of shape (n_params,)
+            Gradient of F.
+        g : ndarray of shape (n,)
+            Gradient of L with respect to the scores.
 
         Returns
         -------
         float or None
-            None where there is no such bound: a loss that is not convex, a coordinate
-            without L2 penalty, an L1 penalty.
+            Infinity where the intercept is not optimal. None where there is no such bound: a
+            loss that is not convex, a coordinate without L2 penalty, an L1 penalty.
         """
         l2 = self.penalty.l2
         if not self.loss.convex or self.penalty.has_l1 or not np.all(l2 > 0):
             return None
         slope, b_slope = self.split(gradient)
-        u, b = self.split(params)
-        size = abs(b) + float(np.abs(u).max(initial=0.0))
+        rounding = np.sqrt(np.finfo(self.rows.dtype).eps) * float(np.abs(g).sum(dtype=np.float64))
+        if abs(b_slope) > rounding:
+            return np.inf
         with np.errstate(over="ignore"):
-            return 0.5 * float(np.sum(slope**2 / l2)) + abs(b_slope) * size
+            return 0.5 * float(np.sum(slope**2 / l2))
 
     def hessian_product(self, curvature, direction) -> np.ndarray:
         """Product of the Hessian of F with ``direction``."""

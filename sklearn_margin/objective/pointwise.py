@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from sklearn_margin._jit import kernel
+from sklearn_margin.losses.base import RegressionLoss
 from sklearn_margin.objective.base import LinearObjective
 
 __all__ = ["ConcomitantHuberObjective", "DiagonalCurvature", "PointwiseObjective"]
@@ -46,6 +47,12 @@ class PointwiseObjective(LinearObjective):
         super().__init__(loss, rows, **settings)
         self.y = y
         self.s = s
+
+    def start(self):
+        params = super().start()
+        if self.fit_intercept and isinstance(self.loss, RegressionLoss):
+            params[-1] = np.median(self.y[self.s > 0])
+        return params
 
     def score_value(self, z):
         parts = self.rows.run(

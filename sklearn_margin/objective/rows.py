@@ -19,6 +19,7 @@ algebra is ``_left_shift`` and ``_left_scale``.
 """
 
 import copy
+import itertools
 import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -223,7 +224,7 @@ class Rows:
     # --- coordinates ---
 
     def _column_statistics(self, center):
-        shift, spread = _sparse_moments(self.X) if self.is_sparse else self._dense_moments()
+        shift, spread = self._sparse_moments() if self.is_sparse else self._dense_moments()
         if not center:
             with np.errstate(over="ignore"):
                 spread = np.hypot(spread, shift)
@@ -270,6 +271,23 @@ class Rows:
         spread = np.where(usable, np.sqrt(np.where(usable, variance, 1.0)), largest)
         return pilot + mean, spread
 
+    def _sparse_moments(self):
+        """Mean and root mean square deviation of each column."""
+        n, d = self.shape
+
+        def work(where, B):
+            data = B.data.astype(np.float64)
+            mean = np.bincount(B.indices, weights=data, minlength=d)
+            return mean / n, np.bincount(B.indices, weights=data**2, minlength=d) / n
+
+        with np.errstate(over="ignore", under="ignore"):
+            mean, squares = _add_up(work(*block) for block in self.blocks)
+            variance = squares - mean * mean
+        usable = np.isfinite(squares) & (variance > 1e-12 * squares)
+        spread = np.sqrt(np.where(usable, variance, 0.0))
+        wild = ~np.isfinite(squares) | ((squares == 0) & (mean != 0))
+        return mean, np.where(wild, np.abs(mean), spread)
+
 
 def _add_up(parts):
     """Entrywise sum of tuples of arrays and numbers, in float64."""
@@ -302,7 +320,7 @@ def _sparse_blocks(X):
     per_block = max(_BLOCK_BYTES, 8 * d) // 4  # non-zeros; also, a block's Xᵀg is no larger
     targets = np.arange(0, X.nnz + 1, per_block)
     cuts = np.unique(np.r_[0, np.searchsorted(X.indptr, targets[1:], side="left"), n])
-    for first, last in zip(cuts[:-1], cuts[1:], strict=True):
+    for first, last in itertools.pairwise(cuts):
         a, b = X.indptr[first], X.indptr[last]
         block = sp.csr_array((last - first, d), dtype=X.dtype)
         # Set one by one: the constructor would copy indices of 64 bits into 32.
@@ -320,18 +338,6 @@ def _block_gram(B, weight):
         scaled = B * root[:, None]
         gram = scaled.T @ scaled
     return gram, B.T @ weight, _sum(weight)
-
-
-def _sparse_moments(X):
-    n, d = X.shape
-    with np.errstate(over="ignore", under="ignore"):
-        mean = np.bincount(X.indices, weights=X.data, minlength=d) / n
-        squares = np.bincount(X.indices, weights=X.data.astype(np.float64) ** 2, minlength=d) / n
-        variance = squares - mean * mean
-    usable = np.isfinite(squares) & (variance > 1e-12 * squares)
-    spread = np.sqrt(np.where(usable, variance, 0.0))
-    wild = ~np.isfinite(squares) | ((squares == 0) & (mean != 0))
-    return mean, np.where(wild, np.abs(mean), spread)
 
 
 # --- single rows, for kernels --------------------------------------------------------------

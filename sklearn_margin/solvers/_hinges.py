@@ -92,20 +92,26 @@ class HingeModel:
     def dual_value(self, x, t):
         """Lower bound on the minimum from multipliers t."""
         slope = self.left + self.width * t
-        return -float(slope @ self.kink) - self.conjugate(x, self.transpose(slope) + self.linear)
+        projected = self.transpose(slope) + self.linear
+        return -float(slope @ self.kink) - self.conjugate(x, projected)
 
     def conjugate(self, x, projected):
         """Conjugate of the penalty at ``-projected``, the gradient of everything else.
 
-        Where nothing is penalised (an intercept, alpha = 0) it is finite only at zero; what
-        rounding leaves of ``projected`` there is charged at the size of x.
+        Where nothing is penalised (an intercept, alpha = 0) it is finite only where
+        ``projected`` vanishes. What is rounding error beside the sum of all slopes is charged
+        at the size of x.
         """
         l2 = np.zeros_like(x)
         l2[: len(self.penalized(x))] = self.l2
         free = l2 <= 1e-12 * np.abs(projected).max(initial=0.0)
-        size = np.abs(x) + np.abs(x).max(initial=0.0)
+        slopes = self.width.sum() + np.abs(self.linear).sum()
+        rounding = np.sqrt(np.finfo(self.rows.dtype).eps) * slopes
+        if np.abs(projected[free]).max(initial=0.0) > rounding:
+            return np.inf
+        charge = np.abs(projected) * (np.abs(x) + np.abs(x).max(initial=0.0))
         square = 0.5 * projected**2 / np.where(free, 1.0, l2)
-        return float(np.where(free, np.abs(projected) * size, square).sum())
+        return float(np.where(free, charge, square).sum())
 
     def _fold(self, v):
         """Sum over copies of the rows, in the dtype of X; and the rest."""

@@ -66,7 +66,9 @@ class InteriorPoint(Solver):
     def solve(self, objective, start, *, tol, max_iter, callback=None, random_state=None):
         n, d = objective.rows.shape
         if self.band > 0 and np.count_nonzero(objective.s) >= max(_SIFT_ROWS, 100 * d):
-            return _sift(objective, start, tol, max_iter, callback, self.band)
+            result = _sift(objective, start, tol, max_iter, callback, self.band)
+            if result is not None:
+                return result
         model = SpanModel(objective) if d > n and lies_in_span(objective) else HingeModel(objective)
         run = _follow_path(model, start, tol, max_iter, callback, polish=is_small(objective))
         return _result(model.decode(run.point.x), run.value, run.gap, run.n_iter, tol, run.floor)
@@ -199,19 +201,25 @@ def _factorized(matrix):
 
 
 def _sift(objective, start, tol, max_iter, callback, band):
-    """Solve the rows whose side is uncertain, the others taken as linear."""
+    """Solve the rows whose side is uncertain, the others taken as linear.
+
+    Returns None where that does not lead to a certificate: the band is empty or wide, or rows
+    keep changing sides.
+    """
     weighted = objective.s > 0
     x, error, n_iter = _two_samples(objective, start, max_iter, np.flatnonzero(weighted))
     terms = hinge_terms(objective, objective.y, objective.s)
     kinks, left, right = (np.array(part) for part in zip(*terms, strict=True))
     e = objective.scores(x) - kinks
     uncertain = (np.abs(e) <= band * error).any(axis=0)
-    while True:
+    for _ in range(3):
+        index = np.flatnonzero(uncertain & weighted)
+        if not 2 * objective.n_params < len(index) < len(e[0]) // 2:
+            return None
         slope = np.where(e > 0, right, left)
         slope[:, uncertain] = 0.0
         total = slope.sum(axis=0).astype(objective.rows.dtype, copy=False)
         linear = objective.join(*objective.rows.backproject(total))
-        index = np.flatnonzero(uncertain & weighted)
         model = HingeModel(objective, index, linear)
         run = _follow_path(model, x, 0.1 * tol, max_iter - n_iter, callback)
         n_iter += run.n_iter
@@ -222,18 +230,20 @@ def _sift(objective, start, tol, max_iter, callback, band):
         slope[:, index] = inner[: model.n * model.copies].reshape(model.copies, model.n)
         hinges = float(np.sum(left * e + (right - left) * np.maximum(e, 0)))
         value = hinges + objective.penalty.value(objective.split(x)[0])
-        projected = model.transpose(inner) + linear
-        gap = max(value + float(np.sum(slope * kinks)) + model.conjugate(x, projected), 0.0)
-        wrong = ((e > 0) != (before > 0)).any(axis=0) & ~uncertain & weighted
-        if gap <= tol * abs(value) or not wrong.any() or n_iter >= max_iter:
+        conjugate = model.conjugate(x, model.transpose(inner) + linear)
+        gap = max(value + float(np.sum(slope * kinks)) + conjugate, 0.0)
+        if gap <= tol * abs(value) or n_iter >= max_iter:
             return _result(x, value, gap, n_iter, tol, run.floor)
+        wrong = ((e > 0) != (before > 0)).any(axis=0) & ~uncertain & weighted
+        if not wrong.any():
+            return None
         band *= 2
-        reach = min(np.abs(before[:, wrong]).max(), band * error)
-        uncertain |= wrong | (np.abs(before) <= reach).any(axis=0)
+        uncertain |= wrong | (np.abs(before) <= band * error).any(axis=0)
+    return None
 
 
 def _two_samples(objective, start, max_iter, rows):
-    """Mean of the solutions of two samples of rows, and the standard error of its scores."""
+    """Mean of the solutions of two samples of rows, and standard errors of its scores."""
     order = np.random.RandomState(0).permutation(rows)
     n, d = objective.rows.shape
     size = min(int((n * np.sqrt(d)) ** (2 / 3)), len(order) // 2)
@@ -242,6 +252,7 @@ def _two_samples(objective, start, max_iter, rows):
         run = _follow_path(HingeModel(objective.take(np.sort(part))), start, 1e-3, max_iter)
         solutions.append(run.point.x)
         n_iter = max(n_iter, run.n_iter)
-    difference = objective.scores(solutions[0] - solutions[1]).astype(np.float64)
-    error = 0.5 * float(np.sqrt(np.mean(difference**2)))
+    difference = 0.5 * np.abs(objective.scores(solutions[0] - solutions[1]).astype(np.float64))
+    # Of a typical row, and of rows far out more.
+    error = np.maximum(1.4826 * np.median(difference), difference)
     return 0.5 * (solutions[0] + solutions[1]), error, n_iter

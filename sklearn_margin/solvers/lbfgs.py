@@ -114,7 +114,9 @@ class _Split:
 
     def encode(self, params):
         u, b = self.objective.split(params)
-        return self.objective.join(np.r_[np.maximum(u, 0), np.maximum(-u, 0)] / np.r_[self.D, self.D], b)
+        return self.objective.join(
+            np.r_[np.maximum(u, 0), np.maximum(-u, 0)] / np.r_[self.D, self.D], b
+        )
 
     def decode(self, v):
         u = (v[: self.d] - v[self.d : 2 * self.d]) * self.D

@@ -63,7 +63,7 @@ class Newton(Solver):
                 break  # the last step only added rounding error
             p, gradient = direction(objective, params, curvature)
             decrement = max(-float(gradient @ p), 0.0)
-            gap = objective.gap(params, gradient)
+            gap = objective.gap(gradient, curvature.gradient)
             bound = 0.5 * decrement if gap is None else gap
             converged = bound <= max(tol * value, floor)
             stalled = best is not None and value >= best.value * (1 - 4 * eps)
@@ -72,11 +72,16 @@ class Newton(Solver):
             exact = 0.5 * decrement <= max(1e-3 * eps * value, floor) or (converged and stalled)
             if (converged and (exact or not polish)) or n_iter == max_iter:
                 break
-            if exact and stalled:
+            if exact and stalled:  # the limit of the arithmetic
+                best = best._replace(converged=True)
                 break
             n_iter += 1
             dz = objective.scores(p)
-            step = _line_search(objective, params, z, p, dz, decrement)
+            # Where the Hessian vanishes p can be as long as it likes; keep the search in range.
+            longest = float(np.abs(dz).max()) / (1e3 * (1.0 + float(np.abs(z).max())))
+            if longest > 1.0:
+                p, dz, decrement = p / longest, dz / longest, decrement / longest
+            step = _line_search(objective, params, z, p, dz, decrement, value)
             if step == 0.0 and (cautious or exact):
                 break
             cautious = step < 0.1
@@ -171,43 +176,47 @@ def _cg_direction(objective, params, curvature, max_products=500):
     return p, gradient
 
 
-def _line_search(objective, params, z, p, dz, decrement):
+def _line_search(objective, params, z, p, dz, decrement, value):
     """Zero of the slope of F along p, to a tenth of the slope at 0; 0 if there is none.
 
     The slope of a convex function is non-decreasing: bracket its zero, then close in by
-    regula falsi with the Illinois rule.
+    regula falsi with the Illinois rule. A point where F is above ``value`` is too far.
     """
     u, _ = objective.split(params)
     du, _ = objective.split(p)
     g = np.empty_like(z)
     penalty_slope = float((objective.penalty.l2 * u) @ du)
     penalty_bend = float((objective.penalty.l2 * du) @ du)
+    noise = 10 * float(np.finfo(z.dtype).eps) * abs(value)
+    goal = 0.1 * decrement
 
-    def slope(t):
-        objective.score_gradient((z + t * dz).astype(z.dtype, copy=False), g)
-        return float(np.dot(g, dz)) + penalty_slope + t * penalty_bend
+    def slope_at(t):
+        loss = objective.score_gradient((z + t * dz).astype(z.dtype, copy=False), g)
+        slope = float(np.dot(g, dz)) + penalty_slope + t * penalty_bend
+        if not np.isfinite(slope):
+            return 1e300, False
+        lower = loss + objective.penalty.value(u + t * du) <= value + noise
+        return slope, abs(slope) <= goal and lower
 
-    at_zero = -decrement
-    low, slope_low = 0.0, at_zero
-    high, slope_high = 1.0, slope(1.0)
-    while slope_high < 0.1 * at_zero and high < 1e12:
+    low, slope_low = 0.0, -decrement
+    high = 1.0
+    slope_high, good = slope_at(high)
+    while slope_high < -goal and high < 1e12:
         low, slope_low = high, slope_high
         high *= 4.0
-        slope_high = slope(high)
-    if not np.isfinite(slope_high):
-        slope_high = 1e300
-    t, slope_t = high, slope_high
+        slope_high, good = slope_at(high)
+    if good:
+        return high
     for _ in range(60):
-        if abs(slope_t) <= 0.1 * abs(at_zero):
-            return t
-        t = (low * slope_high - high * slope_low) / (slope_high - slope_low)
+        with np.errstate(all="ignore"):
+            t = (low * slope_high - high * slope_low) / np.float64(slope_high - slope_low)
         if not low < t < high:
             t = 0.5 * (low + high)
-        slope_t = slope(t)
-        if slope_t > 0 or not np.isfinite(slope_t):
-            high, slope_high, slope_low = t, slope_t, 0.5 * slope_low
-            if not np.isfinite(slope_t):
-                slope_high = 1e300
+        slope, good = slope_at(t)
+        if good:
+            return t
+        if slope > 0:
+            high, slope_high, slope_low = t, slope, 0.5 * slope_low
         else:
-            low, slope_low, slope_high = t, slope_t, 0.5 * slope_high
+            low, slope_low, slope_high = t, slope, 0.5 * slope_high
     return low

@@ -34,7 +34,9 @@ class SGD(Solver):
     are read; sparse columns are divided by their largest entry.
 
     ``tol`` is compared with the relative improvement of F (of the validation loss, with
-    early stopping) over ``n_iter_no_change`` epochs. It is not a certificate.
+    early stopping) over ``n_iter_no_change`` epochs. When F no longer improves, the step is cut
+    to a third and the run goes on from the best point; after five cuts in vain (the first, with
+    early stopping) it ends. It is not a certificate.
 
     Parameters
     ----------
@@ -93,6 +95,9 @@ class SGD(Solver):
             check_number(self.eta0, "eta0", minimum=0, closed=False)
         check_number(self.power, "power", minimum=0, maximum=1)
         check_number(self.batch_size, "batch_size", minimum=1, integer=True)
+        for name in ("average", "early_stopping"):
+            if not isinstance(getattr(self, name), (bool, np.bool_)):
+                raise TypeError(f"{name} must be True or False, got {getattr(self, name)!r}")
         fraction = self.validation_fraction
         check_number(fraction, "validation_fraction", minimum=0, maximum=1, closed=False)
         check_number(self.n_iter_no_change, "n_iter_no_change", minimum=1, integer=True)
@@ -114,7 +119,13 @@ class SGD(Solver):
         state = run.initial(start)
         reference = run.value(measured, state.params)
         best, best_value, mark, stale, n_iter = start, reference, reference, 0, 0
-        while n_iter < max_iter and stale < max(self.n_iter_no_change, n_iter // 4):
+        cuts, most_cuts = 0, 5 if validation is None else 0
+        while n_iter < max_iter:
+            if stale >= self.n_iter_no_change:
+                if cuts == most_cuts:
+                    break
+                state = run.initial(best, eta0=state.eta0 / 3)
+                stale, cuts = 0, cuts + 1
             n_iter += 1
             run.epoch(state, random_state)
             candidates = [state.average, state.params] if self.average else [state.params]
@@ -127,10 +138,11 @@ class SGD(Solver):
                 best, best_value = run.decode(candidates[i]), values[i]
             improved = best_value < mark - tol * max(abs(mark), 1e-300)
             stale = 0 if improved else stale + 1
+            cuts = 0 if improved else cuts
             mark = best_value if improved else mark
             if callback is not None and callback(n_iter, best):
                 break
-        converged = stale >= max(self.n_iter_no_change, n_iter // 4)
+        converged = stale >= self.n_iter_no_change and cuts == most_cuts
         value = objective.value(best) if measured is not objective else best_value
         measure = "relative improvement per epoch"
         return Result(best, value, n_iter, converged, measure=measure, reached=np.nan)

@@ -18,7 +18,8 @@ class Smoothing(Solver):
 
         F(x) − min F ≤ [L(z) − L_w(z)] + (duality gap of the smoothed problem at x)
 
-    for free: see ``LinearObjective.gap``. The width falls until that is at most ``tol`` of F.
+    for free: see ``LinearObjective.gap``. The width falls until that is at most ``tol`` of F,
+    which is practical down to about 1e-6.
 
     Parameters
     ----------
@@ -37,31 +38,37 @@ class Smoothing(Solver):
     def obstacle(self, objective):
         if objective.loss.smoothed(1.0) is None:
             return f"the loss {type(objective.loss).__name__} has no Moreau envelope here"
+        if not np.all(objective.penalty.l2 > 0):
+            return "without an L2 penalty (alpha > 0) the smoothed problem may have no minimum"
         return Newton().obstacle(objective.with_loss(objective.loss.smoothed(1.0)))
 
     def solve(self, objective, start, *, tol, max_iter, callback=None, random_state=None):
         params = np.array(start, dtype=np.float64)
         width, excess, n_iter = max(objective.value(params), 1e-6), np.inf, 0
-        best = None
+        best, best_value, lower, stale, stop = params, np.inf, -np.inf, 0, False
         while True:
             smooth = objective.with_loss(objective.loss.smoothed(width))
 
             def after(inner, params, done=n_iter):
-                return callback is not None and callback(done + inner, params)
+                nonlocal stop
+                stop = callback is not None and bool(callback(done + inner, params))
+                return stop
 
             inner_tol = 0.2 * max(tol, min(0.1, excess))  # no finer than the smoothing itself
             run = Newton().minimize(smooth, params, inner_tol, max_iter - n_iter, after)
             n_iter += run.n_iter
             params = run.params
             value = objective.value(params)
-            size = max(value, 1e-300)
-            excess = max(value - run.value, 0.0) / size
-            reached = excess + (run.reached if run.gap is None else run.gap / size)
-            if best is None or reached < best.reached:
-                gap = None if run.gap is None else reached * size
-                measure = "estimated accuracy" if gap is None else "duality gap"
-                best = Result(params, value, n_iter, reached <= tol, gap, measure, reached)
-            if reached <= tol or n_iter >= max_iter or not run.converged or width < 1e-12:
-                return best._replace(n_iter=n_iter)
+            excess = max(value - run.value, 0.0) / max(value, 1e-300)
+            bound = run.value - run.gap
+            stale = 0 if value < best_value or bound > lower else stale + 1
+            lower = max(lower, bound)  # of min F, from whatever width gave the best
+            if value < best_value:
+                best, best_value = params, value
+            gap = max(best_value - lower, 0.0)
+            reached = gap / max(best_value, 1e-300)
+            if reached <= tol or stop or n_iter >= max_iter or stale == 2 or width < 1e-12:
+                break
             # The excess is at most proportional to the width: aim a little below the goal.
             width *= min(0.5, max(self.factor, 0.4 * tol / max(excess, 1e-300)))
+        return Result(best, best_value, n_iter, reached <= tol, gap, "duality gap", reached)

@@ -1,0 +1,740 @@
+"""Compilation and its cache on disk, mostly in processes and copies of the package of their own.
+
+Nothing here looks at a clock: whether something was compiled is asked of numba's own events.
+"""
+
+import json
+import os
+import pickle
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numba.core.event as numba_event
+import numpy as np
+import pytest
+
+import sklearn_margin
+from sklearn_margin.losses import Hinge, PointwiseLoss
+
+PACKAGE = Path(sklearn_margin.__file__).parent
+
+# Each script prints one JSON object as its last line. ``compiled`` lists what was compiled so far.
+PREAMBLE = """
+import json, os, sys
+from pathlib import Path
+import numba.core.event as numba_event
+import numpy as np
+
+class Listener(numba_event.Listener):
+    def __init__(self):
+        self.seen = []
+    def on_start(self, event):
+        self.seen.append(str((event.data or {}).get("dispatcher")))
+    def on_end(self, event):
+        pass
+
+listener = Listener()
+numba_event.register("numba:compile", listener)
+compiled = listener.seen
+"""
+
+# Four kernels that are cheap to compile.
+WORK = """
+from sklearn_margin.losses import Hinge, Huber
+y, z = [1, -1, 1], [0.2, 0.3, 0.9]
+result = [Hinge(margin=0.5).value(y, z), *Hinge(margin=0.5).gradient(y, z)]
+y, z = [0.5, 3.0], [0.0, 0.0]
+result += [Huber(delta=1.0).value(y, z), *Huber(delta=1.0).gradient(y, z)]
+print(json.dumps({"result": result, "compiled": len(compiled)}))
+"""
+# One kernel.
+LITTLE_WORK = """
+from sklearn_margin.losses import Huber
+result = Huber(delta=1.0).value([0.5, 3.0], [0.0, 0.0])
+print(json.dumps({"result": result, "compiled": len(compiled)}))
+"""
+EXPECTED = [(0.3 + 0.8) / 3, -1 / 3, 1 / 3, 0.0, 1.3125, -0.25, -0.5]
+
+
+def command(code):
+    return [sys.executable, "-c", PREAMBLE + code]
+
+
+def environment(site, **variables):
+    """Of a process that imports the package from ``site`` and inherits no numba settings."""
+    inherited = {name: v for name, v in os.environ.items() if not name.startswith("NUMBA_")}
+    return {**inherited, "PYTHONPATH": str(site), "PYTHONDONTWRITEBYTECODE": "1", **variables}
+
+
+def answer(returncode, stdout, stderr):
+    assert returncode == 0, f"exit status {returncode}\n{stdout}\n{stderr}"
+    return json.loads(stdout.strip().splitlines()[-1])
+
+
+def run(site, code, **variables):
+    """What a new process prints."""
+    process = subprocess.run(
+        command(code),
+        env=environment(site, **variables),
+        cwd=site,
+        capture_output=True,
+        text=True,
+        timeout=500,
+        check=False,
+    )
+    return answer(process.returncode, process.stdout, process.stderr)
+
+
+def run_together(site, codes):
+    """What processes print that were started at once."""
+    processes = [
+        subprocess.Popen(
+            command(code),
+            env=environment(site),
+            cwd=site,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for code in codes
+    ]
+    outputs = [process.communicate(timeout=500) for process in processes]
+    return [answer(p.returncode, *out) for p, out in zip(processes, outputs, strict=True)]
+
+
+def copy_package(site):
+    """A copy of the package that has compiled nothing yet."""
+    site.mkdir(parents=True, exist_ok=True)
+    shutil.copytree(PACKAGE, site / "sklearn_margin", ignore=shutil.ignore_patterns("__pycache__"))
+    return site
+
+
+def cache_files(site):
+    """Everything in the cache folders: path → (time of change, size)."""
+    files = [file for file in site.rglob("__pycache__/*") if file.suffix != ".pyc"]
+    return {file: (file.stat().st_mtime_ns, file.stat().st_size) for file in files}
+
+
+@pytest.fixture
+def site(tmp_path):
+    return copy_package(tmp_path / "site")
+
+
+@pytest.fixture(scope="module")
+def warm_site(tmp_path_factory):
+    """A copy of the package in which another process has done ``WORK``; not to be changed."""
+    site = copy_package(tmp_path_factory.mktemp("warm"))
+    first = run(site, WORK)
+    assert first["result"] == pytest.approx(EXPECTED)
+    assert first["compiled"] >= 4
+    return site
+
+
+@pytest.fixture
+def warm(warm_site, tmp_path):
+    """The same, to be changed."""
+    shutil.copytree(warm_site, tmp_path / "warm")
+    return tmp_path / "warm"
+
+
+# --- reuse ------------------------------------------------------------------------------------
+
+
+def test_second_process_compiles_nothing_and_writes_nothing(warm):
+    """Nor does it matter that the package was moved."""
+    before = cache_files(warm)
+    assert len(before) == 4
+    assert {file.suffix for file in before} == {".nbc"}
+    again = run(warm, WORK)
+    assert again["compiled"] == 0
+    assert again["result"] == pytest.approx(EXPECTED)
+    assert cache_files(warm) == before
+
+
+def test_numba_cache_dir_of_the_user_is_respected(site, tmp_path):
+    elsewhere = tmp_path / "elsewhere"
+    assert run(site, LITTLE_WORK, NUMBA_CACHE_DIR=str(elsewhere))["result"] == 1.3125
+    assert cache_files(site) == {}
+    assert len(list(elsewhere.rglob("*.nbc"))) == 1
+
+
+class _Counter(numba_event.Listener):
+    """Counts the starts of an event."""
+
+    def __init__(self):
+        self.count = 0
+
+    def on_start(self, event):
+        self.count += 1
+
+    def on_end(self, event):
+        pass
+
+
+def count(kind, function):
+    """How often ``function`` starts an event of numba."""
+    with numba_event.install_listener(kind, _Counter()) as counter:
+        function()
+    return counter.count
+
+
+def test_numbers_share_machine_code():
+    y, z = np.array([1.0, -1.0]), np.array([0.2, 0.3])
+    loss = Hinge(margin=1.0)
+    loss.gradient(y, z)
+
+    def other_numbers():
+        for margin in (1, 2.5, np.float32(0.5), np.int64(3)):
+            Hinge(margin=margin).gradient(y, z)
+            loss.set_params(margin=margin).gradient(y, z)
+
+    # A call that finds its machine code does not even ask for the compiler's lock.
+    assert count("numba:compiler_lock", other_numbers) == 0
+
+
+def test_a_class_defined_again_shares_machine_code_if_nothing_changed():
+    """As when a notebook cell is run again."""
+
+    def make(factor):
+        class Scaled(PointwiseLoss):
+            def sample_value(self, y, z):
+                return factor * abs(y - z)
+
+            def sample_gradient(self, y, z):
+                return factor if z > y else -factor
+
+        return Scaled()
+
+    y, z = np.array([3.0]), np.array([1.0])
+    assert make(1.0).value(y, z) == 2.0
+    assert count("numba:compile", lambda: make(1.0).value(y, z)) == 0
+    assert make(2.0).value(y, z) == 4.0
+    assert make(1.0).value(y, z) == 2.0
+
+
+# --- damage -----------------------------------------------------------------------------------
+
+
+def _truncate(data):
+    return data[: len(data) // 2]
+
+
+def _overwrite_middle(data):
+    """A page that never reached the disk: the file has its length, and a hole."""
+    size = max(64, len(data) // 4)
+    start = (len(data) - size) // 2
+    return data[:start] + bytes(size) + data[start + size :]
+
+
+DAMAGES = {
+    "empty": lambda data: b"",
+    "truncated": _truncate,
+    "garbage": lambda data: bytes(range(256)) * 8,
+    "another pickle": lambda data: pickle.dumps({"not": "machine code"}),
+    "hole": _overwrite_middle,
+}
+
+DAMAGED_WORK = """
+from sklearn_margin import losses
+names = ["Absolute", "Huber", "Quantile", "Squared", "EpsilonInsensitive"]
+result = {name: getattr(losses, name)().value([3.0], [1.0]) for name in names}
+print(json.dumps({"result": result, "compiled": len(compiled)}))
+"""
+
+
+def test_damaged_files_are_recompiled_over(site):
+    """One kernel for each kind of damage."""
+    first = run(site, DAMAGED_WORK)
+    files = list(cache_files(site))
+    assert len(files) == len(DAMAGES) <= first["compiled"]
+    for file, damage in zip(files, DAMAGES.values(), strict=True):
+        file.write_bytes(damage(file.read_bytes()))
+    damaged = {file: file.read_bytes() for file in files}
+    repaired = run(site, DAMAGED_WORK)
+    assert repaired == first
+    assert set(cache_files(site)) == set(files)
+    kept = [
+        kind
+        for kind, (f, data) in zip(DAMAGES, damaged.items(), strict=True)
+        if f.read_bytes() == data
+    ]
+    assert kept == []
+    assert run(site, DAMAGED_WORK) == {**first, "compiled": 0}
+
+
+def test_a_few_wrong_bytes_are_noticed(warm):
+    """Wherever they are: machine code with an error in it crashes the process, or worse."""
+    code = """
+from sklearn_margin.losses import Hinge, Huber
+rng = np.random.default_rng(0)
+folder = Path(sys.modules["sklearn_margin"].__file__).parent / "losses" / "__pycache__"
+(file,) = [file for file in folder.glob("*_value_gradient-*.nbc") if b"Huber" in file.read_bytes()]
+data = file.read_bytes()
+
+class Noticed(numba_event.Listener):
+    def on_start(self, event):
+        os._exit(7)
+    def on_end(self, event):
+        pass
+
+Hinge().gradient([1.0], [0.0])  # what a process does only once need not be done by each child
+
+def outcome():
+    child = os.fork()
+    if child == 0:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+        numba_event.register("numba:compile", Noticed())
+        Huber(delta=1.0).gradient([0.5, 3.0], [0.0, 0.0])
+        os._exit(0)
+    return os.waitpid(child, 0)[1]
+
+undamaged = outcome()
+outcomes = []
+for position in rng.integers(0, len(data) - 8, 40):
+    damaged = bytearray(data)
+    for i in range(position, position + 8):
+        damaged[i] ^= 255
+    file.write_bytes(damaged)
+    outcomes.append(outcome())
+print(json.dumps({"undamaged": undamaged, "outcomes": outcomes, "noticed": 7 << 8}))
+"""
+    done = run(warm, code)
+    assert done["undamaged"] == 0
+    assert done["outcomes"] == [done["noticed"]] * 40
+
+
+def test_a_cache_nobody_may_write_is_done_without(site, tmp_path):
+    # Permissions do not stop root: files stand where the folders would have to be.
+    blocker = tmp_path / "file"
+    blocker.write_text("")
+    folders = [site / "sklearn_margin", *(site / "sklearn_margin").rglob("*/")]
+    for folder in folders:
+        (folder / "__pycache__").write_text("")
+    below = str(blocker / "home")
+    done = run(site, LITTLE_WORK, HOME=below, XDG_CACHE_HOME=below)
+    assert done["result"] == 1.3125
+    assert done["compiled"] > 0
+    assert all((folder / "__pycache__").read_text() == "" for folder in folders)
+
+
+def test_a_cache_that_becomes_unwritable_is_done_without(site):
+    vanish = """
+import shutil
+import sklearn_margin.losses
+for folder in Path(sklearn_margin.__file__).parent.rglob("__pycache__"):
+    shutil.rmtree(folder)
+    folder.write_text("")
+"""
+    assert run(site, vanish + LITTLE_WORK)["result"] == 1.3125
+
+
+def test_a_failed_write_leaves_nothing_behind(site):
+    full_disk = """
+import sklearn_margin.losses
+def no_space(*args, **kwargs):
+    raise OSError(28, "No space left on device")
+os.replace = os.rename = no_space
+"""
+    assert run(site, full_disk + LITTLE_WORK)["result"] == 1.3125
+    assert cache_files(site) == {}
+
+
+# --- edits ------------------------------------------------------------------------------------
+
+# Every class is a loss of 2·FACTOR at y = 3, z = 1. What changes from 1.0 to 2.0 is marked ?.
+USER_MODULE = """
+import math
+import numpy as np
+import numba
+import user_helpers
+from user_helpers import IMPORTED, imported
+from sklearn_margin.losses import PointwiseLoss
+
+class Loss(PointwiseLoss):
+    def sample_gradient(self, y, z):
+        return 0.0
+
+class Body(Loss):
+    def sample_value(self, y, z):
+        return ? * abs(y - z)
+
+CONSTANT = ?
+class Constant(Loss):
+    def sample_value(self, y, z):
+        return CONSTANT * abs(y - z)
+
+ARRAY = np.array([0.0, ?])
+class ConstantArray(Loss):
+    def sample_value(self, y, z):
+        return ARRAY[1] * abs(y - z)
+
+TUPLE = (0.0, ?)
+class ConstantTuple(Loss):
+    def sample_value(self, y, z):
+        return TUPLE[1] * abs(y - z)
+
+def helper(r):
+    return ? * abs(r)
+class Helper(Loss):
+    def sample_value(self, y, z):
+        return helper(y - z)
+
+def inner(r):
+    return ? * abs(r)
+def outer(r):
+    return inner(r)
+class HelperOfHelper(Loss):
+    def sample_value(self, y, z):
+        return outer(y - z)
+
+FACTOR = ?
+def scaled(r):
+    return FACTOR * abs(r)
+class ConstantOfHelper(Loss):
+    def sample_value(self, y, z):
+        return scaled(y - z)
+
+def with_default(r, factor=?):
+    return factor * abs(r)
+class DefaultOfHelper(Loss):
+    def sample_value(self, y, z):
+        return with_default(y - z)
+
+@numba.njit
+def jitted(r):
+    return ? * abs(r)
+class JittedHelper(Loss):
+    def sample_value(self, y, z):
+        return jitted(y - z)
+
+class ImportedHelper(Loss):
+    def sample_value(self, y, z):
+        return imported(y - z)
+
+class ImportedConstant(Loss):
+    def sample_value(self, y, z):
+        return IMPORTED * abs(y - z)
+
+class ConstantOfModule(Loss):
+    def sample_value(self, y, z):
+        return user_helpers.ATTRIBUTE * abs(y - z)
+
+class Method(Loss):
+    def scale(self, r):
+        return ? * abs(r)
+    def sample_value(self, y, z):
+        return self.scale(y - z)
+
+def residual(r):
+    return r
+class MethodNamedLikeAFunction(Loss):
+    def residual(self, r):
+        return ? * abs(r)
+    def sample_value(self, y, z):
+        return self.residual(y - z)
+
+class Parent(Loss):
+    def scale(self, r):
+        return ? * abs(r)
+class InheritedMethod(Parent):
+    def sample_value(self, y, z):
+        return self.scale(y - z)
+
+class Lambda(Loss):
+    def sample_value(self, y, z):
+        scale = lambda r: ? * abs(r)
+        return scale(y - z)
+
+SCALE = ?
+class ConstantInLambda(Loss):
+    def sample_value(self, y, z):
+        scale = lambda r: SCALE * abs(r)
+        return scale(y - z)
+
+class Comprehension(Loss):
+    def sample_value(self, y, z):
+        return sum([? * abs(y - z) for _ in range(1)])
+
+def make(factor):
+    class Closure(Loss):
+        def sample_value(self, y, z):
+            return factor * abs(y - z)
+    return Closure
+Closure = make(?)
+
+def make_with_helper(factor):
+    def scale(r):
+        return factor * abs(r)
+    class ClosureOfHelper(Loss):
+        def sample_value(self, y, z):
+            return scale(y - z)
+    return ClosureOfHelper
+ClosureOfHelper = make_with_helper(?)
+"""
+
+USER_HELPERS = """
+IMPORTED = ?
+ATTRIBUTE = ?
+def imported(r):
+    return ? * abs(r)
+"""
+
+EDITS = [
+    "Body",
+    "Constant",
+    "ConstantArray",
+    "ConstantTuple",
+    "Helper",
+    "HelperOfHelper",
+    "ConstantOfHelper",
+    "DefaultOfHelper",
+    "JittedHelper",
+    "ImportedHelper",
+    "ImportedConstant",
+    "ConstantOfModule",
+    "Method",
+    "MethodNamedLikeAFunction",
+    "InheritedMethod",
+    "Lambda",
+    "Comprehension",
+    "ConstantInLambda",
+    "Closure",
+    "ClosureOfHelper",
+    "Script",
+]
+
+USE_ALL = """
+import user_losses
+
+class Script(user_losses.PointwiseLoss):
+    def __init__(self, scale=1.0):
+        self.scale = scale
+    def sample_value(self, y, z):
+        return ? * self.scale * abs(y - z)
+    def sample_gradient(self, y, z):
+        return 0.0
+
+values = {}
+for name in NAMES:
+    try:
+        loss = Script() if name == "Script" else getattr(user_losses, name)()
+        values[name] = loss.value([3.0], [1.0])
+    except Exception as error:
+        values[name] = f"{type(error).__name__}: {error}"
+print(json.dumps({"values": values, "compiled": compiled}))
+""".replace("NAMES", repr(EDITS))
+
+
+@pytest.fixture(scope="module")
+def edited(tmp_path_factory):
+    """Values and compilations before an edit of everything, in a second process, and after."""
+    site = copy_package(tmp_path_factory.mktemp("edited"))
+    outcomes = []
+    for factor in ("1.0", "1.0", "2.0"):
+        for name, text in (("user_losses", USER_MODULE), ("user_helpers", USER_HELPERS)):
+            (site / f"{name}.py").write_text(text.replace("?", factor))
+        outcomes.append(run(site, USE_ALL.replace("?", factor)))
+    return outcomes
+
+
+@pytest.mark.parametrize("name", EDITS)
+def test_an_edit_of_a_users_loss_takes_effect(edited, name):
+    before, _, after = (outcome["values"][name] for outcome in edited)
+    assert before == 2.0
+    assert after == 4.0
+
+
+def test_losses_of_a_users_module_are_cached_too(edited):
+    assert edited[1] == {"values": edited[0]["values"], "compiled": []}
+
+
+def test_an_edit_of_a_kernel_takes_effect_and_drops_what_is_stale(warm):
+    before = cache_files(warm)
+    with (warm / "sklearn_margin" / "losses" / "base.py").open("a") as file:
+        file.write("\n\n@kernel\ndef _value(loss, y, z, s):\n    return 7.0\n")
+    after = run(warm, WORK)
+    assert after["result"] == pytest.approx([7.0, *EXPECTED[1:4], 7.0, *EXPECTED[5:]])
+    assert after["compiled"] > 0
+    stale = set(before) & set(cache_files(warm))
+    assert stale == set()
+
+
+def test_an_edit_of_any_file_with_kernels_changes_the_stamp(site):
+    """Numba does not notice edits of other files (numba #1833); the stamp of the package must."""
+    code = """
+import sklearn_margin
+from sklearn_margin import _jit
+stamp = _jit._package_digest.__wrapped__
+original = stamp()
+unnoticed, edited = [], 0
+for file in Path(sklearn_margin.__file__).parent.rglob("*.py"):
+    text = file.read_text()
+    if "_jit import" in text or file.name == "_jit.py":
+        file.write_text(text + "\\n# edited\\n")
+        edited += 1
+        if stamp() == original:
+            unnoticed.append(file.name)
+        file.write_text(text)
+assert stamp() == original
+print(json.dumps({"unnoticed": unnoticed, "edited": edited}))
+"""
+    outcome = run(site, code)
+    assert outcome["edited"] >= 6
+    assert outcome["unnoticed"] == []
+
+
+# --- concurrency ------------------------------------------------------------------------------
+
+THREADS = """
+import threading
+from sklearn_margin import losses
+
+NAMES = ["Hinge", "SquaredHinge", "Logistic", "ModifiedHuber", "SmoothedHinge"]
+sys.setswitchinterval(1e-6)
+y, z = np.array([1.0, -1.0, 1.0]), np.array([0.2, 0.3, -2.0])
+barrier = threading.Barrier(4)
+results, errors = [], []
+
+def first_use():
+    try:
+        for name in NAMES:
+            loss = getattr(losses, name)()
+            barrier.wait()
+            results.append((name, loss.gradient(y, z).tolist()))
+    except BaseException as error:
+        errors.append(repr(error))
+
+threads = [threading.Thread(target=first_use) for _ in range(4)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+sys.setswitchinterval(0.005)
+
+wrong = []
+for name, gradient in results:
+    loss = getattr(losses, name)()
+    expected = [loss.sample_gradient(a, b) / 3 for a, b in zip(y, z)]
+    if not np.allclose(gradient, expected, rtol=1e-14):
+        wrong.append((name, gradient, expected))
+
+locks = Listener()
+numba_event.register("numba:compiler_lock", locks)
+for name in NAMES:
+    getattr(losses, name)().gradient(y, z)
+print(json.dumps({
+    "wrong": wrong, "errors": errors, "results": len(results),
+    "kernels": sum("_value_gradient" in name for name in compiled),
+    "lookups_later": len(locks.seen),
+}))
+"""
+
+
+def test_first_use_in_four_threads(site):
+    first = run(site, THREADS)
+    assert first["errors"] == []
+    assert first["wrong"] == []
+    assert first["results"] == 4 * 5
+    # Whatever thread was first, one of them compiled, once for each loss, and later calls find
+    # the machine code without asking the cache.
+    assert first["kernels"] == 5
+    assert first["lookups_later"] == 0
+
+
+def test_first_use_in_two_processes(site):
+    for outcome in run_together(site, [WORK, WORK]):
+        assert outcome["result"] == pytest.approx(EXPECTED)
+    assert {file.suffix for file in cache_files(site)} == {".nbc"}
+    after = run(site, WORK)
+    assert after["compiled"] == 0
+    assert after["result"] == pytest.approx(EXPECTED)
+
+
+# --- modes of numba ---------------------------------------------------------------------------
+
+FITS = """
+import scipy.sparse as sp
+import warnings
+from sklearn.exceptions import ConvergenceWarning
+from sklearn_margin import (
+    HingeClassifier, HuberRegressor, LinearClassifier, LinearRanker, LinearRegressor, RankSVM,
+)
+warnings.simplefilter("ignore", ConvergenceWarning)
+rng = np.random.default_rng(0)
+X = rng.normal(size=(24, 3)) * (rng.uniform(size=(24, 3)) < 0.8)
+target = X @ [1.0, -2.0, 0.5] + 0.3 * rng.normal(size=24)
+labels, groups = target > 0, rng.integers(0, 3, 24)
+weights = rng.integers(0, 3, 24).astype(float)
+grades = np.digitize(target, [-1.0, 0.0, 1.0])
+
+MODELS = {
+    "LinearClassifier": (LinearClassifier(loss="logistic", alpha=0.1), labels, {}),
+    "HingeClassifier": (HingeClassifier(margin=0.5, alpha=0.1), labels, {}),
+    "LinearRegressor": (LinearRegressor(loss="huber", alpha=0.1), target, {}),
+    "HuberRegressor": (HuberRegressor(alpha=0.1), target, {}),
+    "HuberRegressor-scale": (HuberRegressor(alpha=0.1, scale=0.5), target, {}),
+    "LinearRanker": (LinearRanker(alpha=0.1), grades, {"groups": groups}),
+    "RankSVM": (RankSVM(alpha=0.1), grades, {"groups": groups}),
+}
+coefs = {}
+for kind, data in (("dense", X), ("csr", sp.csr_array(X))):
+    for name, (model, y, more) in MODELS.items():
+        model.fit(data, y, sample_weight=weights, **more)
+        coefs[f"{name} {kind}"] = np.ravel(model.coef_).tolist()
+    for name, (model, y, more) in MODELS.items():
+        if name == "HuberRegressor":  # with a scale to estimate, it does not split over rows
+            continue
+        model.set_params(solver="sgd", max_iter=3, random_state=0)
+        model.fit(data, y, sample_weight=weights, **more)
+        coefs[f"{name} {kind} sgd"] = np.ravel(model.coef_).tolist()
+        model.set_params(solver="auto", max_iter=1000)
+"""
+
+REPORT = """
+from numba import config
+print(json.dumps({
+    "coefs": coefs, "compiled": len(compiled), "jit": not config.DISABLE_JIT, "caught": caught,
+}))
+"""
+
+# A kernel that is given too few labels: only a bounds check notices, with an IndexError.
+OUT_OF_BOUNDS = """
+from sklearn_margin.losses import Hinge
+try:
+    Hinge().scores_value(np.ones(1), np.ones(50), np.ones(50))
+    caught = False
+except IndexError:
+    caught = True
+"""
+
+
+@pytest.fixture(scope="module")
+def normal():
+    """Fits of every estimator, in the package as it is installed."""
+    outcome = run(PACKAGE.parent, FITS + "caught = None" + REPORT)
+    assert outcome["jit"]
+    assert len(outcome["coefs"]) == 2 * (7 + 6)
+    for name, coef in outcome["coefs"].items():
+        assert np.all(np.isfinite(coef)), name
+        assert np.any(np.array(coef) != 0), name
+    return outcome
+
+
+def test_fits_of_a_second_process_compile_nothing(normal):
+    again = run(PACKAGE.parent, FITS + "caught = None" + REPORT)
+    assert again["compiled"] == 0
+    assert again["coefs"] == normal["coefs"]
+
+
+@pytest.mark.parametrize("mode", ["NUMBA_DISABLE_JIT", "NUMBA_BOUNDSCHECK"])
+def test_modes_of_numba_fit_the_same_models(normal, mode, warm):
+    """Nor may either mode take the machine code that a normal process has left in ``warm``."""
+    outcome = run(warm, FITS + OUT_OF_BOUNDS + REPORT, NUMBA_OPT="1", **{mode: "1"})
+    assert outcome["caught"]
+    assert outcome["jit"] == (mode != "NUMBA_DISABLE_JIT")
+    assert (outcome["compiled"] > 0) == outcome["jit"]
+    assert set(outcome["coefs"]) == set(normal["coefs"])
+    for name, coef in outcome["coefs"].items():
+        np.testing.assert_allclose(coef, normal["coefs"][name], rtol=1e-6, atol=1e-9, err_msg=name)

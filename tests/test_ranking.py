@@ -1,0 +1,525 @@
+"""Rankers: groups in every form, pairs that are missing, and scikit-learn's tools."""
+
+import itertools
+import pickle
+import warnings
+from pathlib import Path
+
+import cvxpy as cp
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.sparse as sp
+from sklearn import config_context
+from sklearn.base import clone
+from sklearn.datasets import load_svmlight_file
+from sklearn.model_selection import GridSearchCV, GroupKFold, cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from sklearn_margin import LinearRanker, RankSVM
+from sklearn_margin.losses import PairwiseHinge, PairwiseLoss, PairwiseSquaredHinge
+
+LETOR = Path(__file__).parents[2] / "shared/data/lightgbm_lambdarank/train.svm"
+RANKERS = {
+    "LinearRanker": LinearRanker(alpha=0.01),
+    "RankSVM": RankSVM(alpha=0.01),
+    "RankSVM-difference": RankSVM(alpha=0.01, weighting="difference"),
+}
+every_ranker = pytest.mark.parametrize("model", RANKERS.values(), ids=RANKERS.keys())
+
+
+def data(n=120, n_groups=8, seed=0, levels=4):
+    """Rows whose relevance depends on X within a group, and on the group otherwise."""
+    rng = np.random.default_rng(seed)
+    X = rng.normal(size=(n, 4))
+    groups = rng.integers(0, n_groups, n)
+    z = X @ [1.0, -2.0, 0.5, 0.0] + rng.normal(size=n)
+    y = np.digitize(z, np.quantile(z, np.arange(1, levels) / levels)).astype(float)
+    X[:, 3] += 10.0 * groups  # between groups, a feature that means nothing
+    return X, y + 10.0 * groups, groups
+
+
+def pairs_of(y, groups):
+    better, worse = np.nonzero((y[:, None] > y) & (groups[:, None] == groups))
+    return better, worse
+
+
+def naive_score(z, y, groups, weight=None):
+    i, j = pairs_of(y, groups)
+    u = np.ones(len(i)) if weight is None else weight[i] * weight[j]
+    return u @ ((z[i] > z[j]) + 0.5 * (z[i] == z[j])) / u.sum()
+
+
+# --- groups ----------------------------------------------------------------------------------
+
+SPELLINGS = {
+    "int": lambda g: g,
+    "negative": lambda g: -3 * g,
+    "huge": lambda g: g + 2**60,
+    "uint8": lambda g: g.astype(np.uint8),
+    "float": lambda g: g + 0.5,
+    "bool": lambda g: g > 3,
+    "strings": lambda g: np.array([f"query {k}" for k in g]),
+    "objects": lambda g: np.array([f"query {k}" for k in g], dtype=object),
+    "list": lambda g: [f"q{k}" for k in g],
+    "bytes": lambda g: np.array([f"q{k}" for k in g]).astype("S"),
+    "dates": lambda g: np.datetime64("2020-01-01") + g,
+    "Series": lambda g: pd.Series(g, index=np.arange(len(g))[::-1]),
+    "categories": lambda g: pd.Series([f"q{k}" for k in g], dtype="category"),
+    "tuples": lambda g: list_to_objects([(int(k), "a") for k in g]),
+    "column": lambda g: g[:, None],
+    "read-only": lambda g: np.broadcast_to(g, g.shape),
+}
+
+
+def list_to_objects(values):
+    array = np.empty(len(values), dtype=object)
+    array[:] = values
+    return array
+
+
+@every_ranker
+@pytest.mark.parametrize("name", SPELLINGS)
+def test_groups_of_any_kind(model, name):
+    X, y, groups = data()
+    plain = groups > 3 if name == "bool" else groups
+    expected = clone(model).fit(X, y, groups=plain)
+    spelled = SPELLINGS[name](groups)
+    fitted = clone(model).fit(X, y, groups=spelled)
+    np.testing.assert_array_equal(fitted.coef_, expected.coef_)
+    assert fitted.n_pairs_ == len(pairs_of(y, plain)[0])
+    assert fitted.score(X, y, groups=spelled) == expected.score(X, y, groups=plain)
+
+
+@every_ranker
+def test_order_of_rows_does_not_matter(model):
+    X, y, groups = data()
+    expected = clone(model).fit(X, y, groups=groups)
+    for order in (np.argsort(groups, kind="stable"), np.random.default_rng(0).permutation(len(y))):
+        fitted = clone(model).fit(X[order], y[order], groups=groups[order])
+        np.testing.assert_allclose(fitted.coef_, expected.coef_, rtol=1e-8, atol=1e-10)
+
+
+@every_ranker
+def test_groups_matter(model):
+    X, y, groups = data()
+    within = clone(model).fit(X, y, groups=groups)
+    across = clone(model).fit(X, y)
+    assert within.score(X, y, groups=groups) > 0.8
+    # Without groups the fourth feature, which tells groups apart, orders nearly everything.
+    assert np.abs(across.coef_).argmax() == 3 or across.coef_[3] > 10 * abs(within.coef_[3])
+    assert across.n_pairs_ == len(pairs_of(y, np.zeros_like(groups))[0])
+    one = clone(model).fit(X, y, groups=np.zeros(len(y)))
+    np.testing.assert_array_equal(one.coef_, across.coef_)
+
+
+@every_ranker
+def test_only_the_order_of_labels_within_a_group_matters(model):
+    X, y, groups = data()
+    expected = clone(model).fit(X, y, groups=groups)
+    shifted = clone(model).fit(X, y - 10 * groups + 7, groups=groups)
+    np.testing.assert_allclose(shifted.coef_, expected.coef_, rtol=1e-8, atol=1e-10)
+    stretched = clone(model).fit(X, 3 * y, groups=groups)
+    np.testing.assert_allclose(stretched.coef_, expected.coef_, rtol=1e-8, atol=1e-10)
+    if getattr(model, "weighting", "difference") == "uniform":
+        cubed = clone(model).fit(X, (y - 10 * groups) ** 3, groups=groups)
+        np.testing.assert_allclose(cubed.coef_, expected.coef_, rtol=1e-8, atol=1e-10)
+
+
+@every_ranker
+def test_features_constant_within_groups_get_no_weight(model):
+    X, y, groups = data()
+    X[:, 3] = 10.0 * groups
+    fitted = clone(model).fit(X, y, groups=groups)
+    np.testing.assert_allclose(fitted.coef_[3], 0.0, atol=1e-9)
+
+
+# --- packed targets --------------------------------------------------------------------------
+
+PACKINGS = {
+    "floats": lambda y, g: np.column_stack([y, g]),
+    "list": lambda y, g: [[a, b] for a, b in zip(y.tolist(), g.tolist(), strict=True)],
+    "list with strings": lambda y, g: [[a, f"q{b}"] for a, b in zip(y, g, strict=True)],
+    "strings": lambda y, g: np.column_stack([y.astype(str), np.array([f"q{k}" for k in g])]),
+    "objects": lambda y, g: np.array(
+        [[a, f"q{b}"] for a, b in zip(y, g, strict=True)], dtype=object
+    ),
+    "DataFrame": lambda y, g: pd.DataFrame({"relevance": y, "query": g}),
+    "DataFrame with strings": lambda y, g: pd.DataFrame(
+        {"relevance": y, "query": [f"q{k}" for k in g]}, index=np.arange(len(y))[::-1]
+    ),
+    "DataFrame with categories": lambda y, g: pd.DataFrame(
+        {"relevance": y, "query": pd.Categorical([f"q{k}" for k in g])}
+    ),
+    "fortran": lambda y, g: np.asfortranarray(np.column_stack([y, g])),
+}
+
+
+@every_ranker
+@pytest.mark.parametrize("name", PACKINGS)
+def test_packed_target(model, name):
+    X, y, groups = data()
+    weight = np.random.default_rng(0).random(len(y))
+    packed = PACKINGS[name](y, groups)
+    expected = clone(model).fit(X, y, sample_weight=weight, groups=groups)
+    fitted = clone(model).fit(X, packed, sample_weight=weight)
+    np.testing.assert_array_equal(fitted.coef_, expected.coef_)
+    assert fitted.n_pairs_ == expected.n_pairs_
+    score = expected.score(X, y, groups=groups)
+    assert fitted.score(X, packed) == score
+    assert fitted.score(X, packed, groups=groups) == score  # twice, but the same
+    with pytest.raises(ValueError, match="group"):
+        fitted.score(X, packed, groups=groups[::-1])
+    with pytest.raises(ValueError, match="group"):
+        clone(model).fit(X, packed, groups=np.arange(len(y)))
+
+
+# --- scores ----------------------------------------------------------------------------------
+
+
+@every_ranker
+def test_score_is_the_share_of_ordered_pairs(model):
+    X, y, groups = data()
+    X = np.round(X)  # ties
+    fitted = clone(model).fit(X, y, groups=groups)
+    weight = np.random.default_rng(0).integers(0, 3, len(y)).astype(float)
+    z = fitted.predict(X)
+    assert len(set(z)) < len(z)
+    assert fitted.score(X, y, groups=groups) == pytest.approx(naive_score(z, y, groups))
+    assert fitted.score(X, y, weight, groups) == pytest.approx(naive_score(z, y, groups, weight))
+
+
+@every_ranker
+def test_a_model_with_groups_refuses_to_score_without(model):
+    X, y, groups = data()
+    fitted = clone(model).fit(X, y, groups=groups)
+    for again in (fitted, pickle.loads(pickle.dumps(fitted))):
+        with pytest.raises(ValueError, match="groups"):
+            again.score(X, y)
+    # Refitted without groups it scores without; and with.
+    fitted.fit(X, y)
+    assert 0.5 < fitted.score(X, y) <= 1
+    assert 0 <= fitted.score(X, y, groups=groups) <= 1
+    packed = clone(model).fit(X, np.column_stack([y, groups]))
+    with pytest.raises(ValueError, match="groups"):
+        packed.score(X, y)
+
+
+# --- groups that are wrong -------------------------------------------------------------------
+
+
+@every_ranker
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (np.zeros(119), r"groups.*119.*120|inconsistent"),
+        (np.zeros(121), r"groups.*121.*120|inconsistent"),
+        (np.zeros(0), "groups"),
+        ([], "groups"),
+        (np.r_[np.nan, np.zeros(119)], "groups contains NaN"),
+        (np.r_[np.inf, np.zeros(119)], "groups contains infinity"),
+        ([None] + ["a"] * 119, "groups contains NaN"),
+        ([np.nan] + ["a"] * 119, "groups contains NaN"),
+        (pd.array([pd.NA] + [1] * 119, dtype="Int64"), "groups contains NaN"),
+        (np.array(["NaT"] + ["2020-01-01"] * 119, dtype="M8[D]"), "groups contains NaT"),
+        (np.zeros((120, 2)), "groups"),
+        ([[1]] * 119 + [[2, 3]], "groups|inhomogeneous"),
+        (5, "groups"),
+        ("query", "groups"),
+    ],
+)
+def test_wrong_groups(model, wrong, message):
+    X, y, groups = data()
+    with pytest.raises((ValueError, TypeError), match=message):
+        clone(model).fit(X, y, groups=wrong)
+    fitted = clone(model).fit(X, y, groups=groups)
+    with pytest.raises((ValueError, TypeError), match=message):
+        fitted.score(X, y, groups=wrong)
+
+
+@every_ranker
+def test_wrong_packed_targets(model):
+    X, y, groups = data()
+    for column, value in itertools.product((0, 1), (np.nan, np.inf)):
+        packed = np.column_stack([y, groups])
+        packed[3, column] = value
+        with pytest.raises(ValueError, match="contains"):
+            clone(model).fit(X, packed)
+    with pytest.raises(ValueError, match="y"):
+        clone(model).fit(X, np.column_stack([y, groups, groups]))
+    with pytest.raises(ValueError, match="inconsistent"):
+        clone(model).fit(X, np.column_stack([y, groups])[1:])
+
+
+# --- pairs that are missing ------------------------------------------------------------------
+
+
+@every_ranker
+def test_rows_without_a_pair_change_nothing(model):
+    X, y, groups = data()
+    expected = clone(model).fit(X, y, groups=groups)
+    # A group of one row, and a group whose labels are all equal.
+    wide = np.vstack([X, [[1e3, -1e3, 5.0, 5.0]], np.random.default_rng(1).normal(size=(9, 4))])
+    labels, names = np.r_[y, 99.0, np.full(9, 5.0)], np.r_[groups, 77, np.full(9, 88)]
+    fitted = clone(model).fit(wide, labels, groups=names)
+    assert fitted.n_pairs_ == expected.n_pairs_
+    np.testing.assert_allclose(fitted.coef_, expected.coef_, rtol=1e-6, atol=1e-9)
+
+
+@every_ranker
+@pytest.mark.parametrize("case", ["single rows", "equal labels", "one row"])
+def test_no_pair_at_all(model, case):
+    X, y, groups = data()
+    if case == "single rows":
+        groups = np.arange(len(y))
+    elif case == "equal labels":
+        y = groups.astype(float)
+    else:
+        X, y, groups = X[:1], y[:1], groups[:1]
+    with pytest.warns(UserWarning, match="no group holds two rows") as record:
+        fitted = clone(model).fit(X, y, groups=groups)
+    assert len(record) == 1
+    assert record[0].filename == __file__
+    np.testing.assert_array_equal(fitted.coef_, 0.0)
+    assert fitted.n_pairs_ == 0
+    np.testing.assert_array_equal(fitted.predict(X), 0.0)
+
+
+@every_ranker
+def test_no_pair_of_positive_weight(model):
+    """Pairs exist, but every one has a row of weight zero."""
+    X, y = data(n=10)[:2]
+    weight = np.zeros(10)
+    weight[0] = 1.0
+    with pytest.warns(UserWarning, match="no group holds two rows"):
+        fitted = clone(model).fit(X, y, sample_weight=weight)
+    np.testing.assert_array_equal(fitted.coef_, 0.0)
+
+
+# --- batches ---------------------------------------------------------------------------------
+
+
+def test_partial_fit_learns_within_groups():
+    X, y, groups = data(n=400, n_groups=40)
+    X[:, 3] /= 100  # stochastic solvers are for scaled features
+    model = LinearRanker(alpha=0.001, solver="sgd", random_state=0)
+    for _ in range(10):
+        for first in range(0, 40, 10):
+            rows = (groups >= first) & (groups < first + 10)
+            model.partial_fit(X[rows], y[rows], groups=groups[rows])
+    assert model.n_pairs_ == 10 * len(pairs_of(y, groups)[0])
+    best = LinearRanker(alpha=0.001).fit(X, y, groups=groups).score(X, y, groups=groups)
+    assert model.score(X, y, groups=groups) > best - 0.03
+    with pytest.raises(ValueError, match="groups"):
+        model.score(X, y)
+    packed = LinearRanker(alpha=0.001, solver="sgd", random_state=0)
+    packed.partial_fit(X, np.column_stack([y, groups]))
+    again = LinearRanker(alpha=0.001, solver="sgd", random_state=0)
+    again.partial_fit(X, y, groups=groups)
+    np.testing.assert_array_equal(packed.coef_, again.coef_)
+
+
+# --- scikit-learn's tools --------------------------------------------------------------------
+
+GRID = {"linearranker__alpha": [1e-4, 1e-1, 1e3], "linearranker__loss__margin": [0.5, 1.0]}
+
+
+def search():
+    ranker = LinearRanker(PairwiseSquaredHinge())
+    pipeline = make_pipeline(StandardScaler(), ranker)
+    return GridSearchCV(pipeline, GRID, cv=GroupKFold(4), error_score="raise")
+
+
+def routed_search(X, y, groups):
+    with config_context(enable_metadata_routing=True):
+        return search().fit(X, y, groups=groups)
+
+
+def packed_search(X, y, groups):
+    """GroupKFold takes its groups from fit, the ranker from y."""
+    return search().fit(X, np.column_stack([y.astype(object), groups]), groups=groups)
+
+
+def scrambled():
+    X, y, groups = data(n=240, n_groups=12)
+    order = np.random.default_rng(5).permutation(len(y))
+    return X[order], y[order], np.array([f"query {(7 * k) % 12}" for k in groups[order]])
+
+
+def test_grid_search_with_and_without_routing():
+    X, y, groups = scrambled()
+    routed, packed = routed_search(X, y, groups), packed_search(X, y, groups)
+    assert routed.best_params_ == packed.best_params_
+    assert routed.best_params_["linearranker__alpha"] != 1e3
+    for k in range(4):
+        np.testing.assert_array_equal(
+            routed.cv_results_[f"split{k}_test_score"], packed.cv_results_[f"split{k}_test_score"]
+        )
+    assert routed.best_score_ > 0.8
+    assert np.ptp(routed.cv_results_["mean_test_score"]) > 0
+    with config_context(enable_metadata_routing=True):
+        assert routed.score(X, y, groups=groups) == packed.score(
+            X, np.column_stack([y.astype(object), groups])
+        )
+        # Packed targets work with routing on, too.
+        again = packed_search(X, y, groups)
+    assert again.best_params_ == packed.best_params_
+
+
+def test_grid_search_by_hand():
+    """The scores are those of the folds, computed without any of scikit-learn's plumbing."""
+    X, y, groups = scrambled()
+    found = routed_search(X, y, groups)
+    best = found.best_params_
+    for k, (train, test) in enumerate(GroupKFold(4).split(X, y, groups)):
+        scaler = StandardScaler().fit(X[train])
+        loss = PairwiseSquaredHinge(margin=best["linearranker__loss__margin"])
+        ranker = LinearRanker(loss, alpha=best["linearranker__alpha"])
+        ranker.fit(scaler.transform(X[train]), y[train], groups=groups[train])
+        expected = naive_score(ranker.predict(scaler.transform(X[test])), y[test], groups[test])
+        got = found.cv_results_[f"split{k}_test_score"][found.best_index_]
+        assert got == pytest.approx(expected, rel=1e-9)
+
+
+@every_ranker
+def test_cross_val_score(model):
+    X, y, groups = scrambled()
+    with config_context(enable_metadata_routing=True):
+        scores = cross_val_score(
+            clone(model), X, y, params={"groups": groups}, cv=GroupKFold(3), error_score="raise"
+        )
+    assert (scores > 0.7).all()
+
+
+def test_routing_needs_no_request():
+    with config_context(enable_metadata_routing=True):
+        requests = LinearRanker().get_metadata_routing()
+        for method in ("fit", "partial_fit", "score"):
+            assert getattr(requests, method).requests["groups"] is True
+        X, y, groups = data()
+        pipeline = make_pipeline(StandardScaler(), RankSVM()).fit(X, y, groups=groups)
+        assert pipeline.score(X, y, groups=groups) > 0.8
+        with pytest.raises(ValueError, match="groups"):
+            pipeline.score(X, y)
+
+
+# --- the optimum -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("container", [np.array, sp.csr_array], ids=["dense", "csr"])
+@pytest.mark.parametrize("weighting", ["uniform", "difference"])
+@pytest.mark.parametrize("margin", [1.0, 0.3])
+def test_rank_svm_is_its_formula(margin, weighting, container, reference):
+    X, y, groups = data(n=50, n_groups=5)
+    i, j = pairs_of(y, groups)
+    u = np.ones(len(i)) if weighting == "uniform" else y[i] - y[j]
+    best = reference(
+        lambda w, b: u / u.sum() @ cp.square(cp.pos(margin - (X[i] - X[j]) @ w)),
+        4,
+        0.01,
+        0.0,
+        False,
+    )
+    model = RankSVM(margin=margin, weighting=weighting, alpha=0.01)
+    model.fit(container(X), y, groups=groups)
+    assert best.at(model.coef_) <= best.minimum * (1 + 1e-6)
+    np.testing.assert_allclose(model.coef_, best.coef, rtol=1e-4, atol=1e-6)
+    loss = PairwiseSquaredHinge(margin=margin, weighting=weighting)
+    same = LinearRanker(loss, alpha=0.01).fit(container(X), y, groups=groups)
+    np.testing.assert_array_equal(same.coef_, model.coef_)
+
+
+@pytest.mark.parametrize("weighting", ["uniform", "difference"])
+def test_rank_svm_with_the_linear_hinge(weighting, reference):
+    X, y, groups = data(n=50, n_groups=5)
+    i, j = pairs_of(y, groups)
+    u = np.ones(len(i)) if weighting == "uniform" else y[i] - y[j]
+    best = reference(
+        lambda w, b: u / u.sum() @ cp.pos(1.0 - (X[i] - X[j]) @ w), 4, 0.01, 0.0, False
+    )
+    model = RankSVM(loss="hinge", weighting=weighting, alpha=0.01, max_iter=5000)
+    model.fit(X, y, groups=groups)
+    assert best.at(model.coef_) <= best.minimum * 1.03
+    assert best.at(model.coef_) >= best.minimum * (1 - 1e-6)
+    same = LinearRanker(PairwiseHinge(weighting=weighting), alpha=0.01, max_iter=5000)
+    np.testing.assert_array_equal(same.fit(X, y, groups=groups).coef_, model.coef_)
+
+
+def letor():
+    """LightGBM's ranking example, and the optimum of ½‖w‖² + C Σ [1 − d]₊² (liblinear's RankSVM).
+
+    A small synthetic set, solved by CVXPY, where that file is not at hand.
+    """
+    known = {1e-2: 96.83620578, 1.0: 9127.76139752}
+    if not LETOR.exists():
+        X, y, groups = data(n=60, n_groups=6)
+        i, j = pairs_of(y, groups)
+        D = X[i] - X[j]
+        for C in known:
+            w = cp.Variable(4)
+            costs = cp.sum_squares(w) / 2 + C * cp.sum_squares(cp.pos(1 - D @ w))
+            known[C] = cp.Problem(cp.Minimize(costs)).solve(solver=cp.CLARABEL)
+        return sp.csr_array(X), y, groups, known
+    X, y, groups = load_svmlight_file(str(LETOR), query_id=True)
+    return sp.csr_array(X), y, groups, known
+
+
+@pytest.mark.parametrize("container", ["csr", "dense"])
+def test_rank_svm_on_real_data(container):
+    X, y, groups, optima = letor()
+    if container == "dense":
+        X = X.toarray()
+    i, j = pairs_of(y, groups)
+    n_pairs = len(i)
+    for C, optimum in optima.items():
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            model = RankSVM(alpha=1 / (C * n_pairs)).fit(X, y, groups=groups)
+        assert model.n_pairs_ == n_pairs
+        z = X @ model.coef_
+        value = model.coef_ @ model.coef_ / 2 + C * np.sum(np.maximum(0, 1 - z[i] + z[j]) ** 2)
+        assert value == pytest.approx(optimum, rel=1e-6)
+
+
+class PairwiseLogistic(PairwiseLoss):
+    """A user's loss over pairs (RankNet's)."""
+
+    def pair_value(self, d):
+        return np.log1p(np.exp(-d)) if d > 0 else np.log1p(np.exp(d)) - d
+
+    def pair_gradient(self, d):
+        return -1.0 / (1.0 + np.exp(d))
+
+    def pair_hessian(self, d):
+        e = np.exp(-abs(d))
+        return e / (1.0 + e) ** 2
+
+
+@pytest.mark.parametrize("solver", ["newton", "lbfgs"])
+def test_a_users_loss(solver, reference):
+    X, y, groups = data(n=50, n_groups=5)
+    i, j = pairs_of(y, groups)
+    best = reference(
+        lambda w, b: cp.sum(cp.logistic(-(X[i] - X[j]) @ w)) / len(i), 4, 0.01, 0.0, False
+    )
+    model = LinearRanker(PairwiseLogistic(), alpha=0.01, solver=solver).fit(X, y, groups=groups)
+    assert best.at(model.coef_) <= best.minimum * (1 + 1e-6)
+    again = pickle.loads(pickle.dumps(model))
+    np.testing.assert_array_equal(again.predict(X), model.predict(X))
+
+
+@every_ranker
+def test_large_offsets_of_labels_and_features(model):
+    X, y, groups = data()
+    expected = clone(model).fit(X, y, groups=groups)
+    moved = clone(model).fit(X + 1e6 * groups[:, None], y + 1e6, groups=groups)
+    np.testing.assert_allclose(moved.coef_, expected.coef_, rtol=1e-4, atol=1e-5)
+
+
+@every_ranker
+def test_one_large_group(model):
+    X, y, _ = data(n=3000, n_groups=1, levels=50)
+    fitted = clone(model).fit(X, y)
+    assert fitted.n_pairs_ == len(pairs_of(y, np.zeros(3000))[0])
+    assert fitted.score(X, y) == pytest.approx(naive_score(fitted.predict(X), y, np.zeros(3000)))
