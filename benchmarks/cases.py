@@ -61,17 +61,17 @@ def classification(loss, n, d, C=1.0):
         Contestant("SGDClassifier averaged", sgd, epochs, "scikit-learn"),
     ]
     if loss == "logistic":
-        for solver in ("lbfgs", "newton-cholesky"):
-            contestants.append(
-                Contestant(
-                    f"LogisticRegression {solver}",
-                    lambda tol, solver=solver: _solution(
-                        LogisticRegression(C=C, tol=tol, solver=solver, max_iter=1000).fit(X, y)
-                    ),
-                    TOLERANCES,
-                    "scikit-learn",
-                )
+        contestants += [
+            Contestant(
+                f"LogisticRegression {solver}",
+                lambda tol, solver=solver: _solution(
+                    LogisticRegression(C=C, tol=tol, solver=solver, max_iter=1000).fit(X, y)
+                ),
+                TOLERANCES,
+                "scikit-learn",
             )
+            for solver in ("lbfgs", "newton-cholesky")
+        ]
     objective = mean_loss(lambda w, b: value.value(y, X @ w + b), alpha)
     title = f"{loss}, dense {n:,} × {d}, C = {C:g}"
     return Case(f"{loss}-dense", title, objective, contestants, _yardstick(X))

@@ -13,6 +13,7 @@ import warnings
 
 import numpy as np
 import pytest
+from scipy.optimize import minimize_scalar
 from sklearn.base import clone
 
 from sklearn_margin import LinearClassifier, LinearRegressor, losses
@@ -331,6 +332,48 @@ def test_piecewise_linear_reproduces_the_value(loss):
             total += np.where(z < kink, left, right) * (z - kink)
         np.testing.assert_allclose(total, formula(loss, y, z), rtol=1e-13, atol=1e-14)
         assert not loss.is_smooth
+
+
+SMOOTHABLE = [loss for loss in CASES if loss.smoothed(0.3) is not None]
+
+
+def test_piecewise_linear_losses_can_be_smoothed():
+    assert {Hinge, PairwiseHinge, Quantile} <= {type(loss) for loss in SMOOTHABLE}
+
+
+@pytest.mark.parametrize("loss", SMOOTHABLE, ids=repr)
+@pytest.mark.parametrize("width", [1e-3, 0.3, 2.0])
+def test_smoothed_is_the_moreau_envelope(loss, width):
+    """min over v of ℓ(v) + (z − v)² / (2 width), the minimum being looked for."""
+    envelope = loss.smoothed(width)
+    assert envelope.is_smooth
+    assert envelope.has_hessian
+    assert envelope.convex
+    for y in [None] if is_pairwise(loss) else labels_for(loss):
+
+        def value(at, y=y):
+            return float(formula(loss, at) if y is None else formula(loss, y, at))
+
+        for z in [-2.2, -0.3, 0.0, 0.31, 0.5, 0.99, 1.0, 1.45, 3.0, 0.9999]:
+            found = minimize_scalar(
+                lambda v, z=z, value=value: value(v) + (z - v) ** 2 / (2 * width),
+                bounds=(z - 1.1 * width, z + 1.1 * width),  # no slope is steeper than 1
+                method="bounded",
+                options={"xatol": 1e-12},
+            )
+            labels, scores = ([0, 1], [0, z]) if y is None else ([y], [z])
+            smoothed = envelope.value(labels, scores)
+            assert smoothed == pytest.approx(found.fun, abs=1e-7)
+            assert smoothed <= value(z) + 1e-12
+            slope = envelope.gradient(labels, scores)[-1]
+            assert slope == pytest.approx((z - found.x) / width, abs=1e-6 / width)
+    y, z, more = draw(loss, n=20)
+    left, right = one_sided_slopes(lambda at: envelope.value(y, at, **more), z)
+    assert_subgradient(envelope.gradient(y, z, **more), left, right, 1e-6)
+    s = weights_for(len(z))
+    expected = mean_of_methods(envelope, y, z, s, **more)
+    assert envelope.value(y, z, s, **more) == pytest.approx(expected, rel=1e-10)
+    assert pickle.loads(pickle.dumps(envelope)) == envelope == clone(envelope)
 
 
 @every_loss

@@ -216,6 +216,32 @@ def test_pair_by_pair_equals_the_fast_path(cls, weighting):
         np.testing.assert_allclose(fast[2], slow[2], rtol=1e-10, atol=1e-16)
 
 
+@every_weighting
+@pytest.mark.parametrize("width", [1e-3, 0.3, 5.0])
+def test_smoothed_hinge_is_the_sum_over_pairs(weighting, width):
+    """Its value is a difference of two squared hinges, its own methods say what it should be."""
+    loss = PairwiseHinge(margin=0.5).smoothed(width)
+    assert len(loss.hinge_terms) == 2
+    rng = np.random.default_rng(10)
+    n = 50
+    y, z, s = rng.integers(0, 4, n).astype(float), rng.normal(size=n), rng.integers(0, 3, n) * 1.0
+    groups, v = rng.integers(0, 3, n), rng.normal(size=n)
+    pairs = [(i, j) for i in range(n) for j in range(n) if groups[i] == groups[j] and y[i] > y[j]]
+    i, j = np.array(pairs).T
+    u = s[i] * s[j] * (y[i] - y[j] if weighting == "difference" else 1.0)
+    u /= u.sum()
+    d = z[i] - z[j]
+    expected = u @ [loss.pair_value(one) for one in d]
+    slope = _scatter(i, j, u * [loss.pair_gradient(one) for one in d], n, np.subtract)
+    bend = u * [loss.pair_hessian(one) for one in d] * (v[i] - v[j])
+    value, gradient, product = sums_by_index(loss, PairIndex(y, groups, s, weighting), z, v)
+    assert value == pytest.approx(expected, rel=1e-10)
+    np.testing.assert_allclose(gradient, slope, atol=1e-10)
+    np.testing.assert_allclose(
+        product, _scatter(i, j, bend, n, np.subtract), atol=1e-10 * max(1.0, 1.0 / width)
+    )
+
+
 @every_loss
 @every_weighting
 @pytest.mark.parametrize("grades", [2, 5, None])

@@ -54,11 +54,8 @@ def check_number(value, name, *, minimum=-math.inf, maximum=math.inf, closed=Tru
         number = math.inf
     inside = minimum <= number <= maximum if closed else minimum < number < maximum
     if not (inside and math.isfinite(number)):
-        left, right = ("[", "]") if closed else ("(", ")")
-        left, right = (
-            ("(" if minimum == -math.inf else left),
-            (")" if maximum == math.inf else right),
-        )
+        left = "[" if closed and minimum > -math.inf else "("
+        right = "]" if closed and maximum < math.inf else ")"
         raise ValueError(f"{name} must be in {left}{minimum}, {maximum}{right}, got {value!r}")
 
 
