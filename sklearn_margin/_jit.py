@@ -20,6 +20,7 @@ the target. There is no index; a file is written atomically; an unreadable one i
 recompiled over.
 """
 
+import builtins
 import contextlib
 import functools
 import hashlib
@@ -27,6 +28,7 @@ import inspect
 import os
 import pickle
 import tempfile
+import threading
 import types as python_types
 from collections.abc import Callable
 from pathlib import Path
@@ -96,21 +98,29 @@ class _Cache(FunctionCache):
         target_context.refresh()
         file = self._file(sig, target_context.codegen())
         try:
-            return self._impl.rebuild(target_context, pickle.loads(file.read_bytes()))
-        except FileNotFoundError:
-            return None
-        except Exception:  # corrupt, truncated or unreadable: compile again
+            content = file.read_bytes()
+            checksum, payload = content[:32], content[32:]
+            if hashlib.sha256(payload).digest() != checksum:
+                return None
+            return self._impl.rebuild(target_context, pickle.loads(payload))
+        except Exception:  # absent, unreadable, or written by something else: compile
             return None
 
     def save_overload(self, sig, data):
         if not self._impl.check_cachable(data):
             return
+        payload = dumps(self._impl.reduce(data))
         # A full disk or a folder that became read-only must not break a fit.
         with contextlib.suppress(OSError):
             self._folder.mkdir(parents=True, exist_ok=True)
             with tempfile.NamedTemporaryFile(dir=self._folder, delete=False) as temporary:
-                temporary.write(dumps(self._impl.reduce(data)))
-            os.replace(temporary.name, self._file(sig, data.codegen))
+                try:
+                    temporary.write(hashlib.sha256(payload).digest() + payload)
+                    temporary.flush()
+                    os.replace(temporary.name, self._file(sig, data.codegen))
+                except OSError:
+                    os.unlink(temporary.name)
+                    raise
             self._remove_stale()
 
     def _remove_stale(self):
@@ -149,6 +159,19 @@ def kernel(function: Callable | None = None, *, fastmath: Any = False) -> Callab
     return dispatcher
 
 
+def _cache_once(function):
+    """As ``functools.cache``, but computed once even if several threads ask at once."""
+    cached = functools.cache(function)
+    lock = threading.RLock()
+
+    @functools.wraps(function)
+    def locked(argument):
+        with lock:
+            return cached(argument)
+
+    return locked
+
+
 # --- objects with parameters, as kernel arguments -----------------------------------------
 
 
@@ -175,7 +198,7 @@ class _ParameterObjectModel(models.StructModel):
         super().__init__(dmm, fe_type, list(fe_type.fields))
 
 
-@functools.cache
+@_cache_once
 def _type_class(identity: str) -> type[ParameterObjectType]:
     """The numba type class of one Python class, in this process."""
     new = type(ParameterObjectType)(identity, (ParameterObjectType,), {"identity": identity})
@@ -271,7 +294,7 @@ class _ClassSource(NamedTuple):
     type_class: type[ParameterObjectType]
 
 
-@functools.cache
+@_cache_once
 def _class_source(cls: type) -> _ClassSource:
     signature = inspect.signature(cls.__init__)
     parameters = [
@@ -314,9 +337,22 @@ def _reachable_methods(cls: type) -> tuple[set[str], set[str]]:
         if name in found or not isinstance(function, python_types.FunctionType):
             continue
         found.add(name)
-        names.update(function.__code__.co_names)
-        todo.extend(function.__code__.co_names)
+        names |= _names(function)
+        todo.extend(_names(function))
     return found, names
+
+
+def _codes(code):
+    """A code object and those of the lambdas and comprehensions inside it."""
+    yield code
+    for constant in code.co_consts:
+        if inspect.iscode(constant):
+            yield from _codes(constant)
+
+
+def _names(function) -> set[str]:
+    """Global names and attributes that a function mentions."""
+    return {name for code in _codes(function.__code__) for name in code.co_names}
 
 
 def _digest_function(function, digest, cls, seen) -> None:
@@ -324,23 +360,37 @@ def _digest_function(function, digest, cls, seen) -> None:
     if id(function) in seen:
         return
     seen.add(id(function))
-    code = function.__code__
-    digest.update(repr((function.__name__, code.co_code, code.co_names)).encode())
-    digest.update(repr([c for c in code.co_consts if not inspect.iscode(c)]).encode())
-    cells = dict(zip(code.co_freevars, function.__closure__ or (), strict=True))
-    for name in sorted({*code.co_names, *code.co_freevars}):
-        if name in cells:
-            value = cells[name].cell_contents
-        else:
-            value = function.__globals__.get(name)
-            value = getattr(cls, name, None) if value is None else value
-        value = getattr(value, "py_func", value)
-        if isinstance(value, python_types.FunctionType):
-            _digest_function(value, digest, cls, seen)
-        elif isinstance(value, np.ndarray):
-            digest.update(value.tobytes())
-        elif isinstance(value, (int, float, str, tuple, bool, np.number)):
-            digest.update(repr((name, value)).encode())
+    for code in _codes(function.__code__):
+        constants = [c for c in code.co_consts if not inspect.iscode(c)]
+        digest.update(repr((code.co_name, code.co_code, code.co_names, constants)).encode())
+    _digest_value(function.__defaults__, digest, cls, seen)
+    cells = zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
+    scope = {**function.__globals__, **{name: cell.cell_contents for name, cell in cells}}
+    names = _names(function)
+    for name in sorted({*names, *function.__code__.co_freevars}):
+        found = [holder[name] for holder in (scope, vars(builtins)) if name in holder][:1]
+        # An attribute may belong to the class, or to a module that is mentioned too.
+        modules = (scope.get(n) for n in sorted(names))
+        for holder in (cls, *(m for m in modules if inspect.ismodule(m))):
+            if hasattr(holder, name):
+                found.append(getattr(holder, name))
+        for value in found:
+            digest.update(name.encode())
+            _digest_value(value, digest, cls, seen)
+
+
+def _digest_value(value, digest, cls, seen) -> None:
+    """Feed a constant or a function that compiled code uses into ``digest``."""
+    value = getattr(value, "py_func", value)
+    if isinstance(value, python_types.FunctionType):
+        _digest_function(value, digest, cls, seen)
+    elif isinstance(value, np.ndarray):
+        digest.update(repr((value.dtype, value.shape)).encode() + value.tobytes())
+    elif isinstance(value, (tuple, list)):
+        for item in value:
+            _digest_value(item, digest, cls, seen)
+    elif isinstance(value, (int, float, complex, str, bool, np.generic, type(None))):
+        digest.update(repr(value).encode())
 
 
 def _compilable(function, done):
@@ -362,7 +412,7 @@ def _compilable(function, done):
     cells = tuple(python_types.CellType() for _ in function.__closure__ or ())
     new = python_types.FunctionType(code, scope, function.__name__, function.__defaults__, cells)
     done[function] = numba.njit(**_OPTIONS)(new)
-    scope.update({n: convert(scope[n]) for n in code.co_names if n in scope})
+    scope.update({n: convert(scope[n]) for n in _names(function) if n in scope})
     for cell, original in zip(cells, function.__closure__ or (), strict=True):
         cell.cell_contents = convert(original.cell_contents)
     return new

@@ -370,6 +370,12 @@ def test_smoothed_is_the_moreau_envelope(loss, width):
     y, z, more = draw(loss, n=20)
     left, right = one_sided_slopes(lambda at: envelope.value(y, at, **more), z)
     assert_subgradient(envelope.gradient(y, z, **more), left, right, 1e-6)
+    if not is_pairwise(loss):
+        gradient, hessian = np.empty_like(z), np.empty_like(z)
+        envelope.scores_gradient_hessian(y, z, np.ones_like(z), gradient, hessian)
+        left = (gradient - envelope.gradient(y, z - 1e-6) * len(z)) / 1e-6
+        right = (envelope.gradient(y, z + 1e-6) * len(z) - gradient) / 1e-6
+        assert_subgradient(hessian, left, right, 1e-5 / width)
     s = weights_for(len(z))
     expected = mean_of_methods(envelope, y, z, s, **more)
     assert envelope.value(y, z, s, **more) == pytest.approx(expected, rel=1e-10)

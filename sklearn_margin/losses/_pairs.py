@@ -169,18 +169,18 @@ def _count(y, s, level_start, group_level, difference):
     n_pairs = 0
     for g in range(group_level.shape[0] - 1):
         first = level_start[group_level[g]]
-        base = y[first]
         weight = 0.0  # of the rows in lower levels
-        moment = 0.0  # sum of their weight times (label − lowest label)
+        lift = 0.0  # sum of their weight times (label of this level − their label)
+        label = y[first]
         for k in range(group_level[g], group_level[g + 1]):
             here = 0.0
             for p in range(level_start[k], level_start[k + 1]):
                 here += s[p]
-            height = y[level_start[k]] - base
-            total += here * (height * weight - moment) if difference else here * weight
+            lift += weight * (y[level_start[k]] - label)
+            label = y[level_start[k]]
+            total += here * (lift if difference else weight)
             n_pairs += (level_start[k + 1] - level_start[k]) * (level_start[k] - first)
             weight += here
-            moment += here * height
     return total, n_pairs
 
 

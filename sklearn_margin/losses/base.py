@@ -105,7 +105,7 @@ class Loss(BaseEstimator):
         """Call a kernel with this loss; turn a failed compilation into a readable error."""
         try:
             return function(self, *args)
-        except numba.errors.NumbaError as error:
+        except (numba.errors.NumbaError, numba.errors.UnsupportedBytecodeError) as error:
             name = type(self).__name__
             for method in self.kernel_methods[:2]:
                 if getattr(type(self), method).__module__ == __name__:

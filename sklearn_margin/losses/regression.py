@@ -219,7 +219,7 @@ class SquaredEpsilonInsensitive(RegressionLoss):
         return 2.0 * excess if r > 0 else -2.0 * excess
 
     def sample_hessian(self, y, z):
-        return 2.0 if abs(y - z) > self.epsilon else 0.0
+        return 2.0 if abs(y - z) >= self.epsilon else 0.0
 
 
 class SmoothedInterval(RegressionLoss):
