@@ -63,6 +63,34 @@ class PairwiseObjective(LinearObjective):
         g = np.empty_like(z)
         return _PairCurvature(self.score_gradient(z, g), g, z.copy(), self)
 
+    def sample_gram(self):
+        """Gram matrix of some rows, centred within groups: the shape of the Hessian, roughly.
+
+        Returns
+        -------
+        ndarray of shape (n_params, n_params), or None if there are too many features
+        """
+        n, d = self.rows.shape
+        if d > 1500:
+            return None
+        wanted = min(n, 20 * d, 20_000_000 // d)
+        order, starts = self.pairs.layout.order, self.pairs.group_start
+        random_state = np.random.RandomState(0)
+        if wanted >= len(order):
+            chosen = np.arange(len(starts) - 1)
+        else:
+            shuffled = random_state.permutation(len(starts) - 1)
+            until = np.cumsum(np.diff(starts)[shuffled])
+            chosen = np.sort(shuffled[: np.searchsorted(until, wanted) + 1])
+        parts = [order[a:b] for a, b in zip(starts[chosen], starts[chosen + 1], strict=True)]
+        if len(parts) == 1 and len(parts[0]) > wanted:  # one large group: some of its rows
+            parts = [random_state.choice(parts[0], wanted, replace=False)]
+        X = self.rows.dense(np.concatenate(parts))
+        sizes = np.array([len(part) for part in parts])
+        first = np.cumsum(sizes) - sizes
+        X -= np.repeat(np.add.reduceat(X, first) / sizes[:, None], sizes, axis=0)
+        return X.T @ X / len(X)
+
     draws_samples = True
 
     def draw(self, random_state, limit=None):

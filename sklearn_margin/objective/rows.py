@@ -126,6 +126,12 @@ class Rows:
         new.blocks = list(_sparse_blocks(X) if self.is_sparse else _dense_blocks(X))
         return new
 
+    def dense(self, index) -> np.ndarray:
+        """Some of the rows as a dense standardised matrix of float64."""
+        X = self.X[index]
+        X = X.toarray() if self.is_sparse else X
+        return (X - self.shift) / self.scale
+
     @contextmanager
     def session(self):
         """Threads and BLAS settings for the length of a solve."""

@@ -1,5 +1,6 @@
 """Newton's method with exact line search."""
 
+from contextlib import suppress
 from typing import NamedTuple
 
 import numpy as np
@@ -51,7 +52,7 @@ class Newton(Solver):
         """As ``solve``; ``polish`` asks for all the accuracy there is."""
         eps = float(np.finfo(objective.rows.dtype).eps)
         use_gram = hasattr(objective, "gradient_hessian") and objective.n_params <= self.gram_max
-        direction = _gram_direction if use_gram else _cg_direction
+        direction = _gram_direction if use_gram else _ConjugateGradients()
         floor = 1e-3 * eps * (objective.value(np.zeros(objective.n_params)) + 1e-300)
         params = np.array(start, dtype=np.float64)
         z = objective.scores(params)
@@ -134,46 +135,70 @@ def _gram_direction(objective, params, curvature):
         damping *= 100
 
 
-def _cg_direction(objective, params, curvature, max_products=500):
-    """Newton direction and gradient of F, by preconditioned conjugate gradients.
+class _ConjugateGradients:
+    """Newton directions by preconditioned conjugate gradients.
 
-    Solves inexactly far from the optimum: the residual is reduced by the square root of
-    the relative gradient norm (Dembo, Eisenstat & Steihaug 1982).
+    The preconditioner is diagonal until a direction has taken ``patience`` products. Then, if
+    the objective can make one, it is the Gram matrix of a sample of the rows plus the penalty:
+    overlapping features, such as splines beside one-hot columns, are what makes a direction
+    long, and the sample shows them as well as all rows do.
     """
-    u, _ = objective.split(params)
-    projected, total = objective.rows.backproject(curvature.gradient)
-    gradient = objective.join(projected + objective.penalty.gradient(u), total)
-    norm = float(np.linalg.norm(gradient))
-    p = np.zeros_like(gradient)
-    if norm == 0:
+
+    def __init__(self, patience=30, most=500):
+        self.patience = patience
+        self.most = most
+        self.gram = None
+
+    def __call__(self, objective, params, curvature):
+        """Newton direction and gradient of F.
+
+        Solves inexactly far from the optimum: the residual is reduced by the square root of
+        the relative gradient norm (Dembo, Eisenstat & Steihaug 1982).
+        """
+        u, _ = objective.split(params)
+        projected, total = objective.rows.backproject(curvature.gradient)
+        gradient = objective.join(projected + objective.penalty.gradient(u), total)
+        p = np.zeros_like(gradient)
+        if not gradient.any():
+            return p, gradient
+        precondition = self._preconditioner(objective, curvature, gradient)
+        r = -gradient
+        d = precondition(r)
+        rho = first = float(r @ d)
+        forcing = max(min(0.1, np.sqrt(rho / max(curvature.value, 1e-300))), 1e-8)
+        for k in range(self.most):
+            product = objective.hessian_product(curvature, d)
+            bend = float(d @ product)
+            if bend <= 1e-14 * rho * np.finfo(np.float64).eps:
+                if not p.any():
+                    p = d
+                break
+            step = rho / bend
+            p += step * d
+            r -= step * product
+            y = precondition(r)
+            previous, rho = rho, float(r @ y)
+            if rho <= forcing**2 * first:
+                break
+            d = y + (rho / previous) * d
+        if k >= self.patience and self.gram is None and hasattr(objective, "sample_gram"):
+            self.gram = objective.sample_gram()
         return p, gradient
-    # Columns have unit spread, so the loss's part of the diagonal is about constant.
-    product = objective.hessian_product(curvature, gradient)
-    l2 = objective.join(objective.penalty.l2, 0.0)
-    level = max(float(gradient @ (product - l2 * gradient)) / norm**2, 1e-12)
-    inverse = 1.0 / (level + l2)
-    r = -gradient
-    y = inverse * r
-    d = y.copy()
-    rho = float(r @ y)
-    first = rho
-    forcing = min(0.1, np.sqrt(rho / max(curvature.value, 1e-300)))
-    for _ in range(max_products):
-        product = objective.hessian_product(curvature, d)
-        bend = float(d @ product)
-        if bend <= 1e-14 * rho * np.finfo(np.float64).eps:
-            if not p.any():
-                p = d
-            break
-        step = rho / bend
-        p += step * d
-        r -= step * product
-        y = inverse * r
-        previous, rho = rho, float(r @ y)
-        if rho <= max(forcing, 1e-8) ** 2 * first:
-            break
-        d = y + (rho / previous) * d
-    return p, gradient
+
+    def _preconditioner(self, objective, curvature, gradient):
+        """Function that solves with an approximation of the Hessian, scaled along the gradient."""
+        l2 = objective.join(objective.penalty.l2, 0.0)
+        bend = float(gradient @ (objective.hessian_product(curvature, gradient) - l2 * gradient))
+        if self.gram is not None:
+            level = bend / max(float(gradient @ self.gram @ gradient), 1e-300)
+            matrix = max(level, 1e-12) * self.gram
+            matrix[np.diag_indices(len(l2))] += l2 + 1e-10 * matrix.diagonal().max()
+            with suppress(LinAlgError):
+                factor = cho_factor(matrix, lower=True, check_finite=False)
+                return lambda v: cho_solve(factor, v, check_finite=False)
+        # Columns have unit spread, so the loss's part of the diagonal is about constant.
+        inverse = 1.0 / (max(bend / float(gradient @ gradient), 1e-12) + l2)
+        return lambda v: inverse * v
 
 
 def _line_search(objective, params, z, p, dz, decrement, value):
