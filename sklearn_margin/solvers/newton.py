@@ -166,7 +166,9 @@ class _ConjugateGradients:
         d = precondition(r)
         rho = first = float(r @ d)
         forcing = max(min(0.1, np.sqrt(rho / max(curvature.value, 1e-300))), 1e-8)
-        for k in range(self.most):
+        n_products = 0
+        while n_products < self.most:
+            n_products += 1
             product = objective.hessian_product(curvature, d)
             bend = float(d @ product)
             if bend <= 1e-14 * rho * np.finfo(np.float64).eps:
@@ -181,7 +183,7 @@ class _ConjugateGradients:
             if rho <= forcing**2 * first:
                 break
             d = y + (rho / previous) * d
-        if k >= self.patience and self.gram is None and hasattr(objective, "sample_gram"):
+        if n_products > self.patience and self.gram is None and hasattr(objective, "sample_gram"):
             self.gram = objective.sample_gram()
         return p, gradient
 
