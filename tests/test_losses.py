@@ -16,7 +16,7 @@ import pytest
 from scipy.optimize import minimize_scalar
 from sklearn.base import clone
 
-from sklearn_margin import LinearClassifier, LinearRegressor, losses
+from sklearn_margin import LinearClassifier, LinearRanker, LinearRegressor, losses
 from sklearn_margin.losses import (
     BinaryLoss,
     EpsilonInsensitive,
@@ -1047,6 +1047,62 @@ def test_a_subclass_with_its_own_formula_does_not_take_the_fast_path():
     expected = mean_of_methods(Capped(), y, z, s, **more)
     assert Capped().value(y, z, s, **more) == pytest.approx(expected, rel=1e-13)
     assert expected < PairwiseHinge().value(y, z, s, **more)
+
+
+class Asymmetric(Hinge):
+    """A class of its own, though it inherits what solvers know of the hinge."""
+
+    def sample_value(self, y, z):
+        return (5.0 if y > 0 else 1.0) * max(0.0, self.margin - y * z)
+
+    def sample_gradient(self, y, z):
+        return (5.0 if y > 0 else 1.0) * (-y if y * z < self.margin else 0.0)
+
+
+class Lopsided(losses.Absolute):
+    """As ``Asymmetric``, for regression."""
+
+    def sample_value(self, y, z):
+        return 5.0 * (y - z) if y > z else z - y
+
+    def sample_gradient(self, y, z):
+        return -5.0 if y > z else 1.0
+
+
+class TwoMargins(PairwiseHinge):
+    """As ``Asymmetric``, for ranking."""
+
+    def pair_value(self, d):
+        return max(0.0, self.margin - d) + max(0.0, 4.0 - d)
+
+    def pair_gradient(self, d):
+        return (-1.0 if d < self.margin else 0.0) - (1.0 if d < 4.0 else 0.0)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize(
+    ("estimator", "loss", "parent"),
+    [
+        (LinearClassifier, Asymmetric(), Hinge()),
+        (LinearRegressor, Lopsided(), losses.Absolute()),
+        (LinearRanker, TwoMargins(), PairwiseHinge()),
+    ],
+    ids=["classifier", "regressor", "ranker"],
+)
+def test_a_subclass_is_fitted_by_its_own_formula(estimator, loss, parent):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(150, 2))
+    target = X @ [1.0, -0.5] + rng.normal(size=150)
+    y = np.sign(target) if isinstance(loss, BinaryLoss) else np.round(target)
+
+    def objective(model):
+        scores = X @ np.ravel(model.coef_) + getattr(model, "intercept_", 0.0)
+        return loss.value(y, scores) + 0.05 * np.sum(model.coef_**2)
+
+    plain = objective(estimator(loss=loss, alpha=0.1, solver="subgradient").fit(X, y))
+    wrong = objective(estimator(loss=parent, alpha=0.1).fit(X, y))
+    assert plain < 0.98 * wrong  # the two losses have different minima
+    assert objective(estimator(loss=loss, alpha=0.1).fit(X, y)) < 1.01 * plain
 
 
 def test_custom_loss_fits():

@@ -86,6 +86,19 @@ class Loss(BaseEstimator):
     def check_params(self) -> None:
         """Raise ``ValueError`` or ``TypeError`` naming the parameter that is wrong."""
 
+    def describes_itself(self, method: str) -> bool:
+        """Whether ``method`` tells of the formula this class computes.
+
+        A subclass that overrides the formula inherits methods about its parent's: a Hessian, a
+        list of hinges, an envelope. A solver that believed them would solve another problem.
+        """
+        depth = {name: self._depth(name) for name in (method, *self.kernel_methods[:2])}
+        return all(depth[method] <= depth[name] for name in self.kernel_methods[:2])
+
+    def _depth(self, name):
+        """Place in the order of base classes of the first that defines ``name``."""
+        return next(k for k, cls in enumerate(type(self).__mro__) if name in vars(cls))
+
     def smoothed(self, width: float) -> "Loss | None":
         """Moreau envelope of the loss with parameter ``width``, or None if it is not at hand.
 
@@ -236,7 +249,8 @@ class PointwiseLoss(Loss):
     @property
     def has_hessian(self) -> bool:
         """Whether the author wrote ``sample_hessian``."""
-        return type(self).sample_hessian is not PointwiseLoss.sample_hessian
+        own = type(self).sample_hessian is not PointwiseLoss.sample_hessian
+        return own and self.describes_itself("sample_hessian")
 
     @property
     def is_smooth(self) -> bool:
@@ -456,7 +470,8 @@ class PairwiseLoss(Loss):
     @property
     def has_hessian(self) -> bool:
         """Whether the author wrote ``pair_hessian``."""
-        return type(self).pair_hessian is not PairwiseLoss.pair_hessian
+        own = type(self).pair_hessian is not PairwiseLoss.pair_hessian
+        return own and self.describes_itself("pair_hessian")
 
     @property
     def is_smooth(self) -> bool:

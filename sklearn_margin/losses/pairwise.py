@@ -44,7 +44,7 @@ class PairwiseHinge(PairwiseLoss):
 
     @property
     def hinge_power(self):
-        return 1 if type(self).pair_value is PairwiseHinge.pair_value else 0
+        return 1 if self.describes_itself("hinge_power") else 0
 
     def smoothed(self, width):
         return SmoothedPairwiseHinge(self.margin, self.pair_weighting, width)
@@ -92,7 +92,7 @@ class PairwiseSquaredHinge(PairwiseLoss):
 
     @property
     def hinge_power(self):
-        return 2 if type(self).pair_value is PairwiseSquaredHinge.pair_value else 0
+        return 2 if self.describes_itself("hinge_power") else 0
 
 
 class SmoothedPairwiseHinge(PairwiseHinge):

@@ -55,9 +55,10 @@ class InteriorPoint(Solver):
         check_number(self.band, "band", minimum=0)
 
     def obstacle(self, objective):
-        hinges = getattr(objective.loss, "piecewise_linear", None)
-        if hinges is None or hinges(np.ones(1)) is None:
-            return f"the loss {type(objective.loss).__name__} is not piecewise linear"
+        loss = objective.loss
+        known = hasattr(loss, "piecewise_linear") and loss.describes_itself("piecewise_linear")
+        if not known or loss.piecewise_linear(np.ones(1)) is None:
+            return f"the loss {type(loss).__name__} is not piecewise linear"
         n, d = objective.rows.shape
         if d > _LARGEST and (n > _LARGEST or not lies_in_span(objective)):
             return f"with {n} rows and {d} features its linear systems would be too large"

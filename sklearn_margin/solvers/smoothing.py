@@ -36,8 +36,9 @@ class Smoothing(Solver):
         check_number(self.factor, "factor", minimum=0, maximum=1, closed=False)
 
     def obstacle(self, objective):
-        if objective.loss.smoothed(1.0) is None:
-            return f"the loss {type(objective.loss).__name__} has no Moreau envelope here"
+        loss = objective.loss
+        if not loss.describes_itself("smoothed") or loss.smoothed(1.0) is None:
+            return f"the loss {type(loss).__name__} has no Moreau envelope here"
         if not np.all(objective.penalty.l2 > 0):
             return "without an L2 penalty (alpha > 0) the smoothed problem may have no minimum"
         return Newton().obstacle(objective.with_loss(objective.loss.smoothed(1.0)))
