@@ -1,5 +1,7 @@
 """What is measured."""
 
+from functools import partial
+
 import numpy as np
 from sklearn.linear_model import HuberRegressor as SklearnHuber
 from sklearn.linear_model import LogisticRegression, SGDClassifier
@@ -44,9 +46,9 @@ def classification(loss, n, d, C=1.0):
             ).fit(X, y)
         )  # fmt: skip
 
-    def sgd(epochs):
+    def sgd(epochs, average):
         model = SGDClassifier(
-            loss="log_loss" if loss == "logistic" else loss, alpha=alpha, average=True,
+            loss="log_loss" if loss == "logistic" else loss, alpha=alpha, average=average,
             max_iter=epochs, tol=None, random_state=0,
         )  # fmt: skip
         return _solution(model.fit(X, y))
@@ -58,7 +60,8 @@ def classification(loss, n, d, C=1.0):
             ours(SGD(n_iter_no_change=1000), max_iter=int, tol=lambda _: 0.0),
             epochs,
         ),
-        Contestant("SGDClassifier averaged", sgd, epochs, "scikit-learn"),
+        Contestant("SGDClassifier", partial(sgd, average=False), epochs, "scikit-learn"),
+        Contestant("SGDClassifier averaged", partial(sgd, average=True), epochs, "scikit-learn"),
     ]
     if loss == "logistic":
         contestants += [
