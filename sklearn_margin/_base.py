@@ -113,6 +113,14 @@ class LinearModel(CallbackSupportMixin, BaseEstimator):
             self.__dict__.update({**before, **ours})
             raise
 
+    def _warm(self, n_features) -> bool:
+        """Whether to start from the previous coefficients."""
+        return bool(
+            self.warm_start
+            and hasattr(self, "coef_")
+            and self._dense_coef().shape[-1] == n_features
+        )
+
     def _rows(self, X, center):
         return Rows(X, center=center, n_jobs=self.n_jobs)
 

@@ -129,8 +129,7 @@ class _BaseClassifier(ClassifierMixin, LinearModel):
 
     def _previous(self, classes, n_features):
         """Solutions to start from."""
-        known = hasattr(self, "coef_") and np.array_equal(self.classes_, classes)
-        if not (self.warm_start and known and self.coef_.shape[1] == n_features):
+        if not (self._warm(n_features) and np.array_equal(self.classes_, classes)):
             return None
         return list(zip(self._dense_coef(), self.intercept_, strict=True))
 

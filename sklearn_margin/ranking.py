@@ -78,7 +78,7 @@ class _BaseRanker(LinearModel):
                 objective.validation = self._objective(validation, y_val, equal, None)
             has_groups = objective.groups is not None
             previous = None
-            if self.warm_start and hasattr(self, "coef_") and np.size(self.coef_) == X.shape[1]:
+            if self._warm(X.shape[1]):
                 previous = [(self._dense_coef(),)]
             coef, _ = self._minimize(
                 [objective], previous, context, X, y,

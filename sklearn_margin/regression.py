@@ -83,7 +83,7 @@ class _BaseRegressor(RegressorMixin, LinearModel):
                 equal = normalize_weights(None, len(y_val), X.dtype)
                 objective.validation = self._objective(validation, y_val, equal)
             previous = None
-            if self.warm_start and hasattr(self, "coef_") and np.size(self.coef_) == X.shape[1]:
+            if self._warm(X.shape[1]):
                 previous = [(self._dense_coef(), self.intercept_)]
             coef, intercept = self._minimize(
                 [objective], previous, context, X, y,

@@ -379,6 +379,17 @@ class PairwiseLoss(Loss):
     multiply it.
 
     value = Σ u_ij φ(z_i − z_j) / Σ u_ij, and 0 if there is no pair.
+
+    Examples
+    --------
+    >>> from sklearn_margin.losses import PairwiseLoss
+    >>> class Exponential(PairwiseLoss):  # of RankBoost (Freund et al., JMLR 4, 2003)
+    ...     def pair_value(self, d):
+    ...         return math.exp(-d)
+    ...     def pair_gradient(self, d):
+    ...         return -math.exp(-d)
+    >>> Exponential().value([0, 1], [0.5, 0.5])
+    1.0
     """
 
     kernel_methods = ("pair_value", "pair_gradient", "pair_hessian", "sample_value",

@@ -89,11 +89,9 @@ class HingeModel:
         hinges = float(self.left @ e + self.width @ np.maximum(e, 0))
         return hinges + 0.5 * float((self.l2 * u) @ u) + float(np.sum(self.linear * x))
 
-    def dual_value(self, x, t):
-        """Lower bound on the minimum from multipliers t."""
-        slope = self.left + self.width * t
-        projected = self.transpose(slope) + self.linear
-        return -float(slope @ self.kink) - self.conjugate(x, projected)
+    def dual_value(self, x, slope, projected):
+        """Lower bound on the minimum from the slopes of the terms; ``projected`` is Aᵀ slope."""
+        return -float(slope @ self.kink) - self.conjugate(x, projected + self.linear)
 
     def conjugate(self, x, projected):
         """Conjugate of the penalty at ``-projected``, the gradient of everything else.

@@ -44,6 +44,14 @@ class InteriorPoint(Solver):
        Journal on Optimization 2, 1992.
     .. [2] Portnoy & Koenker, "The Gaussian hare and the Laplacian tortoise", Statistical
        Science 12, 1997.
+
+    Examples
+    --------
+    >>> from sklearn_margin import LinearClassifier
+    >>> from sklearn_margin.solvers import InteriorPoint
+    >>> X, y = [[-2.0], [-1.0], [1.0], [2.0]], [0, 0, 1, 1]
+    >>> LinearClassifier("hinge", solver=InteriorPoint(band=0), alpha=0.1).fit(X, y).score(X, y)
+    1.0
     """
 
     name = "interior_point"
@@ -110,7 +118,9 @@ def _follow_path(model, start, tol, max_iter, callback=None, polish=False) -> _R
     best, n_iter = None, 0
     while True:
         value = model.value(point.x, point.e)
-        gap = max(value - model.dual_value(point.x, point.t), 0.0)
+        slope = model.left + model.width * point.t
+        projected = model.transpose(slope)
+        gap = max(value - model.dual_value(point.x, slope, projected), 0.0)
         better = best is None or gap < best.gap
         if better:
             best = _Run(point, value, gap, n_iter, floor)
@@ -122,7 +132,7 @@ def _follow_path(model, start, tol, max_iter, callback=None, polish=False) -> _R
         if not better and point.stalled:
             break
         n_iter += 1
-        point = _step(model, point)
+        point = _step(model, point, projected)
         if callback is not None and callback(n_iter, model.decode(point.x)):
             break
     return best._replace(n_iter=n_iter)
@@ -137,15 +147,15 @@ def _initial(model, start):
     return _Point(x, p, q, np.clip(p / (p + q), 0.1, 0.9), e)
 
 
-def _step(model, point):
-    """One predictor-corrector step."""
+def _step(model, point, projected):
+    """One predictor-corrector step; ``projected`` is Aᵀ times the slopes at ``point``."""
     p, q, t, weight = point.p, point.q, point.t, model.width
     total = 2.0 * weight.sum()
     upper, lower = p * (1 - t), q * t
     tau = float(weight @ (upper + lower)) / total
     residual = p - q - point.e  # of e = p − q
     residual[model.dead] = 0.0
-    dual = model.penalty_gradient(point.x) + model.transpose(model.left + weight * t)
+    dual = model.penalty_gradient(point.x) + projected
     omega = 1.0 / (p / (1 - t) + q / t)
     solve = _factorized(model.normal_matrix(weight * omega))
 

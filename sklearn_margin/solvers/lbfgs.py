@@ -22,6 +22,14 @@ class LBFGS(Solver):
     ----------
     memory : int, default=20
         Number of corrections kept.
+
+    Examples
+    --------
+    >>> from sklearn_margin import LinearClassifier
+    >>> from sklearn_margin.solvers import LBFGS
+    >>> X, y = [[-2.0], [-1.0], [1.0], [2.0]], [0, 0, 1, 1]
+    >>> LinearClassifier("logistic", solver=LBFGS(memory=5), alpha=0.1).fit(X, y).score(X, y)
+    1.0
     """
 
     name = "lbfgs"

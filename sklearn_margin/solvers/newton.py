@@ -28,6 +28,14 @@ class Newton(Solver):
     ----------
     gram_max : int, default=1000
         Most parameters for which the Hessian is formed.
+
+    Examples
+    --------
+    >>> from sklearn_margin import LinearClassifier
+    >>> from sklearn_margin.solvers import Newton
+    >>> X, y = [[-2.0], [-1.0], [1.0], [2.0]], [0, 0, 1, 1]
+    >>> LinearClassifier("logistic", solver=Newton(gram_max=500), alpha=0.1).fit(X, y).score(X, y)
+    1.0
     """
 
     name = "newton"
@@ -52,7 +60,7 @@ class Newton(Solver):
         """As ``solve``; ``polish`` asks for all the accuracy there is."""
         eps = float(np.finfo(objective.rows.dtype).eps)
         use_gram = hasattr(objective, "gradient_hessian") and objective.n_params <= self.gram_max
-        direction = _gram_direction if use_gram else _ConjugateGradients()
+        linearize = _gram_system if use_gram else _ConjugateGradients()
         floor = 1e-3 * eps * (objective.value(np.zeros(objective.n_params)) + 1e-300)
         params = np.array(start, dtype=np.float64)
         z = objective.scores(params)
@@ -62,11 +70,17 @@ class Newton(Solver):
             value = curvature.value + objective.penalty.value(objective.split(params)[0])
             if best is not None and not value <= best.value * (1 + 10 * eps):
                 break  # the last step only added rounding error
-            p, gradient = direction(objective, params, curvature)
-            decrement = max(-float(gradient @ p), 0.0)
+            gradient, solve = linearize(objective, params, curvature)
             gap = objective.gap(gradient, curvature.gradient)
+            goal = max(tol * value, floor)
+            if not polish and gap is not None and gap <= goal:  # no need of another direction
+                if best is None or value < best.value or gap < best.bound:
+                    best = _Iterate(params, value, gap, gap, True)
+                break
+            p = solve()
+            decrement = max(-float(gradient @ p), 0.0)
             bound = 0.5 * decrement if gap is None else gap
-            converged = bound <= max(tol * value, floor)
+            converged = bound <= goal
             stalled = best is not None and value >= best.value * (1 - 4 * eps)
             if best is None or value < best.value or bound < best.bound:
                 best = _Iterate(params, value, gap, bound, converged)
@@ -111,9 +125,14 @@ class _Iterate(NamedTuple):
     converged: bool
 
 
-def _gram_direction(objective, params, curvature):
-    """Newton direction and gradient of F, by Cholesky factorisation."""
+def _gram_system(objective, params, curvature):
+    """Gradient of F, and a function that solves for the Newton direction."""
     gradient, hessian = objective.gradient_hessian(params, curvature)
+    return gradient, lambda: _cholesky_direction(objective, gradient, hessian)
+
+
+def _cholesky_direction(objective, gradient, hessian):
+    """Newton direction by Cholesky factorisation."""
     diagonal = hessian.diagonal().copy()
     # Unit diagonal: whatever the scales of the penalty, damping then means the same.
     root = np.sqrt(np.where(diagonal > 0, diagonal, 1.0))
@@ -129,9 +148,9 @@ def _gram_direction(objective, params, curvature):
         p = -cho_solve(factor, gradient / root, check_finite=False) / root
         descent = -float(gradient @ p)
         if np.isfinite(descent) and descent >= 0:
-            return p, gradient
+            return p
         if damping > 1:
-            return -gradient, gradient
+            return -gradient
         damping *= 100
 
 
@@ -150,17 +169,21 @@ class _ConjugateGradients:
         self.gram = None
 
     def __call__(self, objective, params, curvature):
-        """Newton direction and gradient of F.
+        """Gradient of F, and a function that solves for the Newton direction."""
+        u, _ = objective.split(params)
+        projected, total = objective.rows.backproject(curvature.gradient)
+        gradient = objective.join(projected + objective.penalty.gradient(u), total)
+        return gradient, lambda: self._direction(objective, gradient, curvature)
+
+    def _direction(self, objective, gradient, curvature):
+        """Newton direction.
 
         Solves inexactly far from the optimum: the residual is reduced by the square root of
         the relative gradient norm (Dembo, Eisenstat & Steihaug 1982).
         """
-        u, _ = objective.split(params)
-        projected, total = objective.rows.backproject(curvature.gradient)
-        gradient = objective.join(projected + objective.penalty.gradient(u), total)
         p = np.zeros_like(gradient)
         if not gradient.any():
-            return p, gradient
+            return p
         precondition = self._preconditioner(objective, curvature, gradient)
         r = -gradient
         d = precondition(r)
@@ -185,7 +208,7 @@ class _ConjugateGradients:
             d = y + (rho / previous) * d
         if n_products > self.patience and self.gram is None and hasattr(objective, "sample_gram"):
             self.gram = objective.sample_gram()
-        return p, gradient
+        return p
 
     def _preconditioner(self, objective, curvature, gradient):
         """Function that solves with an approximation of the Hessian, scaled along the gradient."""

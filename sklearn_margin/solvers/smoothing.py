@@ -25,6 +25,14 @@ class Smoothing(Solver):
     ----------
     factor : float, default=0.1
         Factor by which the width falls, in (0, 1).
+
+    Examples
+    --------
+    >>> from sklearn_margin import LinearClassifier
+    >>> from sklearn_margin.solvers import Smoothing
+    >>> X, y = [[-2.0], [-1.0], [1.0], [2.0]], [0, 0, 1, 1]
+    >>> LinearClassifier("hinge", solver=Smoothing(factor=0.3), alpha=0.1).fit(X, y).score(X, y)
+    1.0
     """
 
     name = "smoothing"

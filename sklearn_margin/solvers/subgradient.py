@@ -16,6 +16,14 @@ class Subgradient(Solver):
     3.2). The best point is returned.
 
     ``tol`` is compared with that amount relative to F: an estimate, not a certificate.
+
+    Examples
+    --------
+    >>> from sklearn_margin import LinearClassifier
+    >>> from sklearn_margin.solvers import Subgradient
+    >>> X, y = [[-2.0], [-1.0], [1.0], [2.0]], [0, 0, 1, 1]
+    >>> LinearClassifier("hinge", solver=Subgradient(), alpha=0.1).fit(X, y).score(X, y)
+    1.0
     """
 
     name = "subgradient"
