@@ -33,7 +33,7 @@ from threadpoolctl import ThreadpoolController
 
 from sklearn_margin._jit import overload_on_class
 
-__all__ = ["DenseRows", "Rows", "SparseRows", "row_add", "row_dot", "single_rows"]
+__all__ = ["DenseRows", "RawRows", "Rows", "SparseRows", "row_add", "row_dot", "single_rows"]
 
 _BLOCK_BYTES = 1 << 20  # about one core's level-2 cache
 _MOST_GROUPS = 16  # of consecutive blocks, the unit of parallel work
@@ -366,6 +366,14 @@ class SparseRows(NamedTuple):
     inverse: np.ndarray
 
 
+class RawRows(NamedTuple):
+    """Rows of a CSR matrix as they are."""
+
+    data: np.ndarray
+    indices: np.ndarray
+    indptr: np.ndarray
+
+
 def single_rows(X, shift, scale) -> DenseRows | SparseRows:
     """The rows (x − shift) / scale of a validated matrix, as kernels take them."""
     if sp.issparse(X):
@@ -388,6 +396,23 @@ def _sparse_dot(rows, i, u):
     return total
 
 
+def _raw_dot(rows, i, u):
+    # Unsigned indices need no check for negative ones, and four sums run at once.
+    first, last = rows.indptr[i], rows.indptr[i + 1]
+    a, b, c, d = 0.0, 0.0, 0.0, 0.0
+    k = first
+    while k + 3 < last:
+        a += rows.data[k] * u[np.uintp(rows.indices[k])]
+        b += rows.data[k + 1] * u[np.uintp(rows.indices[k + 1])]
+        c += rows.data[k + 2] * u[np.uintp(rows.indices[k + 2])]
+        d += rows.data[k + 3] * u[np.uintp(rows.indices[k + 3])]
+        k += 4
+    while k < last:
+        a += rows.data[k] * u[np.uintp(rows.indices[k])]
+        k += 1
+    return (a + b) + (c + d)
+
+
 def _dense_add(rows, i, factor, out):
     for j in range(out.shape[0]):
         out[j] += factor * (rows.X[i, j] - rows.shift[j]) * rows.inverse[j]
@@ -399,15 +424,24 @@ def _sparse_add(rows, i, factor, out):
         out[j] += factor * rows.data[k] * rows.inverse[j]
 
 
+def _raw_add(rows, i, factor, out):
+    for k in range(rows.indptr[i], rows.indptr[i + 1]):
+        out[np.uintp(rows.indices[k])] += factor * rows.data[k]
+
+
+_DOT = {DenseRows: _dense_dot, SparseRows: _sparse_dot, RawRows: _raw_dot}
+_ADD = {DenseRows: _dense_add, SparseRows: _sparse_add, RawRows: _raw_add}
+
+
 def row_dot(rows, i, u):
     """Inner product of row ``i`` with ``u``."""
-    return (_dense_dot if isinstance(rows, DenseRows) else _sparse_dot)(rows, i, u)
+    return _DOT[type(rows)](rows, i, u)
 
 
 def row_add(rows, i, factor, out):
     """Add ``factor`` times row ``i`` to ``out``."""
-    (_dense_add if isinstance(rows, DenseRows) else _sparse_add)(rows, i, factor, out)
+    _ADD[type(rows)](rows, i, factor, out)
 
 
-overload_on_class(row_dot, {DenseRows: _dense_dot, SparseRows: _sparse_dot})
-overload_on_class(row_add, {DenseRows: _dense_add, SparseRows: _sparse_add})
+overload_on_class(row_dot, _DOT)
+overload_on_class(row_add, _ADD)

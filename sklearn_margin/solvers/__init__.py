@@ -1,6 +1,7 @@
 """Solvers: how an objective is minimised, and which solver can minimise which."""
 
 from sklearn_margin.solvers.base import Result, Solver
+from sklearn_margin.solvers.dual_cd import DualCD
 from sklearn_margin.solvers.interior_point import InteriorPoint
 from sklearn_margin.solvers.lbfgs import LBFGS
 from sklearn_margin.solvers.newton import Newton
@@ -11,6 +12,7 @@ from sklearn_margin.solvers.subgradient import Subgradient
 __all__ = [
     "LBFGS",
     "SGD",
+    "DualCD",
     "InteriorPoint",
     "Newton",
     "Result",
@@ -22,7 +24,9 @@ __all__ = [
 ]
 
 # In the order ``solver="auto"`` tries them.
-SOLVERS = {cls.name: cls for cls in (Newton, LBFGS, InteriorPoint, Smoothing, Subgradient, SGD)}
+SOLVERS = {
+    cls.name: cls for cls in (Newton, LBFGS, InteriorPoint, DualCD, Smoothing, Subgradient, SGD)
+}
 
 _SUBGRADIENT_MAX = 1_000_000  # entries of X beyond which full subgradients cost too much
 
