@@ -282,6 +282,9 @@ class _Dual:
         if objective.fit_intercept and abs(t.sum()) > 1e-9 * np.abs(t).sum():
             gap = np.inf
         value = float(losses.sum()) + objective.penalty.value(u)
+        if objective.fit_intercept:  # which rows to work on is a matter of our own intercept
+            own = self.multiplier - self.inverse_rho * self.sum
+            e += own + float((objective.rows.shift - self.shift) @ w) - b
         return _Certificate(objective.join(u, b), value, gap, e)
 
 
