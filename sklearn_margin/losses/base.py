@@ -77,6 +77,8 @@ class Loss(BaseEstimator):
     kernel_methods: tuple[str, ...] = ()
     #: Whether the loss is convex in the score.
     convex = True
+    #: Whether the loss is never negative, which helps to bound the error of a fit.
+    nonnegative = False
 
     def __eq__(self, other):
         return type(self) is type(other) and self.get_params() == other.get_params()
@@ -102,7 +104,8 @@ class Loss(BaseEstimator):
     def smoothed(self, width: float) -> "Loss | None":
         """Moreau envelope of the loss with parameter ``width``, or None if it is not at hand.
 
-        The envelope is smooth, at most the loss, and tends to it as ``width`` goes to 0.
+        The envelope is max over θ of θ·z − ℓ*(θ) − width·θ²/2. It is smooth, at most the loss,
+        tends to it as ``width`` goes to 0, and has an attribute ``envelope_width``.
         """
         return None
 

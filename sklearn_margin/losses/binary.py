@@ -33,6 +33,8 @@ class Hinge(BinaryLoss):
     array([-0.5,  0.5])
     """
 
+    nonnegative = True
+
     def __init__(self, margin=1.0):
         self.margin = margin
 
@@ -67,6 +69,8 @@ class SquaredHinge(BinaryLoss):
     >>> SquaredHinge().value([1, -1], [0.5, 0.5])
     1.25
     """
+
+    nonnegative = True
 
     def __init__(self, margin=1.0):
         self.margin = margin
@@ -110,6 +114,8 @@ class SmoothedHinge(BinaryLoss):
     0.75
     """
 
+    nonnegative = True
+
     def __init__(self, margin=1.0, smoothing=0.5):
         self.margin = margin
         self.smoothing = smoothing
@@ -133,6 +139,10 @@ class SmoothedHinge(BinaryLoss):
         u = self.margin - y * z
         return 1.0 / self.smoothing if 0.0 < u < self.smoothing else 0.0
 
+    @property
+    def envelope_width(self):
+        return self.smoothing
+
 
 class ModifiedHuber(BinaryLoss):
     """Modified Huber loss, [1 − m]₊² if m ≥ −1 else −4m [1]_.
@@ -148,6 +158,8 @@ class ModifiedHuber(BinaryLoss):
     >>> ModifiedHuber().value([1, 1], [0.5, -2.0])
     4.125
     """
+
+    nonnegative = True
 
     def sample_value(self, y, z):
         m = y * z
@@ -176,6 +188,8 @@ class Logistic(BinaryLoss):
     >>> round(Logistic().value([1, -1], [0.0, 0.0]), 6)
     0.693147
     """
+
+    nonnegative = True
 
     def sample_value(self, y, z):
         m = y * z

@@ -124,3 +124,7 @@ class SmoothedPairwiseHinge(PairwiseHinge):
     def hinge_terms(self):
         factor = 0.5 / self.width
         return [(2, self.margin, factor), (2, self.margin - self.width, -factor)]
+
+    @property
+    def envelope_width(self):
+        return self.width

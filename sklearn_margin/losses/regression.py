@@ -24,6 +24,8 @@ class Squared(RegressionLoss):
     2.5
     """
 
+    nonnegative = True
+
     def sample_value(self, y, z):
         return (y - z) ** 2
 
@@ -45,6 +47,8 @@ class Absolute(RegressionLoss):
     >>> Absolute().value([1.0, -2.0], [0.0, 0.0])
     1.5
     """
+
+    nonnegative = True
 
     def sample_value(self, y, z):
         return abs(y - z)
@@ -81,6 +85,8 @@ class Huber(RegressionLoss):
     >>> Huber(delta=1.0).value([0.5, 3.0], [0.0, 0.0])
     1.3125
     """
+
+    nonnegative = True
 
     def __init__(self, delta=1.35):
         self.delta = delta
@@ -121,6 +127,8 @@ class Quantile(RegressionLoss):
     >>> Quantile(quantile=0.9).value([1.0, -1.0], [0.0, 0.0])
     0.5
     """
+
+    nonnegative = True
 
     def __init__(self, quantile=0.5):
         self.quantile = quantile
@@ -166,6 +174,8 @@ class EpsilonInsensitive(RegressionLoss):
     0.25
     """
 
+    nonnegative = True
+
     def __init__(self, epsilon=0.1):
         self.epsilon = epsilon
 
@@ -204,6 +214,8 @@ class SquaredEpsilonInsensitive(RegressionLoss):
     0.125
     """
 
+    nonnegative = True
+
     def __init__(self, epsilon=0.1):
         self.epsilon = epsilon
 
@@ -237,6 +249,8 @@ class SmoothedInterval(RegressionLoss):
         Parameter of the envelope.
     """
 
+    nonnegative = True
+
     def __init__(self, lower=-1.0, upper=1.0, epsilon=0.0, width=0.1):
         self.lower = lower
         self.upper = upper
@@ -256,3 +270,7 @@ class SmoothedInterval(RegressionLoss):
         slope = self.sample_gradient(y, z)
         inside = self.lower < slope < self.upper and abs(z - y) >= self.epsilon
         return 1.0 / self.width if inside else 0.0
+
+    @property
+    def envelope_width(self):
+        return self.width

@@ -62,6 +62,18 @@ class LinearObjective:
         """
         raise NotImplementedError
 
+    def envelope_gain(self, z, g, value) -> float:
+        """L_w*(g) − L*(g) for an objective whose loss L_w is an envelope of L.
+
+        Parameters
+        ----------
+        z, g : ndarray of shape (n,)
+            Scores and the gradient of L_w there.
+        value : float
+            L_w at ``z``.
+        """
+        raise NotImplementedError
+
     #: Objective of a validation set, for early stopping.
     validation: "LinearObjective | None" = None
     #: Whether the loss splits over samples that ``draw`` can choose from.
@@ -144,12 +156,17 @@ class LinearObjective:
         projected, total = self.rows.backproject(g)
         return value, self.join(projected + self.penalty.gradient(u), total)
 
-    def gap(self, gradient, g) -> float | None:
+    def gap(self, gradient, g, loss=np.inf) -> float | None:
         """Duality gap at a point: a bound on F − min F, from the gradient of F alone.
 
         For convex L the score gradient g is a dual point, by Fenchel's equality
-        L*(g) = g·z − L(z), and with an L2 penalty the gap becomes ½ Σ (∂F/∂u_j)² / λ_j. With
-        an intercept the dual point must satisfy Σg = ∂F/∂b = 0, to rounding error.
+        L*(g) = g·z − L(z), and with an L2 penalty the gap becomes ½ Σ (∂F/∂u_j)² / λ_j.
+
+        With an intercept the dual point must satisfy Σg = 0. Where Σg = ∂F/∂b is more than
+        rounding error, the entries of the sign that prevails are multiplied by 1 − ε such that
+        the sum vanishes. For losses ℓ_i ≥ 0 we have ℓ_i*(0) ≤ 0, hence by convexity
+        ℓ_i*((1 − ε) g_i) ≤ (1 − ε) ℓ_i*(g_i): that costs at most ε L. And since columns of X̃
+        have root mean square 1, it changes no entry of X̃ᵀg by more than ε √(n Σ g_i²).
 
         Parameters
         ----------
@@ -157,22 +174,30 @@ class LinearObjective:
             Gradient of F.
         g : ndarray of shape (n,)
             Gradient of L with respect to the scores.
+        loss : float
+            L at the scores.
 
         Returns
         -------
         float or None
-            Infinity where the intercept is not optimal. None where there is no such bound: a
-            loss that is not convex, a coordinate without L2 penalty, an L1 penalty.
+            Infinity where the intercept is far from optimal. None where there is no such bound:
+            a loss that is not convex, a coordinate without L2 penalty, an L1 penalty.
         """
         l2 = self.penalty.l2
         if not self.loss.convex or self.penalty.has_l1 or not np.all(l2 > 0):
             return None
         slope, b_slope = self.split(gradient)
-        rounding = np.sqrt(np.finfo(self.rows.dtype).eps) * float(np.abs(g).sum(dtype=np.float64))
-        if abs(b_slope) > rounding:
-            return np.inf
+        slope, price = np.abs(slope), 0.0
+        size = float(np.abs(g).sum(dtype=np.float64))
+        if abs(b_slope) > np.sqrt(np.finfo(self.rows.dtype).eps) * size:
+            if not (self.loss.nonnegative and self.loss.describes_itself("nonnegative")):
+                return np.inf
+            share = abs(b_slope) / (0.5 * (size + abs(b_slope)))
+            squares = float(np.square(g, dtype=np.float64).sum())
+            slope = slope + share * np.sqrt(len(g) * squares)
+            price = share * loss
         with np.errstate(over="ignore"):
-            return 0.5 * float(np.sum(slope**2 / l2))
+            return price + 0.5 * float(np.sum(slope**2 / l2))
 
     def hessian_product(self, curvature, direction) -> np.ndarray:
         """Product of the Hessian of F with ``direction``."""

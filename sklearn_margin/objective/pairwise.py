@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from sklearn_margin.losses._pairs import PairIndex
+from sklearn_margin.losses.pairwise import PairwiseHinge
 from sklearn_margin.objective.base import LinearObjective
 
 __all__ = ["PairwiseObjective"]
@@ -110,6 +111,21 @@ class PairwiseObjective(LinearObjective):
             weights *= layout.y[better] - layout.y[other]
         weights *= self.pairs.n_pairs / self.pairs.total
         return layout.order[better], layout.order[other], np.zeros(n), weights
+
+    def envelope_gain(self, z, g, value):
+        # With slopes t ≤ 0 of pairs: L_w = Σ u_ij (t d − margin t − w t²/2), Σ u_ij t d = g·z, and
+        # the sum of the slopes is a difference of hinges, for t = ([m − w − d]₊ − [m − d]₊) / w.
+        loss, width = self.loss, self.loss.envelope_width
+        far = [
+            self.with_loss(PairwiseHinge(margin, loss.weighting)).score_value(z)
+            for margin in (loss.margin - width, loss.margin)
+        ]
+        slopes = (far[0] - far[1]) / width
+        return max(float(g @ z) - loss.margin * slopes - value, 0.0)
+
+    def sample(self, size, random_state):
+        """The objective of some groups (rows, if there is one), drawn at random."""
+        return self.split_rows(size / len(self.y), random_state)[1]
 
     def split_rows(self, fraction, random_state):
         """Objectives of a random part of the groups (rows, if there is one), and of the rest."""

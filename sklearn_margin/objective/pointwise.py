@@ -78,7 +78,7 @@ class PointwiseObjective(LinearObjective):
         return DiagonalCurvature(float(sum(parts)), g, h)
 
     def _slices(self):
-        return [where for where, _ in self.rows.blocks]
+        return [where for where, _ in self.rows.slabs]
 
     draws_samples = True
 
@@ -86,6 +86,15 @@ class PointwiseObjective(LinearObjective):
         first = random_state.permutation(len(self.y))[:limit]
         weights = self.s[first].astype(np.float64) * len(self.y)
         return first, np.full(len(first), -1), self.y[first].astype(np.float64), weights
+
+    def envelope_gain(self, z, g, value):
+        used = self.s > 0
+        squares = g[used].astype(np.float64) ** 2 / self.s[used]
+        return 0.5 * self.loss.envelope_width * float(squares.sum())
+
+    def sample(self, size, random_state):
+        """The objective of some rows, drawn at random."""
+        return self.take(np.sort(random_state.permutation(len(self.y))[:size]))
 
     def split_rows(self, fraction, random_state):
         """Objectives of a random part of the rows, and of the rest."""
@@ -103,6 +112,13 @@ class PointwiseObjective(LinearObjective):
             self.loss, self.rows.take(index), self.y[index], s,
             alpha=self.alpha, l1_ratio=self.l1_ratio, fit_intercept=self.fit_intercept,
         )  # fmt: skip
+
+    def hessian_product(self, curvature, direction):
+        if curvature.q is not None:
+            return super().hessian_product(curvature, direction)
+        u, b = self.split(direction)
+        projected, total = self.rows.normal_product(curvature.h, u, b)
+        return self.join(projected + self.penalty.l2 * u, total)
 
     def value_gradient(self, params):
         # One pass over X: a block is still in the cache when Bᵀg follows Bw.

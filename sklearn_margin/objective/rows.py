@@ -31,11 +31,12 @@ import scipy.sparse as sp
 from joblib import effective_n_jobs
 from threadpoolctl import ThreadpoolController
 
-from sklearn_margin._jit import overload_on_class
+from sklearn_margin._jit import kernel, overload_on_class
 
 __all__ = ["DenseRows", "RawRows", "Rows", "SparseRows", "row_add", "row_dot", "single_rows"]
 
 _BLOCK_BYTES = 1 << 20  # about one core's level-2 cache
+_FEW_ENTRIES = 2_000_000  # below which handing work to threads costs more than it saves
 _MOST_GROUPS = 16  # of consecutive blocks, the unit of parallel work
 
 
@@ -99,7 +100,10 @@ class Rows:
     shape, dtype
         Of X.
     blocks : list of (slice, matrix)
-        Consecutive ranges of rows.
+        Consecutive ranges of rows that fit a cache.
+    slabs : list of (slice, matrix)
+        Longer ranges, at most 16, for work that reads X once; the blocks, if those are
+        standardised as they are used.
     shift, scale : ndarray of float64 of shape (d,)
         Column means (or zeros) and root mean squares about them.
     """
@@ -110,10 +114,20 @@ class Rows:
         self.dtype = X.dtype
         self.n_threads = effective_n_jobs(n_jobs)
         self.is_sparse = sp.issparse(X)
-        self.blocks = list(_sparse_blocks(X) if self.is_sparse else _dense_blocks(X))
         self._pool: ThreadPoolExecutor | None = None
         self._explicit = False  # whether blocks are standardised as they are used
+        self._divide()
         self.shift, self.scale = self._column_statistics(center)
+        if self._explicit:
+            self.slabs = self.blocks
+
+    def _divide(self):
+        """Divide X into blocks and slabs."""
+        divide = _sparse_blocks if self.is_sparse else _dense_blocks
+        size = self.X.data.nbytes if self.is_sparse else self.X.nbytes
+        self.blocks = list(divide(self.X, _BLOCK_BYTES))
+        longer = max(_BLOCK_BYTES, -(-size // _MOST_GROUPS))
+        self.slabs = self.blocks if self._explicit else list(divide(self.X, longer))
 
     def take(self, index) -> "Rows":
         """Some of the rows, copied, in the same coordinates."""
@@ -123,7 +137,7 @@ class Rows:
         """Rows of another matrix in the coordinates of this one."""
         new = copy.copy(self)
         new.X, new.shape = X, X.shape
-        new.blocks = list(_sparse_blocks(X) if self.is_sparse else _dense_blocks(X))
+        new._divide()
         return new
 
     def dense(self, index) -> np.ndarray:
@@ -147,7 +161,9 @@ class Rows:
 
     def run(self, function: Callable, items: Iterable) -> list:
         """Results of ``function`` over ``items``, in their order."""
-        return list((map if self._pool is None else self._pool.map)(function, items))
+        entries = self.X.nnz if self.is_sparse else self.X.size
+        serial = self._pool is None or entries < _FEW_ENTRIES
+        return list((map if serial else self._pool.map)(function, items))
 
     # --- products in standardised coordinates ---
 
@@ -165,7 +181,7 @@ class Rows:
             where, B = block
             np.add(self.standardized(B) @ w, intercept + offset, out=out[where], casting="unsafe")
 
-        self.run(work, self.blocks)
+        self.run(work, self.slabs)
         return out
 
     def sum_blocks(self, work: Callable, size: int = 0) -> tuple:
@@ -185,9 +201,12 @@ class Rows:
 
     def backproject(self, g) -> tuple[np.ndarray, float]:
         """X̃ᵀg and Σg."""
-        return self.finish_backproject(
-            *self.sum_blocks(lambda where, B: (self.standardized(B).T @ g[where], _sum(g[where])))
-        )
+
+        def work(block):
+            where, B = block
+            return self.standardized(B).T @ g[where], _sum(g[where])
+
+        return self.finish_backproject(*_add_up(self.run(work, self.slabs)))
 
     def finish_backproject(self, projected, total):
         """Turn Σ over blocks of Bᵀg and Σg into X̃ᵀg and Σg."""
@@ -216,6 +235,22 @@ class Rows:
             *self.finish_backproject(projected_h, total_h),
             *self.finish_backproject(projected_g, total_g),
         )
+
+    def normal_product(self, h, u, intercept):
+        """X̃ᵀ diag(h) (X̃u + intercept), and the sum of diag(h) (X̃u + intercept), in one pass."""
+        w, offset = self.coefficients(u)
+        offset += intercept
+
+        def work(where, B):
+            B = self.standardized(B)
+            if self.is_sparse:
+                out = np.zeros(self.shape[1])
+                raw = RawRows(B.data, B.indices, B.indptr)
+                return out, _normal_product(raw, h[where], w, offset, out)
+            v = h[where] * (B @ w + offset).astype(self.dtype, copy=False)
+            return B.T @ v, _sum(v)
+
+        return self.finish_backproject(*self.sum_blocks(work))
 
     def standardized(self, B):
         """Block ``B`` as products should see it."""
@@ -257,19 +292,15 @@ class Rows:
         """Mean and root mean square deviation of each column, in one pass over X."""
         pilot = self.X[0].astype(np.float64)
 
-        def work(where, B):
-            deviation = B - pilot.astype(self.dtype)
-            largest = np.abs(deviation).max(axis=0)
-            with np.errstate(over="ignore", under="ignore"):
-                squares = np.einsum("ij,ij->j", deviation, deviation)
-            return deviation.sum(axis=0, dtype=np.float64), squares, largest
+        def work(block):
+            moments = np.zeros((3, self.shape[1]))
+            _dense_moments(block[1], pilot, moments)
+            return moments
 
-        with _single_threaded_blas:
-            parts = [work(*block) for block in self.blocks]
-        n = self.shape[0]
-        mean = sum(p[0] for p in parts) / n
-        squares = sum(p[1].astype(np.float64) for p in parts) / n
-        largest = np.max([p[2] for p in parts], axis=0).astype(np.float64)
+        with self.session():
+            parts = np.array(self.run(work, self.slabs))
+        mean, squares = parts[:, :2].sum(axis=0) / self.shape[0]
+        largest = parts[:, 2].max(axis=0)
         with np.errstate(over="ignore", under="ignore", invalid="ignore"):
             variance = squares - mean * mean
         # Squares that left the floating-point range: any number of the right size will do.
@@ -279,20 +310,39 @@ class Rows:
 
     def _sparse_moments(self):
         """Mean and root mean square deviation of each column."""
-        n, d = self.shape
 
-        def work(where, B):
-            data = B.data.astype(np.float64)
-            mean = np.bincount(B.indices, weights=data, minlength=d)
-            return mean / n, np.bincount(B.indices, weights=data**2, minlength=d) / n
+        def work(block):
+            moments = np.zeros((2, self.shape[1]))
+            _sparse_moments(block[1].data, block[1].indices, moments)
+            return (moments,)
 
-        with np.errstate(over="ignore", under="ignore"):
-            mean, squares = _add_up(work(*block) for block in self.blocks)
+        with self.session():
+            (moments,) = _add_up(self.run(work, self.slabs))
+        mean, squares = moments / self.shape[0]
+        with np.errstate(over="ignore", under="ignore", invalid="ignore"):
             variance = squares - mean * mean
         usable = np.isfinite(squares) & (variance > 1e-12 * squares)
         spread = np.sqrt(np.where(usable, variance, 0.0))
         wild = ~np.isfinite(squares) | ((squares == 0) & (mean != 0))
         return mean, np.where(wild, np.abs(mean), spread)
+
+
+@kernel
+def _dense_moments(B, pilot, moments):
+    for i in range(B.shape[0]):
+        for j in range(B.shape[1]):
+            deviation = B[i, j] - pilot[j]
+            moments[0, j] += deviation
+            moments[1, j] += deviation * deviation
+            moments[2, j] = max(moments[2, j], abs(deviation))
+
+
+@kernel
+def _sparse_moments(data, indices, moments):
+    for k in range(data.shape[0]):
+        value = float(data[k])
+        moments[0, indices[k]] += value
+        moments[1, indices[k]] += value * value
 
 
 def _add_up(parts):
@@ -311,19 +361,20 @@ def _sum(g):
     return g.sum(dtype=np.float64)
 
 
-def _dense_blocks(X):
+def _dense_blocks(X, size):
     d = max(1, X.shape[1])
     # For many columns, enough rows that adding a d × d Gram matrix is cheap beside making it.
-    rows = max(64, d // 2, _BLOCK_BYTES // (d * X.itemsize))
+    rows = max(64, d // 2, -(-size // (d * X.itemsize)))
     for first in range(0, X.shape[0], rows):
         where = slice(first, min(first + rows, X.shape[0]))
         yield where, X[where]
 
 
-def _sparse_blocks(X):
+def _sparse_blocks(X, size):
     """Blocks of similar numbers of non-zeros that share the data of X."""
     n, d = X.shape
-    per_block = max(_BLOCK_BYTES, 8 * d) // 4  # non-zeros; also, a block's Xᵀg is no larger
+    # Non-zeros; a block's Xᵀg, as a dense vector, is no larger.
+    per_block = max(size // X.dtype.itemsize, 2 * _BLOCK_BYTES // 8, 2 * d)
     targets = np.arange(0, X.nnz + 1, per_block)
     cuts = np.unique(np.r_[0, np.searchsorted(X.indptr, targets[1:], side="left"), n])
     for first, last in itertools.pairwise(cuts):
@@ -445,3 +496,15 @@ def row_add(rows, i, factor, out):
 
 overload_on_class(row_dot, _DOT)
 overload_on_class(row_add, _ADD)
+
+
+@kernel
+def _normal_product(rows, h, w, offset, out):
+    """Add Xᵀ diag(h) (Xw + offset) to ``out``; returns the sum of diag(h) (Xw + offset)."""
+    total = 0.0
+    for i in range(h.shape[0]):
+        if h[i] != 0.0:
+            factor = h[i] * (row_dot(rows, i, w) + offset)
+            row_add(rows, i, factor, out)
+            total += factor
+    return total

@@ -75,6 +75,18 @@ def is_small(objective) -> bool:
     return objective.rows.shape[0] * objective.n_params <= SMALL
 
 
+def is_large(objective) -> bool:
+    """Whether it pays to solve a sample of the rows first."""
+    n, n_params = objective.rows.shape[0], objective.n_params
+    return hasattr(objective, "sample") and n >= 200 * n_params and n * n_params > SMALL
+
+
+def draw_sample(objective):
+    """The objective of a tenth of the rows, and the relative sampling error of its minimum."""
+    size = objective.rows.shape[0] // 10
+    return objective.sample(size, np.random.RandomState(0)), objective.n_params / size
+
+
 def preconditioner(objective) -> np.ndarray:
     """Diagonal scaling of parameters for first-order methods: columns have unit spread, so
     what is left to even out is the penalty."""

@@ -7,7 +7,7 @@ import numpy as np
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
 from sklearn_margin.losses.base import check_number
-from sklearn_margin.solvers.base import Result, Solver, is_small
+from sklearn_margin.solvers.base import Result, Solver, draw_sample, is_large, is_small
 
 __all__ = ["Newton"]
 
@@ -19,6 +19,10 @@ class Newton(Solver):
     where there are at most ``gram_max`` parameters and the loss has a diagonal Hessian, by
     preconditioned conjugate gradients otherwise, and then finds the zero of the slope along
     p. Scores are updated, not recomputed: the line search never touches X.
+
+    Where rows ≫ features a random sample of the rows is solved first: its solution is off by
+    no more than its sampling error, and its Hessian serves for the first steps on all rows.
+    Iterations are counted on all rows. The certificate is that of the whole problem.
 
     ``tol`` is compared with the duality gap relative to F; where there is none (alpha = 0, a
     loss that is not convex) with half the squared Newton decrement over F, which estimates the
@@ -54,25 +58,39 @@ class Newton(Solver):
         return None
 
     def solve(self, objective, start, *, tol, max_iter, callback=None, random_state=None):
-        return self.minimize(objective, start, tol, max_iter, callback, is_small(objective))
+        system = self._system(objective)
+        if is_large(objective) and not objective.split(start)[0].any():
+            sample, error = draw_sample(objective)
+            goal = max(tol, 0.1 * error)
+            start = self.minimize(sample, start, goal, max_iter, system=system).params
+        polish = is_small(objective)
+        return self.minimize(objective, start, tol, max_iter, callback, polish, system)
 
-    def minimize(self, objective, start, tol, max_iter, callback=None, polish=False) -> Result:
+    def _system(self, objective):
+        use_gram = hasattr(objective, "gradient_hessian") and objective.n_params <= self.gram_max
+        return _Cholesky() if use_gram else _ConjugateGradients()
+
+    def minimize(
+        self, objective, start, tol, max_iter, callback=None, polish=False, system=None
+    ) -> Result:
         """As ``solve``; ``polish`` asks for all the accuracy there is."""
         eps = float(np.finfo(objective.rows.dtype).eps)
-        use_gram = hasattr(objective, "gradient_hessian") and objective.n_params <= self.gram_max
-        linearize = _gram_system if use_gram else _ConjugateGradients()
-        floor = 1e-3 * eps * (objective.value(np.zeros(objective.n_params)) + 1e-300)
+        system = system or self._system(objective)
+        system.begin()
         params = np.array(start, dtype=np.float64)
-        z = objective.scores(params)
-        best, cautious, n_iter = None, False, 0
+        z, known = objective.scores(params), None
+        best, cautious, n_iter, floor, first = None, False, 0, None, None
         while True:
-            curvature = objective.curvature(z, cautious)
-            value = curvature.value + objective.penalty.value(objective.split(params)[0])
+            loss, g, gradient, solve = system(objective, params, z, known, cautious)
+            value = loss + objective.penalty.value(objective.split(params)[0])
             if best is not None and not value <= best.value * (1 + 10 * eps):
                 break  # the last step only added rounding error
-            gradient, solve = linearize(objective, params, curvature)
-            gap = objective.gap(gradient, curvature.gradient)
-            goal = max(tol * value, floor)
+            gap = objective.gap(gradient, g, loss)
+            first = value if first is None else first
+            if floor is None and (value <= 1e-6 * first or n_iter == 20):
+                # A minimum of zero has no relative accuracy: measure it by the loss at zero.
+                floor = 1e-3 * eps * objective.score_value(np.zeros_like(z))
+            goal = max(tol * value, floor or 1e-300)
             if not polish and gap is not None and gap <= goal:  # no need of another direction
                 if best is None or value < best.value or gap < best.bound:
                     best = _Iterate(params, value, gap, gap, True)
@@ -84,7 +102,9 @@ class Newton(Solver):
             stalled = best is not None and value >= best.value * (1 - 4 * eps)
             if best is None or value < best.value or bound < best.bound:
                 best = _Iterate(params, value, gap, bound, converged)
-            exact = 0.5 * decrement <= max(1e-3 * eps * value, floor) or (converged and stalled)
+            exact = 0.5 * decrement <= max(1e-3 * eps * value, floor or 1e-300) or (
+                converged and stalled
+            )
             if (converged and (exact or not polish)) or n_iter == max_iter:
                 break
             if exact and stalled:  # the limit of the arithmetic
@@ -96,12 +116,12 @@ class Newton(Solver):
             longest = float(np.abs(dz).max()) / (1e3 * (1.0 + float(np.abs(z).max())))
             if longest > 1.0:
                 p, dz, decrement = p / longest, dz / longest, decrement / longest
-            step = _line_search(objective, params, z, p, dz, decrement, value)
-            if step == 0.0 and (cautious or exact):
+            step, z, known = _line_search(objective, params, z, p, dz, decrement, value)
+            if step == 0.0 and (cautious or exact) and not system.stale:
                 break
-            cautious = step < 0.1
+            cautious = step < 0.1 and not system.stale
+            system.note(decrement, step)
             params = params + step * p
-            z += (step * dz).astype(z.dtype, copy=False)
             if callback is not None and callback(n_iter, params):
                 break
         return Result(
@@ -125,19 +145,65 @@ class _Iterate(NamedTuple):
     converged: bool
 
 
-def _gram_system(objective, params, curvature):
-    """Gradient of F, and a function that solves for the Newton direction."""
-    gradient, hessian = objective.gradient_hessian(params, curvature)
-    return gradient, lambda: _cholesky_direction(objective, gradient, hessian)
+class _Cholesky:
+    """Newton directions by Cholesky factorisation of the Hessian.
+
+    A factor serves for further steps while they keep cutting the decrement: the Hessian of a
+    sample, or of the step before, is often good enough, and a gradient is much cheaper.
+    """
+
+    def __init__(self):
+        self.factor = None  # solves with a Hessian
+        self.stale = False  # whether the last direction came from an older Hessian
+        self.reuse = False
+        self.begin()
+
+    def begin(self):
+        """A new problem, to which the last Hessian may be close."""
+        self.decrement = np.inf
+
+    def __call__(self, objective, params, z, known, cautious):
+        """Value and gradient of L, gradient of F, and a function for the Newton direction."""
+        self.stale = self.reuse and self.factor is not None and not cautious
+        if self.stale:
+            loss, g = known or _value_gradient(objective, z)
+            gradient = _full_gradient(objective, params, g)
+            return loss, g, gradient, lambda: -self.factor(gradient)
+        curvature = objective.curvature(z, cautious)
+        gradient, hessian = objective.gradient_hessian(params, curvature)
+        eps = np.finfo(objective.rows.dtype).eps
+
+        def solve():
+            self.factor = _factorized(hessian, eps)
+            p = -self.factor(gradient)
+            return p if np.isfinite(p).all() else -gradient
+
+        return curvature.value, curvature.gradient, gradient, solve
+
+    def note(self, decrement, step):
+        """Take notice of a step: whether its Hessian is worth using once more."""
+        improved = not self.stale or decrement <= 0.1 * self.decrement
+        self.reuse = improved and step > 0.3
+        self.decrement = decrement
 
 
-def _cholesky_direction(objective, gradient, hessian):
-    """Newton direction by Cholesky factorisation."""
+def _value_gradient(objective, z):
+    g = np.empty_like(z)
+    return objective.score_gradient(z, g), g
+
+
+def _full_gradient(objective, params, g):
+    projected, total = objective.rows.backproject(g)
+    return objective.join(projected + objective.penalty.gradient(objective.split(params)[0]), total)
+
+
+def _factorized(hessian, eps):
+    """Function that solves with a positive semi-definite matrix, damped as little as needed."""
     diagonal = hessian.diagonal().copy()
     # Unit diagonal: whatever the scales of the penalty, damping then means the same.
     root = np.sqrt(np.where(diagonal > 0, diagonal, 1.0))
-    hessian /= np.outer(root, root)
-    damping = len(root) * np.finfo(objective.rows.dtype).eps
+    hessian = hessian / np.outer(root, root)
+    damping = len(root) * eps
     while True:
         hessian[np.diag_indices(len(root))] = np.where(diagonal > 0, 1.0, 0.0) + damping
         try:
@@ -145,13 +211,7 @@ def _cholesky_direction(objective, gradient, hessian):
         except LinAlgError:
             damping *= 100
             continue
-        p = -cho_solve(factor, gradient / root, check_finite=False) / root
-        descent = -float(gradient @ p)
-        if np.isfinite(descent) and descent >= 0:
-            return p
-        if damping > 1:
-            return -gradient
-        damping *= 100
+        return lambda v: cho_solve(factor, v / root, check_finite=False) / root
 
 
 class _ConjugateGradients:
@@ -168,12 +228,23 @@ class _ConjugateGradients:
         self.most = most
         self.gram = None
 
-    def __call__(self, objective, params, curvature):
-        """Gradient of F, and a function that solves for the Newton direction."""
-        u, _ = objective.split(params)
-        projected, total = objective.rows.backproject(curvature.gradient)
-        gradient = objective.join(projected + objective.penalty.gradient(u), total)
-        return gradient, lambda: self._direction(objective, gradient, curvature)
+    stale = False
+
+    def begin(self):
+        """A new problem."""
+
+    def __call__(self, objective, params, z, known, cautious):
+        """Value and gradient of L, gradient of F, and a function for the Newton direction."""
+        loss, g = known or _value_gradient(objective, z)
+        gradient = _full_gradient(objective, params, g)
+
+        def solve():
+            return self._direction(objective, gradient, objective.curvature(z, cautious))
+
+        return loss, g, gradient, solve
+
+    def note(self, decrement, step):
+        """Nothing is kept from one step to the next."""
 
     def _direction(self, objective, gradient, curvature):
         """Newton direction.
@@ -231,17 +302,28 @@ def _line_search(objective, params, z, p, dz, decrement, value):
 
     The slope of a convex function is non-decreasing: bracket its zero, then close in by
     regula falsi with the Illinois rule. A point where F is above ``value`` is too far.
+
+    Returns
+    -------
+    step : float
+    z : ndarray
+        Scores there.
+    known : tuple of float and ndarray, or None
+        Value and gradient of L there, if they were computed.
     """
     u, _ = objective.split(params)
     du, _ = objective.split(p)
-    g = np.empty_like(z)
     penalty_slope = float((objective.penalty.l2 * u) @ du)
     penalty_bend = float((objective.penalty.l2 * du) @ du)
     noise = 10 * float(np.finfo(z.dtype).eps) * abs(value)
     goal = 0.1 * decrement
+    g = np.empty_like(z)
+    there, loss = z, np.nan
 
     def slope_at(t):
-        loss = objective.score_gradient((z + t * dz).astype(z.dtype, copy=False), g)
+        nonlocal there, loss
+        there = (z + t * dz).astype(z.dtype, copy=False)
+        loss = objective.score_gradient(there, g)
         slope = float(np.dot(g, dz)) + penalty_slope + t * penalty_bend
         if not np.isfinite(slope):
             return 1e300, False
@@ -256,7 +338,7 @@ def _line_search(objective, params, z, p, dz, decrement, value):
         high *= 4.0
         slope_high, good = slope_at(high)
     if good:
-        return high
+        return high, there, (loss, g)
     for _ in range(60):
         with np.errstate(all="ignore"):
             t = (low * slope_high - high * slope_low) / np.float64(slope_high - slope_low)
@@ -264,9 +346,9 @@ def _line_search(objective, params, z, p, dz, decrement, value):
             t = 0.5 * (low + high)
         slope, good = slope_at(t)
         if good:
-            return t
+            return t, there, (loss, g)
         if slope > 0:
             high, slope_high, slope_low = t, slope, 0.5 * slope_low
         else:
             low, slope_low, slope_high = t, slope, 0.5 * slope_high
-    return low
+    return low, (z + low * dz).astype(z.dtype, copy=False), None

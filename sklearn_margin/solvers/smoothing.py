@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from sklearn_margin.losses.base import check_number
-from sklearn_margin.solvers.base import Result, Solver
+from sklearn_margin.losses.base import RegressionLoss, check_number
+from sklearn_margin.solvers.base import Result, Solver, draw_sample, is_large
 from sklearn_margin.solvers.newton import Newton
 
 __all__ = ["Smoothing"]
@@ -16,10 +16,11 @@ class Smoothing(Solver):
     hinge-like losses with many rows and many features. The envelope L_w lies below the loss L
     and its gradient is a dual point of L, so that
 
-        F(x) − min F ≤ [L(z) − L_w(z)] + (duality gap of the smoothed problem at x)
+        F(x) − min F ≤ [L(z) − L_w(z)] − [L_w*(g) − L*(g)] + (duality gap of F_w at x)
 
-    for free: see ``LinearObjective.gap``. The width falls until that is at most ``tol`` of F,
-    which is practical down to about 1e-6.
+    for free: see ``LinearObjective.gap``. For a mean over rows the second bracket is
+    (w/2) Σ g_i²/s_i, and what remains is quadratic in the width. The width falls until that is
+    at most ``tol`` of F, which is practical down to about 1e-6.
 
     Parameters
     ----------
@@ -47,13 +48,28 @@ class Smoothing(Solver):
         loss = objective.loss
         if not loss.describes_itself("smoothed") or loss.smoothed(1.0) is None:
             return f"the loss {type(loss).__name__} has no Moreau envelope here"
-        if not np.all(objective.penalty.l2 > 0):
+        if not np.all(objective.penalty.l2 > 0) and not isinstance(loss, RegressionLoss):
             return "without an L2 penalty (alpha > 0) the smoothed problem may have no minimum"
         return Newton().obstacle(objective.with_loss(objective.loss.smoothed(1.0)))
 
     def solve(self, objective, start, *, tol, max_iter, callback=None, random_state=None):
+        width = excess = None
+        if is_large(objective) and not objective.split(start)[0].any():
+            sample, error = draw_sample(objective)
+            found, width, excess = self._follow(sample, start, max(tol, 0.1 * error), max_iter)
+            start, width = found.params, width * min(1.0, (0.4 * tol / max(excess, 1e-300)) ** 0.5)
+            excess = tol
+        return self._follow(objective, start, tol, max_iter, callback, width, excess)[0]
+
+    def _follow(
+        self, objective, start, tol, max_iter, callback=None, width=None, excess=None
+    ):  # fmt: skip
+        """Result of a continuation that begins at ``width``, where ``excess`` is expected; the
+        width it came to, and the excess there."""
         params = np.array(start, dtype=np.float64)
-        width, excess, n_iter = max(objective.value(params), 1e-6), np.inf, 0
+        width = width or max(objective.value(params), 1e-6)
+        penalized = objective.alpha > 0
+        n_iter, excess, last = 0, excess or np.inf, None
         best, best_value, lower, stale, stop = params, np.inf, -np.inf, 0, False
         while True:
             smooth = objective.with_loss(objective.loss.smoothed(width))
@@ -64,12 +80,14 @@ class Smoothing(Solver):
                 return stop
 
             inner_tol = 0.2 * max(tol, min(0.1, excess))  # no finer than the smoothing itself
+            if not penalized:  # a dual point must then be exact
+                inner_tol = 1e-20
             run = Newton().minimize(smooth, params, inner_tol, max_iter - n_iter, after)
             n_iter += run.n_iter
             params = run.params
-            value = objective.value(params)
-            excess = max(value - run.value, 0.0) / max(value, 1e-300)
-            bound = run.value - run.gap
+            value, above, charge = _excess(objective, smooth, params, run.value)
+            excess = above / max(value, 1e-300)
+            bound = value - above - (run.gap if penalized else charge)
             stale = 0 if value < best_value or bound > lower else stale + 1
             lower = max(lower, bound)  # of min F, from whatever width gave the best
             if value < best_value:
@@ -78,6 +96,35 @@ class Smoothing(Solver):
             reached = gap / max(best_value, 1e-300)
             if reached <= tol or stop or n_iter >= max_iter or stale == 2 or width < 1e-12:
                 break
-            # The excess is at most proportional to the width: aim a little below the goal.
-            width *= min(0.5, max(self.factor, 0.4 * tol / max(excess, 1e-300)))
-        return Result(best, best_value, n_iter, reached <= tol, gap, "duality gap", reached)
+            last, width = (width, excess), self._next_width(width, excess, last, tol)
+        result = Result(best, best_value, n_iter, reached <= tol, gap, "duality gap", reached)
+        return result, width, excess
+
+    def _next_width(self, width, excess, last, tol):
+        """The width for which the excess should be a little below ``tol``.
+
+        The excess falls as a power of the width: its square while many rows are near a kink,
+        the width itself once those left are at one.
+        """
+        power = 2.0
+        if last is not None and 0 < excess < last[1]:
+            power = np.clip(np.log(last[1] / excess) / np.log(last[0] / width), 1.0, 2.0)
+        wanted = (0.4 * tol / max(excess, 1e-300)) ** (1 / power)
+        return width * min(0.5, max(self.factor, wanted))
+
+
+def _excess(objective, smooth, params, smooth_value):
+    """F, how far it exceeds F_w plus what the dual value of F exceeds that of F_w; and, without
+    a penalty, what the rounding error of the dual point may cost."""
+    z = objective.scores(params)
+    u, _ = objective.split(params)
+    value = objective.score_value(z) + objective.penalty.value(u)
+    g = np.empty_like(z)
+    gain = smooth.envelope_gain(z, g, smooth.score_gradient(z, g))
+    charge = 0.0
+    if not objective.alpha > 0:
+        slope = np.abs(objective.join(*objective.rows.backproject(g)))
+        charge = float(slope @ (np.abs(params) + np.abs(params).max(initial=0.0)))
+        rounding = np.sqrt(np.finfo(objective.rows.dtype).eps) * float(np.abs(g).sum())
+        charge = charge if slope.max(initial=0.0) <= rounding else np.inf
+    return value, max(value - smooth_value - gain, 0.0), charge
