@@ -1,31 +1,84 @@
-"""``python -m benchmarks [NAME …] [--quick]``: run cases, write JSON, Markdown and a chart."""
+"""Measure sklearn_margin beside its peers; write JSON, Markdown and charts.
+
+Results of single cases are merged into one JSON file, so that cases can be run one at a time.
+"""
 
 import argparse
+import os
+import sys
+import time
+import traceback
+from fnmatch import fnmatch
 from pathlib import Path
 
-from benchmarks.cases import cases
-from benchmarks.harness import environment, markdown, run_case, save
+from benchmarks.harness import THREADS
 
 
-def main():
-    """Run the cases named on the command line."""
+def parse(arguments):
+    """The parser, for its errors, and the options."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("names", nargs="*", help="cases to run; default: all")
+    parser.add_argument("names", nargs="*", help="cases or patterns (hinge*); default: all")
+    parser.add_argument("--list", action="store_true", help="print the names of the cases")
     parser.add_argument("--quick", action="store_true", help="smaller data, fewer repetitions")
-    parser.add_argument("--repeats", type=int, help="repetitions (default 5; 3 with --quick)")
+    parser.add_argument("--repeats", type=int, help="repetitions (default 5; 1 with --quick)")
+    parser.add_argument("--render", action="store_true", help="only write tables and charts")
     parser.add_argument("--output", type=Path, default=Path("benchmarks/results"))
-    options = parser.parse_args()
-    known = cases(options.quick)
-    unknown = set(options.names) - set(known)
-    if unknown:
-        parser.error(f"unknown cases {sorted(unknown)}; known: {sorted(known)}")
-    env = environment()
-    results = []
-    for name in options.names or known:
-        results.append(run_case(known[name](), options.repeats or (3 if options.quick else 5)))
-        print(markdown(results[-1:], env), flush=True)
-    save(results, env, options.output, "quick" if options.quick else "results")
+    return parser, parser.parse_args(arguments)
+
+
+def main(arguments=None) -> int:
+    """Do what the command line says; the exit code is 1 if a case failed."""
+    parser, options = parse(arguments)
+    from benchmarks import report
+    from benchmarks.cases import cases
+
+    known = cases()
+    for pattern in options.names:
+        if not any(fnmatch(name, pattern) for name in known):
+            parser.error(f"no case is called {pattern!r}; known: {', '.join(known)}")
+    chosen = [n for n in known if not options.names or any(fnmatch(n, p) for p in options.names)]
+    if options.list:
+        print("\n".join(chosen))
+        return 0
+    failed = []
+    kind = "quick" if options.quick else "results"
+    if not options.render:
+        failed = run(known, chosen, options, kind)
+    results = report.load(options.output / f"{kind}.json")
+    if results:
+        report.render(results, options.output, kind)
+        print(report.summary_table(results))
+    if failed:
+        print(f"failed: {', '.join(failed)}", file=sys.stderr)
+    return int(bool(failed))
+
+
+def run(known, chosen, options, kind) -> list[str]:
+    """Run the chosen cases, saving after each; returns the names of those that failed."""
+    from benchmarks import report
+
+    repeats, failed = options.repeats or (1 if options.quick else 5), []
+    env = report.environment()
+    print(report.describe(env), end="\n\n")
+    for name in chosen:
+        start = time.perf_counter()
+        try:
+            result = known[name](options.quick, repeats)
+        except ModuleNotFoundError as error:
+            print(f"{name} is left out: {error}\n")
+            continue
+        except Exception:  # must not lose the other cases
+            traceback.print_exc()
+            failed.append(name)
+            continue
+        print(report.details(result), flush=True)
+        print(f"{name}: {time.perf_counter() - start:.0f} s in all", file=sys.stderr)
+        report.merge(options.output, kind, name, result | {"env": env}, list(known))
+    return failed
 
 
 if __name__ == "__main__":
-    main()
+    # Before NumPy and what else brings threads of its own is imported, which main() does.
+    for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ[variable] = str(THREADS)
+    sys.exit(main())

@@ -1,27 +1,28 @@
 """Time to reach the same objective, measured the same way for everyone.
 
-A *case* has data, an objective F that scores any solution, and contestants. A contestant is
-run at every rung of its ladder of tolerances; each solution is scored by F; the best value
-anyone reached is the reference. A contestant's time is the smallest among its rungs that come
-within 1e-4 (and 1e-6) of the reference, relatively. Contestants take turns, and each rung
-counts the median of its repetitions. "Not reached" is a result.
+A *case* has an objective F that scores any solution, and contestants. The reference is F at a very
+tight solution of ours. A contestant climbs its ladder of tolerances (or of numbers of iterations)
+from loose to tight, and every solution is scored by F. It stops once it is within 1e-6 of the
+reference, relatively, after a rung that took longer than the limit, or when the last rungs gave
+the same value. Then the rungs that came within 1e-4 of the best value known, the reference or a
+better one, are repeated, the contestants taking turns. The time of a contestant is the smallest
+median among its rungs that reach the level. "Not reached" is a result, and so is "not installed".
 """
 
-import json
-import platform
+import math
 import time
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import date
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
+from itertools import chain
 from statistics import median
 
-import numpy as np
-from threadpoolctl import threadpool_info
-
 LEVELS = (1e-4, 1e-6)
+THREADS = 2
+LIMIT = 60.0  # seconds after which a contestant climbs no further
+SLOW = 10.0  # a rung that takes longer is run once
+OURS = "sklearn-margin"
 
 
 @dataclass
@@ -29,63 +30,145 @@ class Contestant:
     """A way to solve a case."""
 
     name: str
-    fit: Callable  # fit(rung) -> whatever the case's objective takes
+    fit: Callable  # fit(rung) -> whatever the objective of the case takes
     rungs: tuple  # from loose to tight
-    package: str = "sklearn-margin"
+    package: str = OURS
+    note: str = ""
+    comparable: bool = True  # False: minimises something else; time and metric are shown
 
 
 @dataclass
 class Case:
     """A problem and those who try to solve it."""
 
-    name: str
     title: str
     objective: Callable  # objective(solution) -> float
-    contestants: list[Contestant]
+    contestants: list[Contestant]  # the first is ours, with default settings
+    reference: Callable  # a solution that is accurate beyond the last level
     yardstick: Callable  # one X @ w and one X.T @ r
-    limit: float = 60.0  # seconds after which a contestant climbs no further rung
-    ours: list[str] = field(default_factory=lambda: ["sklearn_margin"])
+    metric: tuple[str, Callable] | None = None  # name, metric(solution) -> float
+    notes: list[str] = field(default_factory=list)
 
 
-def run_case(case: Case, repeats: int) -> dict:
+def run_case(case: Case, tiny: Case, repeats: int, limit: float = LIMIT) -> dict:
     """Measure a case.
+
+    Parameters
+    ----------
+    case, tiny : Case
+        The case, and the same on a few rows, on which everyone is warmed up.
+    repeats : int
+        Runs of a rung that reaches the first level.
+    limit : float, default=60
+        Seconds after which a contestant climbs no further.
 
     Returns
     -------
     dict
-        JSON-serialisable: seconds by contestant and level, ratios, passes.
+        JSON-serialisable: for each contestant seconds by level, distance from the reference,
+        passes over the data.
     """
-    seconds, values = {}, {}
-    alive = {c.name: list(c.rungs) for c in case.contestants}
-    for c in case.contestants:  # compile, load libraries, touch memory
-        _timed(c, c.rungs[0])
-    for repeat in range(repeats):
-        for c in case.contestants:
-            for rung in list(alive[c.name]):
-                elapsed, solution = _timed(c, rung)
-                seconds.setdefault((c.name, rung), []).append(elapsed)
-                if repeat == 0:
-                    values[c.name, rung] = float(case.objective(solution))
-                    if elapsed > case.limit:
-                        later = c.rungs[c.rungs.index(rung) + 1 :]
-                        alive[c.name] = [r for r in alive[c.name] if r not in later]
-                        break
-    best = min(values.values())
-    yardstick = median(_clock(case.yardstick)[0] for _ in range(5))
-    rows = [_summary(c, seconds, values, best, yardstick) for c in case.contestants]
+    start = [_clock(case.yardstick)[0] for _ in range(5)]
+    reference = float(case.objective(case.reference()))
+    racers = [_Racer(c) for c in case.contestants]
+    for racer, warm in zip(racers, tiny.contestants, strict=True):
+        racer.warm_up(warm)
+        racer.climb(case, reference, limit)
+    comparable = [racer.values.values() for racer in racers if racer.contestant.comparable]
+    best = min(reference, *chain.from_iterable(comparable))
+    for _ in range(repeats - 1):
+        for racer in racers:
+            racer.repeat(best)
+    yardstick = median(start + [_clock(case.yardstick)[0] for _ in range(5)])
     return {
-        "name": case.name,
         "title": case.title,
         "best": best,
         "yardstick": yardstick,
-        "rows": rows,
+        "metric": case.metric[0] if case.metric else None,
+        "notes": case.notes,
+        "rows": [racer.summary(best, yardstick) for racer in racers],
     }
 
 
-def _timed(contestant, rung):
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return _clock(lambda: contestant.fit(rung))
+class _Racer:
+    """A contestant and what it has done."""
+
+    def __init__(self, contestant):
+        self.contestant = contestant
+        self.problem = None if installed(contestant.package) else "not installed"
+        self.seconds, self.values, self.metric = {}, {}, None
+
+    def warm_up(self, tiny):
+        """Import, compile and load libraries outside the measured time."""
+        before = self.problem
+        for rung in (tiny.rungs[0], tiny.rungs[len(tiny.rungs) // 2]):
+            self._timed(tiny, rung)
+        self.problem = before  # who fails on the tiny problem may still solve the real one
+
+    def climb(self, case, reference, limit):
+        """Run each rung once, until one is as good as the reference.
+
+        A value *below* the reference by more than the last level does not end the climb: then
+        the reference was not accurate, and this contestant may still improve.
+        """
+        for rung in self.contestant.rungs:
+            elapsed, solution = self._timed(self.contestant, rung)
+            if self.problem:
+                return
+            value = float(case.objective(solution))
+            value = value if math.isfinite(value) else math.inf
+            self.seconds[rung], self.values[rung] = [elapsed], value
+            if case.metric:
+                self.metric = float(case.metric[1](solution))
+            arrived = abs(value - reference) <= LEVELS[-1] * abs(reference)
+            if arrived or elapsed > limit or self._is_stuck():
+                return
+
+    def _is_stuck(self):
+        """Whether the last rungs changed nothing, after some progress."""
+        values = list(self.values.values())
+        return len(set(values[-3:])) == 1 and values[-1] < values[0]
+
+    def repeat(self, best):
+        """Run the rungs that count once more."""
+        for rung, excess in self._excess(best).items():
+            if not self.contestant.comparable or excess > LEVELS[0]:
+                continue
+            if self.seconds[rung][0] <= SLOW:
+                self.seconds[rung].append(self._timed(self.contestant, rung)[0])
+
+    def _timed(self, contestant, rung):
+        """Seconds and solution of a rung; a failure is noted, and ends the race for this one."""
+        if self.problem:
+            return None, None
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                return _clock(lambda: contestant.fit(rung))
+        except Exception as error:  # whatever a peer raises must not lose the results of others
+            self.problem = f"{type(error).__name__}: {str(error).splitlines()[0][:100]}"
+            return None, None
+
+    def _excess(self, best):
+        return {rung: (value - best) / abs(best) for rung, value in self.values.items()}
+
+    def summary(self, best, yardstick):
+        c, excess = self.contestant, self._excess(best)
+        times = {rung: median(seconds) for rung, seconds in self.seconds.items()}
+        row = {
+            "name": c.name, "package": c.package, "note": c.note, "comparable": c.comparable,
+            "problem": self.problem, "metric": self.metric,
+            "rungs": [
+                {"rung": rung, "seconds": self.seconds[rung], "excess": excess[rung]}
+                for rung in times
+            ],
+        }  # fmt: skip
+        reached = [[t for rung, t in times.items() if excess[rung] <= level] for level in LEVELS]
+        row["time"] = [min(t) if t and c.comparable else None for t in reached]
+        row["passes"] = row["time"][0] / yardstick if row["time"][0] else None
+        row["closest"] = min(excess.values()) if excess else None
+        row["longest"] = max(times.values()) if times else None
+        return row
 
 
 def _clock(function):
@@ -94,121 +177,12 @@ def _clock(function):
     return time.perf_counter() - start, result
 
 
-def _summary(contestant, seconds, values, best, yardstick):
-    row = {"name": contestant.name, "package": contestant.package, "time": {}, "passes": None}
-    excess = {
-        rung: (values[contestant.name, rung] - best) / abs(best)
-        for rung in contestant.rungs
-        if (contestant.name, rung) in values
-    }
-    for level in LEVELS:
-        times = [median(seconds[contestant.name, r]) for r, e in excess.items() if e <= level]
-        row["time"][str(level)] = min(times) if times else None
-    row["closest"] = min(excess.values())
-    row["longest"] = max(median(seconds[contestant.name, r]) for r in excess)
-    if row["time"]["0.0001"] is not None:
-        row["passes"] = row["time"]["0.0001"] / yardstick
-    return row
-
-
-def environment() -> dict:
-    """Machine, versions and date of a run."""
-    packages = ("numpy", "scipy", "scikit-learn", "numba", "statsmodels", "rehline", "skglm")
-    found = {}
-    for package in packages:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    blas = [
-        {k: lib.get(k) for k in ("internal_api", "architecture", "num_threads", "version")}
-        for lib in threadpool_info()
-        if lib["user_api"] == "blas"
-    ]
-    return {
-        "date": date.today().isoformat(),
-        "machine": f"{platform.machine()}, Python {platform.python_version()}",
-        "blas": blas,
-        "versions": found,
-    }
-
-
-def markdown(results: list[dict], env: dict) -> str:
-    """Results as Markdown tables."""
-    lines = []
-    for result in results:
-        ours = _best_time(result, ours=True)
-        lines += [f"### {result['title']}", ""]
-        lines += [
-            "| contestant | s to 1e-4 | s to 1e-6 | passes | time ÷ ours |",
-            "|---|---|---|---|---|",
-        ]
-        for row in result["rows"]:
-            to4, to6 = row["time"]["0.0001"], row["time"]["1e-06"]
-            missed = f"not reached ({row['closest']:.1e} in {row['longest']:.2g} s)"
-            ratio = f"{to4 / ours:.1f}" if to4 and ours else "–"
-            passes = f"{row['passes']:.0f}" if row["passes"] else "–"
-            cells = [f"{to4:.3g}" if to4 else missed, f"{to6:.3g}" if to6 else "–", passes, ratio]
-            lines.append(f"| {row['name']} | " + " | ".join(cells) + " |")
-        lines.append("")
-    versions = ", ".join(f"{k} {v}" for k, v in env["versions"].items())
-    blas = ", ".join(f"{b['internal_api']} {b['architecture']}" for b in env["blas"])
-    lines.append(f"{env['date']}, {env['machine']}, {blas}; {versions}.")
-    return "\n".join(lines) + "\n"
-
-
-def _best_time(result, ours):
-    times = [
-        row["time"]["0.0001"]
-        for row in result["rows"]
-        if (row["package"] == "sklearn-margin") == ours and row["time"]["0.0001"]
-    ]
-    return min(times) if times else None
-
-
-def chart(results: list[dict], path: Path) -> None:
-    """Bars of the time to 1e-4 by contestant, one panel a case."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
-    figure, axes = plt.subplots(
-        len(results), 1, figsize=(8, 0.6 + sum(0.4 * len(r["rows"]) + 0.7 for r in results)),
-        squeeze=False, layout="constrained",
-        height_ratios=[len(r["rows"]) + 1.5 for r in results],
-    )  # fmt: skip
-    for ax, result in zip(axes[:, 0], results, strict=True):
-        rows = result["rows"][::-1]
-        times = [row["time"]["0.0001"] for row in rows]
-        colors = ["C0" if row["package"] == "sklearn-margin" else "0.7" for row in rows]
-        shown = [t if t else row["longest"] for t, row in zip(times, rows, strict=True)]
-        bars = ax.barh([row["name"] for row in rows], shown, color=colors)
-        for bar, t, row in zip(bars, times, rows, strict=True):
-            if t is None:
-                bar.set(facecolor="none", edgecolor="0.6", hatch="///")
-            text = f" {t:.3g} s" if t else f" not reached ({row['closest']:.0e} off)"
-            ax.text(bar.get_width(), bar.get_y() + bar.get_height() / 2, text, va="center")
-        ax.set(xscale="log", title=result["title"], xlabel="seconds to within 1e-4")
-        ax.set_xlim(0.3 * min(shown), 30 * max(shown))
-        ax.spines[["top", "right"]].set_visible(False)
-    figure.savefig(path, dpi=120)
-
-
-def save(results, env, folder: Path, name: str) -> None:
-    """Write JSON, Markdown and chart."""
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / f"{name}.json").write_text(json.dumps({"env": env, "results": results}, indent=1))
-    (folder / f"{name}.md").write_text(markdown(results, env))
-    chart(results, folder / f"{name}.png")
-
-
-def mean_loss(value: Callable, alpha: float) -> Callable:
-    """F of a (coef, intercept) solution: mean loss of its scores plus ½ alpha ‖w‖²."""
-
-    def objective(solution):
-        coef, intercept = solution
-        coef = np.asarray(coef, dtype=np.float64).ravel()
-        return value(coef, float(np.ravel(intercept)[0])) + 0.5 * alpha * float(coef @ coef)
-
-    return objective
+def installed(package: str) -> bool:
+    """Whether a distribution is installed; ours need not be, it can be run from a checkout."""
+    if package == OURS:
+        return True
+    try:
+        version(package)
+    except PackageNotFoundError:
+        return False
+    return True

@@ -1,6 +1,8 @@
 """Scikit-learn-compatible linear estimators whose loss is the thing you choose."""
 
 from sklearn_margin.classification import HingeClassifier, LinearClassifier
+from sklearn_margin.path import regularization_path
+from sklearn_margin.quantile import QuantileRegressor
 from sklearn_margin.ranking import LinearRanker, RankSVM
 from sklearn_margin.regression import HuberRegressor, LinearRegressor
 
@@ -12,5 +14,7 @@ __all__ = [
     "LinearClassifier",
     "LinearRanker",
     "LinearRegressor",
+    "QuantileRegressor",
     "RankSVM",
+    "regularization_path",
 ]

@@ -63,9 +63,13 @@ def uses_sgd(estimator) -> bool:
 class LinearModel(CallbackSupportMixin, BaseEstimator):
     """Base of the linear estimators.
 
-    A subclass validates its target, builds one objective per problem and stores what
-    ``_minimize`` returns.
+    A subclass validates its target and builds one objective per problem in ``_prepare``, and
+    stores what ``_minimize`` returns.
     """
+
+    def _prepare(self, X, y, sample_weight=None):
+        """Objectives of a fit, in a list; then validated X and y, and what else fit needs."""
+        raise NotImplementedError
 
     def _check_common_params(self):
         """Raise for a wrong value of a parameter that all estimators have."""
@@ -169,7 +173,7 @@ class LinearModel(CallbackSupportMixin, BaseEstimator):
         intercept : ndarray of shape (n_problems,)
         """
         random_state = check_random_state(self.random_state)
-        solvers = [choose(self.solver, objective) for objective in objectives]
+        solvers = [choose(self.solver, objective, self.tol) for objective in objectives]
         has_callbacks = bool(getattr(self, "_skl_callbacks", None))
         metadata = {name: value for name, value in metadata.items() if value is not None}
         results = []

@@ -41,6 +41,11 @@ def _has_probability(estimator):
     )
 
 
+def _positives(classes):
+    """The class that is +1, by problem."""
+    return classes[1:] if len(classes) == 2 else classes
+
+
 class _BaseClassifier(ClassifierMixin, LinearModel):
     """Fit and predict of classifiers; subclasses say which loss."""
 
@@ -76,31 +81,10 @@ class _BaseClassifier(ClassifierMixin, LinearModel):
         context = self._init_callback_context(max_subtasks=None)
         context.call_on_fit_task_begin(estimator=self, X=X, y=y)
         with self._unchanged_if_failed():
-            self._check_common_params()
-            loss = self._loss()
-            X, y = self._validate(X, y)
-            check_classification_targets(y)
-            s = normalize_weights(sample_weight, len(y), X.dtype)
-            classes = np.unique(y[s > 0])
-            if len(classes) < 2:
-                raise ValueError(
-                    f"{type(self).__name__} needs at least 2 classes with a positive weight, got "
-                    f"{len(classes)} class: {classes}"
-                )
-            if self.class_weight is not None:
-                s = s * self._class_factors(y, s, classes)
-                if np.count_nonzero([s[y == label].any() for label in classes]) < 2:
-                    raise ValueError(
-                        f"class_weight={self.class_weight!r} leaves less than 2 classes with a "
-                        "positive weight: one class cannot be fitted"
-                    )
-                s = normalize_weights(s, len(y), X.dtype)
-            rows = self._rows(X, self.fit_intercept)
-            positives = classes[1:] if len(classes) == 2 else classes
-            objectives = [self._objective(loss, rows, y == c, s) for c in positives]
-            validation = self._validation_rows(X_val, y_val, rows)
+            objectives, X, y, classes = self._prepare(X, y, sample_weight)
+            validation = self._validation_rows(X_val, y_val, objectives[0].rows)
             if validation is not None:
-                self._set_validation(objectives, loss, validation, y_val, positives, classes)
+                self._set_validation(objectives, validation, y_val, classes)
             coef, intercept = self._minimize(
                 objectives, self._previous(classes, X.shape[1]), context, X, y,
                 lambda k, coef, b: self._partly_fitted(classes, k, coef, b),
@@ -111,21 +95,45 @@ class _BaseClassifier(ClassifierMixin, LinearModel):
         context.call_on_fit_task_end(estimator=self, X=X, y=y)
         return self
 
+    def _prepare(self, X, y, sample_weight=None):
+        self._check_common_params()
+        loss = self._loss()
+        X, y = self._validate(X, y)
+        check_classification_targets(y)
+        s = normalize_weights(sample_weight, len(y), X.dtype)
+        classes = np.unique(y[s > 0])
+        if len(classes) < 2:
+            raise ValueError(
+                f"{type(self).__name__} needs at least 2 classes with a positive weight, got "
+                f"{len(classes)} class: {classes}"
+            )
+        if self.class_weight is not None:
+            s = s * self._class_factors(y, s, classes)
+            if np.count_nonzero([s[y == label].any() for label in classes]) < 2:
+                raise ValueError(
+                    f"class_weight={self.class_weight!r} leaves less than 2 classes with a "
+                    "positive weight: one class cannot be fitted"
+                )
+            s = normalize_weights(s, len(y), X.dtype)
+        rows = self._rows(X, self.fit_intercept)
+        objectives = [self._objective(loss, rows, y == c, s) for c in _positives(classes)]
+        return objectives, X, y, classes
+
     def _objective(self, loss, rows, positive, s):
         return PointwiseObjective(
             loss, rows, np.where(positive, 1, -1).astype(rows.dtype), s,
             alpha=self.alpha, l1_ratio=self.l1_ratio, fit_intercept=self.fit_intercept,
         )  # fmt: skip
 
-    def _set_validation(self, objectives, loss, rows, y_val, positives, classes):
+    def _set_validation(self, objectives, rows, y_val, classes):
         y_val = column_or_1d(y_val, input_name="y_val")
         check_consistent_length(rows.X, y_val)
         unknown = np.setdiff1d(y_val, classes)
         if len(unknown):
             raise ValueError(f"y_val holds labels that are not in y: {unknown}")
         equal = normalize_weights(None, len(y_val), rows.dtype)
-        for objective, label in zip(objectives, positives, strict=True):
-            objective.validation = self._objective(loss, rows, y_val == label, equal)
+        for objective, label in zip(objectives, _positives(classes), strict=True):
+            objective.validation = self._objective(objective.loss, rows, y_val == label, equal)
 
     def _previous(self, classes, n_features):
         """Solutions to start from."""
@@ -214,7 +222,7 @@ class _BaseClassifier(ClassifierMixin, LinearModel):
 
     def _stream_classes(self, loss, X, y, s, classes, first):
         rows = self._rows(X, center=False)
-        positives = classes[1:] if len(classes) == 2 else classes
+        positives = _positives(classes)
         n = len(positives)
         states = getattr(self, "_stream_states", None) or [None] * n
         coef, intercept = np.zeros((n, X.shape[1]), X.dtype), np.zeros(n, X.dtype)
@@ -314,8 +322,9 @@ class LinearClassifier(_BaseClassifier):
     fit_intercept : bool, default=True
         Whether to fit b.
     solver : str or Solver, default="auto"
-        "newton", "lbfgs", "interior_point", "smoothing", "subgradient", "sgd", a configured
-        solver such as ``SGD(batch_size=32)``, or "auto", which takes the first that applies.
+        "newton", "lbfgs", "interior_point", "dual_cd", "smoothing", "subgradient", "sgd", a
+        configured solver such as ``SGD(batch_size=32)``, or "auto", which takes the first that
+        applies.
     tol : float, default=1e-4
         Relative accuracy; see the solvers. Small problems are solved more accurately.
     max_iter : int, default=1000

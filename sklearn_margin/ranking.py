@@ -65,7 +65,7 @@ class _BaseRanker(LinearModel):
         context = self._init_callback_context(max_subtasks=self.max_iter)
         context.call_on_fit_task_begin(estimator=self, X=X, y=y)
         with self._unchanged_if_failed():
-            objective, X, y = self._prepare(X, y, sample_weight, groups)
+            (objective,), X, y = self._prepare(X, y, sample_weight, groups)
             if objective.pairs.n_pairs == 0:
                 warnings.warn(
                     "no group holds two rows of different relevance: all coefficients are zero",
@@ -92,8 +92,7 @@ class _BaseRanker(LinearModel):
         context.call_on_fit_task_end(estimator=self, X=X, y=y)
         return self
 
-    def _prepare(self, X, y, sample_weight, groups, reset=True):
-        """Validated data and the objective over it."""
+    def _prepare(self, X, y, sample_weight=None, groups=None, reset=True):
         self._check_common_params()
         if y is None:
             raise ValueError(
@@ -101,7 +100,7 @@ class _BaseRanker(LinearModel):
             )
         X = self._validate(X, "no_validation", reset=reset)
         s = normalize_weights(sample_weight, X.shape[0], np.float64)
-        return self._objective(self._rows(X, center=True), y, s, groups), X, y
+        return [self._objective(self._rows(X, center=True), y, s, groups)], X, y
 
     def _objective(self, rows, y, s, groups):
         y, groups = unpack_target(y, groups)
@@ -130,7 +129,7 @@ class _BaseRanker(LinearModel):
         """
         with self._unchanged_if_failed():
             first = not hasattr(self, "coef_")
-            objective, X, y = self._prepare(X, y, sample_weight, groups, reset=first)
+            (objective,), X, y = self._prepare(X, y, sample_weight, groups, reset=first)
             previous = None if first else (self._dense_coef(),)
             state = getattr(self, "_stream_state", None)
             self._stream_state, coef, _ = self._stream(objective, state, previous)

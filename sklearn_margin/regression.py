@@ -34,12 +34,28 @@ _LOSSES = {
 
 
 class _BaseRegressor(RegressorMixin, LinearModel):
-    """Fit and predict of regressors; subclasses say which objective."""
+    """Fit and predict of regressors; subclasses say which objective, or which several."""
 
     _coef_is_2d = False
 
     def _objective(self, rows, y, s):
         raise NotImplementedError
+
+    def _objectives(self, rows, y, s):
+        return [self._objective(rows, y, s)]
+
+    def _n_subtasks(self):
+        """Tasks that a fit consists of, for callbacks: iterations, or problems if several."""
+        return self.max_iter
+
+    def _fitted(self, coef, intercept):
+        """Fitted attributes, from one row of ``coef`` per objective."""
+        return {"coef_": coef[0], "intercept_": intercept[0]}
+
+    def _solutions(self):
+        """Coefficients and intercept by objective."""
+        coef, intercept = np.atleast_2d(self._dense_coef()), np.atleast_1d(self.intercept_)
+        return list(zip(coef, intercept, strict=True))
 
     @with_callbacks
     def fit(self, X, y, sample_weight=None, X_val=None, y_val=None):
@@ -67,34 +83,46 @@ class _BaseRegressor(RegressorMixin, LinearModel):
         ValueError, TypeError
             For a wrong parameter or wrong data; the estimator stays as it was.
         """
-        context = self._init_callback_context(max_subtasks=self.max_iter)
+        context = self._init_callback_context(max_subtasks=self._n_subtasks())
         context.call_on_fit_task_begin(estimator=self, X=X, y=y)
         with self._unchanged_if_failed():
-            self._check_common_params()
-            X, y = self._validate(X, y, y_numeric=True)
-            y = y.astype(X.dtype, copy=False)
-            s = normalize_weights(sample_weight, len(y), X.dtype)
-            rows = self._rows(X, self.fit_intercept)
-            objective = self._objective(rows, y, s)
-            validation = self._validation_rows(X_val, y_val, rows)
+            objectives, X, y = self._prepare(X, y, sample_weight)
+            validation = self._validation_rows(X_val, y_val, objectives[0].rows)
             if validation is not None:
                 y_val = check_array(y_val, ensure_2d=False, dtype=X.dtype, input_name="y_val")
                 check_consistent_length(validation.X, y_val)
                 equal = normalize_weights(None, len(y_val), X.dtype)
-                objective.validation = self._objective(validation, y_val, equal)
-            previous = None
-            if self._warm(X.shape[1]):
-                previous = [(self._dense_coef(), self.intercept_)]
+                held_out = self._objectives(validation, y_val, equal)
+                for objective, other in zip(objectives, held_out, strict=True):
+                    objective.validation = other
+            previous = self._solutions() if self._warm(X.shape[1]) else []
             coef, intercept = self._minimize(
-                [objective], previous, context, X, y,
-                lambda k, coef, intercept: {"coef_": coef, "intercept_": intercept},
+                objectives, previous if len(previous) == len(objectives) else None, context, X, y,
+                self._partly_fitted(len(objectives), X.shape[1]),
                 sample_weight=sample_weight,
             )  # fmt: skip
-            self.coef_, self.intercept_ = coef[0], intercept[0]
-            self._finish(objective, X, y)
-            self.__dict__.pop("_stream_state", None)
+            self.__dict__.update(self._fitted(coef, intercept))
+            self._finish(objectives[0], X, y)
+            self.__dict__.pop("_stream_states", None)
         context.call_on_fit_task_end(estimator=self, X=X, y=y)
         return self
+
+    def _prepare(self, X, y, sample_weight=None):
+        self._check_common_params()
+        X, y = self._validate(X, y, y_numeric=True)
+        y = y.astype(X.dtype, copy=False)
+        s = normalize_weights(sample_weight, len(y), X.dtype)
+        return self._objectives(self._rows(X, self.fit_intercept), y, s), X, y
+
+    def _partly_fitted(self, n_problems, n_features):
+        """A function for callbacks: the fitted attributes while problem k is being solved."""
+        all_coef, all_intercept = np.zeros((n_problems, n_features)), np.zeros(n_problems)
+
+        def fitted(k, coef, intercept):
+            all_coef[k], all_intercept[k] = coef, intercept
+            return self._fitted(all_coef.copy(), all_intercept.copy())
+
+        return fitted
 
     def _finish(self, objective, X, y):
         """Set further fitted attributes."""
@@ -126,12 +154,18 @@ class _BaseRegressor(RegressorMixin, LinearModel):
             y = y.astype(X.dtype, copy=False)
             # Weights count relative to 1, for they must compare across batches.
             s = (check_weights(sample_weight, len(y)) / len(y)).astype(X.dtype, copy=False)
-            objective = self._objective(self._rows(X, center=False), y, s)
-            previous = None if first else (self._dense_coef(), self.intercept_)
-            state = getattr(self, "_stream_state", None)
-            self._stream_state, coef, intercept = self._stream(objective, state, previous)
-            self.coef_ = coef.astype(X.dtype)
-            self.intercept_ = X.dtype.type(intercept)
+            objectives = self._objectives(self._rows(X, center=False), y, s)
+            previous = [None] * len(objectives) if first else self._solutions()
+            if len(previous) != len(objectives):
+                raise ValueError(
+                    "partial_fit cannot change the number of quantiles, which is "
+                    f"{len(previous)}: got quantile={self.quantile!r}"
+                )
+            states = getattr(self, "_stream_states", None) or [None] * len(objectives)
+            streams = map(self._stream, objectives, states, previous)
+            states, coef, intercept = zip(*streams, strict=True)
+            coef, intercept = np.array(coef, X.dtype), np.array(intercept, X.dtype)
+            self.__dict__.update(self._fitted(coef, intercept), _stream_states=list(states))
             self.n_iter_ = 1
         return self
 
@@ -169,8 +203,9 @@ class LinearRegressor(_BaseRegressor):
     fit_intercept : bool, default=True
         Whether to fit b.
     solver : str or Solver, default="auto"
-        "newton", "lbfgs", "interior_point", "smoothing", "subgradient", "sgd", a configured
-        solver such as ``SGD(batch_size=32)``, or "auto", which takes the first that applies.
+        "newton", "lbfgs", "interior_point", "dual_cd", "smoothing", "subgradient", "sgd", a
+        configured solver such as ``SGD(batch_size=32)``, or "auto", which takes the first that
+        applies.
     tol : float, default=1e-4
         Relative accuracy; see the solvers. Small problems are solved more accurately.
     max_iter : int, default=1000

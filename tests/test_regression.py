@@ -5,8 +5,9 @@ import warnings
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from sklearn.linear_model import ElasticNet, QuantileRegressor, Ridge
+from sklearn.linear_model import ElasticNet, Ridge
 from sklearn.linear_model import HuberRegressor as TheirHuberRegressor
+from sklearn.linear_model import QuantileRegressor as TheirQuantileRegressor
 
 from sklearn_margin import HuberRegressor, LinearRegressor
 from sklearn_margin.losses import EpsilonInsensitive, Huber, Quantile
@@ -205,10 +206,10 @@ def test_elastic_net(alpha):
 
 @pytest.mark.parametrize("quantile", [0.1, 0.5, 0.85])
 @pytest.mark.parametrize("alpha", [0.0, 0.05])
-def test_quantile_regressor(quantile, alpha):
+def test_quantile_loss(quantile, alpha):
     """Its penalty is L1. The minimiser need not be unique; the minimum is."""
     X, y = data()
-    theirs = QuantileRegressor(quantile=quantile, alpha=alpha).fit(X, y)
+    theirs = TheirQuantileRegressor(quantile=quantile, alpha=alpha).fit(X, y)
     ours = LinearRegressor(Quantile(quantile=quantile), alpha=alpha, l1_ratio=1.0).fit(X, y)
 
     def objective(model):

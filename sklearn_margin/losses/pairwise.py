@@ -28,6 +28,8 @@ class PairwiseHinge(PairwiseLoss):
     0.1
     """
 
+    nonnegative = True
+
     def __init__(self, margin=1.0, weighting="difference"):
         self.margin = margin
         self.weighting = weighting
@@ -73,6 +75,8 @@ class PairwiseSquaredHinge(PairwiseLoss):
     0.25
     """
 
+    nonnegative = True
+
     def __init__(self, margin=1.0, weighting="difference"):
         self.margin = margin
         self.weighting = weighting
@@ -105,6 +109,8 @@ class SmoothedPairwiseHinge(PairwiseHinge):
     width : float, default=0.1
         Width w of the quadratic part.
     """
+
+    nonnegative = True
 
     def __init__(self, margin=1.0, weighting="difference", width=0.1):
         super().__init__(margin, weighting)

@@ -156,22 +156,24 @@ class LinearObjective:
         projected, total = self.rows.backproject(g)
         return value, self.join(projected + self.penalty.gradient(u), total)
 
-    def gap(self, gradient, g, loss=np.inf) -> float | None:
-        """Duality gap at a point: a bound on F − min F, from the gradient of F alone.
+    def gap(self, params, gradient, g, loss) -> float | None:
+        r"""Duality gap at a point: a bound on F − min F, from the gradient of F alone.
 
         For convex L the score gradient g is a dual point, by Fenchel's equality
-        L*(g) = g·z − L(z), and with an L2 penalty the gap becomes ½ Σ (∂F/∂u_j)² / λ_j.
+        L*(g) = g·z − L(z). With v = X̃ᵀg and penalties P_j the gap is
+        Σ [P_j(u_j) + P_j*(−v_j) + u_j v_j]: with an L2 penalty alone, ½ Σ (∂F/∂u_j)² / λ_j.
 
-        With an intercept the dual point must satisfy Σg = 0. Where Σg = ∂F/∂b is more than
-        rounding error, the entries of the sign that prevails are multiplied by 1 − ε such that
-        the sum vanishes. For losses ℓ_i ≥ 0 we have ℓ_i*(0) ≤ 0, hence by convexity
-        ℓ_i*((1 − ε) g_i) ≤ (1 − ε) ℓ_i*(g_i): that costs at most ε L. And since columns of X̃
-        have root mean square 1, it changes no entry of X̃ᵀg by more than ε √(n Σ g_i²).
+        Losses that are not negative have ℓ*(0) ≤ 0, and by convexity ℓ*(κ g) ≤ κ ℓ*(g) for
+        κ in [0, 1]. That gives two ways to mend a g that is not feasible, at a price of
+        (1 − κ) L each. With an intercept Σg must vanish: where it is more than rounding error,
+        the entries of the sign that prevails are multiplied by κ. Since columns of X̃ have
+        root mean square 1, it changes no v_j by more than (1 − κ) √(n Σ g_i²). With an L1
+        penalty alone \|v_j\| must not exceed its strength: all of g is multiplied by κ.
 
         Parameters
         ----------
-        gradient : ndarray of shape (n_params,)
-            Gradient of F.
+        params, gradient : ndarray of shape (n_params,)
+            A point and the gradient of F there.
         g : ndarray of shape (n,)
             Gradient of L with respect to the scores.
         loss : float
@@ -180,24 +182,37 @@ class LinearObjective:
         Returns
         -------
         float or None
-            Infinity where the intercept is far from optimal. None where there is no such bound:
-            a loss that is not convex, a coordinate without L2 penalty, an L1 penalty.
+            Infinity where g cannot be mended. None where there is no such bound: a loss that is
+            not convex, no penalty.
         """
-        l2 = self.penalty.l2
-        if not self.loss.convex or self.penalty.has_l1 or not np.all(l2 > 0):
+        if not (self.loss.convex and self.alpha > 0):
             return None
+        l2, l1 = self.penalty.l2, self.penalty.l1
+        u, _ = self.split(params)
         slope, b_slope = self.split(gradient)
-        slope, price = np.abs(slope), 0.0
+        nonnegative = self.loss.nonnegative and self.loss.describes_itself("nonnegative")
+        slack, price = 0.0, 0.0
         size = float(np.abs(g).sum(dtype=np.float64))
         if abs(b_slope) > np.sqrt(np.finfo(self.rows.dtype).eps) * size:
-            if not (self.loss.nonnegative and self.loss.describes_itself("nonnegative")):
+            if not nonnegative:
                 return np.inf
             share = abs(b_slope) / (0.5 * (size + abs(b_slope)))
-            squares = float(np.square(g, dtype=np.float64).sum())
-            slope = slope + share * np.sqrt(len(g) * squares)
+            slack = share * np.sqrt(len(g) * float(np.square(g, dtype=np.float64).sum()))
             price = share * loss
-        with np.errstate(over="ignore"):
-            return price + 0.5 * float(np.sum(slope**2 / l2))
+        with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+            if not self.penalty.has_l1:
+                return price + 0.5 * float(np.sum((np.abs(slope) + slack) ** 2 / l2))
+            v = slope - self.penalty.gradient(u)
+            longest = np.abs(v) + slack
+            gaps = []
+            for kappa in (1.0, float(np.min(l1 / longest, initial=1.0))):
+                if kappa < 1 and not nonnegative:
+                    continue
+                over = np.maximum(kappa * longest - l1, 0.0)
+                conjugate = np.where(over > 1e-15 * l1, over**2 / (2 * l2), 0.0)
+                terms = kappa * (u * v + np.abs(u) * slack) + l1 * np.abs(u) + 0.5 * l2 * u * u
+                gaps.append((1 - kappa) * loss + float(np.sum(np.maximum(terms + conjugate, 0.0))))
+            return price + min((gap for gap in gaps if not np.isnan(gap)), default=np.inf)
 
     def hessian_product(self, curvature, direction) -> np.ndarray:
         """Product of the Hessian of F with ``direction``."""

@@ -1,6 +1,7 @@
 """Solvers: how an objective is minimised, and which solver can minimise which."""
 
 from sklearn_margin.solvers.base import Result, Solver
+from sklearn_margin.solvers.coordinate_descent import CoordinateDescent
 from sklearn_margin.solvers.dual_cd import DualCD
 from sklearn_margin.solvers.interior_point import InteriorPoint
 from sklearn_margin.solvers.lbfgs import LBFGS
@@ -12,6 +13,7 @@ from sklearn_margin.solvers.subgradient import Subgradient
 __all__ = [
     "LBFGS",
     "SGD",
+    "CoordinateDescent",
     "DualCD",
     "InteriorPoint",
     "Newton",
@@ -23,12 +25,39 @@ __all__ = [
     "resolve",
 ]
 
-# In the order ``solver="auto"`` tries them.
 SOLVERS = {
-    cls.name: cls for cls in (Newton, LBFGS, InteriorPoint, DualCD, Smoothing, Subgradient, SGD)
-}
+    cls.name: cls
+    for cls in (
+        Newton, CoordinateDescent, LBFGS, InteriorPoint, DualCD, Smoothing, Subgradient, SGD,
+    )
+}  # fmt: skip
 
+# Sizes at which one solver becomes faster than another, by measurement: see the user guide.
+_FEW_ENTRIES = 200_000  # rows × parameters that an interior point solves in no time
+_MANY_ROWS = 20  # rows per parameter from which a smoothed loss has enough rows near its kinks
+_MANY_FEATURES = 1_000  # of sparse rows, from which coordinate descent beats Gram matrices
+_SMOOTHING_TOL = 1e-6  # the finest tolerance smoothing is practical for
 _SUBGRADIENT_MAX = 1_000_000  # entries of X beyond which full subgradients cost too much
+
+
+def _preference(objective, tol) -> list[type[Solver]]:
+    """Solvers in the order ``solver="auto"`` tries them."""
+    n, d = objective.rows.shape
+    size = n * objective.n_params
+    rough = [SGD, Subgradient] if n * d > _SUBGRADIENT_MAX else [Subgradient, SGD]
+    if objective.is_smooth:
+        second_order = CoordinateDescent if objective.penalty.has_l1 else Newton
+        return [second_order, LBFGS, *rough]
+    wide = d >= n or (objective.rows.is_sparse and d > _MANY_FEATURES)
+    if size <= _FEW_ENTRIES:
+        exact = [InteriorPoint, DualCD, Smoothing]
+    elif wide:
+        exact = [DualCD, InteriorPoint, Smoothing]
+    elif n >= _MANY_ROWS * objective.n_params and tol >= _SMOOTHING_TOL:
+        exact = [Smoothing, InteriorPoint, DualCD]
+    else:
+        exact = [InteriorPoint, Smoothing, DualCD]
+    return [*exact, *rough]
 
 
 def resolve(solver) -> Solver | None:
@@ -50,7 +79,7 @@ def resolve(solver) -> Solver | None:
     raise ValueError(f"solver must be one of {names} or a configured solver, got {solver!r}")
 
 
-def choose(solver, objective) -> Solver:
+def choose(solver, objective, tol=1e-4) -> Solver:
     """The solver to use for ``objective``.
 
     Parameters
@@ -58,6 +87,8 @@ def choose(solver, objective) -> Solver:
     solver : str or Solver
         A name, "auto", or a configured solver.
     objective : LinearObjective
+    tol : float, default=1e-4
+        Accuracy that is wanted.
 
     Returns
     -------
@@ -77,10 +108,7 @@ def choose(solver, objective) -> Solver:
         raise ValueError(
             f"solver={chosen.name!r} cannot be used here: {reason}. Solvers that can: {able}"
         )
-    large = objective.rows.shape[0] * objective.rows.shape[1] > _SUBGRADIENT_MAX
-    for cls in SOLVERS.values():
-        if cls is Subgradient and large and SGD().obstacle(objective) is None:
-            continue
+    for cls in _preference(objective, tol):
         if cls().obstacle(objective) is None:
             return cls()
     raise ValueError(f"no solver can minimise {type(objective.loss).__name__} with this penalty")

@@ -80,7 +80,25 @@ class InteriorPoint(Solver):
                 return result
         model = SpanModel(objective) if d > n and lies_in_span(objective) else HingeModel(objective)
         run = _follow_path(model, start, tol, max_iter, callback, polish=is_small(objective))
-        return _result(model.decode(run.point.x), run.value, run.gap, run.n_iter, tol, run.floor)
+        params, value = model.decode(run.point.x), run.value
+        if objective.penalty.has_l1:
+            params, value = _with_zeros(objective, model, run)
+        gap = max(run.gap + value - run.value, 0.0)
+        return _result(params, value, gap, run.n_iter, tol, run.floor)
+
+
+def _with_zeros(objective, model, run):
+    """The solution with the coefficients at zero that the path was leading there: those whose
+    multiplier is farther from its bounds than they are from zero. And F there."""
+    u, b = objective.split(run.point.x)
+    t = run.point.t[model.n * model.copies :]
+    largest = float(np.abs(u).max(initial=0.0))
+    settled = np.abs(u) < np.minimum(t, 1 - t) * largest
+    params = objective.join(np.where(settled, 0.0, u), b)
+    value = objective.value(params)
+    if value <= run.value + 0.1 * run.gap + 1e-12 * abs(run.value):
+        return params, value
+    return run.point.x, run.value
 
 
 def _result(params, value, gap, n_iter, tol, floor):
@@ -115,7 +133,7 @@ def _follow_path(model, start, tol, max_iter, callback=None, polish=False) -> _R
     point = _initial(model, start)
     goal = 1e-11 if model.rows.dtype == np.float64 else 1e-6
     floor = 0.1 * goal * float(model.width @ (point.p + point.q))
-    best, n_iter = None, 0
+    best, n_iter, in_vain = None, 0, 0
     while True:
         value = model.value(point.x, point.e)
         slope = model.left + model.width * point.t
@@ -129,7 +147,8 @@ def _follow_path(model, start, tol, max_iter, callback=None, polish=False) -> _R
         unfinished = unfinished and best.gap > floor
         if n_iter == max_iter or not unfinished or not np.isfinite(value):
             break
-        if not better and point.stalled:
+        in_vain = 0 if better or not np.isfinite(best.gap) else in_vain + 1
+        if in_vain == 20 or (not better and point.stalled):
             break
         n_iter += 1
         point = _step(model, point, projected)

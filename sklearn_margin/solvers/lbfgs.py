@@ -16,7 +16,8 @@ class LBFGS(Solver):
     both bounded by zero: \\|u\\| = u⁺ + u⁻ is then linear.
 
     ``tol`` is compared with the largest entry of the (projected) gradient, relative to that
-    at zero coefficients.
+    at zero coefficients, and then with the duality gap relative to F, where there is one: if
+    that is larger, the run goes on to a gradient a tenth as large, as often as it helps.
 
     Parameters
     ----------
@@ -48,44 +49,61 @@ class LBFGS(Solver):
     def solve(self, objective, start, *, tol, max_iter, callback=None, random_state=None):
         problem = _Split(objective) if objective.penalty.has_l1 else _Plain(objective)
         _, slope = problem.value_gradient(problem.encode(objective.start()))
-        reference = max(problem.projected_norm(problem.encode(objective.start()), slope), 1e-300)
+        reference = max(float(np.abs(slope).max(initial=0.0)), 1e-300)
         eps = float(np.finfo(objective.rows.dtype).eps)
         target = max(min(tol, 1e-9) if is_small(objective) else tol, 0.1 * eps)
-        done = 0
+        x, done, stop = problem.encode(start), 0, False
 
         def after_iteration(intermediate_result):
-            nonlocal done
+            nonlocal done, stop
             done += 1
-            x = intermediate_result.x
-            if callback is not None and callback(done, problem.decode(x)):
+            if callback is not None and callback(done, problem.decode(intermediate_result.x)):
+                stop = True
                 raise StopIteration
 
-        found = minimize(
-            problem.value_gradient,
-            problem.encode(start),
-            jac=True,
-            method="L-BFGS-B",
-            bounds=problem.bounds,
-            callback=after_iteration,
-            options={
-                "maxiter": max_iter,
-                "maxfun": 30 * max_iter,
-                "maxcor": self.memory,
-                "maxls": 50,
-                "ftol": 0.0 if eps < 1e-10 else 0.1 * eps,
-                "gtol": target * reference,
-            },
-        )
-        reached = problem.projected_norm(found.x, found.jac) / reference
+        while True:
+            found = minimize(
+                problem.value_gradient,
+                x,
+                jac=True,
+                method="L-BFGS-B",
+                bounds=problem.bounds,
+                callback=after_iteration,
+                options={
+                    "maxiter": max(max_iter - done, 1),
+                    "maxfun": 30 * max_iter,
+                    "maxcor": self.memory,
+                    "maxls": 50,
+                    "ftol": 0.0 if eps < 1e-10 else 0.1 * eps,
+                    "gtol": target * reference,
+                },
+            )
+            x = found.x
+            reached = problem.projected_norm(x, found.jac) / reference
+            gap, relative = _gap(objective, problem.decode(x), float(found.fun))
+            finished = found.status != 0 or stop or done >= max_iter
+            if finished or gap is None or relative <= tol or target <= 10 * eps:
+                break
+            target *= 0.1
         # A line search that can make no progress has met the limit of the arithmetic.
         limit = found.status != 1 and reached <= 100 * np.sqrt(eps)
-        return Result(
-            problem.decode(found.x),
-            float(found.fun),
-            min(int(found.nit), max_iter),
-            bool(reached <= tol or limit),
-            reached=reached,
-        )
+        params, value, n_iter = problem.decode(x), float(found.fun), min(done, max_iter)
+        if gap is None:
+            return Result(params, value, n_iter, bool(reached <= tol or limit), reached=reached)
+        converged = bool(relative <= tol or limit)
+        return Result(params, value, n_iter, converged, gap, "duality gap", relative)
+
+
+def _gap(objective, params, value):
+    """Duality gap at a point, and relative to F; None where there is none."""
+    z = objective.scores(params)
+    g = np.empty_like(z)
+    loss = objective.score_gradient(z, g)
+    u, _ = objective.split(params)
+    projected, total = objective.rows.backproject(g)
+    gradient = objective.join(projected + objective.penalty.gradient(u), total)
+    gap = objective.gap(params, gradient, g, loss)
+    return gap, None if gap is None else gap / max(abs(value), 1e-300)
 
 
 class _Plain:

@@ -85,7 +85,7 @@ class Newton(Solver):
             value = loss + objective.penalty.value(objective.split(params)[0])
             if best is not None and not value <= best.value * (1 + 10 * eps):
                 break  # the last step only added rounding error
-            gap = objective.gap(gradient, g, loss)
+            gap = objective.gap(params, gradient, g, loss)
             first = value if first is None else first
             if floor is None and (value <= 1e-6 * first or n_iter == 20):
                 # A minimum of zero has no relative accuracy: measure it by the loss at zero.

@@ -67,7 +67,7 @@ class Smoothing(Solver):
         """Result of a continuation that begins at ``width``, where ``excess`` is expected; the
         width it came to, and the excess there."""
         params = np.array(start, dtype=np.float64)
-        width = width or max(objective.value(params), 1e-6)
+        width = width or _first_width(objective, params, tol)
         penalized = objective.alpha > 0
         n_iter, excess, last = 0, excess or np.inf, None
         best, best_value, lower, stale, stop = params, np.inf, -np.inf, 0, False
@@ -111,6 +111,22 @@ class Smoothing(Solver):
             power = np.clip(np.log(last[1] / excess) / np.log(last[0] / width), 1.0, 2.0)
         wanted = (0.4 * tol / max(excess, 1e-300)) ** (1 / power)
         return width * min(0.5, max(self.factor, wanted))
+
+
+def _first_width(objective, params, tol):
+    """The scale of F; from a warm start, the width that will do if the scores hardly change."""
+    z = objective.scores(params)
+    u, _ = objective.split(params)
+    value = max(objective.score_value(z) + objective.penalty.value(u), 1e-6)
+    width = value
+    while u.any() and width > 1e-9 * value:
+        smooth, g = objective.with_loss(objective.loss.smoothed(width)), np.empty_like(z)
+        loss = smooth.score_gradient(z, g)
+        excess = objective.score_value(z) - loss - smooth.envelope_gain(z, g, loss)
+        if excess <= tol * value:
+            break
+        width *= 0.3
+    return width
 
 
 def _excess(objective, smooth, params, smooth_value):

@@ -1,0 +1,252 @@
+"""Regularisation paths: fits for a sequence of alphas, each started from the one before."""
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy.optimize import linprog
+from sklearn.base import clone
+from sklearn.utils import Bunch
+
+from sklearn_margin._base import LinearModel
+from sklearn_margin.losses.base import check_number
+from sklearn_margin.solvers import InteriorPoint, choose
+from sklearn_margin.solvers._hinges import hinge_terms
+
+__all__ = ["regularization_path"]
+
+_SHARE = 0.01  # of the loss: the most that coefficients can save at the first alpha without L1
+_LARGEST = 1_000_000  # entries of the rows at a kink beyond which a linear programme is slow
+
+
+def regularization_path(
+    estimator, X, y, *, alphas=None, n_alphas=20, alpha_ratio=1e-3, **fit_params
+):
+    """Fit an estimator for a decreasing sequence of penalties.
+
+    Each fit starts from the solution of the one before. Penalties act on raw coefficients, so
+    features should have similar scales.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Any classifier, regressor or ranker of this package. It is not changed; its parameter
+        ``alpha`` is not used.
+    X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        Features.
+    y : array-like of shape (n_samples,)
+        Labels, targets or relevance, as in ``estimator.fit``.
+    alphas : array-like of shape (n_alphas,), default=None
+        Values of ``alpha``, in any order. None makes a grid.
+    n_alphas : int, default=20
+        Number of alphas in the grid.
+    alpha_ratio : float, default=1e-3
+        Smallest alpha of the grid over the largest, between 0 and 1.
+    **fit_params
+        Passed to ``fit``: ``sample_weight``, for rankers ``groups``.
+
+    Returns
+    -------
+    path : Bunch
+        An entry per alpha in each of:
+
+        alphas : ndarray of shape (n_alphas,)
+            Alphas, in decreasing order.
+        coefs : ndarray of shape (n_alphas, \\*coef_.shape)
+            Coefficients.
+        intercepts : ndarray of shape (n_alphas, \\*intercept_.shape)
+            Intercepts; zeros for rankers.
+        n_iters : ndarray of int of shape (n_alphas,)
+            ``n_iter_``.
+        dual_gaps : ndarray of shape (n_alphas,) or (n_alphas, n_problems)
+            ``dual_gap_``, NaN where there is none; a column per class or quantile if there
+            are several.
+
+    Raises
+    ------
+    TypeError
+        If ``estimator`` is not of this package. For a pipeline, transform X first.
+    ValueError
+        For wrong alphas, or whatever ``fit`` raises it for.
+
+    Notes
+    -----
+    The grid is geometric. With an L1 penalty it starts from the smallest alpha for which all
+    coefficients are zero, max over j of \\|Σ_i g_i x_ij\\| / l1_ratio, with g the gradient of
+    the loss at the scores of the best model without coefficients, the largest such alpha if
+    there are several classes or quantiles. At a kink of the loss g is the subgradient that
+    makes this alpha smallest, which is a linear programme over the rows at the kink (many, for
+    the hinge: a whole class). Where that would be large, and for losses of your own that do not
+    say where their kinks are, it may start from a larger alpha.
+
+    Without L1 coefficients are never zero. By convexity they save at most ‖Xᵀg‖²/(2·alpha) of
+    the loss: the grid starts where that is 1 % of it.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_diabetes
+    >>> from sklearn_margin import LinearRegressor, regularization_path
+    >>> X, y = load_diabetes(return_X_y=True)
+    >>> path = regularization_path(LinearRegressor(l1_ratio=1), X, y, n_alphas=5)
+    >>> path.coefs.shape, path.intercepts.shape
+    ((5, 10), (5,))
+    >>> (abs(path.coefs) > 1e-6).sum(axis=1)
+    array([ 0,  4,  7,  9, 10])
+    """
+    if not isinstance(estimator, LinearModel):
+        raise TypeError(
+            "estimator must be a classifier, regressor or ranker of sklearn_margin, got "
+            f"{estimator!r}"
+        )
+    check_number(n_alphas, "n_alphas", minimum=1, integer=True)
+    check_number(alpha_ratio, "alpha_ratio", minimum=0, maximum=1, closed=False)
+    model = clone(estimator).set_params(alpha=1.0, warm_start=True)
+    if alphas is None:
+        largest = _largest_alpha(model, X, y, fit_params)
+        alphas = np.geomspace(largest, largest * alpha_ratio, n_alphas)
+    else:
+        alphas = _decreasing(alphas)
+    fits = []
+    for alpha in alphas:
+        model.set_params(alpha=float(alpha)).fit(X, y, **fit_params)
+        gap = getattr(model, "dual_gap_", np.nan)
+        fits.append((model.coef_, getattr(model, "intercept_", 0.0), model.n_iter_, gap))
+    coefs, intercepts, n_iters, gaps = zip(*fits, strict=True)
+    return Bunch(
+        alphas=alphas,
+        coefs=np.array(coefs),
+        intercepts=np.array(intercepts),
+        n_iters=np.array(n_iters),
+        dual_gaps=np.array(np.broadcast_arrays(*gaps)),  # one for all where there is none
+    )
+
+
+def _decreasing(alphas):
+    """Validated alphas, sorted."""
+    try:
+        values = np.array(alphas, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"alphas must hold numbers: {error}") from error
+    if values.ndim != 1 or len(values) == 0:
+        raise ValueError(
+            f"alphas must be one-dimensional and not empty, got an array of shape {values.shape}"
+        )
+    wrong = ~(np.isfinite(values) & (values >= 0))
+    if wrong.any():
+        raise ValueError(f"alphas must be finite and not negative, got {values[wrong][0]}")
+    return np.sort(values)[::-1]
+
+
+# --- the largest alpha -----------------------------------------------------------------------
+
+
+def _largest_alpha(model, X, y, fit_params):
+    """The alpha a grid starts from; 1 if coefficients are of no use, whatever alpha is."""
+    data = {name: fit_params[name] for name in ("sample_weight", "groups") if name in fit_params}
+    objectives = model._prepare(X, y, **data)[0]
+    # The same problems with one feature that is always zero: only the intercept matters.
+    blank = np.zeros((objectives[0].rows.shape[0], 1))
+    constants = clone(model).set_params(l1_ratio=0.0)._prepare(blank, y, **data)[0]
+    problems = zip(objectives, constants, strict=True)
+    largest = max(_alpha_of_problem(*problem) for problem in problems)
+    return largest if 0 < largest < np.inf else 1.0
+
+
+def _alpha_of_problem(objective, constant):
+    """The alpha that one class, one quantile, asks for."""
+    # One feature is never too many for an interior point: it refuses for the loss alone.
+    if InteriorPoint().obstacle(constant) is None:
+        point = _piecewise_linear_point(objective)
+    else:
+        point = _smooth_point(objective, constant)
+    slope = _slope(objective, point.g)
+    if objective.l1_ratio == 0:
+        return float(slope @ slope) / (2 * _SHARE * max(point.value, np.finfo(np.float64).tiny))
+    bound = _smallest_bound(objective, point, float(np.abs(slope).max()))
+    # Where the best intercept is, is known to half the digits; zeros should be zeros.
+    return bound * (1 + np.sqrt(np.finfo(objective.rows.dtype).eps)) / objective.l1_ratio
+
+
+class _Point(NamedTuple):
+    """The best point without coefficients.
+
+    A piecewise linear loss has free slopes where it has a kink there: any in [low, high] that
+    keep the sum of ``g``.
+    """
+
+    value: float
+    g: np.ndarray  # (n,) derivative with respect to the scores
+    index: np.ndarray = np.empty(0, np.intp)  # rows with a free slope; one may appear twice
+    low: np.ndarray = np.empty(0)
+    high: np.ndarray = np.empty(0)
+    free: np.ndarray = np.empty(0)  # the slopes that g has, in [low, high]
+
+
+def _smooth_point(objective, constant):
+    """The best point without coefficients, for a loss with a gradient."""
+    b = 0.0
+    if objective.fit_intercept:
+        solver, rng = choose("auto", constant), np.random.RandomState(0)
+        found = solver.solve(constant, constant.start(), tol=0.0, max_iter=1000, random_state=rng)
+        b = constant.to_coef(found.params)[1]
+    z = np.full(objective.rows.shape[0], b, objective.rows.dtype)
+    g = np.empty_like(z)
+    return _Point(objective.score_gradient(z, g), g)
+
+
+def _piecewise_linear_point(objective):
+    """The best point without coefficients, for a loss that is a sum of hinges."""
+    terms = hinge_terms(objective, objective.y, objective.s)
+    kink, low, high = (np.array(part) for part in zip(*terms, strict=True))
+    b = 0.0
+    if objective.fit_intercept:  # where the sum of slopes changes sign
+        order = np.argsort(kink, axis=None)
+        sums = low.sum() + np.cumsum((high - low).ravel()[order])
+        b = kink.ravel()[order[min(np.searchsorted(sums, 0.0), len(order) - 1)]]
+    rounding = 8 * np.finfo(objective.rows.dtype).eps * np.abs(kink).max()
+    free = (np.abs(kink - b) <= rounding) & (high > low)
+    slope = np.where(b > kink, high, low)
+    if objective.fit_intercept:
+        rest, width = slope[~free].sum() + low[free].sum(), (high - low)[free].sum()
+        share = np.clip(-rest / width, 0.0, 1.0) if width > 0 else 0.0
+        slope[free] = (low + share * (high - low))[free]
+    else:
+        slope[free] = np.clip(0.0, low, high)[free]
+    value = float(np.sum(np.where(b > kink, high, low) * (b - kink)))
+    g = slope.sum(axis=0).astype(objective.rows.dtype)
+    return _Point(value, g, np.nonzero(free)[1], low[free], high[free], slope[free])
+
+
+def _slope(objective, g):
+    """Xᵀg in raw coordinates, with centred columns; zero where it is rounding error."""
+    rows = objective.rows
+    slope, _ = rows.backproject(g)
+    slope[np.abs(slope) <= 100 * np.finfo(rows.dtype).eps * np.abs(g).sum(dtype=np.float64)] = 0.0
+    return slope * rows.scale
+
+
+def _smallest_bound(objective, point, bound):
+    """The smallest max_j |(Xᵀg)_j| that free slopes allow; ``bound`` is that of ``point``."""
+    m, d = len(point.index), objective.rows.shape[1]
+    if m < 1 + objective.fit_intercept or m * d > _LARGEST or bound == 0:
+        return bound
+    width = point.high - point.low
+    rest = point.g.astype(np.float64)
+    np.subtract.at(rest, point.index, point.free - point.low)
+    # Over v in [0, 1]^m and τ, in units of ``bound``: minimise τ with |Xᵀ(rest + width·v)| ≤ τ.
+    fixed = _slope(objective, rest.astype(objective.rows.dtype)) / bound
+    K = (objective.rows.dense(point.index) * objective.rows.scale).T * (width / bound)
+    sums = {}
+    if objective.fit_intercept:
+        share = float(np.sum(point.free - point.low) / width.sum())
+        sums = {"A_eq": np.append(width / width.sum(), 0.0)[None], "b_eq": [share]}
+    found = linprog(
+        np.append(np.zeros(m), 1.0),
+        A_ub=np.block([[K, -np.ones((d, 1))], [-K, -np.ones((d, 1))]]),
+        b_ub=np.append(-fixed, fixed),
+        **sums,
+        bounds=[(0.0, 1.0)] * m + [(0.0, None)],
+        options={"primal_feasibility_tolerance": 1e-10, "dual_feasibility_tolerance": 1e-10},
+    )
+    if found.status != 0:
+        return bound
+    return bound * min(float(found.fun), 1.0) if found.fun > 1e-8 else 0.0

@@ -1,0 +1,107 @@
+"""The benchmark suite: its data are reproducible, and a case runs from end to end."""
+
+import json
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+
+data = pytest.importorskip("benchmarks.data")  # not in the source distribution
+
+from benchmarks.__main__ import main  # noqa: E402
+from benchmarks.cases import cases  # noqa: E402
+from benchmarks.harness import Case, Contestant, run_case  # noqa: E402
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: data.labels(200, 5),
+        lambda: data.targets(200, 5),
+        lambda: data.text(200),
+        lambda: data.relevance(200, 5, levels=3, group_size=10),
+    ],
+    ids=["labels", "targets", "text", "relevance"],
+)
+def test_generators_are_deterministic(make):
+    for first, second in zip(make(), make(), strict=True):
+        if sp.issparse(first):
+            first, second = first.toarray(), second.toarray()
+        np.testing.assert_array_equal(first, second)
+
+
+def test_text_does_not_depend_on_chunks_and_has_unit_rows():
+    X, y = data.text(150)
+    X_chunks, y_chunks = data.text(150, chunk=40)
+    np.testing.assert_array_equal(X.toarray(), X_chunks.toarray())
+    np.testing.assert_array_equal(y, y_chunks)
+    np.testing.assert_allclose(sp.linalg.norm(X, axis=1), 1)
+    assert set(y) == {-1.0, 1.0}
+    assert 50 < X.nnz / X.shape[0] < 70
+
+
+def test_relevance_has_equal_levels_and_groups():
+    _, y, groups = data.relevance(300, 4, levels=3, group_size=30)
+    assert np.bincount(y.astype(int)).tolist() == [100, 100, 100]
+    assert np.bincount(groups).tolist() == [30] * 10
+
+
+def _case(*contestants):
+    """Minimise 1 + x², the reference being x = 0."""
+    return Case(
+        "toy", lambda x: 1 + x**2, list(contestants), reference=lambda: 0.0, yardstick=lambda: None
+    )
+
+
+def test_ladders_are_climbed_until_the_level_is_reached():
+    calls = []
+    ours = Contestant("ours", lambda x: calls.append(x) or x, (1.0, 5e-3, 1e-4, 1e-5))
+    result = run_case(_case(ours), _case(ours), repeats=3)
+    row = result["rows"][0]
+    assert [rung["rung"] for rung in row["rungs"]] == [1.0, 5e-3, 1e-4]  # the last is not needed
+    assert [len(rung["seconds"]) for rung in row["rungs"]] == [1, 3, 3]
+    assert all(row["time"]) and row["closest"] < 1e-6
+
+
+def test_what_a_peer_lacks_or_raises_is_a_result():
+    def fail(_):
+        raise RuntimeError("no convergence")
+
+    peers = [
+        Contestant("missing", fail, (1,), package="no-such-distribution"),
+        Contestant("failing", fail, (1,), package="scikit-learn"),
+        Contestant("far off", lambda x: x, (1.0, 0.5), package="scikit-learn"),
+    ]
+    rows = run_case(_case(*peers), _case(*peers), repeats=2)["rows"]
+    problems = [row["problem"] for row in rows]
+    assert problems == ["not installed", "RuntimeError: no convergence", None]
+    assert [row["time"] for row in rows] == [[None, None]] * 3
+    assert rows[2]["closest"] == 0.25
+
+
+def test_a_quick_case_from_end_to_end(tmp_path, capsys):
+    assert main(["huber-dense", "--quick", "--output", str(tmp_path)]) == 0
+    results = json.loads((tmp_path / "quick.json").read_text())["cases"]
+    rows = results["huber-dense"]["rows"]
+    assert [row["name"] for row in rows] == ["sklearn_margin", "HuberRegressor"]
+    assert all(row["time"][0] for row in rows)
+    assert "HuberRegressor" in capsys.readouterr().out
+
+    results["predict"] = results.pop("huber-dense") | {"title": "kept from an earlier run"}
+    (tmp_path / "quick.json").write_text(json.dumps({"cases": results}))
+    assert main(["huber-dense", "--quick", "--output", str(tmp_path)]) == 0
+    assert main(["--quick", "--render", "--output", str(tmp_path)]) == 0
+    markdown = (tmp_path / "quick.md").read_text()
+    assert markdown.index("### Huber") < markdown.index("### kept from an earlier run")
+    for name in ("quick.png", "quick_ratios.png"):
+        assert (tmp_path / name).stat().st_size > 0
+
+
+def test_unknown_names_are_refused_and_patterns_understood(capsys):
+    with pytest.raises(SystemExit):
+        main(["no-such-case"])
+    assert "hinge-dense" in capsys.readouterr().err
+    assert main(["--list", "hinge-dense*", "growth"]) == 0
+    expected = ["hinge-dense", "hinge-dense-C0.01", "hinge-dense-C100", "growth"]
+    assert capsys.readouterr().out.split() == expected
+    assert set(expected) < set(cases())
