@@ -184,10 +184,13 @@ class ConcomitantHuberObjective(PointwiseObjective):
         # A perfect fit has no scale. Residuals below this one count as zero.
         used = y[s > 0].astype(np.float64)
         self.smallest = max(np.ptp(used) * np.sqrt(np.finfo(y.dtype).eps), 1e-300)
+        self._last = 0.0  # σ at the scores before: a start for the next search
 
     def scale(self, z) -> float:
         """The minimising σ at scores ``z``."""
-        return max(_concomitant_scale(self.y, z, self.s, float(self.loss.delta)), self.smallest)
+        sigma = _concomitant_scale(self.y, z, self.s, float(self.loss.delta), self._last)
+        self._last = sigma
+        return max(sigma, self.smallest)
 
     def score_value(self, z):
         return self.score_gradient(z, np.empty_like(z))
@@ -218,35 +221,46 @@ class ConcomitantHuberObjective(PointwiseObjective):
 
 
 @kernel
-def _concomitant_scale(y, z, s, epsilon):
+def _concomitant_scale(y, z, s, epsilon, guess):
+    if guess > 0.0:
+        tau = _scale_from(y, z, s, epsilon, guess, 1.0, True)
+        if tau > 0.0:
+            return guess * np.sqrt(tau)
     largest = 0.0
     for i in range(z.shape[0]):
         if s[i] != 0:
             largest = max(largest, abs(y[i] - z[i]))
     if largest == 0.0:
         return 0.0
-    # Residuals relative to the largest, so that squares neither overflow nor vanish.
     tau = 0.0
     for i in range(z.shape[0]):
         if s[i] != 0:
             tau += s[i] * ((y[i] - z[i]) / largest) ** 2
-    for _ in range(100):
+    return largest * np.sqrt(_scale_from(y, z, s, epsilon, largest, tau, False))
+
+
+@kernel
+def _scale_from(y, z, s, epsilon, unit, tau, either_side):
+    """τ in units of ``unit``², so that squares neither overflow nor vanish. From the left of the
+    root the first step leads to its right. 0 if there is none."""
+    inverse = 1.0 / unit
+    for k in range(100):
         bound = epsilon * epsilon * tau
         inside, outside = 0.0, 0.0
         for i in range(z.shape[0]):
             if s[i] != 0:
-                square = ((y[i] - z[i]) / largest) ** 2
-                if square <= bound:
-                    inside += s[i] * square
+                r = (y[i] - z[i]) * inverse
+                if r * r <= bound:
+                    inside += s[i] * r * r
                 else:
                     outside += s[i]
         slope = 1.0 - epsilon * epsilon * outside
         if slope <= 0.0:
             return 0.0
         previous, tau = tau, inside / slope
-        if tau >= previous * (1.0 - 1e-15):
+        if tau >= previous * (1.0 - 1e-15) and not (k == 0 and either_side):
             break
-    return largest * np.sqrt(tau)
+    return tau
 
 
 @kernel
