@@ -21,6 +21,7 @@ def parse(arguments):
     parser.add_argument("--list", action="store_true", help="print the names of the cases")
     parser.add_argument("--quick", action="store_true", help="smaller data, fewer repetitions")
     parser.add_argument("--repeats", type=int, help="repetitions (default 5; 1 with --quick)")
+    parser.add_argument("--limit", type=float, default=60.0, help="seconds a rung may take (60)")
     parser.add_argument("--render", action="store_true", help="only write tables and charts")
     parser.add_argument("--output", type=Path, default=Path("benchmarks/results"))
     return parser, parser.parse_args(arguments)
@@ -32,7 +33,7 @@ def main(arguments=None) -> int:
     from benchmarks import report
     from benchmarks.cases import cases
 
-    known = cases()
+    known = cases(options.limit)
     for pattern in options.names:
         if not any(fnmatch(name, pattern) for name in known):
             parser.error(f"no case is called {pattern!r}; known: {', '.join(known)}")

@@ -15,17 +15,20 @@ QUICK_LIMIT = 0.3  # seconds, instead of the limit of a full run
 WARM = 600  # rows of the tiny problem that everyone is warmed up on
 
 
-def run_race(spec: Spec, quick: bool, repeats: int) -> dict:
+def run_race(spec: Spec, limit: float, quick: bool, repeats: int) -> dict:
     """Build a case at its size, and measure it."""
     case = spec.build(spec.quick if quick else spec.size)
-    result = run_case(case, spec.build(WARM), repeats, limit=QUICK_LIMIT if quick else LIMIT)
-    result |= {"row": spec.row, "ratio": spec.ratio, "target": spec.target}
+    result = run_case(case, spec.build(WARM), repeats, limit=QUICK_LIMIT if quick else limit)
+    result |= {"row": spec.row, "ratio": spec.ratio, "target": spec.target, "limit": limit}
     return result | {"summary": [race_summary(result)]}
 
 
-def cases() -> dict:
-    """``run(quick, repeats) -> result`` by name, in the order of the targets."""
+def cases(limit: float = LIMIT) -> dict:
+    """``run(quick, repeats) -> result`` by name, in the order of the targets.
+
+    ``limit`` is how many seconds a rung may take before its contestant stops climbing.
+    """
     races = classification.SPECS | regression.SPECS | ranking.SPECS
     in_order = sorted(races.items(), key=lambda item: item[1].row or 100)
-    found = {name: partial(run_race, spec) for name, spec in in_order}
+    found = {name: partial(run_race, spec, limit) for name, spec in in_order}
     return found | {"fresh": fresh.run, "growth": growth.run, "predict": predict.run}

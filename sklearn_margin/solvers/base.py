@@ -10,7 +10,7 @@ __all__ = ["Result", "Solver"]
 
 # Entries of X up to which a fit is polished to high accuracy whatever ``tol`` says: the
 # last steps of a second-order method cost next to nothing there.
-SMALL = 200_000
+SMALL = 1_000_000
 
 
 class Result(NamedTuple):
