@@ -208,7 +208,7 @@ class LinearRanker(_BaseRanker):
         Share of the L1 penalty, from 0 to 1.
     solver : str or Solver, default="auto"
         "newton", "lbfgs", "smoothing", "subgradient", "sgd", a configured solver, or "auto",
-        which takes the first that applies.
+        which chooses by loss, penalty and shape.
     tol : float, default=1e-4
         Relative accuracy; see the solvers. Small problems are solved more accurately.
     max_iter : int, default=1000

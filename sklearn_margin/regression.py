@@ -203,9 +203,9 @@ class LinearRegressor(_BaseRegressor):
     fit_intercept : bool, default=True
         Whether to fit b.
     solver : str or Solver, default="auto"
-        "newton", "lbfgs", "interior_point", "dual_cd", "smoothing", "subgradient", "sgd", a
-        configured solver such as ``SGD(batch_size=32)``, or "auto", which takes the first that
-        applies.
+        "newton", "coordinate_descent", "lbfgs", "interior_point", "dual_cd", "smoothing",
+        "subgradient", "sgd", a configured solver such as ``SGD(batch_size=32)``, or "auto",
+        which chooses by loss, penalty and shape.
     tol : float, default=1e-4
         Relative accuracy; see the solvers. Small problems are solved more accurately.
     max_iter : int, default=1000
