@@ -40,7 +40,7 @@ class CoordinateDescent(Solver):
     >>> from sklearn_margin import LinearClassifier
     >>> X, y = [[-2.0, 0.1], [-1.0, 0.0], [1.0, 0.1], [2.0, 0.0]], [0, 0, 1, 1]
     >>> LinearClassifier("logistic", l1_ratio=1.0, alpha=0.1).fit(X, y).coef_.round(2)
-    array([[1.11, 0.  ]])
+    array([[1.78, 0.  ]])
     """
 
     name = "coordinate_descent"
