@@ -9,8 +9,8 @@ from sklearn.utils import Bunch
 
 from sklearn_margin._base import LinearModel
 from sklearn_margin.losses.base import check_number
-from sklearn_margin.solvers import InteriorPoint, choose
-from sklearn_margin.solvers._hinges import hinge_terms
+from sklearn_margin.solvers import choose
+from sklearn_margin.solvers._hinges import best_intercept, hinge_terms, is_sum_of_hinges
 
 __all__ = ["regularization_path"]
 
@@ -153,8 +153,7 @@ def _largest_alpha(model, X, y, fit_params):
 
 def _alpha_of_problem(objective, constant):
     """The alpha that one class, one quantile, asks for."""
-    # One feature is never too many for an interior point: it refuses for the loss alone.
-    if InteriorPoint().obstacle(constant) is None:
+    if is_sum_of_hinges(objective.loss):
         point = _piecewise_linear_point(objective)
     else:
         point = _smooth_point(objective, constant)
@@ -198,10 +197,8 @@ def _piecewise_linear_point(objective):
     terms = hinge_terms(objective, objective.y, objective.s)
     kink, low, high = (np.array(part) for part in zip(*terms, strict=True))
     b = 0.0
-    if objective.fit_intercept:  # where the sum of slopes changes sign
-        order = np.argsort(kink, axis=None)
-        sums = low.sum() + np.cumsum((high - low).ravel()[order])
-        b = kink.ravel()[order[min(np.searchsorted(sums, 0.0), len(order) - 1)]]
+    if objective.fit_intercept:
+        b = best_intercept(kink, low, high)
     rounding = 8 * np.finfo(objective.rows.dtype).eps * np.abs(kink).max()
     free = (np.abs(kink - b) <= rounding) & (high > low)
     slope = np.where(b > kink, high, low)

@@ -153,8 +153,13 @@ class LinearObjective:
         z = self.scores(params)
         g = np.empty_like(z)
         value = self.score_gradient(z, g) + self.penalty.value(u)
+        return value, self.gradient_from(params, g)
+
+    def gradient_from(self, params, g) -> np.ndarray:
+        """Gradient of F at ``params``, where that of L with respect to the scores is ``g``."""
+        u, _ = self.split(params)
         projected, total = self.rows.backproject(g)
-        return value, self.join(projected + self.penalty.gradient(u), total)
+        return self.join(projected + self.penalty.gradient(u), total)
 
     def gap(self, params, gradient, g, loss) -> float | None:
         r"""Duality gap at a point: a bound on F − min F, from the gradient of F alone.

@@ -33,7 +33,16 @@ from threadpoolctl import ThreadpoolController
 
 from sklearn_margin._jit import kernel, overload_on_class
 
-__all__ = ["DenseRows", "RawRows", "Rows", "SparseRows", "row_add", "row_dot", "single_rows"]
+__all__ = [
+    "DenseRows",
+    "RawRows",
+    "Rows",
+    "SparseRows",
+    "row_add",
+    "row_dot",
+    "single_rows",
+    "squared_norms",
+]
 
 _BLOCK_BYTES = 1 << 20  # about one core's level-2 cache
 _FEW_ENTRIES = 2_000_000  # below which handing work to threads costs more than it saves
@@ -496,6 +505,17 @@ def row_add(rows, i, factor, out):
 
 overload_on_class(row_dot, _DOT)
 overload_on_class(row_add, _ADD)
+
+
+@kernel
+def squared_norms(rows, index, scratch):
+    """Squared norms of the rows ``index``; ``scratch`` is zero, and is again."""
+    norms = np.empty(index.shape[0])
+    for k in range(index.shape[0]):
+        row_add(rows, index[k], 1.0, scratch)
+        norms[k] = row_dot(rows, index[k], scratch)
+        row_add(rows, index[k], -1.0, scratch)
+    return norms
 
 
 @kernel

@@ -8,7 +8,14 @@ the slope is l + (r − l)·t, and the optimum is where
 
 import numpy as np
 
-__all__ = ["HingeModel", "SpanModel", "lies_in_span"]
+__all__ = [
+    "HingeModel",
+    "SpanModel",
+    "best_intercept",
+    "hinge_terms",
+    "is_sum_of_hinges",
+    "lies_in_span",
+]
 
 
 class HingeModel:
@@ -116,6 +123,19 @@ class HingeModel:
         rows = v[: self.n * self.copies].reshape(self.copies, self.n).sum(axis=0)
         rest = v[self.n * self.copies :]
         return rows.astype(self.rows.dtype, copy=False), rest if len(rest) else 0.0
+
+
+def is_sum_of_hinges(loss) -> bool:
+    """Whether the loss says, of its own formula, that it is piecewise linear."""
+    known = hasattr(loss, "piecewise_linear") and loss.describes_itself("piecewise_linear")
+    return known and loss.piecewise_linear(np.ones(1)) is not None
+
+
+def best_intercept(kink, low, high):
+    """The minimiser of hinges with these kinks and slopes: where the sum of slopes turns."""
+    order = np.argsort(kink, axis=None)
+    slope = float(low.sum()) + np.cumsum((high - low).ravel()[order])
+    return float(kink.ravel()[order[min(np.searchsorted(slope, 0.0), len(order) - 1)]])
 
 
 def hinge_terms(objective, y, weight):

@@ -25,6 +25,28 @@ class Result(NamedTuple):
     reached: float = np.nan  # value of that measure
 
 
+class Iterate(NamedTuple):
+    """A point and what is known of it."""
+
+    params: np.ndarray
+    value: float
+    gap: float | None
+    bound: float  # of F − min F: the gap, or an estimate
+    converged: bool = False
+
+    def result(self, n_iter, converged, estimate) -> Result:
+        """The result of a solver that ends here; ``estimate`` names what stands in for a gap."""
+        return Result(
+            self.params,
+            self.value,
+            n_iter,
+            bool(converged),
+            gap=self.gap,
+            measure=estimate if self.gap is None else "duality gap",
+            reached=self.bound / max(self.value, 1e-300),
+        )
+
+
 class Solver(BaseEstimator):
     """A way to minimise an objective; its parameters can be searched like an estimator's."""
 
@@ -75,16 +97,68 @@ def is_small(objective) -> bool:
     return objective.rows.shape[0] * objective.n_params <= SMALL
 
 
-def is_large(objective) -> bool:
-    """Whether it pays to solve a sample of the rows first."""
+def wants_sample(objective, start) -> bool:
+    """Whether it pays to solve a sample of the rows first: many, and nothing to start from."""
     n, n_params = objective.rows.shape[0], objective.n_params
-    return hasattr(objective, "sample") and n >= 200 * n_params and n * n_params > SMALL
+    many = hasattr(objective, "sample") and n >= 200 * n_params and n * n_params > SMALL
+    return many and not objective.split(start)[0].any()
+
+
+def forms_gram(objective, gram_max) -> bool:
+    """Whether to form the Hessian of F."""
+    return hasattr(objective, "gradient_hessian") and objective.n_params <= gram_max
 
 
 def draw_sample(objective):
     """The objective of a tenth of the rows, and the relative sampling error of its minimum."""
     size = objective.rows.shape[0] // 10
     return objective.sample(size, np.random.RandomState(0)), objective.n_params / size
+
+
+def conjugate_gradients(product, precondition, residual, value, *, least, most):
+    """Solve H p = ``residual``, inexactly far from the optimum.
+
+    The residual is reduced by the square root of its relative norm (Dembo, Eisenstat &
+    Steihaug 1982), by at least a tenth and at most ``least``.
+
+    Parameters
+    ----------
+    product, precondition : callable
+        Product with H, and with an approximation of its inverse.
+    residual : ndarray of shape (n_params,)
+        The right-hand side.
+    value : float
+        What its norm is relative to.
+    least : float
+        The smallest factor.
+    most : int
+        The most products.
+
+    Returns
+    -------
+    p : ndarray of shape (n_params,)
+    n_products : int
+    """
+    p, r = np.zeros_like(residual), residual.copy()
+    d = precondition(r)
+    rho = first = float(r @ d)
+    forcing = max(min(0.1, np.sqrt(rho / max(value, 1e-300))), least)
+    n_products = 0
+    while n_products < most:
+        n_products += 1
+        image = product(d)
+        bend = float(d @ image)
+        if bend <= 1e-14 * rho * np.finfo(np.float64).eps:
+            return (p if p.any() else d), n_products
+        step = rho / bend
+        p += step * d
+        r -= step * image
+        y = precondition(r)
+        previous, rho = rho, float(r @ y)
+        if rho <= forcing**2 * first:
+            break
+        d = y + (rho / previous) * d
+    return p, n_products
 
 
 def preconditioner(objective) -> np.ndarray:

@@ -1,12 +1,19 @@
 """Proximal Newton steps by coordinate descent, for L1 and elastic-net penalties."""
 
-from typing import NamedTuple
-
 import numpy as np
 
 from sklearn_margin._jit import kernel
 from sklearn_margin.losses.base import check_number
-from sklearn_margin.solvers.base import Result, Solver, draw_sample, is_large, is_small
+from sklearn_margin.solvers.base import (
+    Iterate,
+    Result,
+    Solver,
+    conjugate_gradients,
+    draw_sample,
+    forms_gram,
+    is_small,
+    wants_sample,
+)
 
 __all__ = ["CoordinateDescent"]
 
@@ -57,7 +64,7 @@ class CoordinateDescent(Solver):
         return None
 
     def solve(self, objective, start, *, tol, max_iter, callback=None, random_state=None):
-        if is_large(objective) and not objective.split(start)[0].any():
+        if wants_sample(objective, start):
             sample, error = draw_sample(objective)
             start = self.minimize(sample, start, max(tol, 0.1 * error), max_iter).params
         polish = is_small(objective)
@@ -66,7 +73,7 @@ class CoordinateDescent(Solver):
     def minimize(self, objective, start, tol, max_iter, callback=None, polish=False) -> Result:
         """As ``solve``; ``polish`` asks for all the accuracy there is."""
         eps = float(np.finfo(objective.rows.dtype).eps)
-        use_gram = hasattr(objective, "gradient_hessian") and objective.n_params <= self.gram_max
+        use_gram = forms_gram(objective, self.gram_max)
         model = _GramModel(objective) if use_gram else _FaceModel(objective)
         params = np.array(start, dtype=np.float64)
         z = objective.scores(params)
@@ -79,13 +86,13 @@ class CoordinateDescent(Solver):
             gradient = model.linearize(params, curvature)
             gap = objective.gap(params, gradient, curvature.gradient, curvature.value)
             if gap is not None and gap <= max(goal * value, floor):
-                best = _Iterate(params, value, gap, gap)
+                best = Iterate(params, value, gap, gap)
                 break
             path, slopes = model.minimize(params, gradient, 1e-3 * goal * max(value, floor))
             bound = 0.5 * abs(float(slopes @ (path(1.0) - params))) if gap is None else gap
             stale = stale + 1 if best is not None and bound > 0.5 * best.bound else 0
             if best is None or value < best.value or bound < best.bound:
-                best = _Iterate(params, value, gap, bound)
+                best = Iterate(params, value, gap, bound)
             reached = best.bound <= max(tol * best.value, floor)
             if best.bound <= max(goal * best.value, floor) or n_iter == max_iter:
                 break
@@ -100,42 +107,31 @@ class CoordinateDescent(Solver):
                 params, z = new
             if callback is not None and callback(n_iter, params):
                 break
-        return Result(
-            best.params,
-            best.value,
-            n_iter,
-            bool(best.bound <= max(tol * best.value, floor)),
-            gap=best.gap,
-            measure="predicted decrease" if best.gap is None else "duality gap",
-            reached=best.bound / max(best.value, 1e-300),
-        )
-
-
-class _Iterate(NamedTuple):
-    """A point and what is known of it."""
-
-    params: np.ndarray
-    value: float
-    gap: float | None
-    bound: float
+        converged = best.bound <= max(tol * best.value, floor)
+        return best.result(n_iter, converged, "predicted decrease")
 
 
 def _line_search(objective, params, z, path, slopes, value):
     """A point of ``path`` that lowers F by part of what its slope promises, and its scores; None
     if there is none."""
-    step, noise = 1.0, 10 * float(np.finfo(z.dtype).eps) * abs(value)
+    noise = 10 * float(np.finfo(z.dtype).eps) * abs(value)
+    step, new = 1.0, path(1.0)
+    dz = objective.scores(new - params)
     # Where there is no curvature a step is as long as it likes; keep the search in range.
-    longest = float(np.abs(objective.scores(path(step) - params)).max(initial=0.0))
-    step /= max(longest / (1e3 * (1.0 + float(np.abs(z).max(initial=0.0)))), 1.0)
-    for _ in range(40):
+    longest = float(np.abs(dz).max(initial=0.0)) / (1e3 * (1.0 + float(np.abs(z).max(initial=0.0))))
+    if longest > 1.0:
+        step = 1.0 / longest
         new = path(step)
-        change = new - params
-        there = (z + objective.scores(change)).astype(z.dtype, copy=False)
+        dz = objective.scores(new - params)
+    for _ in range(40):
+        there = (z + dz).astype(z.dtype, copy=False)
         u, _ = objective.split(new)
         lower = objective.score_value(there) + objective.penalty.value(u)
-        if lower <= value + 0.01 * float(slopes @ change) + noise:
+        if lower <= value + 0.01 * float(slopes @ (new - params)) + noise:
             return new, there
         step *= 0.5
+        new = path(step)
+        dz = objective.scores(new - params)
     return None
 
 
@@ -224,11 +220,8 @@ class _FaceModel:
 
     def linearize(self, params, curvature):
         """Gradient of F at ``params``, whose model is minimised next."""
-        objective = self.objective
         self.curvature = curvature
-        u, _ = objective.split(params)
-        projected, total = objective.rows.backproject(curvature.gradient)
-        return objective.join(projected + objective.penalty.gradient(u), total)
+        return self.objective.gradient_from(params, curvature.gradient)
 
     def minimize(self, params, gradient, goal):
         """The path of parameters to search along, and the slope of F along it."""
@@ -253,30 +246,16 @@ class _FaceModel:
     def _solve(self, residual, free):
         objective = self.objective
         l2 = objective.join(objective.penalty.l2, 0.0)
-        p, r = np.zeros_like(residual), residual.copy()
-        size = float(r @ r)
+        size = float(residual @ residual)
         if size == 0:
-            return p
+            return np.zeros_like(residual)
 
         def product(v):
             return np.where(free, objective.hessian_product(self.curvature, v), 0.0)
 
-        level = max(float(r @ (product(r) - l2 * r)) / size, 1e-12)
-        inverse = 1.0 / (level + l2)
-        d = inverse * r
-        rho = first = float(r @ d)
-        forcing = np.clip(np.sqrt(rho / max(self.curvature.value, 1e-300)), 1e-4, 0.1)
-        for _ in range(200):
-            image = product(d)
-            bend = float(d @ image)
-            if bend <= 1e-14 * rho * np.finfo(np.float64).eps:
-                return p if p.any() else d
-            step = rho / bend
-            p += step * d
-            r -= step * image
-            y = inverse * r
-            previous, rho = rho, float(r @ y)
-            if rho <= forcing**2 * first:
-                break
-            d = y + (rho / previous) * d
+        level = float(residual @ (product(residual) - l2 * residual)) / size
+        inverse = 1.0 / (max(level, 1e-12) + l2)
+        p, _ = conjugate_gradients(
+            product, lambda v: inverse * v, residual, self.curvature.value, least=1e-4, most=200
+        )
         return p

@@ -5,8 +5,8 @@ from typing import NamedTuple
 import numpy as np
 
 from sklearn_margin._jit import kernel
-from sklearn_margin.objective.rows import DenseRows, RawRows, row_add, row_dot
-from sklearn_margin.solvers._hinges import hinge_terms
+from sklearn_margin.objective.rows import DenseRows, RawRows, row_add, row_dot, squared_norms
+from sklearn_margin.solvers._hinges import best_intercept, hinge_terms, is_sum_of_hinges
 from sklearn_margin.solvers.base import Result, Solver
 
 __all__ = ["DualCD"]
@@ -61,8 +61,7 @@ class DualCD(Solver):
 
     def obstacle(self, objective):
         loss = objective.loss
-        known = hasattr(loss, "piecewise_linear") and loss.describes_itself("piecewise_linear")
-        if not known or loss.piecewise_linear(np.ones(1)) is None:
+        if not is_sum_of_hinges(loss):
             return f"the loss {type(loss).__name__} is not piecewise linear"
         if objective.penalty.has_l1:
             return "the L1 penalty (l1_ratio > 0) has no such dual"
@@ -142,7 +141,8 @@ class _Dual:
             self.rows = DenseRows(X, rows.shift, np.ones(d))
         terms = hinge_terms(objective, objective.y, objective.s)
         self.kink, self.low, self.high = (np.array(v) for v in zip(*terms, strict=True))
-        self.norm = _squared_norms(self.rows, rows.shape[0], np.zeros(d)) / objective.alpha
+        self.norm = squared_norms(self.rows, np.arange(rows.shape[0]), np.zeros(d))
+        self.norm /= objective.alpha
         # As if the intercept were a coefficient of a feature a tenth the size of a typical row:
         # b_k then follows fast, and the rows are hardly coupled.
         size = float(np.mean(self.norm))
@@ -271,7 +271,7 @@ class _Dual:
         u, _ = objective.split(objective.from_coef(w))
         e = objective.rows.scores(u, 0.0) - self.kink
         if objective.fit_intercept:
-            b = _best_intercept(-e, self.low, self.high)
+            b = best_intercept(-e, self.low, self.high)
             e += b
             # Far from feasible, the method of multipliers would be slow. It needs peace to end.
             if self.jumps < 5 and abs(self.sum) > 0.01 * float(np.abs(t).sum()):
@@ -335,23 +335,6 @@ def _balanced(t, low, high):
     return np.clip(t, low, high)
 
 
-def _best_intercept(kink, low, high):
-    """The minimiser of the hinges as a function of the intercept alone."""
-    order = np.argsort(kink, axis=None)
-    slope = float(low.sum()) + np.cumsum((high - low).ravel()[order])
-    return float(kink.ravel()[order[min(np.searchsorted(slope, 0.0), len(order) - 1)]])
-
-
-@kernel
-def _squared_norms(rows, n, scratch):
-    norms = np.empty(n)
-    for i in range(n):
-        row_add(rows, i, 1.0, scratch)
-        norms[i] = row_dot(rows, i, scratch)
-        row_add(rows, i, -1.0, scratch)
-    return norms
-
-
 @kernel
 def _epoch(
     rows, active, order, keep, kink, low, high, t, norm, w, multiplier, total, inverse_alpha,
@@ -361,11 +344,11 @@ def _epoch(
     stay active. Returns the sum of slopes and the extremes of the projected gradient."""
     highest, lowest = 0.0, 0.0
     m = active.shape[0]
-    run = np.empty(64, np.int64)
+    run = np.empty(_RUN, np.int64)
     state = np.uint32(seed)
     for block in range(order.shape[0]):
-        first = order[block] * 64
-        size = min(64, m - first)
+        first = order[block] * _RUN
+        size = min(_RUN, m - first)
         for k in range(size):
             run[k] = first + k
         for k in range(size - 1, 0, -1):

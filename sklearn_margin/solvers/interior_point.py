@@ -6,7 +6,13 @@ import numpy as np
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
 from sklearn_margin.losses.base import check_number
-from sklearn_margin.solvers._hinges import HingeModel, SpanModel, hinge_terms, lies_in_span
+from sklearn_margin.solvers._hinges import (
+    HingeModel,
+    SpanModel,
+    hinge_terms,
+    is_sum_of_hinges,
+    lies_in_span,
+)
 from sklearn_margin.solvers.base import Result, Solver, is_small
 
 __all__ = ["InteriorPoint"]
@@ -64,8 +70,7 @@ class InteriorPoint(Solver):
 
     def obstacle(self, objective):
         loss = objective.loss
-        known = hasattr(loss, "piecewise_linear") and loss.describes_itself("piecewise_linear")
-        if not known or loss.piecewise_linear(np.ones(1)) is None:
+        if not is_sum_of_hinges(loss):
             return f"the loss {type(loss).__name__} is not piecewise linear"
         n, d = objective.rows.shape
         if d > _LARGEST and (n > _LARGEST or not lies_in_span(objective)):

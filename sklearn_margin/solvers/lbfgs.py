@@ -99,10 +99,7 @@ def _gap(objective, params, value):
     z = objective.scores(params)
     g = np.empty_like(z)
     loss = objective.score_gradient(z, g)
-    u, _ = objective.split(params)
-    projected, total = objective.rows.backproject(g)
-    gradient = objective.join(projected + objective.penalty.gradient(u), total)
-    gap = objective.gap(params, gradient, g, loss)
+    gap = objective.gap(params, objective.gradient_from(params, g), g, loss)
     return gap, None if gap is None else gap / max(abs(value), 1e-300)
 
 

@@ -1,13 +1,21 @@
 """Newton's method with exact line search."""
 
 from contextlib import suppress
-from typing import NamedTuple
 
 import numpy as np
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
 from sklearn_margin.losses.base import check_number
-from sklearn_margin.solvers.base import Result, Solver, draw_sample, is_large, is_small
+from sklearn_margin.solvers.base import (
+    Iterate,
+    Result,
+    Solver,
+    conjugate_gradients,
+    draw_sample,
+    forms_gram,
+    is_small,
+    wants_sample,
+)
 
 __all__ = ["Newton"]
 
@@ -59,7 +67,7 @@ class Newton(Solver):
 
     def solve(self, objective, start, *, tol, max_iter, callback=None, random_state=None):
         system = self._system(objective)
-        if is_large(objective) and not objective.split(start)[0].any():
+        if wants_sample(objective, start):
             sample, error = draw_sample(objective)
             goal = max(tol, 0.1 * error)
             start = self.minimize(sample, start, goal, max_iter, system=system).params
@@ -67,8 +75,7 @@ class Newton(Solver):
         return self.minimize(objective, start, tol, max_iter, callback, polish, system)
 
     def _system(self, objective):
-        use_gram = hasattr(objective, "gradient_hessian") and objective.n_params <= self.gram_max
-        return _Cholesky() if use_gram else _ConjugateGradients()
+        return _Cholesky() if forms_gram(objective, self.gram_max) else _ConjugateGradients()
 
     def minimize(
         self, objective, start, tol, max_iter, callback=None, polish=False, system=None
@@ -93,7 +100,7 @@ class Newton(Solver):
             goal = max(tol * value, floor or 1e-300)
             if not polish and gap is not None and gap <= goal:  # no need of another direction
                 if best is None or value < best.value or gap < best.bound:
-                    best = _Iterate(params, value, gap, gap, True)
+                    best = Iterate(params, value, gap, gap, True)
                 break
             p = solve()
             decrement = max(-float(gradient @ p), 0.0)
@@ -101,7 +108,7 @@ class Newton(Solver):
             converged = bound <= goal
             stalled = best is not None and value >= best.value * (1 - 4 * eps)
             if best is None or value < best.value or bound < best.bound:
-                best = _Iterate(params, value, gap, bound, converged)
+                best = Iterate(params, value, gap, bound, converged)
             exact = 0.5 * decrement <= max(1e-3 * eps * value, floor or 1e-300) or (
                 converged and stalled
             )
@@ -124,25 +131,7 @@ class Newton(Solver):
             params = params + step * p
             if callback is not None and callback(n_iter, params):
                 break
-        return Result(
-            best.params,
-            best.value,
-            n_iter,
-            bool(best.converged),
-            gap=best.gap,
-            measure="Newton decrement" if best.gap is None else "duality gap",
-            reached=best.bound / max(best.value, 1e-300),
-        )
-
-
-class _Iterate(NamedTuple):
-    """A point and what is known of it."""
-
-    params: np.ndarray
-    value: float
-    gap: float | None
-    bound: float
-    converged: bool
+        return best.result(n_iter, best.converged, "Newton decrement")
 
 
 class _Cholesky:
@@ -167,7 +156,7 @@ class _Cholesky:
         self.stale = self.reuse and self.factor is not None and not cautious
         if self.stale:
             loss, g = known or _value_gradient(objective, z)
-            gradient = _full_gradient(objective, params, g)
+            gradient = objective.gradient_from(params, g)
             return loss, g, gradient, lambda: -self.factor(gradient)
         curvature = objective.curvature(z, cautious)
         gradient, hessian = objective.gradient_hessian(params, curvature)
@@ -190,11 +179,6 @@ class _Cholesky:
 def _value_gradient(objective, z):
     g = np.empty_like(z)
     return objective.score_gradient(z, g), g
-
-
-def _full_gradient(objective, params, g):
-    projected, total = objective.rows.backproject(g)
-    return objective.join(projected + objective.penalty.gradient(objective.split(params)[0]), total)
 
 
 def _factorized(hessian, eps):
@@ -236,7 +220,7 @@ class _ConjugateGradients:
     def __call__(self, objective, params, z, known, cautious):
         """Value and gradient of L, gradient of F, and a function for the Newton direction."""
         loss, g = known or _value_gradient(objective, z)
-        gradient = _full_gradient(objective, params, g)
+        gradient = objective.gradient_from(params, g)
 
         def solve():
             return self._direction(objective, gradient, objective.curvature(z, cautious))
@@ -247,36 +231,17 @@ class _ConjugateGradients:
         """Nothing is kept from one step to the next."""
 
     def _direction(self, objective, gradient, curvature):
-        """Newton direction.
-
-        Solves inexactly far from the optimum: the residual is reduced by the square root of
-        the relative gradient norm (Dembo, Eisenstat & Steihaug 1982).
-        """
-        p = np.zeros_like(gradient)
+        """Newton direction."""
         if not gradient.any():
-            return p
-        precondition = self._preconditioner(objective, curvature, gradient)
-        r = -gradient
-        d = precondition(r)
-        rho = first = float(r @ d)
-        forcing = max(min(0.1, np.sqrt(rho / max(curvature.value, 1e-300))), 1e-8)
-        n_products = 0
-        while n_products < self.most:
-            n_products += 1
-            product = objective.hessian_product(curvature, d)
-            bend = float(d @ product)
-            if bend <= 1e-14 * rho * np.finfo(np.float64).eps:
-                if not p.any():
-                    p = d
-                break
-            step = rho / bend
-            p += step * d
-            r -= step * product
-            y = precondition(r)
-            previous, rho = rho, float(r @ y)
-            if rho <= forcing**2 * first:
-                break
-            d = y + (rho / previous) * d
+            return np.zeros_like(gradient)
+        p, n_products = conjugate_gradients(
+            lambda v: objective.hessian_product(curvature, v),
+            self._preconditioner(objective, curvature, gradient),
+            -gradient,
+            curvature.value,
+            least=1e-8,
+            most=self.most,
+        )
         if n_products > self.patience and self.gram is None and hasattr(objective, "sample_gram"):
             self.gram = objective.sample_gram()
         return p

@@ -6,7 +6,7 @@ import numpy as np
 
 from sklearn_margin._jit import kernel
 from sklearn_margin.losses.base import check_choice, check_number
-from sklearn_margin.objective.rows import row_add, row_dot, single_rows
+from sklearn_margin.objective.rows import row_add, row_dot, single_rows, squared_norms
 from sklearn_margin.penalties import ElasticNet
 from sklearn_margin.solvers.base import Result, Solver
 
@@ -241,7 +241,7 @@ class _Run:
     def _choose_step(self, params):
         """The step of a geometric grid that is best after a short pass (Bottou 2012)."""
         rows = self.objective.draw(np.random.RandomState(0), 100)[0]
-        sizes = [_squared_norm(self.rows, i, np.zeros(len(self.l2))) for i in rows]
+        sizes = squared_norms(self.rows, rows, np.zeros(len(self.l2)))
         unit = 1.0 / max(np.mean(sizes) + self.objective.fit_intercept, 1e-300)
         best, best_value = unit, np.inf
         for exponent in range(-4, 11):
@@ -283,12 +283,6 @@ def stream(solver, objective, state, start, random_state) -> SGDState:
     state = run.initial(start) if state is None else copy.deepcopy(state)
     run.epoch(state, random_state)
     return state
-
-
-@kernel
-def _squared_norm(rows, i, scratch):
-    row_add(rows, i, 1.0, scratch)
-    return row_dot(rows, i, scratch)
 
 
 @kernel

@@ -3,7 +3,7 @@
 import numpy as np
 
 from sklearn_margin.losses.base import RegressionLoss, check_number
-from sklearn_margin.solvers.base import Result, Solver, draw_sample, is_large
+from sklearn_margin.solvers.base import Result, Solver, draw_sample, wants_sample
 from sklearn_margin.solvers.newton import Newton
 
 __all__ = ["Smoothing"]
@@ -54,7 +54,7 @@ class Smoothing(Solver):
 
     def solve(self, objective, start, *, tol, max_iter, callback=None, random_state=None):
         width = excess = None
-        if is_large(objective) and not objective.split(start)[0].any():
+        if wants_sample(objective, start):
             sample, error = draw_sample(objective)
             found, width, excess = self._follow(sample, start, max(tol, 0.1 * error), max_iter)
             start, width = found.params, width * min(1.0, (0.4 * tol / max(excess, 1e-300)) ** 0.5)
@@ -85,7 +85,7 @@ class Smoothing(Solver):
             run = Newton().minimize(smooth, params, inner_tol, max_iter - n_iter, after)
             n_iter += run.n_iter
             params = run.params
-            value, above, charge = _excess(objective, smooth, params, run.value)
+            value, above, charge = _excess(objective, smooth, params)
             excess = above / max(value, 1e-300)
             bound = value - above - (run.gap if penalized else charge)
             stale = 0 if value < best_value or bound > lower else stale + 1
@@ -120,27 +120,32 @@ def _first_width(objective, params, tol):
     value = max(objective.score_value(z) + objective.penalty.value(u), 1e-6)
     width = value
     while u.any() and width > 1e-9 * value:
-        smooth, g = objective.with_loss(objective.loss.smoothed(width)), np.empty_like(z)
-        loss = smooth.score_gradient(z, g)
-        excess = objective.score_value(z) - loss - smooth.envelope_gain(z, g, loss)
-        if excess <= tol * value:
+        smooth = objective.with_loss(objective.loss.smoothed(width))
+        if _above(objective, smooth, z)[0] <= tol * value:
             break
         width *= 0.3
     return width
 
 
-def _excess(objective, smooth, params, smooth_value):
+def _above(objective, smooth, z):
+    """How far L exceeds L_w plus what its dual value exceeds that of L_w; and the slopes of L_w."""
+    g = np.empty_like(z)
+    loss = smooth.score_gradient(z, g)
+    above = objective.score_value(z) - loss - smooth.envelope_gain(z, g, loss)
+    return max(above, 0.0), g
+
+
+def _excess(objective, smooth, params):
     """F, how far it exceeds F_w plus what the dual value of F exceeds that of F_w; and, without
     a penalty, what the rounding error of the dual point may cost."""
     z = objective.scores(params)
     u, _ = objective.split(params)
     value = objective.score_value(z) + objective.penalty.value(u)
-    g = np.empty_like(z)
-    gain = smooth.envelope_gain(z, g, smooth.score_gradient(z, g))
+    above, g = _above(objective, smooth, z)
     charge = 0.0
     if not objective.alpha > 0:
         slope = np.abs(objective.join(*objective.rows.backproject(g)))
         charge = float(slope @ (np.abs(params) + np.abs(params).max(initial=0.0)))
         rounding = np.sqrt(np.finfo(objective.rows.dtype).eps) * float(np.abs(g).sum())
         charge = charge if slope.max(initial=0.0) <= rounding else np.inf
-    return value, max(value - smooth_value - gain, 0.0), charge
+    return value, above, charge
