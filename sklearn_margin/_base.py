@@ -17,18 +17,18 @@ from sklearn_margin.objective import Rows
 from sklearn_margin.solvers import SGD, choose, resolve
 from sklearn_margin.solvers.sgd import stream
 
-__all__ = ["LinearModel", "resolve_loss", "uses_sgd"]
+__all__ = ["LinearModel", "resolve_loss", "stack", "uses_sgd"]
 
 
-def resolve_loss(loss, family: type[Loss], names: dict[str, type[Loss]]) -> Loss:
+def resolve_loss(loss, family, names: dict[str, type[Loss]]) -> Loss:
     """The loss object for a name or an object.
 
     Parameters
     ----------
     loss : str or Loss
         What the user gave.
-    family : type
-        Base class a loss object must have.
+    family : type or tuple of types
+        Base classes one of which a loss object must have.
     names : dict of str to type
         Classes by name.
 
@@ -44,8 +44,10 @@ def resolve_loss(loss, family: type[Loss], names: dict[str, type[Loss]]) -> Loss
             raise ValueError(f"loss must be one of {sorted(names)} or a Loss, got {loss!r}")
         loss = names[loss]()
     if isinstance(loss, type) or not isinstance(loss, family):
+        families = family if isinstance(family, tuple) else (family,)
+        known = " or ".join(cls.__name__ for cls in families)
         raise TypeError(
-            f"loss must be one of {sorted(names)} or an instance of {family.__name__}, got {loss!r}"
+            f"loss must be one of {sorted(names)} or an instance of {known}, got {loss!r}"
         )
     loss.check_params()
     return loss
@@ -58,6 +60,18 @@ def uses_sgd(estimator) -> bool:
     raise AttributeError(
         f"partial_fit needs solver='sgd' or a configured SGD, got solver={estimator.solver!r}"
     )
+
+
+def stack(coefs, intercepts, dtype) -> tuple[np.ndarray, np.ndarray]:
+    """Coefficients of shape (n_scores, d) and intercepts of several problems."""
+    coef = np.concatenate([np.atleast_2d(coef) for coef in coefs])
+    intercept = np.concatenate(
+        [
+            np.broadcast_to(b, len(np.atleast_2d(coef)))
+            for coef, b in zip(coefs, intercepts, strict=True)
+        ]
+    )
+    return coef.astype(dtype, copy=False), intercept.astype(dtype, copy=False)
 
 
 class LinearModel(CallbackSupportMixin, BaseEstimator):
@@ -169,8 +183,8 @@ class LinearModel(CallbackSupportMixin, BaseEstimator):
 
         Returns
         -------
-        coef : ndarray of shape (n_problems, d)
-        intercept : ndarray of shape (n_problems,)
+        coef : ndarray of shape (n_scores, d)
+        intercept : ndarray of shape (n_scores,)
         """
         random_state = check_random_state(self.random_state)
         solvers = [choose(self.solver, objective, self.tol) for objective in objectives]
@@ -179,7 +193,10 @@ class LinearModel(CallbackSupportMixin, BaseEstimator):
         results = []
         with objectives[0].rows.session():
             for k, (objective, solver) in enumerate(zip(objectives, solvers, strict=True)):
-                start = objective.start() if previous is None else objective.from_coef(*previous[k])
+                if previous is None:
+                    start = self._start(objective, random_state)
+                else:
+                    start = objective.from_coef(*previous[k])
                 task = context
                 if has_callbacks and len(objectives) > 1:
                     task = context.subcontext(task_name="problem", max_subtasks=self.max_iter)
@@ -214,15 +231,24 @@ class LinearModel(CallbackSupportMixin, BaseEstimator):
                     task.call_on_fit_task_end(estimator=self, X=X, y=y, metadata=metadata)
         self._report(results, solvers)
         solutions = [o.to_coef(r.params) for o, r in zip(objectives, results, strict=True)]
-        dtype = X.dtype
-        coef = np.array([coef for coef, _ in solutions]).astype(dtype, copy=False)
-        intercept = np.array([b for _, b in solutions]).astype(dtype, copy=False)
+        coef, intercept = stack(*zip(*solutions, strict=True), X.dtype)
         if not (np.isfinite(coef).all() and np.isfinite(intercept).all()):
             raise ValueError(
                 f"{type(self).__name__} found no finite coefficients: the values in X or y are too "
                 "large or too small for floating-point arithmetic. Scale them."
             )
         return coef, intercept
+
+    def _start(self, objective, random_state):
+        """Where to start; for a loss that is not convex, the optimum of a convex one."""
+        convex = objective.convex_start()
+        if convex is None:
+            return objective.start()
+        solver = choose("auto", convex, self.tol)
+        found = solver.solve(
+            convex, convex.start(), tol=self.tol, max_iter=self.max_iter, random_state=random_state
+        )
+        return found.params
 
     def _report(self, results, solvers):
         """Store how the fit ended; warn if it ended too early."""
@@ -260,7 +286,8 @@ class LinearModel(CallbackSupportMixin, BaseEstimator):
                 f"{type(self).__name__}.partial_fit diverged: scale the features, or set a smaller "
                 f"eta0 than {state.eta0:g} in SGD(eta0=...)"
             )
-        return state, *objective.split(state.average if solver.average else state.params)
+        coef, intercept = objective.split(state.average if solver.average else state.params)
+        return state, objective.by_output(coef), intercept
 
     # --- prediction ---
 

@@ -247,8 +247,10 @@ def register_parameter_object(base: type) -> None:
     Parameters
     ----------
     base : type
-        A class that follows scikit-learn's parameter protocol. Numbers, booleans and
-        tuples of numbers become fields of a struct; strings become constants of the type.
+        A class that follows scikit-learn's parameter protocol. Numbers, booleans, arrays,
+        tuples of numbers, other such objects, and what properties of the class give, if
+        compiled methods read them, become fields of a struct; strings become constants of the
+        type.
         A parameter whose default is a float is a float inside kernels even where the user
         wrote an int, so that ``margin=1`` and ``margin=1.0`` share machine code.
     """
@@ -307,6 +309,8 @@ def _class_source(cls: type) -> _ClassSource:
         _digest_function(getattr(cls, name), digest, cls, set())
     type_class = _type_class(f"{cls.__name__}_{digest.hexdigest()[:16]}")
     methods, names = _reachable_methods(cls)
+    # A property that compiled methods read is one more parameter, computed at each call.
+    parameters += [(n, None) for n in sorted(names) if isinstance(getattr(cls, n, None), property)]
     for name in methods:
         overload_method(type_class, name, jit_options=dict(_OPTIONS))(_choose(getattr(cls, name)))
     return _ClassSource(parameters, names, type_class)

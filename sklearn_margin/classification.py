@@ -7,28 +7,41 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_consistent_length, column_or_1d
 
-from sklearn_margin._base import LinearModel, resolve_loss, uses_sgd
+from sklearn_margin._base import LinearModel, resolve_loss, stack, uses_sgd
 from sklearn_margin.losses import (
+    BatchLoss,
+    CrammerSinger,
+    CrossEntropy,
+    Dice,
+    Focal,
     Hinge,
     Logistic,
     ModifiedHuber,
+    MulticlassLoss,
     PointwiseLoss,
+    Poly,
     RegressionLoss,
     SmoothedHinge,
     SquaredHinge,
+    WestonWatkins,
 )
 from sklearn_margin.losses.base import check_number, check_weights, normalize_weights
-from sklearn_margin.objective import PointwiseObjective
+from sklearn_margin.objective import MulticlassObjective, PointwiseObjective
 
 __all__ = ["HingeClassifier", "LinearClassifier"]
 
 _LOSSES = {
-    "cross_entropy": Logistic,
+    "crammer_singer": CrammerSinger,
+    "cross_entropy": CrossEntropy,
+    "dice": Dice,
+    "focal": Focal,
     "hinge": Hinge,
     "logistic": Logistic,
     "modified_huber": ModifiedHuber,
+    "poly": Poly,
     "smoothed_hinge": SmoothedHinge,
     "squared_hinge": SquaredHinge,
+    "weston_watkins": WestonWatkins,
 }
 
 
@@ -54,7 +67,7 @@ class _BaseClassifier(ClassifierMixin, LinearModel):
 
     @with_callbacks
     def fit(self, X, y, sample_weight=None, X_val=None, y_val=None):
-        """Fit the model; more than two classes are fitted one against the rest.
+        """Fit the model.
 
         Parameters
         ----------
@@ -86,7 +99,7 @@ class _BaseClassifier(ClassifierMixin, LinearModel):
             if validation is not None:
                 self._set_validation(objectives, validation, y_val, classes)
             coef, intercept = self._minimize(
-                objectives, self._previous(classes, X.shape[1]), context, X, y,
+                objectives, self._previous(objectives, classes), context, X, y,
                 lambda k, coef, b: self._partly_fitted(classes, k, coef, b),
                 sample_weight=sample_weight,
             )  # fmt: skip
@@ -115,15 +128,25 @@ class _BaseClassifier(ClassifierMixin, LinearModel):
                     "positive weight: one class cannot be fitted"
                 )
             s = normalize_weights(s, len(y), X.dtype)
+        if not loss.splits:  # the total of the weights matters
+            s *= check_weights(sample_weight, len(y)).sum()
         rows = self._rows(X, self.fit_intercept)
-        objectives = [self._objective(loss, rows, y == c, s) for c in _positives(classes)]
-        return objectives, X, y, classes
+        return self._objectives(loss, rows, y, s, classes), X, y, classes
 
-    def _objective(self, loss, rows, positive, s):
-        return PointwiseObjective(
-            loss, rows, np.where(positive, 1, -1).astype(rows.dtype), s,
-            alpha=self.alpha, l1_ratio=self.l1_ratio, fit_intercept=self.fit_intercept,
-        )  # fmt: skip
+    def _objectives(self, loss, rows, y, s, classes):
+        """One objective for all classes, or one for each against the rest."""
+        loss = loss.for_classes(len(classes))
+        if not loss.splits:
+            loss.check_batch_weights(s)
+        settings = {
+            "alpha": self.alpha, "l1_ratio": self.l1_ratio, "fit_intercept": self.fit_intercept,
+        }  # fmt: skip
+        if len(classes) > 2 and isinstance(loss, (MulticlassLoss, BatchLoss)):
+            # Rows of weight 0 may have a label that is no class.
+            index = np.minimum(np.searchsorted(classes, y), len(classes) - 1)
+            return [MulticlassObjective(loss, rows, index, s, n_outputs=len(classes), **settings)]
+        targets = (np.where(y == label, 1, -1).astype(rows.dtype) for label in _positives(classes))
+        return [PointwiseObjective(loss, rows, target, s, **settings) for target in targets]
 
     def _set_validation(self, objectives, rows, y_val, classes):
         y_val = column_or_1d(y_val, input_name="y_val")
@@ -131,18 +154,29 @@ class _BaseClassifier(ClassifierMixin, LinearModel):
         unknown = np.setdiff1d(y_val, classes)
         if len(unknown):
             raise ValueError(f"y_val holds labels that are not in y: {unknown}")
-        equal = normalize_weights(None, len(y_val), rows.dtype)
-        for objective, label in zip(objectives, _positives(classes), strict=True):
-            objective.validation = self._objective(objective.loss, rows, y_val == label, equal)
+        loss = self._loss()
+        equal = normalize_weights(None, len(y_val), rows.dtype) * (1 if loss.splits else len(y_val))
+        validation = self._objectives(loss, rows, y_val, equal, classes)
+        for objective, held_out in zip(objectives, validation, strict=True):
+            objective.validation = held_out
 
-    def _previous(self, classes, n_features):
+    def _previous(self, objectives, classes):
         """Solutions to start from."""
+        n_features = objectives[0].rows.shape[1]
         if not (self._warm(n_features) and np.array_equal(self.classes_, classes)):
             return None
+        return self._solutions(objectives)
+
+    def _solutions(self, objectives):
+        """Coefficients and intercept of each problem."""
+        if objectives[0].n_outputs > 1:
+            return [(self._dense_coef(), self.intercept_)]
         return list(zip(self._dense_coef(), self.intercept_, strict=True))
 
     def _partly_fitted(self, classes, k, coef, intercept):
         """Fitted attributes while problem k of several is being solved, for callbacks."""
+        if coef.ndim == 2:
+            return {"classes_": classes, "coef_": coef, "intercept_": np.array(intercept)}
         n_problems = 1 if len(classes) == 2 else len(classes)
         all_coef, all_intercept = np.zeros((n_problems, len(coef))), np.zeros(n_problems)
         all_coef[k], all_intercept[k] = coef, intercept
@@ -216,22 +250,22 @@ class _BaseClassifier(ClassifierMixin, LinearModel):
                 )
             # Weights count relative to 1, for they must compare across batches.
             s = check_weights(sample_weight, len(y)) * self._class_factors(y, None, known)
-            s = (s / len(y)).astype(X.dtype, copy=False)
+            s = (s / (len(y) if loss.splits else 1)).astype(X.dtype, copy=False)
             self._stream_classes(loss, X, y, s, known, first)
         return self
 
     def _stream_classes(self, loss, X, y, s, classes, first):
         rows = self._rows(X, center=False)
-        positives = _positives(classes)
-        n = len(positives)
-        states = getattr(self, "_stream_states", None) or [None] * n
-        coef, intercept = np.zeros((n, X.shape[1]), X.dtype), np.zeros(n, X.dtype)
-        for k, label in enumerate(positives):
-            objective = self._objective(loss, rows, y == label, s)
-            previous = None if first else (self._dense_coef()[k], self.intercept_[k])
-            states[k], coef[k], intercept[k] = self._stream(objective, states[k], previous)
+        objectives = self._objectives(loss, rows, y, s, classes)
+        states = getattr(self, "_stream_states", None) or [None] * len(objectives)
+        previous = [None] * len(objectives) if first else self._solutions(objectives)
+        found = [
+            self._stream(*problem) for problem in zip(objectives, states, previous, strict=True)
+        ]
+        states, coefs, intercepts = zip(*found, strict=True)
+        coef, intercept = stack(coefs, intercepts, X.dtype)
         self.classes_, self.coef_, self.intercept_ = classes, coef, intercept
-        self._stream_states, self.n_iter_ = states, 1
+        self._stream_states, self.n_iter_ = list(states), 1
 
     def decision_function(self, X):
         """Scores: positive for the second of two classes, highest for the class predicted.
@@ -265,9 +299,10 @@ class _BaseClassifier(ClassifierMixin, LinearModel):
 
     @available_if(_has_probability)
     def predict_proba(self, X):
-        """Predict probabilities of classes; one-vs-rest probabilities are normalised.
+        """Predict probabilities of classes.
 
-        Available if the loss defines probabilities.
+        Available if the loss defines probabilities. Those of a loss that is fitted one against
+        the rest are normalised.
 
         Parameters
         ----------
@@ -279,9 +314,12 @@ class _BaseClassifier(ClassifierMixin, LinearModel):
         ndarray of shape (n_samples, n_classes)
         """
         scores = self.decision_function(X)
-        probability = self._loss().probability(scores)
+        loss = self._loss().for_classes(len(self.classes_))
+        probability = loss.probability(scores)
         if probability.ndim == 1:
             return np.column_stack([1.0 - probability, probability])
+        if isinstance(loss, MulticlassLoss):
+            return probability
         total = probability.sum(axis=1, keepdims=True)
         uniform = np.full_like(probability, 1.0 / probability.shape[1])
         return np.divide(probability, total, out=uniform, where=total > 0)
@@ -306,14 +344,22 @@ class LinearClassifier(_BaseClassifier):
     """Linear classification with a loss of your choice.
 
     Minimises Σ s_i ℓ(y_i, x_i·w + b) / Σ s_i + alpha·((1 − l1_ratio)/2·‖w‖² + l1_ratio·‖w‖₁)
-    with y_i ∈ {−1, +1}. The intercept b is not penalised. More than two classes are fitted one
-    against the rest.
+    with y_i ∈ {−1, +1}. The intercept b is not penalised.
+
+    With more than two classes "crammer_singer", "weston_watkins", "logistic" (or "cross_entropy"),
+    "focal", "poly" and "dice" score all classes at once: w and b have a row and an entry for
+    each class, whose penalties are added. The other losses are fitted one against the rest.
+
+    A fit of a loss that is not convex (focal, Dice, Poly beyond its first coefficient) starts from
+    the optimum of the cross entropy and descends from there: it is reproducible, and never worse
+    than its start.
 
     Parameters
     ----------
-    loss : str or PointwiseLoss, default="hinge"
+    loss : str or Loss, default="hinge"
         A name (the class name in snake case: "hinge", "squared_hinge", "smoothed_hinge",
-        "modified_huber", "logistic" or "cross_entropy") or a loss object.
+        "modified_huber", "logistic" or "cross_entropy", "focal", "poly", "dice",
+        "crammer_singer", "weston_watkins") or a loss object for classes.
     alpha : float, default=1e-4
         Strength of the penalty. The loss is a mean, so alpha does not depend on the number
         of samples; alpha = 1/(C·n) for a sum with factor C.
@@ -398,7 +444,7 @@ class LinearClassifier(_BaseClassifier):
         self.class_weight = class_weight
 
     def _loss(self):
-        loss = resolve_loss(self.loss, PointwiseLoss, _LOSSES)
+        loss = resolve_loss(self.loss, (PointwiseLoss, MulticlassLoss, BatchLoss), _LOSSES)
         if isinstance(loss, RegressionLoss):
             raise TypeError(f"loss {loss!r} is for regression: use LinearRegressor")
         return loss

@@ -7,14 +7,13 @@ from sklearn_margin.losses.base import (
     PointwiseLoss,
     RegressionLoss,
 )
-from sklearn_margin.losses.binary import (
-    Hinge,
-    Logistic,
-    ModifiedHuber,
-    SmoothedHinge,
-    SquaredHinge,
-)
+from sklearn_margin.losses.binary import Hinge, ModifiedHuber, SmoothedHinge, SquaredHinge
+from sklearn_margin.losses.cross_entropy import CrossEntropy, Logistic
+from sklearn_margin.losses.dice import BatchLoss, Dice
+from sklearn_margin.losses.multiclass import MulticlassLoss
+from sklearn_margin.losses.multiclass_hinge import CrammerSinger, WestonWatkins
 from sklearn_margin.losses.pairwise import PairwiseHinge, PairwiseSquaredHinge
+from sklearn_margin.losses.probability import Focal, Poly, ProbabilityLoss
 from sklearn_margin.losses.regression import (
     Absolute,
     EpsilonInsensitive,
@@ -26,21 +25,30 @@ from sklearn_margin.losses.regression import (
 
 __all__ = [
     "Absolute",
+    "BatchLoss",
     "BinaryLoss",
+    "CrammerSinger",
+    "CrossEntropy",
+    "Dice",
     "EpsilonInsensitive",
+    "Focal",
     "Hinge",
     "Huber",
     "Logistic",
     "Loss",
     "ModifiedHuber",
+    "MulticlassLoss",
     "PairwiseHinge",
     "PairwiseLoss",
     "PairwiseSquaredHinge",
     "PointwiseLoss",
+    "Poly",
+    "ProbabilityLoss",
     "Quantile",
     "RegressionLoss",
     "SmoothedHinge",
     "Squared",
     "SquaredEpsilonInsensitive",
     "SquaredHinge",
+    "WestonWatkins",
 ]

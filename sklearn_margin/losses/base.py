@@ -109,6 +109,30 @@ class Loss(BaseEstimator):
         """
         return None
 
+    #: A convex loss whose optimum is a good start, for a loss that is not convex.
+    convex_start: "Loss | None" = None
+    #: Whether the loss is a sum over samples (or pairs).
+    splits = True
+
+    def for_classes(self, n_classes: int) -> "Loss":
+        """The form of the loss for a number of classes; a binary loss serves one against the rest.
+
+        Raises
+        ------
+        ValueError
+            If a parameter does not fit the number of classes.
+        """
+        self.check_classes(n_classes)
+        if n_classes > 2 and self.multiclass is not None and self.describes_itself("multiclass"):
+            return self.multiclass
+        return self
+
+    def check_classes(self, n_classes: int) -> None:
+        """Raise ``ValueError`` if a parameter does not fit the number of classes."""
+
+    #: The form of a binary loss for more than two classes, if it has one.
+    multiclass: "Loss | None" = None
+
     def value(self, y_true, y_pred, sample_weight=None) -> float:
         """Weighted mean of the loss."""
         raise NotImplementedError

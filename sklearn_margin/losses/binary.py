@@ -1,13 +1,10 @@
 """Losses for labels y ∈ {−1, +1} and one score z; m = y·z is the margin of a sample."""
 
-import math
-
 import numpy as np
-from scipy.special import expit
 
 from sklearn_margin.losses.base import BinaryLoss, check_number
 
-__all__ = ["Hinge", "Logistic", "ModifiedHuber", "SmoothedHinge", "SquaredHinge"]
+__all__ = ["Hinge", "ModifiedHuber", "SmoothedHinge", "SquaredHinge"]
 
 
 class Hinge(BinaryLoss):
@@ -175,49 +172,3 @@ class ModifiedHuber(BinaryLoss):
 
     def sample_hessian(self, y, z):
         return 2.0 if -1.0 <= y * z < 1.0 else 0.0
-
-
-class Logistic(BinaryLoss):
-    """Logistic loss (cross entropy of two classes), log(1 + e^(−m)).
-
-    Evaluated without overflow for any margin. ``"cross_entropy"`` names it too.
-
-    Examples
-    --------
-    >>> from sklearn_margin.losses import Logistic
-    >>> round(Logistic().value([1, -1], [0.0, 0.0]), 6)
-    0.693147
-    """
-
-    nonnegative = True
-
-    def sample_value(self, y, z):
-        m = y * z
-        if m > 0:
-            return math.log1p(math.exp(-m))
-        return math.log1p(math.exp(m)) - m
-
-    def sample_gradient(self, y, z):
-        m = y * z
-        if m > 0:
-            e = math.exp(-m)
-            return -y * e / (1.0 + e)
-        return -y / (1.0 + math.exp(m))
-
-    def sample_hessian(self, y, z):
-        e = math.exp(-abs(z))
-        return e / ((1.0 + e) * (1.0 + e))
-
-    def probability(self, z):
-        """Probability of the positive class, σ(z).
-
-        Parameters
-        ----------
-        z : ndarray
-            Scores.
-
-        Returns
-        -------
-        ndarray of the shape of ``z``
-        """
-        return expit(z)

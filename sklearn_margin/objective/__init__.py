@@ -1,11 +1,13 @@
 """Objectives: where a loss meets data. The only code that touches both."""
 
+from sklearn_margin.objective.multiclass import MulticlassObjective
 from sklearn_margin.objective.pairwise import PairwiseObjective
 from sklearn_margin.objective.pointwise import ConcomitantHuberObjective, PointwiseObjective
 from sklearn_margin.objective.rows import Rows, single_rows
 
 __all__ = [
     "ConcomitantHuberObjective",
+    "MulticlassObjective",
     "PairwiseObjective",
     "PointwiseObjective",
     "Rows",

@@ -40,8 +40,8 @@ class LinearObjective:
         self.alpha = alpha
         self.l1_ratio = l1_ratio
         self.fit_intercept = fit_intercept
-        self.penalty = ElasticNet(alpha, l1_ratio, rows.scale)
-        self.n_params = rows.shape[1] + fit_intercept
+        self.penalty = ElasticNet(alpha, l1_ratio, np.tile(rows.scale, self.n_outputs))
+        self.n_params = self.n_outputs * (rows.shape[1] + fit_intercept)
 
     # --- what subclasses provide: the loss as a function of the scores ---
 
@@ -74,6 +74,10 @@ class LinearObjective:
         """
         raise NotImplementedError
 
+    #: Scores per row.
+    n_outputs = 1
+    #: Whether ``gradient_hessian`` is there and cheap enough, if parameters are few.
+    forms_hessian = False
     #: Objective of a validation set, for early stopping.
     validation: "LinearObjective | None" = None
     #: Whether the loss splits over samples that ``draw`` can choose from.
@@ -109,6 +113,11 @@ class LinearObjective:
         new.loss = loss
         return new
 
+    def convex_start(self) -> "LinearObjective | None":
+        """A convex objective whose optimum is a good start for this one; None if it is convex, or
+        none is known."""
+        return None if self.loss.convex_start is None else self.with_loss(self.loss.convex_start)
+
     # --- coordinates ---
 
     def split(self, params) -> tuple[np.ndarray, float]:
@@ -116,6 +125,10 @@ class LinearObjective:
         if self.fit_intercept:
             return params[:-1], float(params[-1])
         return params, 0.0
+
+    def by_output(self, u):
+        """Coordinates u with one row for each of several scores."""
+        return u
 
     def join(self, u, b) -> np.ndarray:
         """Parameter vector (or its gradient) from its parts."""
@@ -198,11 +211,10 @@ class LinearObjective:
         nonnegative = self.loss.nonnegative and self.loss.describes_itself("nonnegative")
         slack, price = 0.0, 0.0
         size = float(np.abs(g).sum(dtype=np.float64))
-        if abs(b_slope) > np.sqrt(np.finfo(self.rows.dtype).eps) * size:
-            if not nonnegative:
+        if np.abs(b_slope).max() > np.sqrt(np.finfo(self.rows.dtype).eps) * size:
+            share, slack = self._mend(g, b_slope, size)
+            if not (nonnegative and share < 1):
                 return np.inf
-            share = abs(b_slope) / (0.5 * (size + abs(b_slope)))
-            slack = share * np.sqrt(len(g) * float(np.square(g, dtype=np.float64).sum()))
             price = share * loss
         with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
             if not self.penalty.has_l1:
@@ -218,6 +230,12 @@ class LinearObjective:
                 terms = kappa * (u * v + np.abs(u) * slack) + l1 * np.abs(u) + 0.5 * l2 * u * u
                 gaps.append((1 - kappa) * loss + float(np.sum(np.maximum(terms + conjugate, 0.0))))
             return price + min((gap for gap in gaps if not np.isnan(gap)), default=np.inf)
+
+    def _mend(self, g, total, size):
+        """How little of g must go for its sum to vanish: the largest share 1 − κ of an entry, and
+        by how much it changes entries of X̃ᵀg at most."""
+        share = abs(total) / (0.5 * (size + abs(total)))
+        return share, share * np.sqrt(len(g) * float(np.square(g, dtype=np.float64).sum()))
 
     def hessian_product(self, curvature, direction) -> np.ndarray:
         """Product of the Hessian of F with ``direction``."""

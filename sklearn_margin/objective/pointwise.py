@@ -29,16 +29,16 @@ class DiagonalCurvature(NamedTuple):
 
 
 class PointwiseObjective(LinearObjective):
-    """L(z) = Σ s_i ℓ(y_i, z_i) with Σ s_i = 1.
+    """L(z) = Σ s_i ℓ(y_i, z_i) with Σ s_i = 1, or a batch loss of all scores.
 
     Parameters
     ----------
-    loss : PointwiseLoss
+    loss : PointwiseLoss or BatchLoss
     rows : Rows
     y : ndarray of shape (n,)
         Labels −1/+1 or targets, in the dtype of X.
     s : ndarray of shape (n,)
-        Non-negative weights that sum to one, in the dtype of X.
+        Non-negative weights, in the dtype of X; their sum is one for a mean over rows.
     alpha, l1_ratio, fit_intercept
         As in ``LinearObjective``.
     """
@@ -54,37 +54,42 @@ class PointwiseObjective(LinearObjective):
             params[-1] = np.median(self.y[self.s > 0])
         return params
 
+    def by_row(self, z):
+        """A score vector with one entry, or row of entries, for each row of X."""
+        return z
+
     def score_value(self, z):
-        parts = self.rows.run(
-            lambda w: self.loss.scores_value(self.y[w], z[w], self.s[w]), self._slices()
-        )
-        return float(sum(parts))
+        z = self.by_row(z)
+        return self._sum(lambda w: self.loss.scores_value(self.y[w], z[w], self.s[w]))
 
     def score_gradient(self, z, out):
-        parts = self.rows.run(
-            lambda w: self.loss.scores_value_gradient(self.y[w], z[w], self.s[w], out[w]),
-            self._slices(),
+        z, out = self.by_row(z), self.by_row(out)
+        return self._sum(
+            lambda w: self.loss.scores_value_gradient(self.y[w], z[w], self.s[w], out[w])
         )
-        return float(sum(parts))
 
     def curvature(self, z, cautious=False):
         g, h = np.empty_like(z), np.empty_like(z)
-        parts = self.rows.run(
-            lambda w: self.loss.scores_gradient_hessian(self.y[w], z[w], self.s[w], g[w], h[w]),
-            self._slices(),
+        value = self._sum(
+            lambda w: self.loss.scores_gradient_hessian(self.y[w], z[w], self.s[w], g[w], h[w])
         )
         if not self.loss.convex or h.min() < 0:
             np.maximum(h, 0, out=h)
-        return DiagonalCurvature(float(sum(parts)), g, h)
+        return DiagonalCurvature(value, g, h)
+
+    def _sum(self, work):
+        """Sum of what ``work`` gives for ranges of rows."""
+        return float(sum(self.rows.run(work, self._slices())))
 
     def _slices(self):
-        return [where for where, _ in self.rows.slabs]
+        return [where for where, _ in self.rows.slabs] if self.loss.splits else [slice(None)]
 
     draws_samples = True
+    forms_hessian = True
 
     def draw(self, random_state, limit=None):
         first = random_state.permutation(len(self.y))[:limit]
-        weights = self.s[first].astype(np.float64) * len(self.y)
+        weights = self.s[first].astype(np.float64) * (len(self.y) if self.loss.splits else 1)
         return first, np.full(len(first), -1), self.y[first].astype(np.float64), weights
 
     def envelope_gain(self, z, g, value):
@@ -106,12 +111,20 @@ class PointwiseObjective(LinearObjective):
     def take(self, index):
         """The objective of some of the rows, in the same coordinates."""
         s = self.s[index]
-        total = s.sum()
-        s = s / total if total > 0 else np.full_like(s, 1 / len(s))
-        return type(self)(
-            self.loss, self.rows.take(index), self.y[index], s,
-            alpha=self.alpha, l1_ratio=self.l1_ratio, fit_intercept=self.fit_intercept,
-        )  # fmt: skip
+        if self.loss.splits:
+            total = s.sum()
+            s = s / total if total > 0 else np.full_like(s, 1 / len(s))
+        return type(self)(self.loss, self.rows.take(index), self.y[index], s, **self._settings())
+
+    def _settings(self):
+        names = ("alpha", "l1_ratio", "fit_intercept")
+        return {name: getattr(self, name) for name in names}
+
+    def with_loss(self, loss):
+        new = super().with_loss(loss)
+        if loss.splits and not self.loss.splits:
+            new.s = (self.s / self.s.sum(dtype=np.float64)).astype(self.s.dtype)
+        return new
 
     def hessian_product(self, curvature, direction):
         if curvature.q is not None:
@@ -121,21 +134,23 @@ class PointwiseObjective(LinearObjective):
         return self.join(projected + self.penalty.l2 * u, total)
 
     def value_gradient(self, params):
+        if not self.loss.splits:
+            return super().value_gradient(params)
         # One pass over X: a block is still in the cache when Bᵀg follows Bw.
         u, b = self.split(params)
-        w, offset = self.rows.coefficients(u)
-        b += offset
+        w, offset = self.rows.coefficients(self.by_output(u))
+        b = b + offset
 
         def work(where, B):
             B = self.rows.standardized(B)
             z = (B @ w + b).astype(self.rows.dtype, copy=False)
             g = np.empty_like(z)
             value = self.loss.scores_value_gradient(self.y[where], z, self.s[where], g)
-            return value, B.T @ g, g.sum(dtype=np.float64)
+            return value, B.T @ g, g.sum(axis=0, dtype=np.float64)
 
         value, projected, total = self.rows.sum_blocks(work)
         projected, total = self.rows.finish_backproject(projected, total)
-        gradient = self.join(projected + self.penalty.gradient(u), total)
+        gradient = self.join(projected.ravel() + self.penalty.gradient(u), total)
         return float(value) + self.penalty.value(u), gradient
 
     def gradient_hessian(self, params, curvature):

@@ -177,14 +177,17 @@ class Rows:
     # --- products in standardised coordinates ---
 
     def coefficients(self, u):
-        """Coefficients of a block and the offset that make X̃u."""
-        w = u / self._left_scale
-        return w.astype(self.dtype), -float(self._left_shift @ w)
+        """Coefficients of a block and the offset that make X̃u.
 
-    def scores(self, u, intercept: float, out=None) -> np.ndarray:
-        """X̃u + intercept, by row."""
+        ``u`` has shape (d,) or, for several scores per row, (n_outputs, d).
+        """
+        w = u / self._left_scale
+        return w.T.astype(self.dtype, order="C"), -(w @ self._left_shift)
+
+    def scores(self, u, intercept, out=None) -> np.ndarray:
+        """X̃u + intercept by row, of shape (n,) or (n, n_outputs)."""
         w, offset = self.coefficients(u)
-        out = np.empty(self.shape[0], self.dtype) if out is None else out
+        out = np.empty((self.shape[0], *w.shape[1:]), self.dtype) if out is None else out
 
         def work(block):
             where, B = block
@@ -208,8 +211,8 @@ class Rows:
 
         return tuple(_add_up(self.run(work_group, range(len(bounds) - 1))))
 
-    def backproject(self, g) -> tuple[np.ndarray, float]:
-        """X̃ᵀg and Σg."""
+    def backproject(self, g) -> tuple[np.ndarray, float | np.ndarray]:
+        """X̃ᵀg and Σg; for g of shape (n, n_outputs), of shapes (n_outputs, d) and (n_outputs,)."""
 
         def work(block):
             where, B = block
@@ -219,7 +222,9 @@ class Rows:
 
     def finish_backproject(self, projected, total):
         """Turn Σ over blocks of Bᵀg and Σg into X̃ᵀg and Σg."""
-        return (projected - self._left_shift * total) / self._left_scale, float(total)
+        total = np.asarray(total) if np.ndim(total) else float(total)
+        shifted = projected.T - np.multiply.outer(total, self._left_shift)
+        return shifted / self._left_scale, total
 
     def gram(self, h, g) -> tuple[np.ndarray, np.ndarray, float, np.ndarray, float]:
         """X̃ᵀ diag(h) X̃, X̃ᵀh, Σh, X̃ᵀg and Σg in one pass, for non-negative h."""
@@ -367,7 +372,7 @@ def _add_up(parts):
 
 
 def _sum(g):
-    return g.sum(dtype=np.float64)
+    return g.sum(axis=0, dtype=np.float64)
 
 
 def _dense_blocks(X, size):

@@ -106,7 +106,7 @@ def wants_sample(objective, start) -> bool:
 
 def forms_gram(objective, gram_max) -> bool:
     """Whether to form the Hessian of F."""
-    return hasattr(objective, "gradient_hessian") and objective.n_params <= gram_max
+    return objective.forms_hessian and objective.n_params <= gram_max
 
 
 def draw_sample(objective):

@@ -140,9 +140,7 @@ class _GramModel:
 
     def __init__(self, objective):
         self.objective = objective
-        d, k = objective.rows.shape[1], objective.n_params
-        self.l1 = np.zeros(k)
-        self.l1[:d] = objective.penalty.l1
+        self.l1 = objective.join(objective.penalty.l1, 0.0)
 
     def linearize(self, params, curvature):
         """Gradient of F at ``params``, whose model is minimised next."""

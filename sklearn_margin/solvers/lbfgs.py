@@ -131,9 +131,10 @@ class _Split:
 
     def __init__(self, objective):
         self.objective = objective
-        self.d = objective.rows.shape[1]
+        self.d = len(objective.penalty.l1)
         self.D = preconditioner(objective)[: self.d]
-        self.bounds = [(0, None)] * (2 * self.d) + [(None, None)] * objective.fit_intercept
+        free = objective.n_params - self.d  # intercepts
+        self.bounds = [(0, None)] * (2 * self.d) + [(None, None)] * free
 
     def encode(self, params):
         u, b = self.objective.split(params)
@@ -143,7 +144,7 @@ class _Split:
 
     def decode(self, v):
         u = (v[: self.d] - v[self.d : 2 * self.d]) * self.D
-        return self.objective.join(u, v[-1])
+        return self.objective.join(u, v[2 * self.d :])
 
     def value_gradient(self, v):
         objective, l1 = self.objective, self.objective.penalty.l1

@@ -1,0 +1,219 @@
+"""Cross entropy of two classes, the logistic loss, and of more."""
+
+import math
+
+import numpy as np
+from scipy.special import expit, logsumexp, softmax
+from sklearn.utils import check_array
+
+from sklearn_margin.losses.base import BinaryLoss, check_number, normalize_weights
+from sklearn_margin.losses.multiclass import MulticlassLoss
+
+__all__ = ["CrossEntropy", "Logistic"]
+
+
+def softplus(x):
+    """log(1 + eˣ) without overflow."""
+    if x > 0:
+        return x + math.log1p(math.exp(-x))
+    return math.log1p(math.exp(x))
+
+
+class Logistic(BinaryLoss):
+    """Logistic loss (cross entropy of two classes), log(1 + e^(−m)).
+
+    Evaluated without overflow for any margin. For more than two classes it becomes
+    ``CrossEntropy``, which names it too.
+
+    Examples
+    --------
+    >>> from sklearn_margin.losses import Logistic
+    >>> round(Logistic().value([1, -1], [0.0, 0.0]), 6)
+    0.693147
+    """
+
+    nonnegative = True
+
+    def sample_value(self, y, z):
+        return softplus(-y * z)
+
+    def sample_gradient(self, y, z):
+        m = y * z
+        if m > 0:
+            e = math.exp(-m)
+            return -y * e / (1.0 + e)
+        return -y / (1.0 + math.exp(m))
+
+    def sample_hessian(self, y, z):
+        e = math.exp(-abs(z))
+        return e / ((1.0 + e) * (1.0 + e))
+
+    @property
+    def multiclass(self):
+        return CrossEntropy()
+
+    def probability(self, z):
+        """Probability of the positive class, σ(z).
+
+        Parameters
+        ----------
+        z : ndarray
+            Scores.
+
+        Returns
+        -------
+        ndarray of the shape of ``z``
+        """
+        return expit(z)
+
+
+class CrossEntropy(MulticlassLoss):
+    """Cross entropy of the softmax, logsumexp(z) − Σ_j q_j z_j.
+
+    The target q is 1 for the true class, or 1 − ε + ε/n_classes for it and ε/n_classes for
+    the others with label smoothing ε [1]_. ``value`` and ``gradient`` also take soft labels: an
+    array of shape (n, n_classes) of probabilities instead of class indices. Two classes have
+    one score, and the loss is ``Logistic``. ``"logistic"`` names it too.
+
+    Parameters
+    ----------
+    label_smoothing : float, default=0.0
+        ε, in [0, 1).
+
+    References
+    ----------
+    .. [1] Szegedy, Vanhoucke, Ioffe, Shlens & Wojna, "Rethinking the Inception architecture
+       for computer vision", CVPR 2016, section 7.
+
+    Examples
+    --------
+    >>> from sklearn_margin.losses import CrossEntropy
+    >>> round(CrossEntropy().value([0, 2], [[0.0, 0.0, 0.0], [0.0, 0.0, 0.0]]), 6)
+    1.098612
+    >>> CrossEntropy().gradient([[0.5, 0.5, 0.0]], [[1.0, 1.0, 1.0]]).round(3)
+    array([[-0.167, -0.167,  0.333]])
+    """
+
+    nonnegative = True
+    shift_invariant = True
+
+    def __init__(self, label_smoothing=0.0):
+        self.label_smoothing = label_smoothing
+
+    def check_params(self):
+        check_number(self.label_smoothing, "label_smoothing", minimum=0)
+        if self.label_smoothing >= 1:
+            raise ValueError(f"label_smoothing must be less than 1, got {self.label_smoothing!r}")
+
+    def sample_value(self, k, z):
+        top = z[0]
+        mean = 0.0
+        for j in range(z.shape[0]):
+            top = max(top, z[j])
+            mean += z[j] / z.shape[0]
+        total = 0.0
+        for j in range(z.shape[0]):
+            total += math.exp(z[j] - top)
+        target = z[k] + self.label_smoothing * (mean - z[k])
+        return math.log(total) + (top - target)
+
+    def sample_gradient(self, k, z, out):
+        self.sample_curvature(k, z, out)
+        for j in range(z.shape[0]):
+            out[j] -= self.label_smoothing / z.shape[0]
+        out[k] -= 1.0 - self.label_smoothing
+
+    def sample_curvature(self, k, z, out):
+        # The probabilities p: the Hessian is diag(p) − p pᵀ.
+        top = z[0]
+        for j in range(z.shape[0]):
+            top = max(top, z[j])
+        total = 0.0
+        for j in range(z.shape[0]):
+            out[j] = math.exp(z[j] - top)
+            total += out[j]
+        inverse = 1.0 / total
+        for j in range(z.shape[0]):
+            out[j] *= inverse
+
+    def curvature_product(self, k, a, v, out):
+        mean = 0.0
+        for j in range(a.shape[0]):
+            mean += a[j] * v[j]
+        for j in range(a.shape[0]):
+            out[j] = a[j] * (v[j] - mean)
+
+    @property
+    def binary(self):
+        return SmoothedLabels(self.label_smoothing) if self.label_smoothing else Logistic()
+
+    def probability(self, z):
+        """Probabilities of the classes.
+
+        Parameters
+        ----------
+        z : ndarray of shape (n, n_classes)
+            Scores.
+
+        Returns
+        -------
+        ndarray of shape (n, n_classes)
+        """
+        return softmax(z, axis=1)
+
+    def value(self, y_true, y_pred, sample_weight=None):
+        soft = self._soft(y_true, y_pred, sample_weight)
+        if soft is None:
+            return super().value(y_true, y_pred, sample_weight)
+        q, z, s = soft
+        return float(np.dot(s, logsumexp(z, axis=1) - (q * z).sum(axis=1)))
+
+    def gradient(self, y_true, y_pred, sample_weight=None):
+        soft = self._soft(y_true, y_pred, sample_weight)
+        if soft is None:
+            return super().gradient(y_true, y_pred, sample_weight)
+        q, z, s = soft
+        return s[:, None] * (softmax(z, axis=1) - q)
+
+    def _soft(self, y_true, y_pred, sample_weight):
+        """Validated and smoothed soft labels, scores and weights; None if labels are hard."""
+        if np.ndim(y_true) != 2:
+            return None
+        self.check_params()
+        z = check_array(y_pred, dtype=(np.float64, np.float32), input_name="y_pred")
+        q = check_array(y_true, dtype=z.dtype, input_name="y_true")
+        if q.shape != z.shape:
+            raise ValueError(f"soft labels y_true have shape {q.shape}, and y_pred has {z.shape}")
+        off = np.abs(q.sum(axis=1) - 1.0) > 1e-3
+        if (q < 0).any() or off.any():
+            raise ValueError("rows of soft labels y_true must be probabilities that sum to one")
+        q = (1.0 - self.label_smoothing) * q + self.label_smoothing / q.shape[1]
+        return q, z, normalize_weights(sample_weight, len(z), z.dtype)
+
+
+class SmoothedLabels(Logistic):
+    """Logistic loss with label smoothing ε: log(1 + e^(−m)) + ε·m/2.
+
+    Parameters
+    ----------
+    label_smoothing : float
+        ε: the target is 1 − ε/2 for the class of a sample and ε/2 for the other.
+    """
+
+    nonnegative = True
+
+    def __init__(self, label_smoothing=0.1):
+        self.label_smoothing = label_smoothing
+
+    def sample_value(self, y, z):
+        return softplus(-y * z) + 0.5 * self.label_smoothing * (y * z)
+
+    def sample_gradient(self, y, z):
+        m = y * z
+        e = math.exp(-abs(m))
+        wrong = e / (1.0 + e) if m > 0 else 1.0 / (1.0 + e)
+        return y * (0.5 * self.label_smoothing - wrong)
+
+    def sample_hessian(self, y, z):
+        e = math.exp(-abs(z))
+        return e / ((1.0 + e) * (1.0 + e))

@@ -1,0 +1,272 @@
+"""The family of losses of a row of scores, one per class."""
+
+import numpy as np
+from sklearn.utils import check_array
+
+from sklearn_margin._jit import kernel
+from sklearn_margin.losses.base import BinaryLoss, Loss, normalize_weights
+
+__all__ = ["MulticlassLoss"]
+
+
+def check_score_rows(y_true, y_pred, sample_weight):
+    """Validate class indices and rows of scores.
+
+    Returns
+    -------
+    k : ndarray of int64 of shape (n,)
+    z : ndarray of shape (n, n_classes)
+    s : ndarray of shape (n,)
+        Weights that sum to one.
+    """
+    z = check_array(y_pred, dtype=(np.float64, np.float32), input_name="y_pred", order="C")
+    y = check_array(y_true, ensure_2d=False, dtype=None, input_name="y_true")
+    if y.shape != (len(z),):
+        raise ValueError(
+            f"y_true has shape {y.shape}, expected ({len(z)},): one class index per row of y_pred"
+        )
+    k = y.astype(np.int64)
+    wrong = (k != y) | (k < 0) | (k >= z.shape[1])
+    if wrong.any():
+        raise ValueError(
+            f"y_true must hold class indices from 0 to {z.shape[1] - 1}, got {y[wrong][0].item()!r}"
+        )
+    return k, z, normalize_weights(sample_weight, len(z), z.dtype)
+
+
+class MulticlassLoss(Loss):
+    """A loss of a row of scores, one per class.
+
+    The author writes ``sample_value(k, z)`` for the index k of the true class and the scores z
+    of one sample, and ``sample_gradient(k, z, out)``, which writes the derivatives to ``out``;
+    ``smooth = True`` if the loss is differentiable. Newton's method needs two more methods:
+    ``sample_curvature(k, z, out)`` writes n_classes numbers from which
+    ``curvature_product(k, a, v, out)`` finds the product of the Hessian with v.
+
+    With two classes there is one score f, as for a binary loss, and z = (−f/2, f/2).
+
+    Examples
+    --------
+    >>> from sklearn_margin.losses import MulticlassLoss
+    >>> class Perceptron(MulticlassLoss):  # Crammer-Singer without a margin
+    ...     def sample_value(self, k, z):
+    ...         return max(z) - z[k]
+    ...     def sample_gradient(self, k, z, out):
+    ...         out[:] = 0.0
+    ...         out[np.argmax(z)] += 1.0
+    ...         out[k] -= 1.0
+    >>> Perceptron().value([0, 2], [[1.0, 0.0, 0.0], [3.0, 0.0, 1.0]])
+    1.0
+    """
+
+    kernel_methods = ("sample_value", "sample_gradient", "sample_curvature", "curvature_product")
+    #: Whether the loss is differentiable everywhere; None is whether it has a curvature.
+    smooth: bool | None = None
+    #: Whether the loss depends on differences of scores only. Intercepts then sum to zero.
+    shift_invariant = False
+
+    def sample_value(self, k, z):
+        """Loss of one sample."""
+        raise NotImplementedError(f"{type(self).__name__} has no sample_value(k, z)")
+
+    def sample_gradient(self, k, z, out):
+        """Derivatives of ``sample_value`` with respect to ``z``, to ``out``."""
+        raise NotImplementedError(f"{type(self).__name__} has no sample_gradient(k, z, out)")
+
+    def sample_curvature(self, k, z, out):
+        """What ``curvature_product`` needs to know of ``z``, to ``out``."""
+        raise NotImplementedError(f"{type(self).__name__} has no sample_curvature(k, z, out)")
+
+    def curvature_product(self, k, a, v, out):
+        """Product of the Hessian (or an element of the generalised one) with ``v``."""
+        raise NotImplementedError(f"{type(self).__name__} has no curvature_product(k, a, v, out)")
+
+    @property
+    def has_hessian(self) -> bool:
+        """Whether the author wrote ``sample_curvature`` and ``curvature_product``."""
+        return all(
+            getattr(type(self), name) is not getattr(MulticlassLoss, name)
+            and self.describes_itself(name)
+            for name in ("sample_curvature", "curvature_product")
+        )
+
+    @property
+    def is_smooth(self) -> bool:
+        """Whether the loss is differentiable everywhere."""
+        return self.has_hessian if self.smooth is None else self.smooth
+
+    @property
+    def binary(self) -> BinaryLoss:
+        """The loss of one score f that two classes have."""
+        return TwoClasses(self)
+
+    def for_classes(self, n_classes):
+        if n_classes > 2:
+            return self
+        return self.binary if self.describes_itself("binary") else TwoClasses(self)
+
+    def envelope_gain(self, k, g, s) -> float:
+        """L_w*(g) − L*(g) for an envelope; see ``LinearObjective.envelope_gain``."""
+        used = s > 0
+        squares = np.square(g[used], dtype=np.float64).sum(axis=1) / s[used]
+        return 0.5 * self.envelope_width * float(squares.sum())
+
+    def value(self, y_true, y_pred, sample_weight=None) -> float:
+        """Weighted mean of the loss.
+
+        Parameters
+        ----------
+        y_true : array-like of shape (n,)
+            Class indices, from 0; −1 and +1 if there is one score.
+        y_pred : array-like of shape (n, n_classes) or (n,)
+            Scores; one per row stands for two classes.
+        sample_weight : array-like of shape (n,), default=None
+            Non-negative weights.
+
+        Returns
+        -------
+        float
+        """
+        if np.ndim(y_pred) == 1:
+            return self.for_classes(2).value(y_true, y_pred, sample_weight)
+        self.check_params()
+        k, z, s = check_score_rows(y_true, y_pred, sample_weight)
+        self.check_classes(z.shape[1])
+        return self.scores_value(k, z, s)
+
+    def gradient(self, y_true, y_pred, sample_weight=None) -> np.ndarray:
+        """Derivative of ``value`` with respect to the scores.
+
+        Parameters
+        ----------
+        y_true, y_pred, sample_weight
+            As in ``value``.
+
+        Returns
+        -------
+        ndarray of the shape of ``y_pred``
+        """
+        if np.ndim(y_pred) == 1:
+            return self.for_classes(2).gradient(y_true, y_pred, sample_weight)
+        self.check_params()
+        k, z, s = check_score_rows(y_true, y_pred, sample_weight)
+        self.check_classes(z.shape[1])
+        out = np.empty_like(z)
+        self.scores_value_gradient(k, z, s, out)
+        return out
+
+    # What objectives call: validated arrays, weights as they are (not normalised).
+
+    def scores_value(self, k, z, s) -> float:
+        """Sum of ``s * loss`` over validated arrays."""
+        return self._run(_value, k, z, s)
+
+    def scores_value_gradient(self, k, z, s, out) -> float:
+        """Sum of ``s * loss``; its derivatives go to ``out``."""
+        return self._run(_value_gradient, k, z, s, out)
+
+    def scores_curvature(self, k, z, s, gradient, curvature) -> float:
+        """Sum of ``s * loss``; its derivatives and curvatures go to the last two arguments."""
+        self._run(_curvature, k, z, s, curvature)
+        return self.scores_value_gradient(k, z, s, gradient)
+
+    def scores_product(self, k, curvature, s, v, out) -> None:
+        """Products of the Hessians of ``s * loss`` with ``v``, to ``out``."""
+        self._run(_product, k, curvature, s, v, out)
+
+    def scores_hessians(self, k, curvature, s) -> np.ndarray:
+        """Hessians of ``s * loss`` by sample, of shape (n, n_classes, n_classes)."""
+        n, n_classes = curvature.shape
+        out = np.empty((n, n_classes, n_classes), curvature.dtype)
+        self._run(_hessians, k, curvature, s, out)
+        return out
+
+
+@kernel
+def _value(loss, k, z, s):
+    total = 0.0
+    for i in range(z.shape[0]):
+        if s[i] != 0:
+            total += s[i] * loss.sample_value(k[i], z[i])
+    return total
+
+
+@kernel
+def _value_gradient(loss, k, z, s, out):
+    total = 0.0
+    for i in range(z.shape[0]):
+        if s[i] != 0:
+            total += s[i] * loss.sample_value(k[i], z[i])
+            loss.sample_gradient(k[i], z[i], out[i])
+            for j in range(z.shape[1]):
+                out[i, j] *= s[i]
+        else:
+            out[i, :] = 0.0
+    return total
+
+
+@kernel
+def _curvature(loss, k, z, s, out):
+    for i in range(z.shape[0]):
+        if s[i] != 0:
+            loss.sample_curvature(k[i], z[i], out[i])
+        else:
+            out[i, :] = 0.0
+
+
+@kernel
+def _product(loss, k, a, s, v, out):
+    for i in range(v.shape[0]):
+        if s[i] != 0:
+            loss.curvature_product(k[i], a[i], v[i], out[i])
+            for j in range(v.shape[1]):
+                out[i, j] *= s[i]
+        else:
+            out[i, :] = 0.0
+
+
+@kernel
+def _hessians(loss, k, a, s, out):
+    unit = np.zeros(a.shape[1], a.dtype)
+    for i in range(a.shape[0]):
+        for j in range(a.shape[1]):
+            unit[j] = s[i]
+            if s[i] != 0:
+                loss.curvature_product(k[i], a[i], unit, out[i, j])
+            else:
+                out[i, j, :] = 0.0
+            unit[j] = 0.0
+
+
+class TwoClasses(BinaryLoss):
+    """A multiclass loss of two classes with the scores (−f/2, f/2), as a loss of f.
+
+    Parameters
+    ----------
+    inner : MulticlassLoss
+    """
+
+    def __init__(self, inner):
+        self.inner = inner
+
+    def sample_value(self, y, z):
+        row = np.array([-0.5 * z, 0.5 * z])
+        return self.inner.sample_value(1 if y > 0 else 0, row)
+
+    def sample_gradient(self, y, z):
+        row = np.array([-0.5 * z, 0.5 * z])
+        out = np.empty(2)
+        self.inner.sample_gradient(1 if y > 0 else 0, row, out)
+        return 0.5 * (out[1] - out[0])
+
+    @property
+    def convex(self):
+        return self.inner.convex
+
+    @property
+    def nonnegative(self):
+        return self.inner.nonnegative and self.inner.describes_itself("nonnegative")
+
+    @property
+    def smooth(self):
+        return self.inner.is_smooth

@@ -1,0 +1,253 @@
+"""Hinge losses of a row of scores, one per class, and their envelopes."""
+
+import math
+
+import numpy as np
+
+from sklearn_margin.losses.base import check_number
+from sklearn_margin.losses.binary import Hinge
+from sklearn_margin.losses.multiclass import MulticlassLoss
+
+__all__ = ["CrammerSinger", "WestonWatkins"]
+
+
+class CrammerSinger(MulticlassLoss):
+    """Multiclass hinge loss of Crammer and Singer [1]_, [max_{j≠k}(margin + z_j) − z_k]₊.
+
+    Where several classes attain the maximum the gradient is that of the first, and 0 where
+    the loss is 0. Two classes have one score, and the loss is ``Hinge``.
+
+    Parameters
+    ----------
+    margin : float, default=1.0
+        By how much the score of the true class must exceed all others.
+
+    References
+    ----------
+    .. [1] Crammer & Singer, "On the algorithmic implementation of multiclass kernel-based
+       vector machines", JMLR 2, 2001.
+
+    Examples
+    --------
+    >>> from sklearn_margin.losses import CrammerSinger
+    >>> CrammerSinger().value([0, 1], [[2.0, 0.5, 1.5], [0.0, 3.0, 1.0]])
+    0.25
+    """
+
+    nonnegative = True
+    shift_invariant = True
+
+    def __init__(self, margin=1.0):
+        self.margin = margin
+
+    def check_params(self):
+        check_number(self.margin, "margin", minimum=0)
+
+    def sample_value(self, k, z):
+        worst = 0.0
+        for j in range(z.shape[0]):
+            if j != k:
+                worst = max(worst, self.margin + (z[j] - z[k]))
+        return worst
+
+    def sample_gradient(self, k, z, out):
+        worst, rival = 0.0, k
+        for j in range(z.shape[0]):
+            out[j] = 0.0
+            if j != k and self.margin + (z[j] - z[k]) > worst:
+                worst, rival = self.margin + (z[j] - z[k]), j
+        if rival != k:
+            out[rival] = 1.0
+            out[k] = -1.0
+
+    @property
+    def binary(self):
+        return Hinge(self.margin)
+
+    def smoothed(self, width):
+        return SmoothedCrammerSinger(self.margin, width)
+
+
+class SmoothedCrammerSinger(CrammerSinger):
+    """Moreau envelope of the Crammer-Singer loss, for solvers.
+
+    With t_j = margin·[j ≠ k] + z_j − z_k the loss is the largest p·t over the simplex, and the
+    envelope that of p·t − (w/2)‖p − e_k‖², attained where p is the projection of e_k + t/w.
+
+    Parameters
+    ----------
+    margin : float, default=1.0
+    width : float, default=0.1
+        The parameter w of the envelope.
+    """
+
+    nonnegative = True
+
+    def __init__(self, margin=1.0, width=0.1):
+        super().__init__(margin)
+        self.width = width
+
+    def shifted(self, k, z, j):
+        """Coordinate j of e_k + t/w."""
+        return 1.0 if j == k else (self.margin + (z[j] - z[k])) / self.width
+
+    def threshold(self, k, z):
+        """τ of the projection p_j = [e_k + t/w − τ]₊, from below (Michelot 1986)."""
+        tau = -math.inf
+        while True:
+            total, count = -1.0, 0
+            for j in range(z.shape[0]):
+                a = self.shifted(k, z, j)
+                if a > tau:
+                    total += a
+                    count += 1
+            if total / count <= tau * (1 + 1e-15):
+                return tau
+            tau = total / count
+
+    def sample_value(self, k, z):
+        tau = self.threshold(k, z)
+        value = 0.0
+        for j in range(z.shape[0]):
+            a = self.shifted(k, z, j)
+            p = max(0.0, a - tau)
+            rest = p - 1.0 if j == k else p
+            t = 0.0 if j == k else a * self.width
+            value += p * t - 0.5 * self.width * rest * rest
+        return value
+
+    def sample_gradient(self, k, z, out):
+        tau = self.threshold(k, z)
+        for j in range(z.shape[0]):
+            out[j] = max(0.0, self.shifted(k, z, j) - tau)
+        out[k] -= 1.0
+
+    def sample_curvature(self, k, z, out):
+        # 1/w on the support S of p: the Hessian is (I − 11ᵀ/|S|)/w there.
+        tau = self.threshold(k, z)
+        for j in range(z.shape[0]):
+            out[j] = 1.0 / self.width if self.shifted(k, z, j) > tau else 0.0
+
+    def curvature_product(self, k, a, v, out):
+        total, count = 0.0, 0
+        for j in range(a.shape[0]):
+            if a[j] > 0:
+                total += v[j]
+                count += 1
+        mean = total / max(count, 1)
+        for j in range(a.shape[0]):
+            out[j] = a[j] * (v[j] - mean) if a[j] > 0 else 0.0
+
+    @property
+    def envelope_width(self):
+        return self.width
+
+
+class WestonWatkins(MulticlassLoss):
+    """Multiclass hinge loss of Weston and Watkins [1]_, Σ_{j≠k} [margin + z_j − z_k]₊.
+
+    The derivative at a kink is taken to be 0. Two classes have one score, and the loss is
+    ``Hinge``.
+
+    Parameters
+    ----------
+    margin : float, default=1.0
+        By how much the score of the true class must exceed each other.
+
+    References
+    ----------
+    .. [1] Weston & Watkins, "Support vector machines for multi-class pattern recognition",
+       ESANN 1999.
+
+    Examples
+    --------
+    >>> from sklearn_margin.losses import WestonWatkins
+    >>> WestonWatkins().value([0, 1], [[2.0, 1.5, 1.5], [0.0, 3.0, 1.0]])
+    0.5
+    """
+
+    nonnegative = True
+    shift_invariant = True
+
+    def __init__(self, margin=1.0):
+        self.margin = margin
+
+    def check_params(self):
+        check_number(self.margin, "margin", minimum=0)
+
+    def sample_value(self, k, z):
+        total = 0.0
+        for j in range(z.shape[0]):
+            if j != k:
+                total += max(0.0, self.margin + (z[j] - z[k]))
+        return total
+
+    def sample_gradient(self, k, z, out):
+        count = 0.0
+        for j in range(z.shape[0]):
+            out[j] = 1.0 if j != k and self.margin + (z[j] - z[k]) > 0 else 0.0
+            count += out[j]
+        out[k] = -count
+
+    @property
+    def binary(self):
+        return Hinge(self.margin)
+
+    def smoothed(self, width):
+        return SmoothedWestonWatkins(self.margin, width)
+
+
+class SmoothedWestonWatkins(WestonWatkins):
+    """Weston-Watkins loss with each of its hinges smoothed, for solvers.
+
+    Parameters
+    ----------
+    margin : float, default=1.0
+    width : float, default=0.1
+        Width w of the quadratic part of each hinge.
+    """
+
+    nonnegative = True
+
+    def __init__(self, margin=1.0, width=0.1):
+        super().__init__(margin)
+        self.width = width
+
+    def sample_value(self, k, z):
+        total = 0.0
+        for j in range(z.shape[0]):
+            u = self.margin + (z[j] - z[k])
+            if j != k and u > 0:
+                total += 0.5 * u * u / self.width if u < self.width else u - 0.5 * self.width
+        return total
+
+    def sample_gradient(self, k, z, out):
+        total = 0.0
+        for j in range(z.shape[0]):
+            u = self.margin + (z[j] - z[k])
+            out[j] = 0.0 if j == k else min(1.0, max(0.0, u / self.width))
+            total += out[j]
+        out[k] = -total
+
+    def sample_curvature(self, k, z, out):
+        # Second derivatives of the hinges: the Hessian is Σ a_j (e_j − e_k)(e_j − e_k)ᵀ.
+        for j in range(z.shape[0]):
+            u = self.margin + (z[j] - z[k])
+            out[j] = 1.0 / self.width if j != k and 0 < u < self.width else 0.0
+
+    def curvature_product(self, k, a, v, out):
+        total = 0.0
+        for j in range(a.shape[0]):
+            out[j] = a[j] * (v[j] - v[k])
+            total += out[j]
+        out[k] = -total
+
+    @property
+    def envelope_width(self):
+        return self.width
+
+    def envelope_gain(self, k, g, s):
+        # What is smoothed are the slopes of the hinges, which the true class has none of.
+        g = g.copy()
+        g[np.arange(len(k)), k] = 0.0
+        return super().envelope_gain(k, g, s)

@@ -1,0 +1,381 @@
+"""Losses of the probability of the true class: focal, Poly, and your own."""
+
+import math
+
+import numpy as np
+from scipy.special import expit, softmax
+
+from sklearn_margin.losses.base import BinaryLoss, check_number
+from sklearn_margin.losses.cross_entropy import CrossEntropy, Logistic
+from sklearn_margin.losses.multiclass import MulticlassLoss
+
+__all__ = ["Focal", "Poly", "ProbabilityLoss"]
+
+
+class ProbabilityLoss(BinaryLoss):
+    """A loss φ of the probability p that the model gives to the true class.
+
+    p = σ(y·z) for labels −1 and +1 and one score; p = softmax(z)_k for class k and a row of
+    scores. The author writes φ and its derivatives with respect to ℓ = log p, as functions of
+    ℓ and q = 1 − p: ``true_value``, ``true_slope`` and ``true_bend``. Since ∂ℓ/∂z_j = [j=k] − p_j,
+    with slope φ' and bend φ'' the gradient is φ'·(e_k − p) and the Hessian
+    φ''·(e_k − p)(e_k − p)ᵀ − φ'·(diag(p) − p pᵀ).
+
+    ``value`` and ``gradient`` take scores of shape (n,) with labels −1 and +1, or of shape
+    (n, n_classes) with class indices.
+
+    Examples
+    --------
+    >>> from sklearn_margin.losses import ProbabilityLoss
+    >>> class Missed(ProbabilityLoss):  # the probability of an error: 1 − p
+    ...     convex = False
+    ...     def true_value(self, log_p, q):
+    ...         return q
+    ...     def true_slope(self, log_p, q):
+    ...         return q - 1.0
+    ...     def true_bend(self, log_p, q):
+    ...         return q - 1.0
+    >>> Missed().value([1, -1], [0.0, 0.0]), Missed().value([2], [[0.0, 0.0, 0.0, 0.0]])
+    (0.5, 0.75)
+    """
+
+    kernel_methods = (
+        "sample_value", "sample_gradient", "sample_hessian", "true_value", "true_slope",
+        "true_bend", "weight_of",
+    )  # fmt: skip
+    smooth = True
+
+    def true_value(self, log_p, q):
+        """φ."""
+        raise NotImplementedError(f"{type(self).__name__} has no true_value(log_p, q)")
+
+    def true_slope(self, log_p, q):
+        """Derivative of φ with respect to log p."""
+        raise NotImplementedError(f"{type(self).__name__} has no true_slope(log_p, q)")
+
+    def true_bend(self, log_p, q):
+        """Second derivative of φ with respect to log p."""
+        raise NotImplementedError(f"{type(self).__name__} has no true_bend(log_p, q)")
+
+    def weight_of(self, k):
+        """Factor of the loss of class k."""
+        return 1.0
+
+    def describes_itself(self, method):
+        # What a subclass says of its formula, and not what is said here of any φ.
+        depth = {name: self._depth(name) for name in (method, "true_value", "true_slope")}
+        about_formula = depth[method] < type(self).__mro__.index(ProbabilityLoss)
+        own = not about_formula or depth[method] <= min(depth["true_value"], depth["true_slope"])
+        return own and super().describes_itself(method)
+
+    @property
+    def has_hessian(self):
+        return type(self).true_bend is not ProbabilityLoss.true_bend and self.describes_itself(
+            "true_bend"
+        )
+
+    @property
+    def convex_start(self):
+        return None if self.convex else Logistic()
+
+    @property
+    def multiclass(self):
+        return Softmax(self)
+
+    def margin_terms(self, m):
+        """log p and 1 − p for the margin m."""
+        e = math.exp(-abs(m))
+        if m > 0:
+            return -math.log1p(e), e / (1.0 + e)
+        return m - math.log1p(e), 1.0 / (1.0 + e)
+
+    def sample_value(self, y, z):
+        log_p, q = self.margin_terms(y * z)
+        return self.weight_of(1 if y > 0 else 0) * self.true_value(log_p, q)
+
+    def sample_gradient(self, y, z):
+        log_p, q = self.margin_terms(y * z)
+        return self.weight_of(1 if y > 0 else 0) * y * q * self.true_slope(log_p, q)
+
+    def sample_hessian(self, y, z):
+        log_p, q = self.margin_terms(y * z)
+        bend = q * self.true_bend(log_p, q) - (1.0 - q) * self.true_slope(log_p, q)
+        return self.weight_of(1 if y > 0 else 0) * q * bend
+
+    def probability(self, z):
+        """Probability of the positive class, σ(z).
+
+        Parameters
+        ----------
+        z : ndarray
+            Scores.
+
+        Returns
+        -------
+        ndarray of the shape of ``z``
+        """
+        return expit(z)
+
+    def value(self, y_true, y_pred, sample_weight=None):
+        if np.ndim(y_pred) == 2:
+            return self.multiclass.value(y_true, y_pred, sample_weight)
+        self.check_classes(2)
+        return super().value(y_true, y_pred, sample_weight)
+
+    def gradient(self, y_true, y_pred, sample_weight=None):
+        if np.ndim(y_pred) == 2:
+            return self.multiclass.gradient(y_true, y_pred, sample_weight)
+        self.check_classes(2)
+        return super().gradient(y_true, y_pred, sample_weight)
+
+
+class Softmax(MulticlassLoss):
+    """A loss of the probability of the true class, for a row of scores.
+
+    Parameters
+    ----------
+    inner : ProbabilityLoss
+    """
+
+    kernel_methods = (*MulticlassLoss.kernel_methods, "sample_terms")
+
+    def __init__(self, inner):
+        self.inner = inner
+
+    def check_params(self):
+        self.inner.check_params()
+
+    def check_classes(self, n_classes):
+        self.inner.check_classes(n_classes)
+
+    @property
+    def convex(self):
+        return self.inner.convex
+
+    @property
+    def nonnegative(self):
+        return self.inner.nonnegative and self.inner.describes_itself("nonnegative")
+
+    @property
+    def convex_start(self):
+        return None if self.convex else CrossEntropy()
+
+    @property
+    def has_hessian(self):
+        return self.inner.has_hessian
+
+    smooth = True
+    shift_invariant = True
+
+    def sample_terms(self, k, z):
+        """log p and 1 − p of the true class, the highest score and the sum of exp(z − it)."""
+        top = z[0]
+        for j in range(z.shape[0]):
+            top = max(top, z[j])
+        total, others = 0.0, 0.0
+        for j in range(z.shape[0]):
+            e = math.exp(z[j] - top)
+            total += e
+            if j != k:
+                others += e
+        return z[k] - top - math.log(total), others / total, top, total
+
+    def sample_value(self, k, z):
+        log_p, q, _, _ = self.sample_terms(k, z)
+        return self.inner.weight_of(k) * self.inner.true_value(log_p, q)
+
+    def sample_gradient(self, k, z, out):
+        log_p, q, top, total = self.sample_terms(k, z)
+        slope = self.inner.weight_of(k) * self.inner.true_slope(log_p, q)
+        for j in range(z.shape[0]):
+            out[j] = q * slope if j == k else -slope * math.exp(z[j] - top) / total
+
+    def sample_curvature(self, k, z, out):
+        # The probabilities; 1 − p in place of that of the true class, which is more accurate.
+        _, q, top, total = self.sample_terms(k, z)
+        for j in range(z.shape[0]):
+            out[j] = q if j == k else math.exp(z[j] - top) / total
+
+    def curvature_product(self, k, a, v, out):
+        q = a[k]
+        p = 1.0 - q
+        log_p = math.log(max(p, 1e-300)) if q > 0.5 else math.log1p(-q)
+        slope = min(self.inner.true_slope(log_p, q), 0.0)
+        # A Hessian that is not positive semi-definite is replaced by the nearest one of its kind.
+        bend = max(self.inner.true_bend(log_p, q), slope * p / max(q, 1e-30))
+        others = 0.0
+        for j in range(a.shape[0]):
+            if j != k:
+                others += a[j] * v[j]
+        along = q * v[k] - others  # (e_k − p)·v
+        mean = p * v[k] + others
+        weight = self.inner.weight_of(k)
+        for j in range(a.shape[0]):
+            if j == k:
+                out[j] = weight * (bend * q * along - slope * p * (v[j] - mean))
+            else:
+                out[j] = -weight * a[j] * (bend * along + slope * (v[j] - mean))
+
+    def probability(self, z):
+        """Probabilities of the classes, of the shape of ``z``."""
+        return softmax(z, axis=1)
+
+
+class Focal(ProbabilityLoss):
+    """Focal loss, −α (1 − p)^γ log p with p the probability of the true class [1]_.
+
+    γ = 0 is the logistic loss or cross entropy. With γ > 0 it is not convex, and a fit starts
+    from the optimum for γ = 0.
+
+    Parameters
+    ----------
+    gamma : float, default=2.0
+        γ: how much samples that are classified well count less.
+    alpha : float or tuple of float, default=None
+        α of the positive class, 1 − α being that of the other; or α of each class. None is 1.
+
+    References
+    ----------
+    .. [1] Lin, Goyal, Girshick, He & Dollár, "Focal loss for dense object detection",
+       ICCV 2017.
+
+    Examples
+    --------
+    >>> from sklearn_margin.losses import Focal
+    >>> round(Focal(gamma=2.0).value([1, -1], [0.0, 0.0]), 6)
+    0.173287
+    >>> round(Focal(gamma=0.0).value([0, 2], [[0.0, 0.0, 0.0], [0.0, 0.0, 0.0]]), 6)
+    1.098612
+    """
+
+    nonnegative = True
+
+    def __init__(self, gamma=2.0, alpha=None):
+        self.gamma = gamma
+        self.alpha = alpha
+
+    @property
+    def convex(self):
+        return self.gamma == 0
+
+    def check_params(self):
+        check_number(self.gamma, "gamma", minimum=0)
+        if isinstance(self.alpha, (tuple, list, np.ndarray)):
+            for k, value in enumerate(self.alpha):
+                check_number(value, f"alpha[{k}]", minimum=0)
+            if not any(value > 0 for value in self.alpha):
+                raise ValueError(f"alpha must be positive for some class, got {self.alpha!r}")
+        elif self.alpha is not None:
+            check_number(self.alpha, "alpha", minimum=0, maximum=1)
+
+    def check_classes(self, n_classes):
+        if self.alpha is None or (n_classes == 2 and np.ndim(self.alpha) == 0):
+            return
+        if np.ndim(self.alpha) == 0 or len(self.alpha) != n_classes:
+            raise ValueError(
+                f"alpha must have one entry for each of {n_classes} classes, got {self.alpha!r}"
+            )
+
+    @property
+    def class_weights(self):
+        """α by class, as kernels read it."""
+        if self.alpha is None:
+            return np.ones(1)
+        if np.ndim(self.alpha) == 0:
+            return np.array([1.0 - self.alpha, self.alpha])
+        return np.array(self.alpha, dtype=np.float64)
+
+    def weight_of(self, k):
+        return self.class_weights[min(k, len(self.class_weights) - 1)]
+
+    def true_value(self, log_p, q):
+        return -(q**self.gamma) * log_p
+
+    def true_slope(self, log_p, q):
+        ratio = log_p / q if q > 1e-12 else -1.0
+        return q**self.gamma * (self.gamma * (1.0 - q) * ratio - 1.0)
+
+    def true_bend(self, log_p, q):
+        q = max(q, 1e-30)
+        p = 1.0 - q
+        ratio = log_p / q if q > 1e-12 else -1.0
+        inner = log_p + 2.0 - (self.gamma - 1.0) * p * ratio
+        return self.gamma * p * q ** (self.gamma - 1.0) * inner
+
+
+class Poly(ProbabilityLoss):
+    """PolyLoss, −log p + Σ_j ε_j (1 − p)^j with p the probability of the true class [1]_.
+
+    Since −log p = Σ_j (1 − p)^j / j, it changes the first coefficients of that series. ε = 0
+    is the logistic loss or cross entropy. The loss is convex in the scores if only the first
+    coefficient changes, and that by −1 to 1; if not, a fit starts from the optimum for ε = 0.
+
+    Parameters
+    ----------
+    epsilon : tuple of float or float, default=(1.0,)
+        ε_1, ε_2, …; a number is ε_1.
+
+    References
+    ----------
+    .. [1] Leng, Tan, Liu, Cubuk, Shi, Cheng & Anguelov, "PolyLoss: A polynomial expansion
+       perspective of classification loss functions", ICLR 2022.
+
+    Examples
+    --------
+    >>> from sklearn_margin.losses import Poly
+    >>> round(Poly().value([1, -1], [0.0, 0.0]), 6)
+    1.193147
+    """
+
+    def __init__(self, epsilon=(1.0,)):
+        self.epsilon = epsilon
+
+    def check_params(self):
+        if np.ndim(self.epsilon) == 0:
+            check_number(self.epsilon, "epsilon")
+            return
+        if not isinstance(self.epsilon, (tuple, list, np.ndarray)) or len(self.epsilon) == 0:
+            raise ValueError(f"epsilon must be a number or a tuple of them, got {self.epsilon!r}")
+        for j, value in enumerate(self.epsilon):
+            check_number(value, f"epsilon[{j}]")
+
+    @property
+    def coefficients(self):
+        """ε_1, ε_2, …, as kernels read them."""
+        return np.atleast_1d(np.array(self.epsilon, dtype=np.float64))
+
+    @property
+    def convex(self):
+        # φ'' ≥ φ'·p/q, which is when the Hessian is positive semi-definite, reads ε(q − p) ≤ 1;
+        # and φ' ≤ 0 for ε ≥ −1.
+        return bool(not self.coefficients[1:].any() and abs(self.coefficients[0]) <= 1)
+
+    @property
+    def nonnegative(self):
+        # −log p ≥ 1 − p.
+        return bool(self.coefficients[0] >= -1 and (self.coefficients[1:] >= 0).all())
+
+    def true_value(self, log_p, q):
+        total, power = -log_p, 1.0
+        for epsilon in self.coefficients:
+            power *= q
+            total += epsilon * power
+        return total
+
+    def true_slope(self, log_p, q):
+        total, power, j = -1.0, 1.0, 1.0
+        for epsilon in self.coefficients:
+            total -= j * epsilon * power * (1.0 - q)
+            power *= q
+            j += 1.0
+        return total
+
+    def true_bend(self, log_p, q):
+        p = 1.0 - q
+        total, power, lower, j = 0.0, 1.0, 0.0, 1.0
+        for epsilon in self.coefficients:
+            total -= j * epsilon * p * (power - (j - 1.0) * lower * p)
+            lower = power
+            power *= q
+            j += 1.0
+        return total

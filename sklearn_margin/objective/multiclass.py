@@ -1,0 +1,180 @@
+"""Objectives with several scores per row."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from sklearn_margin.objective.pointwise import PointwiseObjective
+
+__all__ = ["MulticlassObjective"]
+
+
+class _RowCurvature(NamedTuple):
+    """Derivatives of L at a score matrix; the Hessian is one small matrix per row."""
+
+    value: float
+    gradient: np.ndarray  # (n · n_outputs,)
+    a: np.ndarray  # (n, n_outputs): what the loss makes of the scores
+    objective: "MulticlassObjective"
+
+    def product(self, v):
+        """Hessian times ``v``."""
+        objective = self.objective
+        v, out = v.reshape(self.a.shape), np.empty_like(v)
+        rows = out.reshape(self.a.shape)
+
+        def work(w):
+            objective.loss.scores_product(objective.y[w], self.a[w], objective.s[w], v[w], rows[w])
+
+        objective.rows.run(work, objective._slices())
+        return out
+
+
+class MulticlassObjective(PointwiseObjective):
+    """L(Z) = Σ s_i ℓ(k_i, z_i) for rows z_i of scores, one per class.
+
+    Scores are one vector, row after row. The parameter vector is [U, b], with the coordinates
+    U of shape (n_outputs, d) row after row.
+
+    Parameters
+    ----------
+    loss : MulticlassLoss or BatchLoss
+    rows : Rows
+    y : ndarray of int64 of shape (n,)
+        Index of the class of each row.
+    s : ndarray of shape (n,)
+        Non-negative weights, in the dtype of X; their sum is one for a mean over rows.
+    n_outputs : int
+        Number of classes.
+    alpha, l1_ratio, fit_intercept
+        As in ``LinearObjective``.
+    """
+
+    def __init__(self, loss, rows, y, s, *, n_outputs, **settings):
+        self.n_outputs = n_outputs
+        super().__init__(loss, rows, y, s, **settings)
+
+    def by_row(self, z):
+        return z.reshape(-1, self.n_outputs)
+
+    def by_output(self, u):
+        return u.reshape(self.n_outputs, -1)
+
+    # --- coordinates ---
+
+    def split(self, params):
+        size = self.n_outputs * self.rows.shape[1]
+        return params[:size], params[size:] if self.fit_intercept else 0.0
+
+    def join(self, u, b):
+        if not self.fit_intercept:
+            return np.asarray(u, dtype=np.float64).ravel()
+        return np.concatenate([np.ravel(u), np.broadcast_to(b, self.n_outputs)])
+
+    def to_coef(self, params):
+        u, b = self.split(params)
+        w = self.by_output(u) / self.rows.scale
+        b = b - w @ self.rows.shift
+        return w, b - b.mean() if self.fit_intercept and self.loss.shift_invariant else b
+
+    def from_coef(self, coef, intercept=0.0):
+        coef = np.asarray(coef, dtype=np.float64)
+        return self.join(coef * self.rows.scale, intercept + coef @ self.rows.shift)
+
+    def start(self):
+        return np.zeros(self.n_params)
+
+    # --- F and its derivatives ---
+
+    def scores(self, params, out=None):
+        u, b = self.split(params)
+        out = None if out is None else self.by_row(out)
+        return self.rows.scores(self.by_output(u), b, out=out).ravel()
+
+    def curvature(self, z, cautious=False):
+        z = self.by_row(z)
+        g, a = np.empty_like(z), np.empty_like(z)
+        value = self._sum(
+            lambda w: self.loss.scores_curvature(self.y[w], z[w], self.s[w], g[w], a[w])
+        )
+        return _RowCurvature(value, g.ravel(), a, self)
+
+    def gradient_from(self, params, g):
+        u, _ = self.split(params)
+        projected, total = self.rows.backproject(self.by_row(g))
+        return self.join(projected.ravel() + self.penalty.gradient(u), total)
+
+    def hessian_product(self, curvature, direction):
+        u, _ = self.split(direction)
+        projected, total = self.rows.backproject(
+            self.by_row(curvature.product(self.scores(direction)))
+        )
+        return self.join(projected.ravel() + self.penalty.l2 * u, total)
+
+    @property
+    def forms_hessian(self):
+        # Only rows near a kink count, and of those a few classes.
+        return self.loss.splits and hasattr(self.loss, "envelope_width")
+
+    def gradient_hessian(self, params, curvature):
+        d, k = self.rows.shape[1], self.n_outputs
+        width = d + self.fit_intercept
+
+        def work(block):
+            where, B = block
+            used = np.flatnonzero((curvature.a[where] != 0).any(axis=1) & (self.s[where] > 0))
+            out = np.zeros((k, width, k, width))
+            self._add_hessian(B[used], where.start + used, curvature, out)
+            return (out,)
+
+        hessian = np.zeros((k, width, k, width))
+        for block in self.rows.slabs:
+            hessian += work(block)[0]
+        order = np.arange(k * width).reshape(k, width)
+        order = np.concatenate([order[:, :d].ravel(), order[:, d:].ravel()])
+        hessian = hessian.reshape(k * width, k * width)[np.ix_(order, order)]
+        diagonal = np.arange(k * d)
+        hessian[diagonal, diagonal] += self.penalty.l2
+        return self.gradient_from(params, curvature.gradient), hessian
+
+    def _add_hessian(self, B, index, curvature, out):
+        """Add Σ_i H_i ⊗ x̃_i x̃_iᵀ over some rows."""
+        X = (B.toarray() if self.rows.is_sparse else B).astype(np.float64)
+        X = (X - self.rows.shift) / self.rows.scale
+        if self.fit_intercept:
+            X = np.column_stack([X, np.ones(len(X))])
+        small = self.loss.scores_hessians(self.y[index], curvature.a[index], self.s[index])
+        for a in range(self.n_outputs):
+            for b in range(a + 1):
+                weight = small[:, a, b]
+                used = np.flatnonzero(weight)
+                if len(used):
+                    part = (X[used] * weight[used, None]).T @ X[used]
+                    out[a, :, b, :] += part
+                    if a != b:
+                        out[b, :, a, :] += part
+
+    def envelope_gain(self, z, g, value):
+        return self.loss.envelope_gain(self.y, self.by_row(g), self.s)
+
+    def _mend(self, g, total, size):
+        """Rows of class c are multiplied by κ_c ≤ 1 such that Σ_i κ_i g_i = 0.
+
+        With M_c the sum of g over class c, κ is a left null vector of M. Where entries of other
+        classes are not negative and rows sum to zero, M generates a Markov chain, and κ is its
+        stationary distribution.
+        """
+        g = self.by_row(g)
+        k = self.n_outputs
+        sums = np.stack([np.bincount(self.y, g[:, c], minlength=k) for c in range(k)], axis=1)
+        used = np.abs(sums).sum(axis=1) > 0
+        kappa = np.linalg.svd(sums[used].T)[2][-1] if used.any() else np.zeros(0)
+        kappa = kappa * np.sign(kappa.sum())
+        if len(kappa) == 0 or kappa.min() <= 0:
+            return 1.0, 0.0
+        share = 1.0 - float(kappa.min() / kappa.max())
+        squares = np.square(g, dtype=np.float64).sum(axis=0)
+        return share, share * np.repeat(np.sqrt(len(g) * squares), self.rows.shape[1])
+
+    def _settings(self):
+        return {**super()._settings(), "n_outputs": self.n_outputs}
