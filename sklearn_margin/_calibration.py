@@ -103,11 +103,9 @@ class Sigmoid(NamedTuple):
         # A row with target t is one of each class, with the weights t and 1 − t.
         both = np.concatenate([scores, scores])[:, None]
         y = np.repeat([1.0, -1.0], len(scores))
-        s = normalize_weights(
-            np.concatenate([weight * target, weight * (1 - target)]), len(y), float
-        )
+        s = np.concatenate([weight * target, weight * (1 - target)])
         objective = PointwiseObjective(
-            Logistic(), Rows(both, center=True), y, s, fit_intercept=True
+            Logistic(), Rows(both, center=True), y, s / s.sum(), fit_intercept=True
         )
         found = Newton().solve(objective, objective.start(), tol=1e-10, max_iter=100)
         slope, intercept = objective.to_coef(found.params)
