@@ -16,10 +16,10 @@ on October to December. All models see the same columns and have the same penalt
 
 **What came out.** Focal loss orders these flights no better than the logistic loss: it changes
 the average precision of 0.0262 by 0.0002 at most, and its probabilities are worse. Class weights
-help the ROC AUC (0.697 to 0.708). Dice is the one loss whose own threshold is of use here (F1 0.064,
-where balanced weights give 0.037 and the logistic loss finds no flight at all), but it orders
-worst, and a threshold chosen on the training data makes the logistic loss better (0.077 to 0.085).
-So: fit the logistic loss, perhaps with class weights, and choose the threshold.
+help the ROC AUC (0.697 to 0.708). Dice is the one loss whose own threshold is of use here (F1
+0.064, where balanced weights give 0.037 and the logistic loss finds no flight at all), but it
+orders worst, and a threshold chosen on the training data makes the logistic loss better (0.077 to
+0.085). So: fit the logistic loss, perhaps with class weights, and choose the threshold.
 
 Run it with ``pip install ".[examples]"`` and ``python examples/late_flights.py``; it takes about
 two minutes.
