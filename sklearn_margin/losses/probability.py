@@ -117,13 +117,13 @@ class ProbabilityLoss(BinaryLoss):
         return expit(z)
 
     def value(self, y_true, y_pred, sample_weight=None):
-        if np.ndim(y_pred) == 2:
+        if np.ndim(y_pred) > 1:
             return self.multiclass.value(y_true, y_pred, sample_weight)
         self.check_classes(2)
         return super().value(y_true, y_pred, sample_weight)
 
     def gradient(self, y_true, y_pred, sample_weight=None):
-        if np.ndim(y_pred) == 2:
+        if np.ndim(y_pred) > 1:
             return self.multiclass.gradient(y_true, y_pred, sample_weight)
         self.check_classes(2)
         return super().gradient(y_true, y_pred, sample_weight)
