@@ -43,6 +43,7 @@ class ProbabilityLoss(BinaryLoss):
         "sample_value", "sample_gradient", "sample_hessian", "true_value", "true_slope",
         "true_bend", "weight_of",
     )  # fmt: skip
+    author_methods = ("true_value", "true_slope")
     smooth = True
 
     def true_value(self, log_p, q):
@@ -141,6 +142,10 @@ class Softmax(MulticlassLoss):
 
     def __init__(self, inner):
         self.inner = inner
+
+    @property
+    def author(self):
+        return self.inner
 
     def check_params(self):
         self.inner.check_params()
