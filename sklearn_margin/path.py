@@ -9,12 +9,13 @@ from sklearn.utils import Bunch
 
 from sklearn_margin._base import LinearModel
 from sklearn_margin.losses.base import check_number
-from sklearn_margin.solvers import choose
+from sklearn_margin.solvers import Smoothing, choose
 from sklearn_margin.solvers._hinges import best_intercept, hinge_terms, is_sum_of_hinges
 
 __all__ = ["regularization_path"]
 
 _SHARE = 0.01  # of the loss: the most that coefficients can save at the first alpha without L1
+_WIDTH = 1e-3  # of the envelope of a multiclass loss with kinks
 _LARGEST = 1_000_000  # entries of the rows at a kink beyond which a linear programme is slow
 
 
@@ -58,8 +59,8 @@ def regularization_path(
         n_iters : ndarray of int of shape (n_alphas,)
             ``n_iter_``.
         dual_gaps : ndarray of shape (n_alphas,) or (n_alphas, n_problems)
-            ``dual_gap_``, NaN where there is none; a column per class or quantile if there
-            are several.
+            ``dual_gap_``, NaN where there is none; a column per class or quantile if they are
+            separate problems.
 
     Raises
     ------
@@ -75,8 +76,8 @@ def regularization_path(
     the loss at the scores of the best model without coefficients, the largest such alpha if
     there are several classes or quantiles. At a kink of the loss g is the subgradient that
     makes this alpha smallest, which is a linear programme over the rows at the kink (many, for
-    the hinge: a whole class). Where that would be large, and for losses of your own that do not
-    say where their kinks are, it may start from a larger alpha.
+    the hinge: a whole class). Where that would be large, for losses of several scores, and for
+    losses of your own that do not say where their kinks are, it may start from a larger alpha.
 
     Without L1 coefficients are never zero. By convexity they save at most ‖Xᵀg‖²/(2·alpha) of
     the loss: the grid starts where that is 1 % of it.
@@ -181,13 +182,20 @@ class _Point(NamedTuple):
 
 
 def _smooth_point(objective, constant):
-    """The best point without coefficients, for a loss with a gradient."""
+    """The best point without coefficients, for a loss with a gradient.
+
+    Several scores that tie are at a kink. There the gradient of a narrow envelope is a
+    subgradient that treats them alike, and its sums over the rows vanish.
+    """
+    if objective.n_outputs > 1 and Smoothing().obstacle(constant) is None:
+        envelope = objective.loss.smoothed(_WIDTH)
+        objective, constant = objective.with_loss(envelope), constant.with_loss(envelope)
     b = 0.0
     if objective.fit_intercept:
         solver, rng = choose("auto", constant), np.random.RandomState(0)
         found = solver.solve(constant, constant.start(), tol=0.0, max_iter=1000, random_state=rng)
         b = constant.to_coef(found.params)[1]
-    z = np.full(objective.rows.shape[0], b, objective.rows.dtype)
+    z = objective.scores(objective.join(np.zeros(len(objective.penalty.l2)), b))
     g = np.empty_like(z)
     return _Point(objective.score_gradient(z, g), g)
 
@@ -216,9 +224,10 @@ def _piecewise_linear_point(objective):
 def _slope(objective, g):
     """Xᵀg in raw coordinates, with centred columns; zero where it is rounding error."""
     rows = objective.rows
-    slope, _ = rows.backproject(g)
-    slope[np.abs(slope) <= 100 * np.finfo(rows.dtype).eps * np.abs(g).sum(dtype=np.float64)] = 0.0
-    return slope * rows.scale
+    slope, _ = objective.split(objective.gradient_from(np.zeros(objective.n_params), g))
+    noise = 100 * np.finfo(rows.dtype).eps * np.abs(g).sum(dtype=np.float64)
+    slope = np.where(np.abs(slope) <= noise, 0.0, slope)
+    return (objective.by_output(slope) * rows.scale).ravel()
 
 
 def _smallest_bound(objective, point, bound):

@@ -20,7 +20,7 @@ from sklearn_margin.solvers import SGD
 ALPHA = 0.02
 CLASSIFIERS = {
     "HingeClassifier": HingeClassifier(alpha=ALPHA),
-    "logistic": LinearClassifier("logistic", alpha=ALPHA),
+    "modified_huber": LinearClassifier("modified_huber", alpha=ALPHA),
     "squared_hinge": LinearClassifier("squared_hinge", alpha=ALPHA),
 }
 NAMES = [

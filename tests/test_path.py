@@ -2,6 +2,7 @@
 
 import warnings
 
+import cvxpy as cp
 import numpy as np
 import pandas as pd
 import pytest
@@ -34,6 +35,8 @@ MODELS = {
     "squared_hinge": LinearClassifier("squared_hinge"),
     "three classes": LinearClassifier("logistic"),
     "three classes, hinge": LinearClassifier("hinge", class_weight={1: 2.5}),
+    "three classes, crammer_singer": LinearClassifier("crammer_singer"),
+    "three classes, focal": LinearClassifier("focal"),
     "squared": LinearRegressor(),
     "absolute": LinearRegressor("absolute"),
     "tube": LinearRegressor("epsilon_insensitive"),
@@ -71,6 +74,8 @@ def objectives(model, data, **options):
     coefs = np.atleast_2d(model.coef_)
     intercepts = np.resize(getattr(model, "intercept_", 0.0), len(coefs))
     problems = clone(model)._prepare(data.X, data.y, **options)[0]
+    if len(problems) < len(coefs):  # one problem of all classes
+        coefs, intercepts = [coefs], [intercepts]
     return np.array(
         [
             o.value(o.from_coef(*point))
@@ -95,6 +100,8 @@ def test_fits_are_those_of_single_alphas(name, l1_ratio):
     data = Data(name)
     options = {**data.options, "sample_weight": data.weight}
     model = clone(MODELS[name]).set_params(l1_ratio=l1_ratio, tol=1e-8)
+    if l1_ratio and "crammer_singer" in name:
+        pytest.skip("no accurate solver")
     path = regularization_path(model, data.X, data.y, n_alphas=4, **options)
     assert path.alphas.shape == path.n_iters.shape == (4,)
     assert path.n_iters.dtype.kind == "i"
@@ -107,7 +114,9 @@ def test_fits_are_those_of_single_alphas(name, l1_ratio):
         gap = getattr(cold, "dual_gap_", np.nan)
         assert path.dual_gaps[k].shape == np.shape(gap)
         np.testing.assert_array_equal(np.isnan(path.dual_gaps[k]), np.isnan(gap))
-        assert not np.any(path.dual_gaps[k] > 1e-7 * expected)
+        # What smoothing is practical down to, or all there is.
+        accuracy = 1e-5 if "crammer_singer" in name else 1e-7
+        assert not np.any(path.dual_gaps[k] > accuracy * expected)
 
 
 @pytest.mark.parametrize("l1_ratio", [1.0, 0.3])
@@ -247,6 +256,8 @@ def test_groups_matter():
 @pytest.mark.parametrize("l1_ratio", [1.0, 0.3])
 @pytest.mark.parametrize("fit_intercept", [True, False])
 def test_smallest_alpha_without_coefficients(name, l1_ratio, weighted, fit_intercept):
+    if "crammer_singer" in name:
+        pytest.skip("no accurate solver; see test_smallest_alpha_of_hinges_of_several_scores")
     data = Data(name)
     options = {**data.options, **({"sample_weight": data.weight} if weighted else {})}
     model = clone(MODELS[name]).set_params(l1_ratio=l1_ratio, tol=1e-10)
@@ -258,10 +269,33 @@ def test_smallest_alpha_without_coefficients(name, l1_ratio, weighted, fit_inter
         near = [largest * (1 + 1e-6), largest * 0.99]
         path = regularization_path(model, data.X, data.y, alphas=near, **options)
     assert np.abs(path.coefs[0]).max() < 2e-5
-    assert np.abs(path.coefs[1]).max() > 1e-3
-    # The problem that asks for the most decides.
-    if path.coefs[0].ndim == 2:
-        assert (np.abs(path.coefs[1]).max(axis=1) > 1e-3).any()
+    assert np.abs(path.coefs[1]).max() > 2e-4
+
+
+@pytest.mark.parametrize("fit_intercept", [True, False])
+@pytest.mark.parametrize("loss", ["crammer_singer", "weston_watkins"])
+def test_smallest_alpha_of_hinges_of_several_scores(loss, fit_intercept):
+    """By CVXPY: no coefficients there, and some at a fraction of it."""
+    data = Data("three classes, crammer_singer")
+    X = data.X - data.X.mean(axis=0)
+    model = LinearClassifier(loss, l1_ratio=1.0, fit_intercept=fit_intercept)
+    model.set_params(tol=0.5)  # the fit does not matter
+    largest = regularization_path(model, X, data.y, n_alphas=1).alphas[0]
+
+    def coefficients(alpha):
+        W = cp.Variable((D, 3))
+        b = cp.Variable((1, 3)) if fit_intercept else np.zeros((1, 3))
+        Z = X @ W + np.ones((N, 1)) @ b
+        hot = np.eye(3)[data.y]
+        own = cp.sum(cp.multiply(hot, Z), axis=1, keepdims=True)
+        over = 1 - hot + Z - own @ np.ones((1, 3))
+        pick = cp.max if loss == "crammer_singer" else cp.sum
+        by_row = pick(cp.pos(over), axis=1)
+        cp.Problem(cp.Minimize(cp.sum(by_row) / N + alpha * cp.sum(cp.abs(W)))).solve(cp.CLARABEL)
+        return np.abs(W.value).max()
+
+    assert coefficients(largest * (1 + 1e-4)) < 1e-5
+    assert coefficients(0.3 * largest) > 1e-3
 
 
 def test_scikit_learns_smallest_c():
@@ -415,10 +449,11 @@ def test_alphas_are_sorted():
 
 def test_gaps_of_several_problems_with_and_without_a_penalty():
     data = Data("three classes")
-    path = regularization_path(LinearClassifier("logistic"), data.X, data.y, alphas=[0.1, 0.0])
-    assert path.dual_gaps.shape == (2, 3)
-    assert np.isfinite(path.dual_gaps[0]).all()
-    assert np.isnan(path.dual_gaps[1]).all()
+    for loss, shape in [("squared_hinge", (2, 3)), ("logistic", (2,))]:
+        path = regularization_path(LinearClassifier(loss), data.X, data.y, alphas=[0.1, 0.0])
+        assert path.dual_gaps.shape == shape
+        assert np.isfinite(path.dual_gaps[0]).all()
+        assert np.isnan(path.dual_gaps[1]).all()
 
 
 def test_grid():

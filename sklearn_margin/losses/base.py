@@ -75,6 +75,8 @@ class Loss(BaseEstimator):
 
     #: Methods of the author's contract, compiled when a kernel needs them.
     kernel_methods: tuple[str, ...] = ()
+    #: Methods an author cannot leave out, if they are not the first two of those.
+    author_methods: tuple[str, ...] = ()
     #: Whether the loss is convex in the score.
     convex = True
     #: Whether the loss is never negative, which helps to bound the error of a fit.
@@ -141,14 +143,20 @@ class Loss(BaseEstimator):
         """Derivative of ``value`` with respect to ``y_pred``."""
         raise NotImplementedError
 
+    @property
+    def author(self) -> "Loss":
+        """The loss whose source is to blame if it cannot be compiled."""
+        return self
+
     def _run(self, function: Callable, *args: Any) -> Any:
         """Call a kernel with this loss; turn a failed compilation into a readable error."""
         try:
             return function(self, *args)
         except (numba.errors.NumbaError, numba.errors.UnsupportedBytecodeError) as error:
-            name = type(self).__name__
-            for method in self.kernel_methods[:2]:
-                if getattr(type(self), method).__module__ == __name__:
+            author = type(self.author)
+            name = author.__name__
+            for method in author.author_methods or author.kernel_methods[:2]:
+                if sum(method in vars(cls) for cls in author.__mro__) == 1:  # in its family only
                     raise NotImplementedError(f"{name} does not define {method}") from error
             raise TypeError(
                 f"{name} could not be compiled. Its methods may use scalars, the modules math and "

@@ -9,7 +9,7 @@ from sklearn.utils import check_array
 from sklearn_margin._jit import kernel
 from sklearn_margin.losses._exp import exp_negative, log1p_unit, weighted_sum
 from sklearn_margin.losses.base import BinaryLoss, check_number, normalize_weights
-from sklearn_margin.losses.multiclass import MulticlassLoss
+from sklearn_margin.losses.multiclass import MulticlassLoss, check_shape
 
 __all__ = ["CrossEntropy", "Logistic"]
 
@@ -286,9 +286,10 @@ class CrossEntropy(MulticlassLoss):
 
     def _soft(self, y_true, y_pred, sample_weight):
         """Validated and smoothed soft labels, scores and weights; None if labels are hard."""
-        if np.ndim(y_true) != 2:
+        if np.ndim(y_true) != 2 or np.ndim(y_pred) != 2:
             return None
         self.check_params()
+        check_shape(y_pred)
         z = check_array(y_pred, dtype=(np.float64, np.float32), input_name="y_pred")
         q = check_array(y_true, dtype=z.dtype, input_name="y_true")
         if q.shape != z.shape:

@@ -115,7 +115,7 @@ class BatchLoss(Loss):
 
     def _check(self, y_true, y_pred, sample_weight):
         self.check_params()
-        if np.ndim(y_pred) == 2:
+        if np.ndim(y_pred) > 1:
             y, z, _ = check_score_rows(y_true, y_pred, sample_weight)
             self.check_classes(z.shape[1])
         else:
@@ -211,12 +211,12 @@ class Dice(BatchLoss):
         return True
 
     def value(self, y_true, y_pred, sample_weight=None):
-        if np.ndim(y_pred) == 2:
+        if np.ndim(y_pred) > 1:
             return self.multiclass.value(y_true, y_pred, sample_weight)
         return super().value(y_true, y_pred, sample_weight)
 
     def gradient(self, y_true, y_pred, sample_weight=None):
-        if np.ndim(y_pred) == 2:
+        if np.ndim(y_pred) > 1:
             return self.multiclass.gradient(y_true, y_pred, sample_weight)
         return super().gradient(y_true, y_pred, sample_weight)
 

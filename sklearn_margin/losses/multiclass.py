@@ -9,6 +9,15 @@ from sklearn_margin.losses.base import BinaryLoss, Loss, normalize_weights
 __all__ = ["MulticlassLoss"]
 
 
+def check_shape(y_pred):
+    """Raise ``ValueError`` unless scores have one column for each of several classes."""
+    shape = np.shape(y_pred)
+    if len(shape) != 2 or shape[1] < 2:
+        raise ValueError(
+            f"y_pred has shape {shape}, expected (n,) or (n, n_classes) with two classes or more"
+        )
+
+
 def check_score_rows(y_true, y_pred, sample_weight):
     """Validate class indices and rows of scores.
 
@@ -19,13 +28,15 @@ def check_score_rows(y_true, y_pred, sample_weight):
     s : ndarray of shape (n,)
         Weights that sum to one.
     """
+    check_shape(y_pred)
     z = check_array(y_pred, dtype=(np.float64, np.float32), input_name="y_pred", order="C")
     y = check_array(y_true, ensure_2d=False, dtype=None, input_name="y_true")
     if y.shape != (len(z),):
         raise ValueError(
             f"y_true has shape {y.shape}, expected ({len(z)},): one class index per row of y_pred"
         )
-    k = y.astype(np.int64)
+    with np.errstate(invalid="ignore"):  # what overflows is found to differ
+        k = y.astype(np.int64)
     wrong = (k != y) | (k < 0) | (k >= z.shape[1])
     if wrong.any():
         raise ValueError(
@@ -127,9 +138,9 @@ class MulticlassLoss(Loss):
         -------
         float
         """
+        self.check_params()
         if np.ndim(y_pred) == 1:
             return self.for_classes(2).value(y_true, y_pred, sample_weight)
-        self.check_params()
         k, z, s = check_score_rows(y_true, y_pred, sample_weight)
         self.check_classes(z.shape[1])
         return self.scores_value(k, z, s)
@@ -146,9 +157,9 @@ class MulticlassLoss(Loss):
         -------
         ndarray of the shape of ``y_pred``
         """
+        self.check_params()
         if np.ndim(y_pred) == 1:
             return self.for_classes(2).gradient(y_true, y_pred, sample_weight)
-        self.check_params()
         k, z, s = check_score_rows(y_true, y_pred, sample_weight)
         self.check_classes(z.shape[1])
         out = np.empty_like(z)
@@ -248,6 +259,10 @@ class TwoClasses(BinaryLoss):
 
     def __init__(self, inner):
         self.inner = inner
+
+    @property
+    def author(self):
+        return self.inner
 
     def sample_value(self, y, z):
         row = np.array([-0.5 * z, 0.5 * z])

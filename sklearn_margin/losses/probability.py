@@ -43,6 +43,7 @@ class ProbabilityLoss(BinaryLoss):
         "sample_value", "sample_gradient", "sample_hessian", "true_value", "true_slope",
         "true_bend", "weight_of",
     )  # fmt: skip
+    author_methods = ("true_value", "true_slope")
     smooth = True
 
     def true_value(self, log_p, q):
@@ -117,13 +118,13 @@ class ProbabilityLoss(BinaryLoss):
         return expit(z)
 
     def value(self, y_true, y_pred, sample_weight=None):
-        if np.ndim(y_pred) == 2:
+        if np.ndim(y_pred) > 1:
             return self.multiclass.value(y_true, y_pred, sample_weight)
         self.check_classes(2)
         return super().value(y_true, y_pred, sample_weight)
 
     def gradient(self, y_true, y_pred, sample_weight=None):
-        if np.ndim(y_pred) == 2:
+        if np.ndim(y_pred) > 1:
             return self.multiclass.gradient(y_true, y_pred, sample_weight)
         self.check_classes(2)
         return super().gradient(y_true, y_pred, sample_weight)
@@ -141,6 +142,10 @@ class Softmax(MulticlassLoss):
 
     def __init__(self, inner):
         self.inner = inner
+
+    @property
+    def author(self):
+        return self.inner
 
     def check_params(self):
         self.inner.check_params()
