@@ -145,17 +145,21 @@ class SmoothedCrammerSinger(CrammerSinger):
 
     def threshold(self, k, z):
         """τ of the projection p_j = [e_k + t/w − τ]₊, from below (Michelot 1986)."""
-        tau = -math.inf
-        while True:
-            total, count = -1.0, 0
+        top = 1.0
+        for j in range(z.shape[0]):
+            top = max(top, self.shifted(k, z, j))
+        tau, count = top - 1.0, 0
+        for _ in range(z.shape[0]):
+            total, before, count = -1.0, count, 0
             for j in range(z.shape[0]):
                 a = self.shifted(k, z, j)
                 if a > tau:
                     total += a
                     count += 1
-            if total / count <= tau * (1 + 1e-15):
-                return tau
+            if count == before or count == 0:
+                break
             tau = total / count
+        return tau
 
     def sample_value(self, k, z):
         tau = self.threshold(k, z)
@@ -175,10 +179,14 @@ class SmoothedCrammerSinger(CrammerSinger):
         out[k] -= 1.0
 
     def sample_curvature(self, k, z, out):
-        # 1/w on the support S of p: the Hessian is (I − 11ᵀ/|S|)/w there.
-        tau = self.threshold(k, z)
+        # 1/w on the support S of p: the Hessian is (I − 11ᵀ/|S|)/w there, 0 if S is one class.
+        tau, count = self.threshold(k, z), 0
         for j in range(z.shape[0]):
-            out[j] = 1.0 / self.width if self.shifted(k, z, j) > tau else 0.0
+            inside = self.shifted(k, z, j) > tau
+            out[j] = 1.0 / self.width if inside else 0.0
+            count += inside
+        if count == 1:
+            out[:] = 0.0
 
     def curvature_product(self, k, a, v, out):
         total, count = 0.0, 0
