@@ -9,7 +9,7 @@ from sklearn_margin.objective.rows import DenseRows, RawRows, squared_norms
 from sklearn_margin.solvers._visits import COMPACT, RUN, shuffle_run, take_rows
 from sklearn_margin.solvers.base import Result
 
-__all__ = ["solve_multiclass"]
+__all__ = ["Dual", "solve_multiclass"]
 
 
 def solve_multiclass(objective, *, start, tol, max_iter, callback, shrinking):
@@ -22,7 +22,7 @@ def solve_multiclass(objective, *, start, tol, max_iter, callback, shrinking):
     with Σ g_i = 0 if there are intercepts, for which the method of multipliers is used as for
     one score. All slopes of one row are optimised at a time: the loss knows how.
     """
-    dual = _Dual(objective, start)
+    dual = Dual(objective, start)
     rng = np.random.RandomState(0)
     everything = np.flatnonzero(objective.s > 0)
     part = dual.part(everything)
@@ -54,7 +54,7 @@ def solve_multiclass(objective, *, start, tol, max_iter, callback, shrinking):
     return Result(best.params, best.value, n_iter, reached <= tol, gap, "duality gap", reached)
 
 
-class _Certificate(NamedTuple):
+class Certificate(NamedTuple):
     """A primal point, how far its value is from the dual value, and by how much rows miss their
     optimum."""
 
@@ -79,7 +79,7 @@ class _Part:
         return _Part(take_rows(self.rows, where), *(a[where] for a in arrays))
 
 
-class _Dual:
+class Dual:
     """State of the dual problem, in raw coordinates (centred, if X is dense)."""
 
     def __init__(self, objective, start):
@@ -168,13 +168,26 @@ class _Dual:
             W = self._coefficients(g)
             b = self.multiplier - self.inverse_rho * self.sum
         w = W.T if objective.rows.is_sparse else W
-        left = objective.rows.shift - self.shift
         params = objective.from_coef(w, b - w @ self.shift)
+        return self._certificate(params, g, feasible)
+
+    def certify_at(self, params):
+        """As ``certify``, with the intercepts of ``params``."""
+        objective, g, feasible = self.objective, self.g, True
+        if objective.fit_intercept:
+            g, feasible = self._balanced()
+        W = self._coefficients(g)
+        w = W.T if objective.rows.is_sparse else W
+        u, _ = objective.split(objective.from_coef(w))
+        return self._certificate(objective.join(u, objective.split(params)[1]), g, feasible)
+
+    def _certificate(self, params, g, feasible):
+        objective = self.objective
         z = objective.by_row(objective.scores(params))
         excess = np.empty(self.n)
         value, gap = _certify(objective.loss, objective.y, z, g, self.s, self.norm, excess)
         value += objective.penalty.value(objective.split(params)[0])
-        return _Certificate(params, value, gap if feasible else np.inf, excess)
+        return Certificate(params, value, gap if feasible else np.inf, excess)
 
     def _balanced(self):
         """Slopes near ``g`` that sum to zero, and whether they were found."""
