@@ -4,16 +4,17 @@ import numpy as np
 
 from sklearn_margin._jit import kernel
 from sklearn_margin.losses.multiclass_hinge import SmoothedCrammerSinger
+from sklearn_margin.solvers.base import Result
 from sklearn_margin.solvers.multiclass_dual import Dual
 from sklearn_margin.solvers.newton import Newton
 
-__all__ = ["polish_slopes"]
+__all__ = ["polished"]
 
 
-def polish_slopes(objective, params, width, callback=None, most=50):
-    """The most accurate certificate at hand, from a point near the optimum.
+def polished(objective, result, tol, max_iter, callback=None, *, g=None, width=None):
+    """A result of a small problem, more accurate if few steps make it so.
 
-    The Moreau envelope of ``width`` charges slopes for their distance from zero. Charged for
+    The Moreau envelope of some width charges slopes for their distance from zero. Charged for
     their distance from the slopes before, they converge to those of the loss itself (Rockafellar
     1976), and since the loss is piecewise linear in finitely many rounds.
 
@@ -21,43 +22,64 @@ def polish_slopes(objective, params, width, callback=None, most=50):
     ----------
     objective : MulticlassObjective
         Its loss has a dual.
-    params : ndarray of shape (n_params,)
-        Optimum of the envelope.
-    width : float
-    callback : callable, default=None
-        ``callback(n_steps, params)``; True stops.
+    result : Result
+        A point near the optimum.
+    tol, max_iter, callback
+        As in ``Solver.solve``.
+    g : ndarray of shape (n, n_outputs), default=None
+        Slopes near the optimum; None is those of the envelope at the point.
+    width : float, default=None
+        Width to begin with; None is a hundredth of F.
 
     Returns
     -------
-    certificate
-        With attributes ``params``, ``value`` and ``gap``.
-    n_steps : int
-        Steps of Newton's method.
+    Result
     """
+    most = min(_MOST_STEPS, max_iter - result.n_iter)
+    if most < 1 or not (objective.alpha > 0 and result.value > 0):
+        return result
+    width = width or 0.01 * result.value
+
+    def after(n_steps, params):
+        return callback is not None and callback(result.n_iter + n_steps, params)
+
+    point, n_steps = _improve(objective, result.params, g, width, most, after)
+    if point is None or not point.gap < result.gap:
+        return result
+    n_iter = min(result.n_iter + n_steps, max_iter)
+    reached = point.gap / max(point.value, 1e-300)
+    return Result(point.params, point.value, n_iter, reached <= tol, point.gap, result.measure,
+                  reached)  # fmt: skip
+
+
+_MOST_STEPS = 50  # of Newton's method
+
+
+def _improve(objective, params, g, width, most, after):
+    """The best certificate found, and the number of Newton steps it took."""
     dual, n_steps, stale, best = Dual(objective, params), 0, 0, None
-    z = objective.by_row(objective.scores(params))
-    smooth = objective.loss.smoothed(width)
-    slopes = np.empty_like(z)
-    smooth.scores_value_gradient(objective.y, z, objective.s, slopes)
-    dual.g = slopes.astype(np.float64)
+    if g is None:
+        z = objective.by_row(objective.scores(params))
+        g = np.empty_like(z)
+        objective.loss.smoothed(width).scores_value_gradient(objective.y, z, objective.s, g)
+    dual.g = g.astype(np.float64)
     while n_steps < most and stale < 2:
         inner = objective.with_loss(_Proximal(objective, dual.g, width))
         inner.y = np.arange(len(objective.y))
         run = Newton().minimize(inner, params, 0.0, most - n_steps, polish=True)
         params, n_steps = run.params, n_steps + max(run.n_iter, 1)
-        slopes = np.empty(z.shape)
         z = objective.by_row(objective.scores(params))
-        inner.loss.scores_value_gradient(inner.y, z, objective.s, slopes)
-        dual.g = slopes
-        dual.multiplier = np.broadcast_to(objective.to_coef(params)[1], objective.n_outputs)
+        g = np.empty(z.shape)
+        inner.loss.scores_value_gradient(inner.y, z, objective.s, g)
+        dual.g = g
         point = dual.certify_at(params)
-        better = best is None or point.gap < 0.5 * best.gap
-        stale = 0 if better else stale + 1
+        stale = 0 if best is None or point.gap < 0.5 * best.gap else stale + 1
+        if best is not None and point.gap > 0.1 * best.gap:
+            width *= 0.3
         if best is None or point.gap < best.gap:
             best = point
-        if best.gap <= 1e-15 * abs(best.value):
-            break
-        if callback is not None and callback(n_steps, best.params):
+        # A gap of 1e-14 still allows coefficients that are off by 1e-7: no goal but rounding error.
+        if best.gap <= 0 or after(n_steps, best.params):
             break
     return best, n_steps
 

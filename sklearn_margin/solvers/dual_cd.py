@@ -7,8 +7,9 @@ import numpy as np
 from sklearn_margin._jit import kernel
 from sklearn_margin.objective.rows import DenseRows, RawRows, row_add, row_dot, squared_norms
 from sklearn_margin.solvers._hinges import best_intercept, hinge_terms, is_sum_of_hinges
+from sklearn_margin.solvers._proximal import polished
 from sklearn_margin.solvers._visits import COMPACT, RUN, shuffle_run, take_rows
-from sklearn_margin.solvers.base import Result, Solver
+from sklearn_margin.solvers.base import Result, Solver, is_small
 from sklearn_margin.solvers.multiclass_dual import solve_multiclass
 
 __all__ = ["DualCD"]
@@ -73,10 +74,13 @@ class DualCD(Solver):
 
     def solve(self, objective, start, *, tol, max_iter, callback=None, random_state=None):
         if objective.n_outputs > 1:
-            return solve_multiclass(
+            result, g = solve_multiclass(
                 objective, start=start, tol=tol, max_iter=max_iter, callback=callback,
                 shrinking=self.shrinking,
             )  # fmt: skip
+            if result.converged and is_small(objective):
+                return polished(objective, result, tol, max_iter, callback, g=g)
+            return result
         dual = _Dual(objective, start)
         rng = np.random.RandomState(0)
         everything = np.flatnonzero(objective.s > 0)

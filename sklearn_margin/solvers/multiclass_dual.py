@@ -21,6 +21,12 @@ def solve_multiclass(objective, *, start, tol, max_iter, callback, shrinking):
 
     with Σ g_i = 0 if there are intercepts, for which the method of multipliers is used as for
     one score. All slopes of one row are optimised at a time: the loss knows how.
+
+    Returns
+    -------
+    Result
+    g : ndarray of shape (n, n_outputs)
+        Slopes where it ended.
     """
     dual = Dual(objective, start)
     rng = np.random.RandomState(0)
@@ -43,15 +49,13 @@ def solve_multiclass(objective, *, start, tol, max_iter, callback, shrinking):
             best = point
         gap = max(best.value - lower, 0.0)
         reached = gap / max(abs(best.value), 1e-300)
-        import os
-        if os.environ.get("DBG"):
-            print(work, len(part.active), worst, best.value, reached)
         if callback is not None and callback(n_iter, best.params):
             stop = True
         if stop or reached <= tol or n_iter >= max_iter:
             break
         part = dual.part(dual.unsettled(point.excess, everything))
-    return Result(best.params, best.value, n_iter, reached <= tol, gap, "duality gap", reached)
+    result = Result(best.params, best.value, n_iter, reached <= tol, gap, "duality gap", reached)
+    return result, dual.g
 
 
 class Certificate(NamedTuple):

@@ -3,7 +3,7 @@
 import numpy as np
 
 from sklearn_margin.losses.base import RegressionLoss, check_number
-from sklearn_margin.solvers._proximal import polish_slopes
+from sklearn_margin.solvers._proximal import polished
 from sklearn_margin.solvers.base import Result, Solver, draw_sample, is_small, wants_sample
 from sklearn_margin.solvers.newton import Newton
 
@@ -62,7 +62,7 @@ class Smoothing(Solver):
             excess = tol
         result, width, _ = self._follow(objective, start, tol, max_iter, callback, width, excess)
         if result.converged and is_small(objective) and getattr(objective.loss, "has_dual", False):
-            return _polished(objective, result, width, tol, max_iter, callback)
+            return polished(objective, result, tol, max_iter, callback, width=width)
         return result
 
     def _follow(
@@ -115,23 +115,6 @@ class Smoothing(Solver):
             power = np.clip(np.log(last[1] / excess) / np.log(last[0] / width), 1.0, 2.0)
         wanted = (0.4 * tol / max(excess, 1e-300)) ** (1 / power)
         return width * min(0.5, max(self.factor, wanted))
-
-
-def _polished(objective, result, width, tol, max_iter, callback):
-    """The result, more accurate if few steps make it so."""
-    most = min(50, max_iter - result.n_iter)
-    if most < 1 or not (objective.alpha > 0 and result.value > 0):
-        return result
-
-    def after(n_steps, params):
-        return callback is not None and callback(result.n_iter + n_steps, params)
-
-    point, n_steps = polish_slopes(objective, result.params, width, after, most)
-    if not point.gap < result.gap:
-        return result
-    n_iter = min(result.n_iter + n_steps, max_iter)
-    reached = point.gap / max(point.value, 1e-300)
-    return Result(point.params, point.value, n_iter, True, point.gap, "duality gap", reached)
 
 
 def _first_width(objective, params, tol):
