@@ -135,6 +135,9 @@ class Newton(Solver):
         return best.result(n_iter, best.converged, "Newton decrement")
 
 
+_MOST_PRODUCTS = 30  # with the Hessian, that conjugate gradients typically need
+
+
 class _Cholesky:
     """Newton directions by Cholesky factorisation of the Hessian.
 
@@ -162,6 +165,8 @@ class _Cholesky:
             gradient = objective.gradient_from(params, g)
             return loss, g, gradient, lambda: -self.factor(gradient)
         curvature = objective.curvature(z, cautious)
+        if objective.hessian_products(curvature) > _MOST_PRODUCTS:
+            return self._by_products(objective, params, curvature)
         gradient, hessian = objective.gradient_hessian(params, curvature)
         eps = np.finfo(objective.rows.dtype).eps
 
@@ -169,6 +174,16 @@ class _Cholesky:
             self.factor = _factorized(hessian, eps)
             p = -self.factor(gradient)
             return p if np.isfinite(p).all() else -gradient
+
+        return curvature.value, curvature.gradient, gradient, solve
+
+    def _by_products(self, objective, params, curvature):
+        """As ``__call__``, with a direction that needs no Hessian."""
+        gradient = objective.gradient_from(params, curvature.gradient)
+        self.factor = None
+
+        def solve():
+            return _ConjugateGradients()._direction(objective, gradient, curvature)
 
         return curvature.value, curvature.gradient, gradient, solve
 
