@@ -240,7 +240,8 @@ class CrossEntropy(MulticlassLoss):
     def scores_value(self, k, z, s):
         if not self.describes_itself("scores_value"):
             return super().scores_value(k, z, s)
-        return _softmax(k, z, s, float(self.label_smoothing), z, z, False)
+        nothing = np.empty_like(z[:0])
+        return _softmax(k, z, s, float(self.label_smoothing), nothing, nothing, False)
 
     def scores_value_gradient(self, k, z, s, out):
         if not self.describes_itself("scores_value_gradient"):
