@@ -267,7 +267,7 @@ class WestonWatkins(MulticlassLoss):
         """Slopes clip(out_j − δ, 0, s), where δ is by how much their sum grows: −g_k is the sum
         before. Newton's method, kept within bounds, on a decreasing, piecewise linear function.
         """
-        low, high, delta = -math.inf, math.inf, 0.0
+        low, high, delta = g_k, g_k + (out.shape[0] - 1) * s, 0.0
         for _ in range(4 * out.shape[0] + 8):
             total, inside = g_k - delta, 1
             for j in range(out.shape[0]):

@@ -44,7 +44,8 @@ def polished(objective, result, tol, max_iter, callback=None, *, g=None, width=N
         return callback is not None and callback(result.n_iter + n_steps, params)
 
     point, n_steps = _improve(objective, result.params, g, width, most, after)
-    if point is None or not point.gap < result.gap:
+    # Where both gaps are rounding error, Newton's coefficients are the better ones.
+    if point is None or not point.gap < max(result.gap, 1e-13 * result.value):
         return result
     n_iter = min(result.n_iter + n_steps, max_iter)
     reached = point.gap / max(point.value, 1e-300)
@@ -52,7 +53,8 @@ def polished(objective, result, tol, max_iter, callback=None, *, g=None, width=N
                   reached)  # fmt: skip
 
 
-_MOST_STEPS = 50  # of Newton's method
+_MOST_STEPS = 100  # of Newton's method
+_INNER_TOL = 1e-14  # relative gap of a round
 
 
 def _improve(objective, params, g, width, most, after):
@@ -66,7 +68,7 @@ def _improve(objective, params, g, width, most, after):
     while n_steps < most and stale < 2:
         inner = objective.with_loss(_Proximal(objective, dual.g, width))
         inner.y = np.arange(len(objective.y))
-        run = Newton().minimize(inner, params, 0.0, most - n_steps, polish=True)
+        run = Newton().minimize(inner, params, _INNER_TOL, most - n_steps, polish=True)
         params, n_steps = run.params, n_steps + max(run.n_iter, 1)
         z = objective.by_row(objective.scores(params))
         g = np.empty(z.shape)
@@ -79,7 +81,7 @@ def _improve(objective, params, g, width, most, after):
         if best is None or point.gap < best.gap:
             best = point
         # A gap of 1e-14 still allows coefficients that are off by 1e-7: no goal but rounding error.
-        if best.gap <= 0 or after(n_steps, best.params):
+        if run.n_iter == 0 or after(n_steps, best.params):
             break
     return best, n_steps
 
