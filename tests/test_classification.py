@@ -1,5 +1,6 @@
 """Classifiers: labels, classes, probabilities, and other people's optima."""
 
+import math
 import warnings
 
 import cvxpy as cp
@@ -7,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
-from scipy.special import expit
+from scipy.special import expit, softmax
 from sklearn.base import clone
 from sklearn.datasets import make_classification
 from sklearn.linear_model import LogisticRegression
@@ -149,12 +150,25 @@ def test_probabilities_of_two_classes(model):
     np.testing.assert_allclose(fitted.predict_log_proba(X), np.log(probability), rtol=1e-12)
 
 
-def test_probabilities_of_many_classes(model):
+class Doubled(Logistic):
+    """A user's loss with probabilities, which are fitted one class against the rest."""
+
+    def sample_value(self, y, z):
+        return 2.0 * math.log1p(math.exp(-y * z))
+
+    def sample_gradient(self, y, z):
+        return -2.0 * y / (1.0 + math.exp(y * z))
+
+
+@pytest.mark.parametrize("loss", ["logistic", Doubled()])
+def test_probabilities_of_many_classes(loss):
     X, y = data(4)
-    fitted = model.fit(X, y)
+    fitted = LinearClassifier(loss, alpha=ALPHA).fit(X, y)
     probability = fitted.predict_proba(X)
     one_by_one = expit(fitted.decision_function(X))
     expected = one_by_one / one_by_one.sum(axis=1, keepdims=True)
+    if loss == "logistic":
+        expected = softmax(fitted.decision_function(X), axis=1)
     np.testing.assert_allclose(probability, expected, rtol=1e-12)
     np.testing.assert_array_equal(fitted.classes_[probability.argmax(axis=1)], fitted.predict(X))
     far = fitted.predict_proba(np.full((1, 5), 1e6) * np.sign(fitted.coef_[0]))

@@ -591,7 +591,7 @@ THREADS = """
 import threading
 from sklearn_margin import losses
 
-NAMES = ["Hinge", "SquaredHinge", "Logistic", "ModifiedHuber", "SmoothedHinge"]
+NAMES = ["Hinge", "SquaredHinge", "Absolute", "ModifiedHuber", "SmoothedHinge"]
 sys.setswitchinterval(1e-6)
 y, z = np.array([1.0, -1.0, 1.0]), np.array([0.2, 0.3, -2.0])
 barrier = threading.Barrier(4)
