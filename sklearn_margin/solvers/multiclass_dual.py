@@ -109,6 +109,7 @@ class Dual:
         self.g = np.zeros((self.n, objective.n_outputs))
         self.refresh()
         self.certain = np.inf
+        self.off = np.inf  # how far sums of slopes were from zero
 
     def refresh(self):
         """Undo the rounding errors of thousands of updates."""
@@ -145,12 +146,23 @@ class Dual:
             np.uint32(rng.randint(1, 2**31)),
         )  # fmt: skip
         self.multiplier = self.multiplier - self.inverse_rho * self.sum
+        self._hasten(part)
         self.certain = worst if worst > 0 else np.inf
         part.active = part.active[keep]
         if len(part.active) < COMPACT * len(part.index):
             self.g[part.index] = part.g
             part = part.take(part.active)
         return part, worst
+
+    def _hasten(self, part):
+        """Move the intercepts in longer steps while the sums of slopes stay far from zero: with
+        a strong penalty rows are short, and so is the first step."""
+        off, before = float(np.abs(self.sum).sum()), self.off
+        self.off = off
+        if self.inverse_rho > 0 and off > 0.9 * before and off > 0.01 * np.abs(part.g).sum():
+            for norm in {id(a): a for a in (self.norm, part.norm)}.values():
+                norm += self.inverse_rho
+            self.inverse_rho *= 2.0
 
     def unsettled(self, excess, index):
         """Rows to work on next: all but those that stay where they are wherever scores go by as
