@@ -80,27 +80,31 @@ class LBFGS(Solver):
             )
             x = found.x
             reached = problem.projected_norm(x, found.jac) / reference
-            gap, relative = _gap(objective, problem.decode(x), float(found.fun))
+            value, gap, relative = _gap(objective, problem.decode(x))
             finished = found.status != 0 or stop or done >= max_iter
             if finished or gap is None or relative <= tol or target <= 10 * eps:
                 break
             target *= 0.1
         # A line search that can make no progress has met the limit of the arithmetic.
         limit = found.status != 1 and reached <= 100 * np.sqrt(eps)
-        params, value, n_iter = problem.decode(x), float(found.fun), min(done, max_iter)
+        params, n_iter = problem.decode(x), min(done, max_iter)
         if gap is None:
             return Result(params, value, n_iter, bool(reached <= tol or limit), reached=reached)
         converged = bool(relative <= tol or limit)
         return Result(params, value, n_iter, converged, gap, "duality gap", relative)
 
 
-def _gap(objective, params, value):
-    """Duality gap at a point, and relative to F; None where there is none."""
+def _gap(objective, params):
+    """F and the duality gap at a point, and the gap relative to F; None where there is none.
+
+    With L1, F is less than what L-BFGS-B minimises if both parts of a coefficient are positive.
+    """
     z = objective.scores(params)
     g = np.empty_like(z)
     loss = objective.score_gradient(z, g)
     gap = objective.gap(params, objective.gradient_from(params, g), g, loss)
-    return gap, None if gap is None else gap / max(abs(value), 1e-300)
+    value = loss + objective.penalty.value(objective.split(params)[0])
+    return value, gap, None if gap is None else gap / max(abs(value), 1e-300)
 
 
 class _Plain:
