@@ -1,11 +1,11 @@
-"""Cases of classification: rows 1 to 6 and 10 of the targets, and late flights."""
+"""Cases of classification: rows 1 to 6, 10 and 11 of the targets, and late flights."""
 
 from functools import partial
 
 from benchmarks import data, flights, peers
 from benchmarks.data import Problem
 from benchmarks.race import Spec, race, sgd, shape
-from sklearn_margin.losses import Hinge, Logistic, SquaredHinge
+from sklearn_margin.losses import CrammerSinger, CrossEntropy, Hinge, Logistic, SquaredHinge
 
 D = 50
 N, QUICK = 200_000, 3_000
@@ -97,6 +97,21 @@ def flights_hashed_hinge(n):
     return race(p, title, [peers.linear_svc(p, True), peers.snapml(p)])
 
 
+def cross_entropy_dense(n, fit_intercept=False):
+    X, y = data.classes(n, 100, 10)
+    p = Problem(X, y, CrossEntropy(), 10 / n, fit_intercept=fit_intercept)
+    others = [peers.logistic_regression(p, solver) for solver in ("lbfgs", "newton-cholesky")]
+    title = f"cross entropy, 10 classes, dense {shape(X)}, C = 0.1" + ", intercept" * fit_intercept
+    return race(p, title, others)
+
+
+def crammer_singer_dense(n):
+    X, y = data.classes(n, 100, 10)
+    p = Problem(X, y, CrammerSinger(), 10 / n, fit_intercept=False)
+    title = f"Crammer-Singer, 10 classes, dense {shape(X)}, C = 0.1"
+    return race(p, title, [peers.crammer_singer(p)])
+
+
 def _specs():
     reach = "we do, in the time of C = 1"
     specs = {
@@ -118,6 +133,11 @@ def _specs():
         "logistic-sparse": Spec(6, logistic_sparse, **TEXT, ratio=2),
         "l1-logistic-sparse": Spec(10, l1_logistic_sparse, **TEXT, ratio=3),
         "l1-squared-hinge-sparse": Spec(10, l1_squared_hinge_sparse, **TEXT, ratio=3),
+        "cross-entropy-dense": Spec(11, cross_entropy_dense, 100_000, QUICK, 2),
+        "cross-entropy-dense-intercept": Spec(
+            11, partial(cross_entropy_dense, fit_intercept=True), 100_000, QUICK
+        ),
+        "crammer-singer-dense": Spec(11, crammer_singer_dense, 100_000, QUICK, 10),
         "flights-logistic": Spec(None, flights_logistic, **all_flights),
         "flights-hinge": Spec(None, flights_hinge, **all_flights),
         "flights-hashed-logistic": Spec(None, flights_hashed_logistic, **hashed),

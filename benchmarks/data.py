@@ -33,11 +33,13 @@ class Problem:
 
     def value(self, solution) -> float:
         """The objective at ``(coef, intercept)``."""
-        coef = np.asarray(solution[0], dtype=np.float64).ravel()
-        intercept = float(np.ravel(solution[1])[0])
+        coef = np.asarray(solution[0], dtype=np.float64)
+        intercept = np.ravel(solution[1])
+        if coef.ndim == 1 or len(coef) == 1:  # one score per row
+            coef, intercept = coef.ravel(), float(intercept[0])
         extra = {} if self.groups is None else {"groups": self.groups}
-        loss = self.loss.value(self.y, self.X @ coef + intercept, **extra)
-        l2, l1 = 0.5 * float(coef @ coef), float(np.abs(coef).sum())
+        loss = self.loss.value(self.y, self.X @ coef.T + intercept, **extra)
+        l2, l1 = 0.5 * float(np.vdot(coef, coef)), float(np.abs(coef).sum())
         return loss + self.alpha * ((1 - self.l1_ratio) * l2 + self.l1_ratio * l1)
 
 
@@ -52,6 +54,14 @@ def labels(n, d):
     """Dense features, and labels −1 and +1 with logistic noise."""
     X, z, rng = dense(n, d)
     return X, np.where(z + 0.5 * rng.logistic(size=n) > 0, 1.0, -1.0)
+
+
+def classes(n, d, k):
+    """Dense features, and indices of ``k`` classes whose scores have logistic noise."""
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((n, d))
+    scores = X @ rng.standard_normal((d, k)) / np.sqrt(d)
+    return X, np.argmax(scores + 0.5 * rng.gumbel(size=(n, k)), axis=1)
 
 
 def targets(n, d):

@@ -56,6 +56,20 @@ def linear_svc(p: Problem, dual: bool) -> Contestant:
     return Contestant(name, fit, rungs, "scikit-learn", _intercept_note(p))
 
 
+def crammer_singer(p: Problem) -> Contestant:
+    """LIBLINEAR's sequential dual method for the loss of Crammer and Singer."""
+    from sklearn.svm import LinearSVC
+
+    def fit(epochs):
+        model = LinearSVC(
+            multi_class="crammer_singer", C=p.C, tol=1e-10, max_iter=epochs,
+            fit_intercept=p.fit_intercept, random_state=0,
+        )  # fmt: skip
+        return solution(model.fit(p.X, p.y))
+
+    return Contestant("LinearSVC", fit, EPOCHS, "scikit-learn", _intercept_note(p))
+
+
 def linear_svr(p: Problem) -> Contestant:
     """LIBLINEAR's support vector regression with no insensitive zone: absolute error."""
     from sklearn.svm import LinearSVR

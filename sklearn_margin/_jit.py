@@ -44,6 +44,7 @@ from numba.core.typing.templates import AttributeTemplate
 from numba.extending import (
     NativeValue,
     infer_getattr,
+    intrinsic,
     lower_getattr_generic,
     models,
     overload,
@@ -464,3 +465,26 @@ def overload_on_class(function: Callable, implementations: dict[type, Callable])
 
     options = {**_OPTIONS, "fastmath": REASSOCIATE}
     overload(function, strict=False, jit_options=options)(choose)
+
+
+# --- bits of floating-point numbers -----------------------------------------------------------
+
+
+@intrinsic
+def bits_of(typing_context, x):
+    """The bits of a float64 as an int64."""
+
+    def generate(context, builder, signature, arguments):
+        return builder.bitcast(arguments[0], context.get_value_type(types.int64))
+
+    return types.int64(types.float64), generate
+
+
+@intrinsic
+def float_of(typing_context, bits):
+    """The float64 that has these bits."""
+
+    def generate(context, builder, signature, arguments):
+        return builder.bitcast(arguments[0], context.get_value_type(types.float64))
+
+    return types.float64(types.int64), generate

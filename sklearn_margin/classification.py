@@ -3,11 +3,13 @@
 import numpy as np
 from sklearn.base import ClassifierMixin
 from sklearn.callback import with_callbacks
+from sklearn.utils import check_random_state
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_consistent_length, column_or_1d
+from sklearn.utils.validation import check_consistent_length, check_is_fitted, column_or_1d
 
 from sklearn_margin._base import LinearModel, resolve_loss, stack, uses_sgd
+from sklearn_margin._calibration import calibrate, held_out_scores
 from sklearn_margin.losses import (
     BatchLoss,
     CrammerSinger,
@@ -25,7 +27,7 @@ from sklearn_margin.losses import (
     SquaredHinge,
     WestonWatkins,
 )
-from sklearn_margin.losses.base import check_number, check_weights, normalize_weights
+from sklearn_margin.losses.base import check_choice, check_number, check_weights, normalize_weights
 from sklearn_margin.objective import MulticlassObjective, PointwiseObjective
 
 __all__ = ["HingeClassifier", "LinearClassifier"]
@@ -57,6 +59,23 @@ def _has_probability(estimator):
 def _positives(classes):
     """The class that is +1, by problem."""
     return classes[1:] if len(classes) == 2 else classes
+
+
+def _by_class(probability):
+    """Probabilities of all classes from those of the second of two, or of each against the rest."""
+    if probability.ndim == 1:
+        return np.column_stack([1.0 - probability, probability])
+    total = probability.sum(axis=1, keepdims=True)
+    uniform = np.full_like(probability, 1.0 / probability.shape[1])
+    return np.divide(probability, total, out=uniform, where=total > 0)
+
+
+def _is_calibrated(estimator):
+    if estimator.probability is not None:
+        return True
+    raise AttributeError(
+        "predict_proba is not available: fit with probability='sigmoid' or 'isotonic'"
+    )
 
 
 class _BaseClassifier(ClassifierMixin, LinearModel):
@@ -103,10 +122,14 @@ class _BaseClassifier(ClassifierMixin, LinearModel):
                 lambda k, coef, b: self._partly_fitted(classes, k, coef, b),
                 sample_weight=sample_weight,
             )  # fmt: skip
+            self._calibrate(objectives, coef, intercept, y, classes, sample_weight)
             self.classes_, self.coef_, self.intercept_ = classes, coef, intercept
             self.__dict__.pop("_stream_states", None)
         context.call_on_fit_task_end(estimator=self, X=X, y=y)
         return self
+
+    def _calibrate(self, objectives, coef, intercept, y, classes, sample_weight):
+        """What a subclass learns from the solution."""
 
     def _prepare(self, X, y, sample_weight=None):
         self._check_common_params()
@@ -316,13 +339,7 @@ class _BaseClassifier(ClassifierMixin, LinearModel):
         scores = self.decision_function(X)
         loss = self._loss().for_classes(len(self.classes_))
         probability = loss.probability(scores)
-        if probability.ndim == 1:
-            return np.column_stack([1.0 - probability, probability])
-        if isinstance(loss, MulticlassLoss):
-            return probability
-        total = probability.sum(axis=1, keepdims=True)
-        uniform = np.full_like(probability, 1.0 / probability.shape[1])
-        return np.divide(probability, total, out=uniform, where=total > 0)
+        return probability if isinstance(loss, MulticlassLoss) else _by_class(probability)
 
     @available_if(_has_probability)
     def predict_log_proba(self, X):
@@ -456,6 +473,11 @@ class HingeClassifier(_BaseClassifier):
     Minimises Σ s_i [margin − y_i (x_i·w + b)]₊ / Σ s_i + penalty, exactly, with a free
     intercept.
 
+    With ``probability`` the scores are calibrated by cross-fitting: each of five stratified folds
+    is scored by a model that did not see it, whose fit starts from the solution on all rows,
+    and one map from scores to probabilities is fitted to all of them. The coefficients stay
+    those of all rows. Labels are predicted by the sign of the score, not by the probability.
+
     Parameters
     ----------
     margin : float, default=1.0
@@ -463,11 +485,25 @@ class HingeClassifier(_BaseClassifier):
     alpha, l1_ratio, fit_intercept, solver, tol, max_iter, warm_start, n_jobs, random_state, \
 verbose, class_weight
         As in ``LinearClassifier``.
+    probability : {"sigmoid", "isotonic"} or None, default=None
+        How ``predict_proba`` maps scores to probabilities: by a logistic curve [1]_, or by any
+        increasing function, which needs some thousand rows [2]_. None is without
+        ``predict_proba``. Class weights do not change what is estimated: the probabilities of
+        the classes as frequent as they are in the training data.
 
     Attributes
     ----------
+    calibrators_ : list
+        By problem, the map from scores to probabilities, with a method ``predict``.
     classes_, coef_, intercept_, n_iter_, solver_, dual_gap_, n_features_in_, feature_names_in_
         As in ``LinearClassifier``.
+
+    References
+    ----------
+    .. [1] Platt, "Probabilistic outputs for support vector machines", Advances in Large Margin
+       Classifiers, 1999.
+    .. [2] Zadrozny & Elkan, "Transforming classifier scores into accurate multiclass probability
+       estimates", KDD 2002.
 
     Examples
     --------
@@ -492,6 +528,7 @@ verbose, class_weight
         random_state=None,
         verbose=0,
         class_weight=None,
+        probability=None,
     ):
         self.margin = margin
         self.alpha = alpha
@@ -505,8 +542,74 @@ verbose, class_weight
         self.random_state = random_state
         self.verbose = verbose
         self.class_weight = class_weight
+        self.probability = probability
 
     def _loss(self):
         loss = Hinge(margin=self.margin)
         loss.check_params()
+        if self.probability is not None:
+            check_choice(self.probability, "probability", ("sigmoid", "isotonic"))
         return loss
+
+    def _calibrate(self, objectives, coef, intercept, y, classes, sample_weight):
+        self.__dict__.pop("calibrators_", None)
+        if self.probability is None:
+            return
+        with objectives[0].rows.session():
+            scores = held_out_scores(
+                objectives, list(zip(coef, intercept, strict=True)), y, solver=self.solver,
+                tol=self.tol, max_iter=self.max_iter,
+                random_state=check_random_state(self.random_state),
+            )  # fmt: skip
+        # The weights of the rows, without those of the classes.
+        weight = check_weights(sample_weight, len(y))
+        used = objectives[0].s > 0
+        self.calibrators_ = [
+            calibrate(self.probability, f[used], objective.y[used] > 0, weight[used])
+            for f, objective in zip(scores, objectives, strict=True)
+        ]
+
+    @available_if(_is_calibrated)
+    def predict_proba(self, X):
+        """Predict probabilities of classes; those of several classes are normalised.
+
+        Available if ``probability`` is set.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Features.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+        """
+        scores = self.decision_function(X)
+        check_is_fitted(self, "calibrators_")
+        if scores.ndim == 1:
+            return _by_class(self.calibrators_[0].predict(scores))
+        columns = zip(self.calibrators_, scores.T, strict=True)
+        return _by_class(np.column_stack([c.predict(column) for c, column in columns]))
+
+    @available_if(_is_calibrated)
+    def predict_log_proba(self, X):
+        """Logarithms of ``predict_proba``.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Features.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+        """
+        return np.log(self.predict_proba(X))
+
+    def _stream_classes(self, *args):
+        if self.probability is not None:
+            raise ValueError(
+                f"probability={self.probability!r} needs all data at once: partial_fit cannot "
+                "calibrate"
+            )
+        super()._stream_classes(*args)

@@ -17,27 +17,30 @@ class Reference:
     ----------
     loss : callable
         ``loss(w, b)``: a CVXPY expression.
-    d : int
-        Number of features.
+    d : int or tuple of int
+        Number of features; (n_classes, n_features) for several scores per row.
     """
 
     def __init__(self, loss, d, alpha, l1_ratio=0.0, fit_intercept=True):
         self.w = cp.Variable(d)
-        self.b = cp.Variable() if fit_intercept else cp.Constant(0.0)
-        penalty = (1 - l1_ratio) / 2 * cp.sum_squares(self.w) + l1_ratio * cp.norm1(self.w)
+        shape = self.w.shape[:-1]
+        self.b = cp.Variable(shape) if fit_intercept else cp.Constant(np.zeros(shape))
+        penalty = (1 - l1_ratio) / 2 * cp.sum_squares(self.w) + l1_ratio * cp.norm1(
+            cp.vec(self.w, "C")
+        )
         self.problem = cp.Problem(cp.Minimize(loss(self.w, self.b) + alpha * penalty))
         self.minimum = float(self.problem.solve(solver=cp.CLARABEL, tol_gap_rel=1e-9))
         assert self.problem.status == "optimal"
         self.coef = self.w.value.copy()
-        self.intercept = float(self.b.value)
+        self.intercept = np.array(self.b.value)
 
     def at(self, coef, intercept=0.0):
         """Objective at a point."""
         self.w.value = np.asarray(coef, dtype=np.float64)
         if isinstance(self.b, cp.Variable):
-            self.b.value = float(intercept)
+            self.b.value = np.asarray(intercept, dtype=np.float64)
         else:
-            assert intercept == 0
+            assert not np.any(intercept)
         return float(self.problem.objective.value)
 
 

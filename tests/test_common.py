@@ -530,6 +530,7 @@ WRONG = {
     "max_iter": [*NOT_A_NUMBER, 0, -1, 1.5, 10.0],
     "non_crossing": [None, "a", 2, 1.0, math.nan, *NONSENSE],
     "n_jobs": [v for v in NOT_A_NUMBER if v is not None] + [0, 1.5],
+    "probability": ["a", "", "platt", 1, math.nan, *NONSENSE, True],
     "quantile": [
         *NOT_A_NUMBER, 0, 1, 1.0, -0.1, 1.5, [], (), np.ones(0), [0.5, 2], [0.5, None], [[0.5]],
         np.full((2, 2), 0.5), [True], ["a"], (0.5, math.nan), {0.5}, {0.5: 1.0},

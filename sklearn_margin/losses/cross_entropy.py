@@ -6,6 +6,8 @@ import numpy as np
 from scipy.special import expit, logsumexp, softmax
 from sklearn.utils import check_array
 
+from sklearn_margin._jit import kernel
+from sklearn_margin.losses._exp import exp_negative, log1p_unit, weighted_sum
 from sklearn_margin.losses.base import BinaryLoss, check_number, normalize_weights
 from sklearn_margin.losses.multiclass import MulticlassLoss, check_shape
 
@@ -52,6 +54,23 @@ class Logistic(BinaryLoss):
     def multiclass(self):
         return CrossEntropy()
 
+    # One pass with one exponential per score, in vector code, in place of the general kernels.
+
+    def scores_value(self, y, z, s):
+        if not self.describes_itself("scores_value"):
+            return super().scores_value(y, z, s)
+        return _logistic(y, z, s, None, None)
+
+    def scores_value_gradient(self, y, z, s, out):
+        if not self.describes_itself("scores_value_gradient"):
+            return super().scores_value_gradient(y, z, s, out)
+        return _logistic(y, z, s, out, None)
+
+    def scores_gradient_hessian(self, y, z, s, gradient, hessian):
+        if not self.describes_itself("scores_gradient_hessian"):
+            return super().scores_gradient_hessian(y, z, s, gradient, hessian)
+        return _logistic(y, z, s, gradient, hessian)
+
     def probability(self, z):
         """Probability of the positive class, σ(z).
 
@@ -65,6 +84,79 @@ class Logistic(BinaryLoss):
         ndarray of the shape of ``z``
         """
         return expit(z)
+
+
+_CHUNK = 1024  # scores whose intermediate results stay in the cache
+
+
+@kernel
+def _logistic(y, z, s, gradient, hessian):
+    """Sum of s·loss; its derivatives go to the last two arguments, if they are arrays."""
+    total = 0.0
+    values, slopes, bends = np.empty(_CHUNK), np.empty(_CHUNK), np.empty(_CHUNK)
+    for first in range(0, z.shape[0], _CHUNK):
+        size = min(_CHUNK, z.shape[0] - first)
+        labels, weights = y[first : first + size], s[first : first + size]
+        _logistic_chunk(labels, z[first : first + size], values, slopes, bends)
+        total += weighted_sum(weights, values[:size])
+        if gradient is not None:
+            out = gradient[first : first + size]
+            for i in range(size):
+                out[i] = weights[i] * slopes[i]
+        if hessian is not None:
+            out = hessian[first : first + size]
+            for i in range(size):
+                out[i] = weights[i] * bends[i]
+    return total
+
+
+@kernel
+def _logistic_chunk(y, z, values, slopes, bends):
+    """Loss and its derivatives, by score: simple enough to become vector code."""
+    for i in range(z.shape[0]):
+        m = float(y[i] * z[i])
+        e = exp_negative(-abs(m))
+        inverse = 1.0 / (1.0 + e)
+        values[i] = log1p_unit(e) + max(-m, 0.0)
+        slopes[i] = -y[i] * inverse * (e if m > 0 else 1.0)
+        bends[i] = e * inverse * inverse
+
+
+@kernel
+def _softmax(k, z, s, smoothing, probability, out, with_gradient):
+    """Sum of s·loss; the softmax goes to ``probability``, the gradient to ``out``."""
+    total = 0.0
+    n, c = z.shape
+    rows = max(1, _CHUNK // c)
+    scratch = np.empty((rows, c))
+    for first in range(0, n, rows):
+        last = min(first + rows, n)
+        part = scratch[: last - first]
+        for i in range(first, last):
+            top, mean = z[i, 0], 0.0
+            for j in range(c):
+                top = max(top, z[i, j])
+                mean += z[i, j] / c
+            for j in range(c):
+                part[i - first, j] = z[i, j] - top
+            if s[i] != 0:
+                total += s[i] * (top - z[i, k[i]] - smoothing * (mean - z[i, k[i]]))
+        flat = part.reshape(part.size)
+        for i in range(flat.shape[0]):
+            flat[i] = exp_negative(flat[i])
+        for i in range(first, last):
+            size = 0.0
+            for j in range(c):
+                size += part[i - first, j]
+            if s[i] != 0:
+                total += s[i] * math.log(size)
+            if with_gradient:
+                for j in range(c):
+                    p = part[i - first, j] / size
+                    probability[i, j] = p
+                    out[i, j] = s[i] * (p - smoothing / c)
+                out[i, k[i]] -= s[i] * (1.0 - smoothing)
+    return total
 
 
 class CrossEntropy(MulticlassLoss):
@@ -142,6 +234,24 @@ class CrossEntropy(MulticlassLoss):
             mean += a[j] * v[j]
         for j in range(a.shape[0]):
             out[j] = a[j] * (v[j] - mean)
+
+    # One exponential per score, in vector code, in place of the general kernels.
+
+    def scores_value(self, k, z, s):
+        if not self.describes_itself("scores_value"):
+            return super().scores_value(k, z, s)
+        nothing = np.empty_like(z[:0])
+        return _softmax(k, z, s, float(self.label_smoothing), nothing, nothing, False)
+
+    def scores_value_gradient(self, k, z, s, out):
+        if not self.describes_itself("scores_value_gradient"):
+            return super().scores_value_gradient(k, z, s, out)
+        return _softmax(k, z, s, float(self.label_smoothing), out, out, True)
+
+    def scores_curvature(self, k, z, s, gradient, curvature):
+        if not self.describes_itself("scores_curvature"):
+            return super().scores_curvature(k, z, s, gradient, curvature)
+        return _softmax(k, z, s, float(self.label_smoothing), curvature, gradient, True)
 
     @property
     def binary(self):

@@ -6,6 +6,7 @@ import numpy as np
 from sklearn.utils import check_array
 
 from sklearn_margin._jit import kernel
+from sklearn_margin.losses._batches import Unweighted
 from sklearn_margin.losses.base import Loss, check_number, check_weights
 from sklearn_margin.losses.cross_entropy import CrossEntropy, Logistic
 from sklearn_margin.losses.multiclass import check_score_rows
@@ -133,34 +134,25 @@ class BatchLoss(Loss):
 
     def scores_value(self, y, z, s) -> float:
         """The loss over validated arrays."""
-        return self._run(_value if self.knows_weights else _value_unweighted, y, z, s)
+        return self._run(_value, self._weighted(), y, z, s)
 
     def scores_value_gradient(self, y, z, s, out) -> float:
         """The loss over validated arrays; its derivatives go to ``out``."""
-        function = _value_gradient if self.knows_weights else _value_gradient_unweighted
-        return self._run(function, y, z, s, out)
+        return self._run(_value_gradient, self._weighted(), y, z, s, out)
+
+    def _weighted(self):
+        return self if self.knows_weights else Unweighted(self)
 
 
 @kernel
-def _value(loss, y, z, s):
+def _value(_, loss, y, z, s):
     return loss.batch_value(y, z, s)
 
 
 @kernel
-def _value_gradient(loss, y, z, s, out):
+def _value_gradient(_, loss, y, z, s, out):
     loss.batch_gradient(y, z, s, out)
     return loss.batch_value(y, z, s)
-
-
-@kernel
-def _value_unweighted(loss, y, z, s):
-    return loss.batch_value(y, z)
-
-
-@kernel
-def _value_gradient_unweighted(loss, y, z, s, out):
-    loss.batch_gradient(y, z, out)
-    return loss.batch_value(y, z)
 
 
 class Dice(BatchLoss):

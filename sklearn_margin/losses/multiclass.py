@@ -70,7 +70,8 @@ class MulticlassLoss(Loss):
     1.0
     """
 
-    kernel_methods = ("sample_value", "sample_gradient", "sample_curvature", "curvature_product")
+    kernel_methods = ("sample_value", "sample_gradient", "sample_curvature", "curvature_product",
+                      "dual_step", "dual_gap", "dual_flow")  # fmt: skip
     #: Whether the loss is differentiable everywhere; None is whether it has a curvature.
     smooth: bool | None = None
     #: Whether the loss depends on differences of scores only. Intercepts then sum to zero.
@@ -92,13 +93,44 @@ class MulticlassLoss(Loss):
         """Product of the Hessian (or an element of the generalised one) with ``v``."""
         raise NotImplementedError(f"{type(self).__name__} has no curvature_product(k, a, v, out)")
 
+    # What block coordinate descent on the dual needs. A slope g is a subgradient of s * loss.
+
+    def dual_step(self, k, z, g, s, norm, out):
+        """The slopes g' that maximise z·(g' − g) − s ℓ*(g'/s) − (norm/2)‖g' − g‖², to ``out``.
+
+        Returns by how much ``g`` misses being a subgradient at ``z``, in units of scores; if it
+        is one, less how far scores may move before it is none any more. Then ``out`` need not
+        be written.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no dual_step(k, z, g, s, norm, out)")
+
+    def dual_gap(self, k, z, g, s):
+        """s ℓ(z) + s ℓ*(g/s) − g·z, which is not negative, as a sum of such terms."""
+        raise NotImplementedError(f"{type(self).__name__} has no dual_gap(k, z, g, s)")
+
+    def dual_flow(self, k, g, s, v, out):
+        """H v for a positive semi-definite matrix H(g) with the constant vectors in its kernel.
+
+        g − H v is a slope wherever max v − min v ≤ 1, and H is 0 at the vertices of the set of
+        slopes: moves in its range cost nothing to first order.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no dual_flow(k, g, s, v, out)")
+
+    @property
+    def has_dual(self) -> bool:
+        """Whether the author wrote the three methods of the dual."""
+        return self._wrote("dual_step", "dual_gap", "dual_flow")
+
     @property
     def has_hessian(self) -> bool:
         """Whether the author wrote ``sample_curvature`` and ``curvature_product``."""
+        return self._wrote("sample_curvature", "curvature_product")
+
+    def _wrote(self, *names):
         return all(
             getattr(type(self), name) is not getattr(MulticlassLoss, name)
             and self.describes_itself(name)
-            for name in ("sample_curvature", "curvature_product")
+            for name in names
         )
 
     @property

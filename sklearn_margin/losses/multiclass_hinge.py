@@ -60,6 +60,58 @@ class CrammerSinger(MulticlassLoss):
             out[rival] = 1.0
             out[k] = -1.0
 
+    # The slopes of s * loss are g = p − s e_k with p on the simplex of size s, and
+    # s ℓ(z) = max over p of p·t with t_j = margin·[j ≠ k] + z_j − z_k.
+
+    def dual_step(self, k, z, g, s, norm, out):
+        low, lowest, top = math.inf, k, -math.inf
+        for j in range(z.shape[0]):
+            t = 0.0 if j == k else self.margin + (z[j] - z[k])
+            p = g[j] + s if j == k else g[j]
+            out[j] = p + t / norm
+            top = max(top, out[j])
+            if p > 0.0 and t < low:
+                low, lowest = t, j
+        excess = -math.inf
+        for j in range(z.shape[0]):
+            if j != lowest:
+                t = 0.0 if j == k else self.margin + (z[j] - z[k])
+                excess = max(excess, t - low)
+        if excess > 0.0:
+            # τ of the projection p_j = [out_j − τ]₊ onto the simplex, from below (Michelot 1986).
+            tau, count = top - s, 0
+            for _ in range(z.shape[0]):
+                total, before, count = -s, count, 0
+                for j in range(z.shape[0]):
+                    if out[j] > tau:
+                        total += out[j]
+                        count += 1
+                if count == before or count == 0:
+                    break
+                tau = total / count
+            for j in range(z.shape[0]):
+                out[j] = max(0.0, out[j] - tau)
+            out[k] -= s
+        return excess
+
+    def dual_gap(self, k, z, g, s):
+        loss = self.sample_value(k, z)
+        gap = (g[k] + s) * loss
+        for j in range(z.shape[0]):
+            if j != k:
+                gap += g[j] * (loss - (self.margin + (z[j] - z[k])))
+        return gap
+
+    def dual_flow(self, k, g, s, v, out):
+        # H = diag(p) − p pᵀ/s
+        mean = (g[k] + s) * v[k]
+        for j in range(g.shape[0]):
+            if j != k:
+                mean += g[j] * v[j]
+        mean /= s
+        for j in range(g.shape[0]):
+            out[j] = (g[j] + s if j == k else g[j]) * (v[j] - mean)
+
     @property
     def binary(self):
         return Hinge(self.margin)
@@ -93,17 +145,21 @@ class SmoothedCrammerSinger(CrammerSinger):
 
     def threshold(self, k, z):
         """τ of the projection p_j = [e_k + t/w − τ]₊, from below (Michelot 1986)."""
-        tau = -math.inf
-        while True:
-            total, count = -1.0, 0
+        top = 1.0
+        for j in range(z.shape[0]):
+            top = max(top, self.shifted(k, z, j))
+        tau, count = top - 1.0, 0
+        for _ in range(z.shape[0]):
+            total, before, count = -1.0, count, 0
             for j in range(z.shape[0]):
                 a = self.shifted(k, z, j)
                 if a > tau:
                     total += a
                     count += 1
-            if total / count <= tau * (1 + 1e-15):
-                return tau
+            if count == before or count == 0:
+                break
             tau = total / count
+        return tau
 
     def sample_value(self, k, z):
         tau = self.threshold(k, z)
@@ -123,10 +179,14 @@ class SmoothedCrammerSinger(CrammerSinger):
         out[k] -= 1.0
 
     def sample_curvature(self, k, z, out):
-        # 1/w on the support S of p: the Hessian is (I − 11ᵀ/|S|)/w there.
-        tau = self.threshold(k, z)
+        # 1/w on the support S of p: the Hessian is (I − 11ᵀ/|S|)/w there, 0 if S is one class.
+        tau, count = self.threshold(k, z), 0
         for j in range(z.shape[0]):
-            out[j] = 1.0 / self.width if self.shifted(k, z, j) > tau else 0.0
+            inside = self.shifted(k, z, j) > tau
+            out[j] = 1.0 / self.width if inside else 0.0
+            count += inside
+        if count == 1:
+            out[:] = 0.0
 
     def curvature_product(self, k, a, v, out):
         total, count = 0.0, 0
@@ -188,6 +248,68 @@ class WestonWatkins(MulticlassLoss):
             out[j] = 1.0 if j != k and self.margin + (z[j] - z[k]) > 0 else 0.0
             count += out[j]
         out[k] = -count
+
+    # The slopes of s * loss are 0 ≤ g_j ≤ s for j ≠ k, and g_k is less their sum.
+
+    def dual_step(self, k, z, g, s, norm, out):
+        excess = -math.inf
+        for j in range(z.shape[0]):
+            u = self.margin + (z[j] - z[k])
+            if j != k:
+                out[j] = g[j] + u / norm
+                miss = u if g[j] <= 0.0 else (-u if g[j] >= s else abs(u))
+                excess = max(excess, miss)
+        if excess > 0.0:
+            self.clip_slopes(k, g[k], s, out)
+        return excess
+
+    def clip_slopes(self, k, g_k, s, out):
+        """Slopes clip(out_j − δ, 0, s), where δ is by how much their sum grows: −g_k is the sum
+        before. Newton's method, kept within bounds, on a decreasing, piecewise linear function.
+        """
+        low, high, delta = g_k, g_k + (out.shape[0] - 1) * s, 0.0
+        for _ in range(4 * out.shape[0] + 8):
+            total, inside = g_k - delta, 1
+            for j in range(out.shape[0]):
+                if j != k:
+                    total += min(s, max(0.0, out[j] - delta))
+                    if 0.0 < out[j] - delta < s:
+                        inside += 1
+            if abs(total) <= 1e-16 * s:
+                break
+            if total > 0.0:
+                low = delta
+            else:
+                high = delta
+            after = delta + total / inside
+            if not low < after < high:
+                after = 0.5 * (low + high)
+            if after == delta:
+                break
+            delta = after
+        total = 0.0
+        for j in range(out.shape[0]):
+            if j != k:
+                out[j] = min(s, max(0.0, out[j] - delta))
+                total += out[j]
+        out[k] = -total
+
+    def dual_gap(self, k, z, g, s):
+        gap = 0.0
+        for j in range(z.shape[0]):
+            if j != k:
+                u = self.margin + (z[j] - z[k])
+                gap += (s - g[j]) * u if u > 0.0 else -g[j] * u
+        return gap
+
+    def dual_flow(self, k, g, s, v, out):
+        # H = Σ g_j (1 − g_j/s) (e_j − e_k)(e_j − e_k)ᵀ
+        total = 0.0
+        for j in range(g.shape[0]):
+            if j != k:
+                out[j] = g[j] * (1.0 - g[j] / s) * (v[j] - v[k])
+                total += out[j]
+        out[k] = -total
 
     @property
     def binary(self):

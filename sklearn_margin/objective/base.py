@@ -237,6 +237,10 @@ class LinearObjective:
         share = abs(total) / (0.5 * (size + abs(total)))
         return share, share * np.sqrt(len(g) * float(np.square(g, dtype=np.float64).sum()))
 
+    def hessian_products(self, curvature) -> float:
+        """What forming the Hessian costs, in products with it, where that depends on the point."""
+        return 0.0
+
     def hessian_product(self, curvature, direction) -> np.ndarray:
         """Product of the Hessian of F with ``direction``."""
         u, _ = self.split(direction)

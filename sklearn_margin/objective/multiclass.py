@@ -8,6 +8,8 @@ from sklearn_margin.objective.pointwise import PointwiseObjective
 
 __all__ = ["MulticlassObjective"]
 
+_CHUNK = 4_000_000  # entries of rows that are made dense at a time
+
 
 class _RowCurvature(NamedTuple):
     """Derivatives of L at a score matrix; the Hessian is one small matrix per row."""
@@ -116,31 +118,35 @@ class MulticlassObjective(PointwiseObjective):
         # Only rows near a kink count, and of those a few classes.
         return self.loss.splits and hasattr(self.loss, "envelope_width")
 
+    def hessian_products(self, curvature) -> float:
+        """What forming the Hessian costs, in products with it."""
+        d, k = self.rows.shape[1], self.n_outputs
+        classes = np.count_nonzero(curvature.a, axis=1).astype(np.float64)
+        return float((classes * (classes + 1)).sum()) * d / (4.0 * len(classes) * k)
+
     def gradient_hessian(self, params, curvature):
         d, k = self.rows.shape[1], self.n_outputs
         width = d + self.fit_intercept
-
-        def work(block):
-            where, B = block
-            used = np.flatnonzero((curvature.a[where] != 0).any(axis=1) & (self.s[where] > 0))
-            out = np.zeros((k, width, k, width))
-            self._add_hessian(B[used], where.start + used, curvature, out)
-            return (out,)
-
+        used = np.flatnonzero((curvature.a != 0).any(axis=1) & (self.s > 0))
         hessian = np.zeros((k, width, k, width))
-        for block in self.rows.slabs:
-            hessian += work(block)[0]
+        step = max(1, _CHUNK // max(width, 1))
+        for first in range(0, len(used), step):
+            self._add_hessian(used[first : first + step], curvature, hessian)
+        for a in range(k):
+            for b in range(a):
+                hessian[b, :, a, :] = hessian[a, :, b, :]
         order = np.arange(k * width).reshape(k, width)
         order = np.concatenate([order[:, :d].ravel(), order[:, d:].ravel()])
-        hessian = hessian.reshape(k * width, k * width)[np.ix_(order, order)]
+        hessian = hessian.reshape(k * width, k * width)
+        if self.fit_intercept:
+            hessian = hessian[np.ix_(order, order)]
         diagonal = np.arange(k * d)
         hessian[diagonal, diagonal] += self.penalty.l2
         return self.gradient_from(params, curvature.gradient), hessian
 
-    def _add_hessian(self, B, index, curvature, out):
-        """Add Σ_i H_i ⊗ x̃_i x̃_iᵀ over some rows."""
-        X = (B.toarray() if self.rows.is_sparse else B).astype(np.float64)
-        X = (X - self.rows.shift) / self.rows.scale
+    def _add_hessian(self, index, curvature, out):
+        """Add the blocks (a, b), b ≤ a, of Σ_i H_i ⊗ x̃_i x̃_iᵀ over some rows."""
+        X = self.rows.dense(index)
         if self.fit_intercept:
             X = np.column_stack([X, np.ones(len(X))])
         small = self.loss.scores_hessians(self.y[index], curvature.a[index], self.s[index])
@@ -149,10 +155,8 @@ class MulticlassObjective(PointwiseObjective):
                 weight = small[:, a, b]
                 used = np.flatnonzero(weight)
                 if len(used):
-                    part = (X[used] * weight[used, None]).T @ X[used]
-                    out[a, :, b, :] += part
-                    if a != b:
-                        out[b, :, a, :] += part
+                    part = X[used]
+                    out[a, :, b, :] += (part * weight[used, None]).T @ part
 
     def envelope_gain(self, z, g, value):
         return self.loss.envelope_gain(self.y, self.by_row(g), self.s)

@@ -7,6 +7,7 @@ import numpy as np
 from sklearn_margin._jit import kernel
 from sklearn_margin.losses.base import RegressionLoss
 from sklearn_margin.objective.base import LinearObjective
+from sklearn_margin.objective.rows import times, transposed_times
 
 __all__ = ["ConcomitantHuberObjective", "DiagonalCurvature", "PointwiseObjective"]
 
@@ -143,10 +144,11 @@ class PointwiseObjective(LinearObjective):
 
         def work(where, B):
             B = self.rows.standardized(B)
-            z = (B @ w + b).astype(self.rows.dtype, copy=False)
+            z = np.empty((len(self.y[where]), *w.shape[1:]), self.rows.dtype)
+            np.add(times(B, w), b, out=z, casting="unsafe")
             g = np.empty_like(z)
             value = self.loss.scores_value_gradient(self.y[where], z, self.s[where], g)
-            return value, B.T @ g, g.sum(axis=0, dtype=np.float64)
+            return value, transposed_times(B, g), g.sum(axis=0, dtype=np.float64)
 
         value, projected, total = self.rows.sum_blocks(work)
         projected, total = self.rows.finish_backproject(projected, total)

@@ -1,6 +1,6 @@
 """Solvers: how an objective is minimised, and which solver can minimise which."""
 
-from sklearn_margin.solvers.base import Result, Solver
+from sklearn_margin.solvers.base import Result, Solver, is_small
 from sklearn_margin.solvers.coordinate_descent import CoordinateDescent
 from sklearn_margin.solvers.dual_cd import DualCD
 from sklearn_margin.solvers.interior_point import InteriorPoint
@@ -49,7 +49,11 @@ def _preference(objective, tol) -> list[type[Solver]]:
         second_order = CoordinateDescent if objective.penalty.has_l1 else Newton
         return [second_order, LBFGS, *rough]
     wide = d >= n or (objective.rows.is_sparse and d > _MANY_FEATURES)
-    if size <= _FEW_ENTRIES:
+    if objective.n_outputs > 1:
+        # Smoothing ends with exact slopes if the problem is small, and minds no scales.
+        smooth = is_small(objective) or not (wide or tol < _SMOOTHING_TOL)
+        exact = [Smoothing, DualCD] if smooth else [DualCD, Smoothing]
+    elif size <= _FEW_ENTRIES:
         exact = [InteriorPoint, DualCD, Smoothing]
     elif wide:
         exact = [DualCD, InteriorPoint, Smoothing]

@@ -7,7 +7,10 @@ import numpy as np
 from sklearn_margin._jit import kernel
 from sklearn_margin.objective.rows import DenseRows, RawRows, row_add, row_dot, squared_norms
 from sklearn_margin.solvers._hinges import best_intercept, hinge_terms, is_sum_of_hinges
-from sklearn_margin.solvers.base import Result, Solver
+from sklearn_margin.solvers._proximal import polished
+from sklearn_margin.solvers._visits import COMPACT, RUN, shuffle_run, take_rows
+from sklearn_margin.solvers.base import Result, Solver, is_small
+from sklearn_margin.solvers.multiclass_dual import solve_multiclass
 
 __all__ = ["DualCD"]
 
@@ -61,7 +64,7 @@ class DualCD(Solver):
 
     def obstacle(self, objective):
         loss = objective.loss
-        if not is_sum_of_hinges(loss):
+        if not (is_sum_of_hinges(loss) or (objective.n_outputs > 1 and _has_dual(loss))):
             return f"the loss {type(loss).__name__} is not piecewise linear"
         if objective.penalty.has_l1:
             return "the L1 penalty (l1_ratio > 0) has no such dual"
@@ -70,6 +73,14 @@ class DualCD(Solver):
         return None
 
     def solve(self, objective, start, *, tol, max_iter, callback=None, random_state=None):
+        if objective.n_outputs > 1:
+            result, g = solve_multiclass(
+                objective, start=start, tol=tol, max_iter=max_iter, callback=callback,
+                shrinking=self.shrinking,
+            )  # fmt: skip
+            if result.converged and is_small(objective):
+                return polished(objective, result, tol, max_iter, callback, g=g)
+            return result
         dual = _Dual(objective, start)
         rng = np.random.RandomState(0)
         everything = np.flatnonzero(objective.s > 0)
@@ -99,6 +110,10 @@ class DualCD(Solver):
         return Result(best.params, best.value, n_iter, reached <= tol, gap, "duality gap", reached)
 
 
+def _has_dual(loss):
+    return getattr(loss, "has_dual", False)
+
+
 class _Certificate(NamedTuple):
     """A primal point, how far its value is from the dual value, and its distances to kinks."""
 
@@ -121,7 +136,7 @@ class _Part:
     def take(self, where):
         """Some rows of the part."""
         return _Part(
-            _take(self.rows, where), self.index[where],
+            take_rows(self.rows, where), self.index[where],
             *(a[:, where] for a in (self.kink, self.low, self.high, self.t)), self.norm[where],
         )  # fmt: skip
 
@@ -183,7 +198,7 @@ class _Dual:
         whole = _Part(
             self.rows, np.arange(len(self.norm)), self.kink, self.low, self.high, self.t, self.norm
         )
-        if len(index) < _COMPACT * len(self.norm):
+        if len(index) < COMPACT * len(self.norm):
             return whole.take(index)
         whole.active = index
         return whole
@@ -195,7 +210,7 @@ class _Dual:
 
     def epoch(self, part, rng, shrinking):
         """One pass over the active rows of a part; the part to go on with."""
-        order = rng.permutation(-(-len(part.active) // _RUN))
+        order = rng.permutation(-(-len(part.active) // RUN))
         keep = np.empty(len(part.active), np.bool_)
         low, high = self.certain if shrinking else (-np.inf, np.inf)
         self.sum, highest, lowest = _epoch(
@@ -209,7 +224,7 @@ class _Dual:
         part.history.append((part.t.copy(), self.w.copy(), self.sum))
         if len(part.history) > _MEMORY:
             self._extrapolate(part)
-        if len(part.active) < _COMPACT * len(part.index):
+        if len(part.active) < COMPACT * len(part.index):
             self.t[:, part.index] = part.t
             part = part.take(part.active)
         return part, highest - lowest
@@ -288,22 +303,7 @@ class _Dual:
         return _Certificate(objective.join(u, b), value, gap, e)
 
 
-_RUN = 64  # neighbouring rows that are visited together
 _MEMORY = 2  # epochs between extrapolations
-_COMPACT = 0.5  # share of rows below which they are copied
-
-
-def _take(rows, where):
-    """Some rows, side by side."""
-    if isinstance(rows, DenseRows):
-        return rows._replace(X=rows.X[where])
-    lengths = np.diff(rows.indptr)[where]
-    indptr = np.zeros(len(where) + 1, rows.indptr.dtype)
-    np.cumsum(lengths, out=indptr[1:])
-    data = np.empty(indptr[-1], rows.data.dtype)
-    indices = np.empty(indptr[-1], rows.indices.dtype)
-    _copy_rows(rows, where, indptr, data, indices)
-    return RawRows(data, indices, indptr)
 
 
 @kernel
@@ -311,15 +311,6 @@ def _add_rows(rows, factors, out):
     for i in range(factors.shape[0]):
         if factors[i] != 0.0:
             row_add(rows, i, factors[i], out)
-
-
-@kernel
-def _copy_rows(rows, where, indptr, data, indices):
-    for k in range(where.shape[0]):
-        source = rows.indptr[where[k]]
-        for m in range(indptr[k + 1] - indptr[k]):
-            data[indptr[k] + m] = rows.data[source + m]
-            indices[indptr[k] + m] = rows.indices[source + m]
 
 
 def _balanced(t, low, high):
@@ -344,19 +335,12 @@ def _epoch(
     stay active. Returns the sum of slopes and the extremes of the projected gradient."""
     highest, lowest = 0.0, 0.0
     m = active.shape[0]
-    run = np.empty(_RUN, np.int64)
+    run = np.empty(RUN, np.int64)
     state = np.uint32(seed)
     for block in range(order.shape[0]):
-        first = order[block] * _RUN
-        size = min(_RUN, m - first)
-        for k in range(size):
-            run[k] = first + k
-        for k in range(size - 1, 0, -1):
-            state ^= state << np.uint32(13)
-            state ^= state >> np.uint32(17)
-            state ^= state << np.uint32(5)
-            other = int(state % np.uint32(k + 1))
-            run[k], run[other] = run[other], run[k]
+        first = order[block] * RUN
+        size = min(RUN, m - first)
+        state = shuffle_run(run, first, size, state)
         for k in range(size):
             position = run[k]
             i = active[position]

@@ -4,7 +4,14 @@ import numpy as np
 from scipy.optimize import minimize
 
 from sklearn_margin.losses.base import check_number
-from sklearn_margin.solvers.base import Result, Solver, is_small, preconditioner
+from sklearn_margin.solvers.base import (
+    Result,
+    Solver,
+    draw_sample,
+    is_small,
+    preconditioner,
+    wants_sample,
+)
 
 __all__ = ["LBFGS"]
 
@@ -47,6 +54,13 @@ class LBFGS(Solver):
         return None
 
     def solve(self, objective, start, *, tol, max_iter, callback=None, random_state=None):
+        if wants_sample(objective, start):
+            sample, error = draw_sample(objective)
+            start = self.minimize(sample, start, max(tol, 0.1 * error), max_iter).params
+        return self.minimize(objective, start, tol, max_iter, callback)
+
+    def minimize(self, objective, start, tol, max_iter, callback=None) -> Result:
+        """As ``solve``, without a sample first."""
         problem = _Split(objective) if objective.penalty.has_l1 else _Plain(objective)
         _, slope = problem.value_gradient(problem.encode(objective.start()))
         reference = max(float(np.abs(slope).max(initial=0.0)), 1e-300)

@@ -71,6 +71,7 @@ class Newton(Solver):
             sample, error = draw_sample(objective)
             goal = max(tol, 0.1 * error)
             start = self.minimize(sample, start, goal, max_iter, system=system).params
+            system.part = sample
         polish = is_small(objective)
         return self.minimize(objective, start, tol, max_iter, callback, polish, system)
 
@@ -134,12 +135,17 @@ class Newton(Solver):
         return best.result(n_iter, best.converged, "Newton decrement")
 
 
+_MOST_PRODUCTS = 30  # with the Hessian, that conjugate gradients typically need
+
+
 class _Cholesky:
     """Newton directions by Cholesky factorisation of the Hessian.
 
     A factor serves for further steps while they keep cutting the decrement: the Hessian of a
     sample, or of the step before, is often good enough, and a gradient is much cheaper.
     """
+
+    part = None  # a sample of the rows: its Hessian is in the factor
 
     def __init__(self):
         self.factor = None  # solves with a Hessian
@@ -159,6 +165,8 @@ class _Cholesky:
             gradient = objective.gradient_from(params, g)
             return loss, g, gradient, lambda: -self.factor(gradient)
         curvature = objective.curvature(z, cautious)
+        if objective.hessian_products(curvature) > _MOST_PRODUCTS:
+            return self._by_products(objective, params, curvature)
         gradient, hessian = objective.gradient_hessian(params, curvature)
         eps = np.finfo(objective.rows.dtype).eps
 
@@ -166,6 +174,16 @@ class _Cholesky:
             self.factor = _factorized(hessian, eps)
             p = -self.factor(gradient)
             return p if np.isfinite(p).all() else -gradient
+
+        return curvature.value, curvature.gradient, gradient, solve
+
+    def _by_products(self, objective, params, curvature):
+        """As ``__call__``, with a direction that needs no Hessian."""
+        gradient = objective.gradient_from(params, curvature.gradient)
+        self.factor = None
+
+        def solve():
+            return _ConjugateGradients()._direction(objective, gradient, curvature)
 
         return curvature.value, curvature.gradient, gradient, solve
 
@@ -205,17 +223,22 @@ class _ConjugateGradients:
     the objective can make one, it is the Gram matrix of a sample of the rows plus the penalty:
     overlapping features, such as splines beside one-hot columns, are what makes a direction
     long, and the sample shows them as well as all rows do.
+
+    With a sample of the rows, ``part``, products are with its Hessian, which are cheaper by far,
+    as long as the directions they give keep cutting the decrement.
     """
 
     def __init__(self, patience=30, most=500):
         self.patience = patience
         self.most = most
         self.gram = None
-
-    stale = False
+        self.part = None
+        self.stale = False
+        self.begin()
 
     def begin(self):
         """A new problem."""
+        self.decrement = np.inf
 
     def __call__(self, objective, params, z, known, cautious):
         """Value and gradient of L, gradient of F, and a function for the Newton direction."""
@@ -223,12 +246,19 @@ class _ConjugateGradients:
         gradient = objective.gradient_from(params, g)
 
         def solve():
+            self.stale = self.part is not None and not cautious
+            if self.stale:
+                there = self.part.scores(params)
+                return self._direction(self.part, gradient, self.part.curvature(there))
             return self._direction(objective, gradient, objective.curvature(z, cautious))
 
         return loss, g, gradient, solve
 
     def note(self, decrement, step):
-        """Nothing is kept from one step to the next."""
+        """Take notice of a step: whether the sample is good for another."""
+        if not (decrement <= 0.3 * self.decrement and step > 0.3):
+            self.part = None
+        self.decrement = decrement
 
     def _direction(self, objective, gradient, curvature):
         """Newton direction."""

@@ -5,6 +5,7 @@ import copy
 import numpy as np
 
 from sklearn_margin._jit import kernel
+from sklearn_margin.losses._batches import batch_form
 from sklearn_margin.losses.base import check_choice, check_number
 from sklearn_margin.objective.rows import row_add, row_dot, single_rows, squared_norms
 from sklearn_margin.penalties import ElasticNet
@@ -13,6 +14,7 @@ from sklearn_margin.solvers.base import Result, Solver
 __all__ = ["SGD", "SGDState", "stream"]
 
 _TRIAL_ROWS = 1000  # rows used to choose the first step length
+_BATCH = 256  # rows per update of a batch loss
 
 
 class SGD(Solver):
@@ -46,8 +48,8 @@ class SGD(Solver):
         First step. "auto" tries a geometric grid on part of the data.
     power : float, default=0.6
         Exponent of "invscaling".
-    batch_size : int, default=1
-        Rows per update.
+    batch_size : int or "auto", default="auto"
+        Rows per update. "auto" is 1; 256 for a batch loss, which needs several.
     average : bool, default=True
         Whether to average iterates.
     early_stopping : bool, default=False
@@ -74,7 +76,7 @@ class SGD(Solver):
         schedule="invscaling",
         eta0="auto",
         power=0.6,
-        batch_size=1,
+        batch_size="auto",
         average=True,
         early_stopping=False,
         validation_fraction=0.1,
@@ -94,7 +96,8 @@ class SGD(Solver):
         if self.eta0 != "auto":
             check_number(self.eta0, "eta0", minimum=0, closed=False)
         check_number(self.power, "power", minimum=0, maximum=1)
-        check_number(self.batch_size, "batch_size", minimum=1, integer=True)
+        if self.batch_size != "auto":
+            check_number(self.batch_size, "batch_size", minimum=1, integer=True)
         for name in ("average", "early_stopping"):
             if not isinstance(getattr(self, name), (bool, np.bool_)):
                 raise TypeError(f"{name} must be True or False, got {getattr(self, name)!r}")
@@ -172,6 +175,10 @@ class _Run:
     def __init__(self, solver, objective, standardize=True):
         self.solver = solver
         self.objective = objective
+        self.loss = batch_form(objective.loss, objective.n_outputs)
+        self.batch = solver.batch_size
+        if self.batch == "auto":
+            self.batch = 1 if objective.loss.splits else _BATCH
         rows = objective.rows
         d = rows.shape[1]
         # Sparse rows, and a stream, are met in raw coordinates.
@@ -190,7 +197,7 @@ class _Run:
     def encode(self, params):
         """Coordinates of the run for those of the objective."""
         w, b = self.objective.to_coef(params)
-        return self.objective.join(w * self.scale, b + float(self.shift @ w))
+        return self.objective.join(w * self.scale, b + w @ self.shift)
 
     def decode(self, params):
         """Coordinates of the objective for those of the run."""
@@ -199,8 +206,8 @@ class _Run:
     def to_coef(self, params):
         """Raw coefficients and intercept."""
         u, b = self.objective.split(params)
-        w = u / self.scale
-        return w, b - float(self.shift @ w)
+        w = self.objective.by_output(u) / self.scale
+        return w, b - w @ self.shift
 
     def value(self, objective, params):
         """F, or the loss alone on a validation objective, at a point of the run."""
@@ -217,13 +224,12 @@ class _Run:
     @property
     def updates(self):
         """Updates per pass."""
-        return max(1, -(-self.objective.rows.shape[0] // self.solver.batch_size))
+        return max(1, -(-self.objective.rows.shape[0] // self.batch))
 
     def epoch(self, state, random_state, limit=None):
         """One pass, or a shorter one. The average begins anew whenever the run has doubled."""
         objective, solver = self.objective, self.solver
         first, second, labels, weights = objective.draw(random_state, limit)
-        batch = solver.batch_size
         if solver.schedule == "constant":
             eta0, decay, power = state.eta0, 0.0, 1.0
         elif solver.schedule == "pegasos":
@@ -233,9 +239,10 @@ class _Run:
         if state.updates >= state.next_restart:
             state.averaged, state.next_restart = 0.0, 2.0 * state.updates + state.period
         state.updates, state.averaged = objective.loss._run(
-            _epoch, self.rows, first, second, labels, weights, state.params, state.average,
-            self.l2, self.l1, eta0, decay, power, state.updates, state.averaged,
-            batch, max(1, self.every // batch), objective.fit_intercept,
+            _epoch, self.loss, self.rows, first, second, labels, weights, state.params,
+            state.average, self.l2, self.l1, eta0, decay, power, state.updates, state.averaged,
+            self.batch, max(1, self.every // self.batch), objective.n_outputs,
+            objective.fit_intercept,
         )  # fmt: skip
 
     def _choose_step(self, params):
@@ -287,47 +294,57 @@ def stream(solver, objective, state, start, random_state) -> SGDState:
 
 @kernel
 def _epoch(
-    loss, rows, first, second, labels, weights, params, average, l2, l1, eta0, decay, power,
-    updates, averaged, batch, every, fit_intercept,
+    _, loss, rows, first, second, labels, weights, params, average, l2, l1, eta0, decay, power,
+    updates, averaged, batch, every, n_outputs, fit_intercept,
 ):  # fmt: skip
     """One pass over the drawn samples. A sample is row ``first`` less row ``second`` ≥ 0."""
     d = l2.shape[0]
-    u = params[:d]
-    slopes = np.empty(batch)
+    u = params[: n_outputs * d].reshape((n_outputs, d))
+    b = params[n_outputs * d :]
+    scores, slopes = np.empty((batch, n_outputs)), np.empty((batch, n_outputs))
     pending = 0.0
     since = 0
     n = first.shape[0]
     for start in range(0, n, batch):
         stop = min(start + batch, n)
+        size = stop - start
         eta = eta0 / (1.0 + decay * updates) ** power
-        for k in range(start, stop):
-            z = row_dot(rows, first[k], u)
-            if second[k] >= 0:
-                z -= row_dot(rows, second[k], u)
-            if fit_intercept:
-                z += params[d]
-            slopes[k - start] = weights[k] * loss.sample_gradient(labels[k], z) / (stop - start)
-        for k in range(start, stop):
-            step = -eta * slopes[k - start]
-            if step != 0.0:
-                row_add(rows, first[k], step, u)
-                if second[k] >= 0:
-                    row_add(rows, second[k], -step, u)
-                if fit_intercept:
-                    params[d] += step
+        for k in range(size):
+            for c in range(n_outputs):
+                z = row_dot(rows, first[start + k], u[c])
+                if second[start + k] >= 0:
+                    z -= row_dot(rows, second[start + k], u[c])
+                scores[k, c] = z + b[c] if fit_intercept else z
+        loss.slopes(labels[start:stop], scores[:size], weights[start:stop], slopes[:size])
+        for k in range(size):
+            for c in range(n_outputs):
+                step = -eta * slopes[k, c]
+                if step != 0.0:
+                    row_add(rows, first[start + k], step, u[c])
+                    if second[start + k] >= 0:
+                        row_add(rows, second[start + k], -step, u[c])
+                    if fit_intercept:
+                        b[c] += step
         pending += eta
         updates += 1.0
         since += 1
         if since == every or stop == n:
-            for j in range(d):
-                size = abs(u[j]) - pending * l1[j]
-                if size <= 0.0:
-                    u[j] = 0.0
-                else:
-                    u[j] = (size if u[j] > 0 else -size) / (1.0 + pending * l2[j])
+            for c in range(n_outputs):
+                _shrink(u[c], pending, l2, l1)
             averaged += 1.0
             for j in range(params.shape[0]):
                 average[j] += (params[j] - average[j]) / averaged
             pending = 0.0
             since = 0
     return updates, averaged
+
+
+@kernel
+def _shrink(u, step, l2, l1):
+    """The proximal operator of the penalty."""
+    for j in range(u.shape[0]):
+        size = abs(u[j]) - step * l1[j]
+        if size <= 0.0:
+            u[j] = 0.0
+        else:
+            u[j] = (size if u[j] > 0 else -size) / (1.0 + step * l2[j])

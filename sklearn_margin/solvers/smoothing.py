@@ -3,7 +3,8 @@
 import numpy as np
 
 from sklearn_margin.losses.base import RegressionLoss, check_number
-from sklearn_margin.solvers.base import Result, Solver, draw_sample, wants_sample
+from sklearn_margin.solvers._proximal import polished
+from sklearn_margin.solvers.base import Result, Solver, draw_sample, is_small, wants_sample
 from sklearn_margin.solvers.newton import Newton
 
 __all__ = ["Smoothing"]
@@ -59,7 +60,10 @@ class Smoothing(Solver):
             found, width, excess = self._follow(sample, start, max(tol, 0.1 * error), max_iter)
             start, width = found.params, width * min(1.0, (0.4 * tol / max(excess, 1e-300)) ** 0.5)
             excess = tol
-        return self._follow(objective, start, tol, max_iter, callback, width, excess)[0]
+        result, width, _ = self._follow(objective, start, tol, max_iter, callback, width, excess)
+        if result.converged and is_small(objective) and getattr(objective.loss, "has_dual", False):
+            return polished(objective, result, tol, max_iter, callback, width=width)
+        return result
 
     def _follow(
         self, objective, start, tol, max_iter, callback=None, width=None, excess=None

@@ -1,0 +1,77 @@
+"""Losses as stochastic solvers see them: slopes of a mini-batch, whatever the family."""
+
+import numpy as np
+
+from sklearn_margin.losses.base import Loss
+
+__all__ = ["batch_form"]
+
+
+def batch_form(loss, n_outputs) -> "BatchForm":
+    """A loss with a compiled method ``slopes(y, z, s, out)``.
+
+    It writes the derivatives of the mean of s·loss over a batch with respect to the scores z, of
+    shape (n, n_outputs), to ``out``. A batch loss takes the place of that mean.
+    """
+    if loss.splits:
+        return OfScores(loss) if n_outputs == 1 else OfRows(loss)
+    if not loss.knows_weights:
+        loss = Unweighted(loss)
+    return BatchOfScores(loss) if n_outputs == 1 else BatchOfRows(loss)
+
+
+class BatchForm(Loss):
+    """A loss in this form."""
+
+    kernel_methods = ("slopes",)
+
+    def __init__(self, inner):
+        self.inner = inner
+
+
+class OfScores(BatchForm):
+    """A loss of one score per sample."""
+
+    def slopes(self, y, z, s, out):
+        for i in range(z.shape[0]):
+            out[i, 0] = s[i] * self.inner.sample_gradient(y[i], z[i, 0]) / z.shape[0]
+
+
+class OfRows(BatchForm):
+    """A loss of a row of scores per sample."""
+
+    def slopes(self, y, z, s, out):
+        for i in range(z.shape[0]):
+            self.inner.sample_gradient(np.int64(y[i]), z[i], out[i])
+            factor = s[i] / z.shape[0]
+            for j in range(z.shape[1]):
+                out[i, j] *= factor
+
+
+class BatchOfScores(BatchForm):
+    """A batch loss of one score per sample."""
+
+    def slopes(self, y, z, s, out):
+        self.inner.batch_gradient(y, z[:, 0], s, out[:, 0])
+
+
+class BatchOfRows(BatchForm):
+    """A batch loss of a row of scores per sample."""
+
+    def slopes(self, y, z, s, out):
+        self.inner.batch_gradient(y.astype(np.int64), z, s, out)
+
+
+class Unweighted(Loss):
+    """A batch loss whose author's methods take no weights."""
+
+    kernel_methods = ("batch_value", "batch_gradient")
+
+    def __init__(self, inner):
+        self.inner = inner
+
+    def batch_value(self, y, z, s):
+        return self.inner.batch_value(y, z)
+
+    def batch_gradient(self, y, z, s, out):
+        self.inner.batch_gradient(y, z, out)
