@@ -19,6 +19,7 @@ from sklearn.base import clone
 from sklearn_margin import LinearClassifier, LinearRanker, LinearRegressor, losses
 from sklearn_margin.losses import (
     BinaryLoss,
+    EmbeddingLoss,
     EpsilonInsensitive,
     Hinge,
     Huber,
@@ -105,6 +106,7 @@ OUT_OF_RANGE = {
 
 def _public_losses():
     classes = [getattr(losses, name) for name in losses.__all__]
+    classes = [cls for cls in classes if not issubclass(cls, EmbeddingLoss)]  # they have their own
     return [cls for cls in classes if cls.__module__ != "sklearn_margin.losses.base"]
 
 

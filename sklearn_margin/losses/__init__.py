@@ -14,6 +14,10 @@ from sklearn_margin.losses.binary import (
     SmoothedHinge,
     SquaredHinge,
 )
+from sklearn_margin.losses.embedding import EmbeddingLoss
+from sklearn_margin.losses.embedding_class import GE2E, ArcFace
+from sklearn_margin.losses.embedding_cosine import Circle, InfoNCE, MultipleNegativesRanking
+from sklearn_margin.losses.embedding_distance import Contrastive, Triplet
 from sklearn_margin.losses.pairwise import PairwiseHinge, PairwiseSquaredHinge
 from sklearn_margin.losses.regression import (
     Absolute,
@@ -25,14 +29,21 @@ from sklearn_margin.losses.regression import (
 )
 
 __all__ = [
+    "GE2E",
     "Absolute",
+    "ArcFace",
     "BinaryLoss",
+    "Circle",
+    "Contrastive",
+    "EmbeddingLoss",
     "EpsilonInsensitive",
     "Hinge",
     "Huber",
+    "InfoNCE",
     "Logistic",
     "Loss",
     "ModifiedHuber",
+    "MultipleNegativesRanking",
     "PairwiseHinge",
     "PairwiseLoss",
     "PairwiseSquaredHinge",
@@ -43,4 +54,5 @@ __all__ = [
     "Squared",
     "SquaredEpsilonInsensitive",
     "SquaredHinge",
+    "Triplet",
 ]
