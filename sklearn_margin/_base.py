@@ -17,7 +17,7 @@ from sklearn_margin.objective import Rows
 from sklearn_margin.solvers import SGD, choose, resolve
 from sklearn_margin.solvers.sgd import stream
 
-__all__ = ["LinearModel", "resolve_loss", "uses_sgd"]
+__all__ = ["Fitted", "LinearModel", "resolve_loss", "uses_sgd"]
 
 
 def resolve_loss(loss, family: type[Loss], names: dict[str, type[Loss]]) -> Loss:
@@ -60,8 +60,8 @@ def uses_sgd(estimator) -> bool:
     )
 
 
-class LinearModel(CallbackSupportMixin, BaseEstimator):
-    """Base of the linear estimators.
+class Fitted(CallbackSupportMixin, BaseEstimator):
+    """Base of all estimators: checks parameters, runs solvers, reports.
 
     A subclass validates its target and builds one objective per problem in ``_prepare``, and
     stores what ``_minimize`` returns.
@@ -74,7 +74,7 @@ class LinearModel(CallbackSupportMixin, BaseEstimator):
     def _check_common_params(self):
         """Raise for a wrong value of a parameter that all estimators have."""
         check_number(self.alpha, "alpha", minimum=0)
-        check_number(self.l1_ratio, "l1_ratio", minimum=0, maximum=1)
+        check_number(getattr(self, "l1_ratio", 0.0), "l1_ratio", minimum=0, maximum=1)
         check_number(self.tol, "tol", minimum=0)
         check_number(self.max_iter, "max_iter", minimum=1, integer=True)
         if self.n_jobs is not None:
@@ -87,11 +87,17 @@ class LinearModel(CallbackSupportMixin, BaseEstimator):
             value = getattr(self, name, False)
             if not isinstance(value, (bool, np.bool_)):
                 raise TypeError(f"{name} must be True or False, got {value!r}")
-        resolve(self.solver)
+        self._check_solver()
         try:
             check_random_state(self.random_state)
         except ValueError as error:
             raise ValueError(f"random_state: {error}") from error
+
+    def _check_solver(self):
+        resolve(self.solver)
+
+    def _choose_solver(self, objective):
+        return choose(self.solver, objective, self.tol)
 
     def _validate(self, X, y, reset=True, **options):
         return validate_data(
@@ -173,7 +179,7 @@ class LinearModel(CallbackSupportMixin, BaseEstimator):
         intercept : ndarray of shape (n_problems,)
         """
         random_state = check_random_state(self.random_state)
-        solvers = [choose(self.solver, objective, self.tol) for objective in objectives]
+        solvers = [self._choose_solver(objective) for objective in objectives]
         has_callbacks = bool(getattr(self, "_skl_callbacks", None))
         metadata = {name: value for name, value in metadata.items() if value is not None}
         results = []
@@ -245,6 +251,16 @@ class LinearModel(CallbackSupportMixin, BaseEstimator):
                 stacklevel=5,  # the caller of fit, which is wrapped once
             )
 
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        tags.target_tags.required = True
+        return tags
+
+
+class LinearModel(Fitted):
+    """Base of the estimators with one coefficient per feature, or a row of them per problem."""
+
     def _stream(self, objective, state, previous):
         """One incremental pass over ``objective``: its state, coefficients and intercept."""
         solver = resolve(self.solver)
@@ -305,9 +321,3 @@ class LinearModel(CallbackSupportMixin, BaseEstimator):
         return coef if self._coef_is_2d else coef.ravel()
 
     _coef_is_2d = True
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.input_tags.sparse = True
-        tags.target_tags.required = True
-        return tags

@@ -517,8 +517,8 @@ class Centre(EmbeddingLoss):
 
     auxiliary = ("centres",)
 
-    def start(self, n_classes, n_components, random_state):
-        return (np.zeros((n_classes, n_components)),)
+    def start(self, labels, Z, n_classes, random_state):
+        return (np.zeros((n_classes, Z.shape[1])),)
 
     def value(self, labels, Z, centres):
         return float(np.mean(np.sum((Z - centres[labels]) ** 2, axis=1)))

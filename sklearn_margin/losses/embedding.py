@@ -69,12 +69,17 @@ class EmbeddingLoss(Loss):
     rows_per_class = 4
     sampler = "auto"
 
-    def start(self, n_classes: int, n_components: int, random_state) -> tuple:
+    def start(self, labels, Z, n_classes: int, random_state) -> tuple:
         """First values of the auxiliary parameters: numbers or arrays, in their order.
 
         Parameters
         ----------
-        n_classes, n_components : int
+        labels : ndarray of intp of shape (n,)
+            Class indices.
+        Z : ndarray of shape (n, n_components)
+            Embeddings of some rows, to begin with.
+        n_classes : int
+            Number of classes, of which not all need be among the labels.
         random_state : RandomState
         """
         return ()

@@ -61,7 +61,7 @@ class GE2E(EmbeddingLoss):
     def is_smooth(self):
         return self.variant == "softmax"
 
-    def start(self, n_classes, n_components, random_state):
+    def start(self, labels, Z, n_classes, random_state):
         return _START
 
     def value(self, labels, Z, w=_START[0], b=_START[1], sample_weight=None):
@@ -107,6 +107,8 @@ class GE2E(EmbeddingLoss):
 
     def batch_value_gradient(self, labels, Z, s, w, b):
         U, inverse = unit_rows(Z)
+        if labels.max() >= 2 * len(labels):  # few of many classes
+            labels = np.unique(labels, return_inverse=True)[1]
         n_classes = labels.max() + 1
         sums, masses = _class_sums(U, labels, s, n_classes)
         there = masses > 0
@@ -216,8 +218,10 @@ class ArcFace(EmbeddingLoss):
         check_number(self.margin, "margin", minimum=0, maximum=math.pi)
         check_number(self.scale, "scale", minimum=0, closed=False)
 
-    def start(self, n_classes, n_components, random_state):
-        return (unit_rows(random_state.standard_normal((n_classes, n_components)))[0],)
+    def start(self, labels, Z, n_classes, random_state):
+        means, _ = unit_rows(_class_sums(unit_rows(Z)[0], labels, np.ones(len(Z)), n_classes)[0])
+        random, _ = unit_rows(random_state.standard_normal(means.shape))
+        return (np.where(means.any(axis=1)[:, None], means, random),)
 
     def value(self, labels, Z, prototypes, sample_weight=None):
         """Loss of a batch.

@@ -1,13 +1,16 @@
 """Objectives: where a loss meets data. The only code that touches both."""
 
+from sklearn_margin.objective.embedding import EmbeddingObjective, TupleObjective
 from sklearn_margin.objective.pairwise import PairwiseObjective
 from sklearn_margin.objective.pointwise import ConcomitantHuberObjective, PointwiseObjective
 from sklearn_margin.objective.rows import Rows, single_rows
 
 __all__ = [
     "ConcomitantHuberObjective",
+    "EmbeddingObjective",
     "PairwiseObjective",
     "PointwiseObjective",
     "Rows",
+    "TupleObjective",
     "single_rows",
 ]

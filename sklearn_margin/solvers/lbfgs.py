@@ -51,7 +51,8 @@ class LBFGS(Solver):
         _, slope = problem.value_gradient(problem.encode(objective.start()))
         reference = max(float(np.abs(slope).max(initial=0.0)), 1e-300)
         eps = float(np.finfo(objective.rows.dtype).eps)
-        target = max(min(tol, 1e-9) if is_small(objective) else tol, 0.1 * eps)
+        polish = is_small(objective) and getattr(objective, "polish", True)
+        target = max(min(tol, 1e-9) if polish else tol, 0.1 * eps)
         x, done, stop = problem.encode(start), 0, False
 
         def after_iteration(intermediate_result):
@@ -96,6 +97,8 @@ class LBFGS(Solver):
 
 def _gap(objective, params, value):
     """Duality gap at a point, and relative to F; None where there is none."""
+    if not objective.loss.convex:
+        return None, None
     z = objective.scores(params)
     g = np.empty_like(z)
     loss = objective.score_gradient(z, g)
