@@ -160,7 +160,7 @@ class HardnessDisplay:
     >>> similarity = np.linspace(-0.5, 0.8, 100)
     >>> display = HardnessDisplay.from_loss(InfoNCE(), similarity, [0.05, 0.1, 1.0])
     >>> display.shares.round(2)
-    array([0.94, 0.76, 0.18])
+    array([0.93, 0.73, 0.17])
     """
 
     def __init__(self, settings, shares, name):

@@ -381,7 +381,7 @@ def merge_rows(X, labels, s):
     s : ndarray of shape (n,)
         Weights.
     """
-    C = sp.csr_array(X, copy=True)
+    C = sp.csr_array(X, dtype=np.float64, copy=True)
     C.sum_duplicates()
     C.eliminate_zeros()
     ends = zip(C.indptr[:-1], C.indptr[1:], strict=True)

@@ -61,8 +61,8 @@ def _basis(X, k, random_state):
     """Orthonormal axes of a subspace of many features; None for all of few features."""
     if X.shape[1] <= _MOST_FEATURES:
         return None
-    size = min(max(100, 2 * k), *X.shape)
-    return randomized_svd(X, size, n_iter=3, random_state=random_state)[2].T
+    size = min(max(50, 2 * k), *X.shape)
+    return randomized_svd(X, size, n_iter=2, random_state=random_state)[2].T
 
 
 def _covariance(Y, s, mean):
