@@ -251,7 +251,8 @@ def example_of(solver):
 
 
 def test_catalogue_is_covered():
-    unknown = [name for name, cls in CATALOGUE.items() if not issubclass(cls, FAMILIES)]
+    here = {name: c for name, c in CATALOGUE.items() if not issubclass(c, losses.EmbeddingLoss)}
+    unknown = [name for name, cls in here.items() if not issubclass(cls, FAMILIES)]
     assert not unknown, "give these families a problem to solve in build()"
     convex = {name for name, loss in LOSSES.items() if loss.convex}
     assert convex == set(FORMULAS), "write these losses in CVXPY in FORMULAS"
