@@ -343,7 +343,8 @@ class LinearEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Fitted)
 
     def _fit(self, objective, classes, context, X, y, **metadata):
         random_state = check_random_state(self.random_state)
-        self._first(objective, classes, random_state)
+        with objective.rows.session():  # threads of BLAS cost more than such a start itself
+            self._first(objective, classes, random_state)
         previous = None
         if self._warm_components(objective):
             values = [np.ravel(a) for a in self.auxiliary_.values()]
