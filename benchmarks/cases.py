@@ -6,7 +6,7 @@ a table that is ready to print. Both have lines for the summary.
 
 from functools import partial
 
-from benchmarks import classification, fresh, growth, predict, ranking, regression
+from benchmarks import classification, embedding, fresh, growth, predict, ranking, regression
 from benchmarks.harness import LIMIT, run_case
 from benchmarks.race import Spec
 from benchmarks.report import race_summary
@@ -31,4 +31,5 @@ def cases(limit: float = LIMIT) -> dict:
     races = classification.SPECS | regression.SPECS | ranking.SPECS
     in_order = sorted(races.items(), key=lambda item: item[1].row or 100)
     found = {name: partial(run_race, spec, limit) for name, spec in in_order}
+    found |= {"embedding-epochs": embedding.run_epochs, "embedding-digits": embedding.run_digits}
     return found | {"fresh": fresh.run, "growth": growth.run, "predict": predict.run}

@@ -1,6 +1,7 @@
 """Scikit-learn-compatible linear estimators whose loss is the thing you choose."""
 
 from sklearn_margin.classification import HingeClassifier, LinearClassifier
+from sklearn_margin.embedding import LinearEmbedding
 from sklearn_margin.path import regularization_path
 from sklearn_margin.quantile import QuantileRegressor
 from sklearn_margin.ranking import LinearRanker, RankSVM
@@ -12,6 +13,7 @@ __all__ = [
     "HingeClassifier",
     "HuberRegressor",
     "LinearClassifier",
+    "LinearEmbedding",
     "LinearRanker",
     "LinearRegressor",
     "QuantileRegressor",

@@ -17,7 +17,7 @@ from sklearn_margin.objective import Rows
 from sklearn_margin.solvers import SGD, choose, resolve
 from sklearn_margin.solvers.sgd import stream
 
-__all__ = ["LinearModel", "resolve_loss", "stack", "uses_sgd"]
+__all__ = ["Fitted", "LinearModel", "resolve_loss", "stack", "uses_sgd"]
 
 
 def resolve_loss(loss, family, names: dict[str, type[Loss]]) -> Loss:
@@ -62,20 +62,16 @@ def uses_sgd(estimator) -> bool:
     )
 
 
-def stack(coefs, intercepts, dtype) -> tuple[np.ndarray, np.ndarray]:
-    """Coefficients of shape (n_scores, d) and intercepts of several problems."""
-    coef = np.concatenate([np.atleast_2d(coef) for coef in coefs])
-    intercept = np.concatenate(
-        [
-            np.broadcast_to(b, len(np.atleast_2d(coef)))
-            for coef, b in zip(coefs, intercepts, strict=True)
-        ]
-    )
-    return coef.astype(dtype, copy=False), intercept.astype(dtype, copy=False)
+def stack(solutions, dtype) -> tuple[np.ndarray, np.ndarray]:
+    """Coefficients of shape (n_scores, d) and intercepts of several (coef, intercept)."""
+    coefs = [np.atleast_2d(coef) for coef, _ in solutions]
+    pairs = zip(coefs, solutions, strict=True)
+    intercept = np.concatenate([np.broadcast_to(b, len(coef)) for coef, (_, b) in pairs])
+    return np.concatenate(coefs).astype(dtype, copy=False), intercept.astype(dtype, copy=False)
 
 
-class LinearModel(CallbackSupportMixin, BaseEstimator):
-    """Base of the linear estimators.
+class Fitted(CallbackSupportMixin, BaseEstimator):
+    """Base of all estimators: checks parameters, runs solvers, reports.
 
     A subclass validates its target and builds one objective per problem in ``_prepare``, and
     stores what ``_minimize`` returns.
@@ -88,7 +84,7 @@ class LinearModel(CallbackSupportMixin, BaseEstimator):
     def _check_common_params(self):
         """Raise for a wrong value of a parameter that all estimators have."""
         check_number(self.alpha, "alpha", minimum=0)
-        check_number(self.l1_ratio, "l1_ratio", minimum=0, maximum=1)
+        check_number(getattr(self, "l1_ratio", 0.0), "l1_ratio", minimum=0, maximum=1)
         check_number(self.tol, "tol", minimum=0)
         check_number(self.max_iter, "max_iter", minimum=1, integer=True)
         if self.n_jobs is not None:
@@ -101,11 +97,17 @@ class LinearModel(CallbackSupportMixin, BaseEstimator):
             value = getattr(self, name, False)
             if not isinstance(value, (bool, np.bool_)):
                 raise TypeError(f"{name} must be True or False, got {value!r}")
-        resolve(self.solver)
+        self._check_solver()
         try:
             check_random_state(self.random_state)
         except ValueError as error:
             raise ValueError(f"random_state: {error}") from error
+
+    def _check_solver(self):
+        resolve(self.solver)
+
+    def _choose_solver(self, objective):
+        return choose(self.solver, objective, self.tol)
 
     def _validate(self, X, y, reset=True, **options):
         return validate_data(
@@ -183,11 +185,11 @@ class LinearModel(CallbackSupportMixin, BaseEstimator):
 
         Returns
         -------
-        coef : ndarray of shape (n_scores, d)
-        intercept : ndarray of shape (n_scores,)
+        list of (coef, intercept)
+            By problem.
         """
         random_state = check_random_state(self.random_state)
-        solvers = [choose(self.solver, objective, self.tol) for objective in objectives]
+        solvers = [self._choose_solver(objective) for objective in objectives]
         has_callbacks = bool(getattr(self, "_skl_callbacks", None))
         metadata = {name: value for name, value in metadata.items() if value is not None}
         results = []
@@ -231,24 +233,16 @@ class LinearModel(CallbackSupportMixin, BaseEstimator):
                     task.call_on_fit_task_end(estimator=self, X=X, y=y, metadata=metadata)
         self._report(results, solvers)
         solutions = [o.to_coef(r.params) for o, r in zip(objectives, results, strict=True)]
-        coef, intercept = stack(*zip(*solutions, strict=True), X.dtype)
-        if not (np.isfinite(coef).all() and np.isfinite(intercept).all()):
+        if not all(np.isfinite(part).all() for solution in solutions for part in solution):
             raise ValueError(
                 f"{type(self).__name__} found no finite coefficients: the values in X or y are too "
                 "large or too small for floating-point arithmetic. Scale them."
             )
-        return coef, intercept
+        return solutions
 
     def _start(self, objective, random_state):
-        """Where to start; for a loss that is not convex, the optimum of a convex one."""
-        convex = objective.convex_start()
-        if convex is None:
-            return objective.start()
-        solver = choose("auto", convex, self.tol)
-        found = solver.solve(
-            convex, convex.start(), tol=self.tol, max_iter=self.max_iter, random_state=random_state
-        )
-        return found.params
+        """Where to start."""
+        return objective.start()
 
     def _report(self, results, solvers):
         """Store how the fit ended; warn if it ended too early."""
@@ -270,6 +264,27 @@ class LinearModel(CallbackSupportMixin, BaseEstimator):
                 ConvergenceWarning,
                 stacklevel=5,  # the caller of fit, which is wrapped once
             )
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        tags.target_tags.required = True
+        return tags
+
+
+class LinearModel(Fitted):
+    """Base of the estimators with one coefficient per feature, or a row of them per problem."""
+
+    def _start(self, objective, random_state):
+        """Where to start; for a loss that is not convex, the optimum of a convex one."""
+        convex = objective.convex_start()
+        if convex is None:
+            return objective.start()
+        solver = choose("auto", convex, self.tol)
+        found = solver.solve(
+            convex, convex.start(), tol=self.tol, max_iter=self.max_iter, random_state=random_state
+        )
+        return found.params
 
     def _stream(self, objective, state, previous):
         """One incremental pass over ``objective``: its state, coefficients and intercept."""
@@ -332,9 +347,3 @@ class LinearModel(CallbackSupportMixin, BaseEstimator):
         return coef if self._coef_is_2d else coef.ravel()
 
     _coef_is_2d = True
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.input_tags.sparse = True
-        tags.target_tags.required = True
-        return tags

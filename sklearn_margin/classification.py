@@ -117,11 +117,12 @@ class _BaseClassifier(ClassifierMixin, LinearModel):
             validation = self._validation_rows(X_val, y_val, objectives[0].rows)
             if validation is not None:
                 self._set_validation(objectives, validation, y_val, classes)
-            coef, intercept = self._minimize(
+            solutions = self._minimize(
                 objectives, self._previous(objectives, classes), context, X, y,
                 lambda k, coef, b: self._partly_fitted(classes, k, coef, b),
                 sample_weight=sample_weight,
             )  # fmt: skip
+            coef, intercept = stack(solutions, X.dtype)
             self._calibrate(objectives, coef, intercept, y, classes, sample_weight)
             self.classes_, self.coef_, self.intercept_ = classes, coef, intercept
             self.__dict__.pop("_stream_states", None)
@@ -285,10 +286,10 @@ class _BaseClassifier(ClassifierMixin, LinearModel):
         found = [
             self._stream(*problem) for problem in zip(objectives, states, previous, strict=True)
         ]
-        states, coefs, intercepts = zip(*found, strict=True)
-        coef, intercept = stack(coefs, intercepts, X.dtype)
+        states = [state for state, *_ in found]
+        coef, intercept = stack([solution for _, *solution in found], X.dtype)
         self.classes_, self.coef_, self.intercept_ = classes, coef, intercept
-        self._stream_states, self.n_iter_ = list(states), 1
+        self._stream_states, self.n_iter_ = states, 1
 
     def decision_function(self, X):
         """Scores: positive for the second of two classes, highest for the class predicted.

@@ -80,12 +80,12 @@ class _BaseRanker(LinearModel):
             previous = None
             if self._warm(X.shape[1]):
                 previous = [(self._dense_coef(),)]
-            coef, _ = self._minimize(
+            ((coef, _),) = self._minimize(
                 [objective], previous, context, X, y,
                 lambda k, coef, intercept: {"coef_": coef, "_has_groups": has_groups},
                 sample_weight=sample_weight, groups=groups,
             )  # fmt: skip
-            self.coef_ = coef[0]
+            self.coef_ = coef.astype(X.dtype, copy=False)
             self.n_pairs_ = int(objective.pairs.n_pairs)
             self._has_groups = has_groups
             self.__dict__.pop("_stream_state", None)

@@ -7,7 +7,7 @@ from sklearn.utils import check_array, check_consistent_length
 from sklearn.utils.extmath import safe_sparse_dot
 from sklearn.utils.metaestimators import available_if
 
-from sklearn_margin._base import LinearModel, resolve_loss, uses_sgd
+from sklearn_margin._base import LinearModel, resolve_loss, stack, uses_sgd
 from sklearn_margin.losses import (
     Absolute,
     BinaryLoss,
@@ -96,12 +96,12 @@ class _BaseRegressor(RegressorMixin, LinearModel):
                 for objective, other in zip(objectives, held_out, strict=True):
                     objective.validation = other
             previous = self._solutions() if self._warm(X.shape[1]) else []
-            coef, intercept = self._minimize(
+            solutions = self._minimize(
                 objectives, previous if len(previous) == len(objectives) else None, context, X, y,
                 self._partly_fitted(len(objectives), X.shape[1]),
                 sample_weight=sample_weight,
             )  # fmt: skip
-            self.__dict__.update(self._fitted(coef, intercept))
+            self.__dict__.update(self._fitted(*stack(solutions, X.dtype)))
             self._finish(objectives[0], X, y)
             self.__dict__.pop("_stream_states", None)
         context.call_on_fit_task_end(estimator=self, X=X, y=y)

@@ -146,7 +146,12 @@ SETTINGS = {
 }
 FAMILIES = (BinaryLoss, RegressionLoss, PairwiseLoss, MulticlassLoss, BatchLoss)
 ABSTRACT = {"Loss", "PointwiseLoss", "ProbabilityLoss", *(family.__name__ for family in FAMILIES)}
-CATALOGUE = {name: getattr(losses, name) for name in losses.__all__ if name not in ABSTRACT}
+CATALOGUE = {
+    name: getattr(losses, name)
+    for name in losses.__all__
+    # Those of embeddings have objectives, and tests, of their own.
+    if name not in ABSTRACT and not issubclass(getattr(losses, name), losses.EmbeddingLoss)
+}
 CUSTOM = {"LogCosh": LogCosh, "Cauchy": Cauchy, "Staircase": Staircase}
 LOSSES = {name: cls(**SETTINGS.get(name, {})) for name, cls in {**CATALOGUE, **CUSTOM}.items()}
 POINTWISE = [name for name, loss in LOSSES.items() if isinstance(loss, PointwiseLoss)]

@@ -10,6 +10,10 @@ from sklearn_margin.losses.base import (
 from sklearn_margin.losses.binary import Hinge, ModifiedHuber, SmoothedHinge, SquaredHinge
 from sklearn_margin.losses.cross_entropy import CrossEntropy, Logistic
 from sklearn_margin.losses.dice import BatchLoss, Dice
+from sklearn_margin.losses.embedding import EmbeddingLoss
+from sklearn_margin.losses.embedding_class import GE2E, ArcFace
+from sklearn_margin.losses.embedding_cosine import Circle, InfoNCE, MultipleNegativesRanking
+from sklearn_margin.losses.embedding_distance import Contrastive, Triplet
 from sklearn_margin.losses.multiclass import MulticlassLoss
 from sklearn_margin.losses.multiclass_hinge import CrammerSinger, WestonWatkins
 from sklearn_margin.losses.pairwise import PairwiseHinge, PairwiseSquaredHinge
@@ -24,20 +28,27 @@ from sklearn_margin.losses.regression import (
 )
 
 __all__ = [
+    "GE2E",
     "Absolute",
+    "ArcFace",
     "BatchLoss",
     "BinaryLoss",
+    "Circle",
+    "Contrastive",
     "CrammerSinger",
     "CrossEntropy",
     "Dice",
+    "EmbeddingLoss",
     "EpsilonInsensitive",
     "Focal",
     "Hinge",
     "Huber",
+    "InfoNCE",
     "Logistic",
     "Loss",
     "ModifiedHuber",
     "MulticlassLoss",
+    "MultipleNegativesRanking",
     "PairwiseHinge",
     "PairwiseLoss",
     "PairwiseSquaredHinge",
@@ -50,5 +61,6 @@ __all__ = [
     "Squared",
     "SquaredEpsilonInsensitive",
     "SquaredHinge",
+    "Triplet",
     "WestonWatkins",
 ]

@@ -1,5 +1,6 @@
 """Objectives: where a loss meets data. The only code that touches both."""
 
+from sklearn_margin.objective.embedding import EmbeddingObjective, TupleObjective
 from sklearn_margin.objective.multiclass import MulticlassObjective
 from sklearn_margin.objective.pairwise import PairwiseObjective
 from sklearn_margin.objective.pointwise import ConcomitantHuberObjective, PointwiseObjective
@@ -7,9 +8,11 @@ from sklearn_margin.objective.rows import Rows, single_rows
 
 __all__ = [
     "ConcomitantHuberObjective",
+    "EmbeddingObjective",
     "MulticlassObjective",
     "PairwiseObjective",
     "PointwiseObjective",
     "Rows",
+    "TupleObjective",
     "single_rows",
 ]

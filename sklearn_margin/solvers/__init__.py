@@ -1,5 +1,6 @@
 """Solvers: how an objective is minimised, and which solver can minimise which."""
 
+from sklearn_margin.solvers.adam import Adam
 from sklearn_margin.solvers.base import Result, Solver, is_small
 from sklearn_margin.solvers.coordinate_descent import CoordinateDescent
 from sklearn_margin.solvers.dual_cd import DualCD
@@ -13,6 +14,7 @@ from sklearn_margin.solvers.subgradient import Subgradient
 __all__ = [
     "LBFGS",
     "SGD",
+    "Adam",
     "CoordinateDescent",
     "DualCD",
     "InteriorPoint",

@@ -65,7 +65,8 @@ class LBFGS(Solver):
         _, slope = problem.value_gradient(problem.encode(objective.start()))
         reference = max(float(np.abs(slope).max(initial=0.0)), 1e-300)
         eps = float(np.finfo(objective.rows.dtype).eps)
-        target = max(min(tol, 1e-9) if is_small(objective) else tol, 0.1 * eps)
+        polish = is_small(objective) and getattr(objective, "polish", True)
+        target = max(min(tol, 1e-9) if polish else tol, 0.1 * eps)
         x, done, stop = problem.encode(start), 0, False
 
         def after_iteration(intermediate_result):
@@ -112,6 +113,8 @@ class LBFGS(Solver):
 def _value_gap(objective, params):
     """F at a point, which is less than that of the split problem where both parts of a coefficient
     are positive; and the duality gap, None where there is none."""
+    if not objective.loss.convex:
+        return float(objective.value(params)), None
     z = objective.scores(params)
     g = np.empty_like(z)
     loss = objective.score_gradient(z, g)

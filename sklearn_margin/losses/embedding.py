@@ -1,0 +1,292 @@
+"""The family of losses of embeddings: rows of a batch, compared by their labels."""
+
+import numpy as np
+from sklearn.utils import check_array
+from sklearn.utils.validation import column_or_1d
+
+from sklearn_margin._jit import kernel
+from sklearn_margin.losses.base import Loss, check_weights
+
+__all__ = ["EmbeddingLoss"]
+
+
+class EmbeddingLoss(Loss):
+    """A loss of the rows Z of a batch, with labels, and of parameters that are learned with them.
+
+    The author writes ``value(labels, Z)`` and ``gradient(labels, Z)`` in plain NumPy, the
+    gradient having the shape of Z; both for any batch, a batch without a positive or a
+    negative pair included. A loss that is to be used with sample weights takes a keyword
+    ``sample_weight`` in both.
+
+    A loss may learn auxiliary parameters. Their names are in ``auxiliary``; ``start`` gives
+    their first values; they are further arguments of ``value`` and ``gradient``, in that order,
+    and ``gradient`` returns a tuple: the derivative by Z, then one by each of them.
+
+    Attributes
+    ----------
+    auxiliary : tuple of str
+        Names of the auxiliary parameters.
+    positive : tuple of str
+        Those that have to stay positive numbers.
+    angular : bool
+        Whether the loss depends on the directions of the rows only, not on their lengths.
+    is_smooth : bool
+        Whether the loss is differentiable (almost everywhere will do), for ``lbfgs``.
+    rows_per_class : int
+        How many rows of a class a batch should have. 1: the loss compares rows with
+        prototypes, not with each other.
+    sampler : {"auto", "balanced"}
+        Whether batches have to be drawn class by class.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_margin import LinearEmbedding
+    >>> from sklearn_margin.losses import EmbeddingLoss
+    >>> class Spread(EmbeddingLoss):  # rows stay near the mean of their class, length 1 apart
+    ...     def _distances(self, labels, Z):
+    ...         means = np.array([Z[labels == label].mean(axis=0) for label in labels])
+    ...         return Z - means, np.sqrt((Z**2).sum(axis=1)) + 1e-12
+    ...     def value(self, labels, Z):
+    ...         inner, length = self._distances(labels, Z)
+    ...         return float(np.mean((inner**2).sum(axis=1) + (length - 1) ** 2))
+    ...     def gradient(self, labels, Z):
+    ...         inner, length = self._distances(labels, Z)
+    ...         return 2 * (inner + ((length - 1) / length)[:, None] * Z) / len(Z)
+    >>> X, y = [[1.0, 5.0], [1.1, 2.0], [-1.0, 4.0], [-1.1, 1.0]], [0, 0, 1, 1]
+    >>> model = LinearEmbedding(Spread(), n_components=1).fit(X, y)
+    >>> bool(abs(model.components_[0, 0]) > abs(model.components_[0, 1]))
+    True
+    """
+
+    # Not compiled: what ``describes_itself`` compares ``batch_value_gradient`` with.
+    kernel_methods = ("value", "gradient")
+    convex = False
+    auxiliary: tuple[str, ...] = ()
+    positive: tuple[str, ...] = ()
+    angular = False
+    is_smooth = True
+    rows_per_class = 4
+    sampler = "auto"
+
+    def start(self, labels, Z, n_classes: int, random_state) -> tuple:
+        """First values of the auxiliary parameters: numbers or arrays, in their order.
+
+        Parameters
+        ----------
+        labels : ndarray of intp of shape (n,)
+            Class indices.
+        Z : ndarray of shape (n, n_components)
+            Embeddings of some rows, to begin with.
+        n_classes : int
+            Number of classes, of which not all need be among the labels.
+        random_state : RandomState
+        """
+        return ()
+
+    def value(self, labels, Z, *auxiliary, sample_weight=None) -> float:
+        """Loss of a batch.
+
+        Parameters
+        ----------
+        labels : array-like of shape (n,)
+            Labels of any type; class indices for a loss with prototypes.
+        Z : array-like of shape (n, n_components)
+            Embeddings.
+        *auxiliary : array-like
+            One argument per auxiliary parameter.
+        sample_weight : float or array-like of shape (n,), default=None
+            How often each row is meant to be there: 2 counts as two equal rows, 0 as none.
+
+        Returns
+        -------
+        float
+        """
+        batch = self._check_batch(labels, Z, sample_weight)
+        return float(self._compute(*batch, *self._check_auxiliary(batch, auxiliary))[0])
+
+    def gradient(self, labels, Z, *auxiliary, sample_weight=None):
+        """Derivative of ``value`` with respect to Z and to the auxiliary parameters.
+
+        Parameters
+        ----------
+        labels, Z, *auxiliary, sample_weight
+            As in ``value``.
+
+        Returns
+        -------
+        ndarray of shape (n, n_components), or tuple
+            For a loss with auxiliary parameters the tuple (by Z, by the first of them, …), each of
+            the shape of its argument.
+        """
+        batch = self._check_batch(labels, Z, sample_weight)
+        given = np.asarray(Z)
+        dtype = given.dtype if given.dtype == np.float32 else np.float64
+        _, *parts = self._compute(*batch, *self._check_auxiliary(batch, auxiliary))
+        parts[0] = parts[0].astype(dtype, copy=False)
+        return tuple(parts) if self.auxiliary else parts[0]
+
+    # --- what objectives call: validated arrays of float64, labels as class indices ---
+
+    def batch_value_gradient(self, labels, Z, s, *auxiliary) -> tuple:
+        """Value, derivative by Z and by each auxiliary parameter, in one go.
+
+        Parameters
+        ----------
+        labels : ndarray of intp of shape (n,)
+            Class indices.
+        Z : ndarray of float64 of shape (n, n_components)
+        s : ndarray of float64 of shape (n,)
+            Weights, as in ``value``.
+        *auxiliary : float or ndarray
+        """
+        value = self.value(labels, Z, *auxiliary, **_weights_if_any(s))
+        parts = self.gradient(labels, Z, *auxiliary, **_weights_if_any(s))
+        parts = parts if isinstance(parts, tuple) else (parts,)
+        wanted = [np.shape(part) for part in (Z, *auxiliary)]
+        found = [np.shape(part) for part in parts]
+        if found != wanted:
+            raise ValueError(
+                f"{type(self).__name__}.gradient returned shapes {found}, expected {wanted}: one "
+                "for Z and one for each auxiliary parameter"
+            )
+        return float(value), *(np.asarray(part, dtype=np.float64) for part in parts)
+
+    def batch_function(self):
+        """``batch_value_gradient``, or the same made of ``value`` and ``gradient``.
+
+        The latter where a subclass overrides these two but inherits the former.
+        """
+        if self.describes_itself("batch_value_gradient"):
+            return self.batch_value_gradient
+        return lambda *batch: EmbeddingLoss.batch_value_gradient(self, *batch)
+
+    # Losses of given pairs or triplets have these; for others, labels stand in for them.
+
+    #: ``pair_value_gradient(Z1, Z2, similar, s)``: value, and derivatives by Z1 and Z2.
+    pair_value_gradient = None
+    #: ``triplet_value_gradient(A, P, N, s)``: value, and derivatives by A, P and N.
+    triplet_value_gradient = None
+
+    # --- validation ---
+
+    def _compute(self, *batch):
+        if type(self).batch_value_gradient is EmbeddingLoss.batch_value_gradient:
+            raise NotImplementedError(f"{type(self).__name__} has no value(labels, Z) of its own")
+        return self.batch_value_gradient(*batch)
+
+    def _check_batch(self, labels, Z, sample_weight):
+        self.check_params()
+        Z = check_array(Z, dtype=(np.float64, np.float32), input_name="Z")
+        Z = np.ascontiguousarray(Z, dtype=np.float64)
+        labels = column_or_1d(labels, input_name="labels")
+        if len(labels) != len(Z):
+            raise ValueError(f"labels has {len(labels)} entries and Z has {len(Z)} rows")
+        return self._class_indices(labels), Z, check_weights(sample_weight, len(Z))
+
+    def _class_indices(self, labels):
+        return np.unique(labels, return_inverse=True)[1].astype(np.intp, copy=False)
+
+    def _check_auxiliary(self, batch, auxiliary):
+        if len(auxiliary) != len(self.auxiliary):
+            wanted = ", ".join(self.auxiliary) or "none"
+            raise TypeError(
+                f"{type(self).__name__} has these auxiliary parameters: {wanted}; got "
+                f"{len(auxiliary)} arguments after Z"
+            )
+        return auxiliary
+
+
+def _weights_if_any(s):
+    """Weights as a keyword argument; nothing where all are one, for losses that take none."""
+    return {} if np.all(s == 1) else {"sample_weight": s}
+
+
+# --- geometry that losses share ---------------------------------------------------------------
+
+
+def unit_rows(Z):
+    """Rows of length 1, and 1/length of each; a zero row stays zero, with 0.
+
+    Returns
+    -------
+    U : ndarray of shape (n, k)
+    inverse : ndarray of shape (n,)
+    """
+    U, inverse = np.empty_like(Z), np.empty(len(Z))
+    _unit_rows(Z, U, inverse)
+    return U, inverse
+
+
+def through_unit_rows(slope, U, inverse):
+    """Derivative by Z of a function of ``unit_rows(Z)``, in place of its derivative by U.
+
+    It is (g − (g·u) u) / length. At a zero row, where there is none, it is zero.
+    """
+    _through_unit_rows(slope, U, inverse)
+    return slope
+
+
+def squared_distances(Z):
+    """Squared distances between the rows, accurate for rows that are close, too.
+
+    Returns
+    -------
+    ndarray of shape (n, n)
+    """
+    # |z|² + |w|² − 2 z·w cancels: less so about the mean, and what is left is done again.
+    Z = np.ascontiguousarray(Z - Z.mean(axis=0))
+    D = Z @ Z.T
+    _squared_distances(Z, D, np.einsum("ij,ij->i", Z, Z))
+    return D
+
+
+def through_distances(slope, Z):
+    """Derivative by Z of a function of ``squared_distances(Z)`` with derivative ``slope``."""
+    slope = slope + slope.T
+    return 2.0 * (slope.sum(axis=1)[:, None] * Z - slope @ Z)
+
+
+@kernel
+def _unit_rows(Z, U, inverse):
+    for i in range(Z.shape[0]):
+        largest = 0.0
+        for j in range(Z.shape[1]):
+            largest = max(largest, abs(Z[i, j]))
+        if largest < 1e-300:
+            inverse[i] = 0.0
+            U[i] = 0.0
+            continue
+        total = 0.0
+        for j in range(Z.shape[1]):
+            total += (Z[i, j] / largest) ** 2
+        inverse[i] = 1.0 / largest / np.sqrt(total)
+        for j in range(Z.shape[1]):
+            U[i, j] = Z[i, j] * inverse[i]
+
+
+@kernel
+def _through_unit_rows(slope, U, inverse):
+    for i in range(U.shape[0]):
+        along = 0.0
+        for j in range(U.shape[1]):
+            along += slope[i, j] * U[i, j]
+        for j in range(U.shape[1]):
+            slope[i, j] = (slope[i, j] - along * U[i, j]) * inverse[i]
+
+
+@kernel
+def _squared_distances(Z, D, squares):
+    """Turn the Gram matrix D into squared distances."""
+    n = D.shape[0]
+    for i in range(n):
+        D[i, i] = 0.0
+        for j in range(i):
+            both = squares[i] + squares[j]
+            d = both - 2.0 * D[i, j]
+            if d < 1e-5 * both:
+                d = 0.0
+                for c in range(Z.shape[1]):
+                    d += (Z[i, c] - Z[j, c]) ** 2
+            D[i, j] = d
+            D[j, i] = d

@@ -1,0 +1,333 @@
+"""Losses of embeddings that compare rows with one vector per class: GE2E and ArcFace."""
+
+import math
+
+import numpy as np
+from sklearn.utils import check_array
+
+from sklearn_margin._jit import kernel
+from sklearn_margin.losses.base import check_choice, check_number
+from sklearn_margin.losses.embedding import EmbeddingLoss, through_unit_rows, unit_rows
+
+__all__ = ["GE2E", "ArcFace"]
+
+_START = (10.0, -5.0)  # of the paper
+
+
+class GE2E(EmbeddingLoss):
+    """Generalised end-to-end loss: rows against the centroids of their batch [1]_.
+
+    With rows e of length 1, the centroid c_k of each label and the scores S_jk = w·cos(e_j, c_k)
+    + b, where the centroid of the own label is taken without the row itself, a row costs
+
+    * "softmax": log Σ_k e^{S_jk} − S_jy
+    * "contrast": 1 − σ(S_jy) + max_{k≠y} σ(S_jk)
+
+    and the value is the mean over rows whose label has another row. Where there is only one
+    label it is 0. w > 0 and b are learned.
+
+    Parameters
+    ----------
+    variant : {"softmax", "contrast"}, default="softmax"
+        Cost of a row.
+
+    References
+    ----------
+    .. [1] Wan et al., "Generalized end-to-end loss for speaker verification", ICASSP 2018.
+
+    Examples
+    --------
+    >>> from sklearn_margin.losses import GE2E
+    >>> Z = [[1.0, 0.0], [1.0, 0.1], [0.0, 1.0], [0.0, 1.0]]
+    >>> GE2E().value([0, 0, 1, 1], Z) < 1e-3
+    True
+    >>> dZ, dw, db = GE2E("contrast").gradient([0, 0, 1, 1], Z, 10.0, -5.0)
+    >>> dZ.shape, bool(dw < 0)
+    ((4, 2), True)
+    """
+
+    nonnegative = True
+    angular = True
+    auxiliary = ("w", "b")
+    positive = ("w",)
+
+    def __init__(self, variant="softmax"):
+        self.variant = variant
+
+    def check_params(self):
+        check_choice(self.variant, "variant", ("softmax", "contrast"))
+
+    @property
+    def is_smooth(self):
+        return self.variant == "softmax"
+
+    def start(self, labels, Z, n_classes, random_state):
+        return _START
+
+    def value(self, labels, Z, w=_START[0], b=_START[1], sample_weight=None):
+        """Loss of a batch.
+
+        Parameters
+        ----------
+        labels : array-like of shape (n,)
+            Labels of any type.
+        Z : array-like of shape (n, n_components)
+            Embeddings.
+        w, b : float, default=10.0, -5.0
+            Scale (positive) and offset of the scores.
+        sample_weight : float or array-like of shape (n,), default=None
+            How often each row is meant to be there.
+
+        Returns
+        -------
+        float
+        """
+        return super().value(labels, Z, w, b, sample_weight=sample_weight)
+
+    def gradient(self, labels, Z, w=_START[0], b=_START[1], sample_weight=None):
+        """Derivatives of ``value`` with respect to Z, w and b.
+
+        Parameters
+        ----------
+        labels, Z, w, b, sample_weight
+            As in ``value``.
+
+        Returns
+        -------
+        dZ : ndarray of shape (n, n_components)
+        dw, db : float
+        """
+        return super().gradient(labels, Z, w, b, sample_weight=sample_weight)
+
+    def _check_auxiliary(self, batch, auxiliary):
+        w, b = (np.asarray(a).item() if np.size(a) == 1 else a for a in auxiliary)
+        check_number(w, "w", minimum=0, closed=False)
+        check_number(b, "b")
+        return float(w), float(b)
+
+    def batch_value_gradient(self, labels, Z, s, w, b):
+        U, inverse = unit_rows(Z)
+        if labels.max() >= 2 * len(labels):  # few of many classes
+            labels = np.unique(labels, return_inverse=True)[1]
+        n_classes = labels.max() + 1
+        sums, masses = _class_sums(U, labels, s, n_classes)
+        there = masses > 0
+        centroids, centroid_inverse = unit_rows(sums)
+        # Own centroids: one copy of the row itself is left out.
+        copy = np.minimum(s, 1.0)
+        own, own_inverse = unit_rows(sums[labels] - copy[:, None] * U)
+        paired = masses[labels] - copy > 1e-12 * masses[labels]
+        weight = np.where(paired, s, 0.0)
+        if there.sum() < 2 or not weight.any():
+            return 0.0, np.zeros_like(Z), 0.0, 0.0
+        weight /= weight.sum()
+        index = np.arange(len(Z))
+        C = U @ centroids.T
+        C[index, labels] = np.einsum("ij,ij->i", U, own)
+        scores = np.where(there, w * C + b, -np.inf)
+        cost, slope = (_softmax if self.variant == "softmax" else _contrast)(scores, labels)
+        slope *= weight[:, None]
+        dw, db = float(np.einsum("ij,ij->", slope, C)), float(slope.sum())
+        slope *= w
+        own_slope = slope[index, labels][:, None]
+        slope[index, labels] = 0.0
+        dU = slope @ centroids + own_slope * own
+        dsums = through_unit_rows(slope.T @ U, centroids, centroid_inverse)
+        dv = through_unit_rows(own_slope * U, own, own_inverse)
+        dU -= copy[:, None] * dv
+        np.add.at(dsums, labels, dv)
+        dU += s[:, None] * dsums[labels]
+        return float(weight @ cost), through_unit_rows(dU, U, inverse), dw, db
+
+
+def _class_sums(U, labels, s, n_classes):
+    sums = np.zeros((n_classes, U.shape[1]))
+    np.add.at(sums, labels, s[:, None] * U)
+    return sums, np.bincount(labels, weights=s, minlength=n_classes)
+
+
+def _softmax(scores, labels):
+    """Cross entropy of each row, and its derivative by the scores."""
+    index = np.arange(len(scores))
+    own = scores[index, labels]
+    largest = scores.max(axis=1)
+    E = np.exp(scores - largest[:, None])
+    total = E.sum(axis=1)
+    cost = np.maximum(largest + np.log(total) - own, 0.0)
+    E /= total[:, None]
+    E[index, labels] -= 1.0
+    return cost, E
+
+
+def _contrast(scores, labels):
+    """1 − σ of the own score + σ of the largest other one, and its derivative by the scores."""
+    index = np.arange(len(scores))
+    others = scores.copy()
+    others[index, labels] = -np.inf
+    rival = others.argmax(axis=1)
+    own, other = (1.0 / (1.0 + np.exp(-scores[index, k])) for k in (labels, rival))
+    slope = np.zeros_like(scores)
+    slope[index, labels] = -own * (1.0 - own)
+    slope[index, rival] = other * (1.0 - other)
+    return 1.0 - own + other, slope
+
+
+class ArcFace(EmbeddingLoss):
+    """Additive angular margin loss: cross entropy against prototypes, on the sphere [1]_.
+
+    With θ_j the angle between a row and the prototype of class j, and k its own class,
+    −log e^{s·cos(θ_k + m)} / (e^{s·cos(θ_k + m)} + Σ_{j≠k} e^{s·cos θ_j}), the weighted mean over
+    rows. Beyond θ_k + m = π, where the cosine would rise again, it goes on as −2 − cos(θ_k + m),
+    which has the same value and slope there and keeps falling. Prototypes are learned; their
+    lengths do not matter. Where a row has the very direction of its prototype, or the
+    opposite one, the derivative of its θ_k is taken to be 0.
+
+    Parameters
+    ----------
+    margin : float, default=0.5
+        m, in radians, from 0 to π.
+    scale : float, default=30.0
+        s.
+
+    References
+    ----------
+    .. [1] Deng, Guo, Xue & Zafeiriou, "ArcFace: additive angular margin loss for deep face
+       recognition", arXiv:1801.07698, 2018 (CVPR 2019).
+
+    Examples
+    --------
+    >>> from sklearn_margin.losses import ArcFace
+    >>> Z, prototypes = [[1.0, 0.0], [1.0, 2.0]], [[2.0, 0.0], [0.0, 1.0]]
+    >>> ArcFace(margin=0.0, scale=1.0).value([0, 1], Z, prototypes)
+    0.403...
+    >>> dZ, dprototypes = ArcFace().gradient([0, 1], Z, prototypes)
+    >>> dprototypes.shape
+    (2, 2)
+    """
+
+    nonnegative = True
+    angular = True
+    auxiliary = ("prototypes",)
+    rows_per_class = 1
+
+    def __init__(self, margin=0.5, scale=30.0):
+        self.margin = margin
+        self.scale = scale
+
+    def check_params(self):
+        check_number(self.margin, "margin", minimum=0, maximum=math.pi)
+        check_number(self.scale, "scale", minimum=0, closed=False)
+
+    def start(self, labels, Z, n_classes, random_state):
+        means, _ = unit_rows(_class_sums(unit_rows(Z)[0], labels, np.ones(len(Z)), n_classes)[0])
+        random, _ = unit_rows(random_state.standard_normal(means.shape))
+        return (np.where(means.any(axis=1)[:, None], means, random),)
+
+    def value(self, labels, Z, prototypes, sample_weight=None):
+        """Loss of a batch.
+
+        Parameters
+        ----------
+        labels : array-like of int of shape (n,)
+            Class indices: rows of ``prototypes``.
+        Z : array-like of shape (n, n_components)
+            Embeddings.
+        prototypes : array-like of shape (n_classes, n_components)
+            One vector per class.
+        sample_weight : float or array-like of shape (n,), default=None
+            Non-negative weights.
+
+        Returns
+        -------
+        float
+        """
+        return super().value(labels, Z, prototypes, sample_weight=sample_weight)
+
+    def gradient(self, labels, Z, prototypes, sample_weight=None):
+        """Derivatives of ``value`` with respect to Z and to the prototypes.
+
+        Parameters
+        ----------
+        labels, Z, prototypes, sample_weight
+            As in ``value``.
+
+        Returns
+        -------
+        dZ : ndarray of shape (n, n_components)
+        dprototypes : ndarray of shape (n_classes, n_components)
+        """
+        return super().gradient(labels, Z, prototypes, sample_weight=sample_weight)
+
+    def _class_indices(self, labels):
+        index = np.asarray(labels)
+        if index.dtype.kind not in "iufb" or np.any(index != np.floor(index)):
+            raise ValueError("labels must be class indices: whole numbers from 0 on")
+        return index.astype(np.intp)
+
+    def _check_auxiliary(self, batch, auxiliary):
+        labels, Z, _ = batch
+        P = check_array(auxiliary[0], dtype=np.float64, order="C", input_name="prototypes")
+        if P.shape[1] != Z.shape[1]:
+            raise ValueError(f"prototypes has {P.shape[1]} columns and Z has {Z.shape[1]}")
+        if labels.min() < 0 or labels.max() >= len(P):
+            raise ValueError(
+                f"labels must be from 0 to {len(P) - 1}, the rows of prototypes; got "
+                f"{labels.min()} to {labels.max()}"
+            )
+        return (P,)
+
+    def batch_value_gradient(self, labels, Z, s, prototypes):
+        U, inverse = unit_rows(Z)
+        P, prototype_inverse = unit_rows(prototypes)
+        C = U @ P.T
+        factor, own = np.empty(len(C)), np.empty(len(C))
+        _arc_face_exponents(C, labels, float(self.margin), float(self.scale), factor, own)
+        np.exp(C, out=C)
+        value = _arc_face(C, labels, s / s.sum(), float(self.scale), factor, own)
+        dU, dP = C @ P, C.T @ U
+        return (
+            value,
+            through_unit_rows(dU, U, inverse),
+            through_unit_rows(dP, P, prototype_inverse),
+        )
+
+
+@kernel
+def _arc_face_exponents(C, labels, margin, scale, factor, own):
+    """Replace cosines by exponents, less the largest of a row.
+
+    ``factor`` gets the derivative of the target's cosine with margin by that without.
+    """
+    sine, cosine = math.sin(margin), math.cos(margin)
+    for i in range(C.shape[0]):
+        k = labels[i]
+        c = min(max(C[i, k], -1.0), 1.0)
+        root = math.sqrt((1.0 - c) * (1.0 + c))
+        target = c * cosine - root * sine  # cos(θ + m)
+        # d cos(θ + m) / d cos θ = sin(θ + m) / sin θ, a pole at 0 and π that the derivative of
+        # cos θ by the row cancels.
+        factor[i] = (root * cosine + c * sine) / root if root > 1e-12 else 1.0
+        if c < -cosine:  # θ > π − m
+            target, factor[i] = -2.0 - target, -factor[i]
+        C[i, k] = target
+        largest = C[i, 0]
+        for j in range(1, C.shape[1]):
+            largest = max(largest, C[i, j])
+        for j in range(C.shape[1]):
+            C[i, j] = scale * (C[i, j] - largest)
+        own[i] = C[i, k]
+
+
+@kernel
+def _arc_face(E, labels, s, scale, factor, own):
+    """The loss, whose derivative by the cosines replaces the exponentials E."""
+    value = 0.0
+    for i in range(E.shape[0]):
+        total = 0.0
+        for j in range(E.shape[1]):
+            total += E[i, j]
+        value += s[i] * (math.log(total) - own[i])
+        for j in range(E.shape[1]):
+            E[i, j] *= scale * s[i] / total
+        E[i, labels[i]] = (E[i, labels[i]] - scale * s[i]) * factor[i]
+    return max(value, 0.0)
