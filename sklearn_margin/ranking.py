@@ -9,14 +9,23 @@ from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from sklearn_margin._base import LinearModel, resolve_loss, uses_sgd
 from sklearn_margin._groups import encode_groups, unpack_target
-from sklearn_margin.losses import PairwiseHinge, PairwiseLoss, PairwiseSquaredHinge
+from sklearn_margin.losses import (
+    PairwiseHinge,
+    PairwiseLogistic,
+    PairwiseLoss,
+    PairwiseSquaredHinge,
+)
 from sklearn_margin.losses.base import check_choice, normalize_weights
 from sklearn_margin.metrics import pairwise_accuracy_score
 from sklearn_margin.objective import PairwiseObjective
 
 __all__ = ["LinearRanker", "RankSVM"]
 
-_LOSSES = {"pairwise_hinge": PairwiseHinge, "pairwise_squared_hinge": PairwiseSquaredHinge}
+_LOSSES = {
+    "pairwise_hinge": PairwiseHinge,
+    "pairwise_logistic": PairwiseLogistic,
+    "pairwise_squared_hinge": PairwiseSquaredHinge,
+}
 
 
 class _BaseRanker(LinearModel):
@@ -200,7 +209,7 @@ class LinearRanker(_BaseRanker):
     Parameters
     ----------
     loss : str or PairwiseLoss, default="pairwise_squared_hinge"
-        "pairwise_squared_hinge", "pairwise_hinge", or a loss object.
+        "pairwise_squared_hinge", "pairwise_hinge", "pairwise_logistic", or a loss object.
     alpha : float, default=1e-4
         Strength of the penalty. The loss is a mean over P pairs: alpha = 1/(C·P) for
         ½‖w‖² + C·Σ. ``n_pairs_`` is P.

@@ -1,5 +1,6 @@
 """Sums over the ordered pairs of groups against sums over a list of all pairs."""
 
+import math
 import resource
 import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
@@ -11,7 +12,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from sklearn_margin._groups import encode_groups
-from sklearn_margin.losses import PairwiseHinge, PairwiseSquaredHinge
+from sklearn_margin.losses import PairwiseHinge, PairwiseLogistic, PairwiseSquaredHinge
 from sklearn_margin.losses._pairs import PairIndex
 
 LOSSES = [PairwiseHinge, PairwiseSquaredHinge]
@@ -33,6 +34,13 @@ class SlowSquaredHinge(PairwiseSquaredHinge):
 
     def pair_value(self, d):
         return max(0.0, self.margin - d) ** 2
+
+
+class SlowLogistic(PairwiseLogistic):
+    """The logistic loss, likewise."""
+
+    def pair_value(self, d):
+        return math.log1p(math.exp(-d)) if d > 0 else math.log1p(math.exp(d)) - d
 
 
 SLOW = {PairwiseHinge: SlowHinge, PairwiseSquaredHinge: SlowSquaredHinge}
@@ -214,6 +222,82 @@ def test_pair_by_pair_equals_the_fast_path(cls, weighting):
     np.testing.assert_allclose(fast[1], slow[1], rtol=1e-11, atol=1e-16)
     if curved is not None:
         np.testing.assert_allclose(fast[2], slow[2], rtol=1e-10, atol=1e-16)
+
+
+def check_logistic(loss, y, z, s, groups, weighting, v, rtol=1e-12):
+    """Compare value, gradient and Hessian product with sums over a list of all pairs."""
+    same = np.zeros(len(y), dtype=bool) if groups is None else groups[:, None] != groups
+    i, j = np.nonzero((y[:, None] > y) & ~same & (s[:, None] * s > 0))
+    index = PairIndex(y, None if groups is None else encode_groups(groups, len(y)), s, weighting)
+    assert index.n_pairs == len(i)
+    value, gradient, product = sums_by_index(loss, index, z, v)
+    u = s[i] * s[j] * (y[i] - y[j] if weighting == "difference" else 1.0)
+    u /= max(u.sum(), 1e-300)
+    d = z[i] - z[j]
+    slope = -u * np.exp(-np.logaddexp(0, d))
+    bend = u * np.exp(-np.logaddexp(0, d) - np.logaddexp(0, -d)) * (v[i] - v[j])
+    expected = float(u @ np.logaddexp(0, -d))
+    assert abs(value - expected) <= rtol * expected
+    for got, parts in ((gradient, slope), (product, bend)):
+        size = np.linalg.norm(_scatter(i, j, np.abs(parts), len(y), np.add))
+        error = np.linalg.norm(got - _scatter(i, j, parts, len(y), np.subtract))
+        assert error <= rtol * size
+
+
+every_logistic = pytest.mark.parametrize("cls", [PairwiseLogistic, SlowLogistic])
+
+
+@every_logistic
+@every_weighting
+@settings(max_examples=100, deadline=None)
+@given(problem=problems(), spread=st.sampled_from([1.0, 30.0, 1000.0]))
+@example(problem=TINY, spread=1.0)
+@example(problem=TINY._replace(s=np.zeros(2)), spread=1.0)
+@example(problem=STRAY, spread=1.0)
+def test_logistic_is_the_sum_over_pairs(cls, weighting, problem, spread):
+    y, z, s, groups, v, _ = problem
+    assert cls().is_logistic == (cls is PairwiseLogistic)
+    check_logistic(cls(), y, spread * z, s, groups, weighting, v)
+
+
+@every_logistic
+@every_weighting
+@pytest.mark.parametrize("equal", [True, False], ids=["equal weights", "weights"])
+@pytest.mark.parametrize("spread", [0.01, 3.0, 100.0, 250.0])
+def test_logistic_of_long_levels(cls, weighting, equal, spread):
+    """Many factors to a product: neither overflow nor loss of small terms."""
+    rng = np.random.default_rng(1)
+    n = 900
+    y, z = rng.integers(0, 3, n) * 1.0, spread * np.clip(rng.normal(size=n), -2, 2)
+    s = np.ones(n) if equal else rng.uniform(0, 2, n)
+    groups = np.minimum(np.arange(n) // 30, 3)
+    check_logistic(cls(), y, z, s, groups, weighting, rng.normal(size=n))
+    check_logistic(cls(), y, spread * y + 0.01 * z, s, groups, weighting, rng.normal(size=n))
+
+
+@every_logistic
+@every_weighting
+def test_a_large_group_among_tiny_ones_is_shared_by_threads(cls, weighting):
+    rng = np.random.default_rng(2)
+    n = 9000
+    groups = np.concatenate(
+        [np.arange(2000) // 2, np.full(2500, 1000), np.arange(4500) // 3 + 1001]
+    )
+    order = rng.permutation(n)
+    groups, y = groups[order], rng.integers(0, 4, n) * 1.0
+    z, v = rng.normal(size=n), rng.normal(size=n)
+    index = PairIndex(y, encode_groups(groups, n), np.ones(n), weighting)
+    value, gradient, product = sums_by_index(cls(), index, z, v)
+    assert len(index._units) > 8
+    largest = max(end - begin for _, _, begin, end in index._units)
+    assert largest < n
+    check_logistic(cls(), y, z, np.ones(n), groups, weighting, v)
+    for n_threads in (2, 3):
+        with ThreadPoolExecutor(n_threads) as pool:
+            again = sums_by_index(cls(), index, z, v, pool.map)
+        assert again[0] == value
+        np.testing.assert_array_equal(again[1], gradient)
+        np.testing.assert_array_equal(again[2], product)
 
 
 @every_weighting

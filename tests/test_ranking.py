@@ -23,6 +23,7 @@ from sklearn_margin.losses import PairwiseHinge, PairwiseLoss, PairwiseSquaredHi
 LETOR = Path(__file__).parents[2] / "shared/data/lightgbm_lambdarank/train.svm"
 RANKERS = {
     "LinearRanker": LinearRanker(alpha=0.01),
+    "LinearRanker-logistic": LinearRanker("pairwise_logistic", alpha=0.01),
     "RankSVM": RankSVM(alpha=0.01),
     "RankSVM-difference": RankSVM(alpha=0.01, weighting="difference"),
 }
@@ -482,7 +483,7 @@ def test_rank_svm_on_real_data(container):
         assert value == pytest.approx(optimum, rel=1e-6)
 
 
-class PairwiseLogistic(PairwiseLoss):
+class UsersLogistic(PairwiseLoss):
     """A user's loss over pairs (RankNet's)."""
 
     def pair_value(self, d):
@@ -496,15 +497,20 @@ class PairwiseLogistic(PairwiseLoss):
         return e / (1.0 + e) ** 2
 
 
-@pytest.mark.parametrize("solver", ["newton", "lbfgs"])
-def test_a_users_loss(solver, reference):
+@pytest.mark.parametrize("solver", ["auto", "newton", "lbfgs"])
+@pytest.mark.parametrize("loss", [UsersLogistic(), "pairwise_logistic"], ids=["user's", "ours"])
+def test_the_logistic_loss(loss, solver, reference):
     X, y, groups = data(n=50, n_groups=5)
     i, j = pairs_of(y, groups)
+    u = np.ones(len(i)) if isinstance(loss, UsersLogistic) else y[i] - y[j]
     best = reference(
-        lambda w, b: cp.sum(cp.logistic(-(X[i] - X[j]) @ w)) / len(i), 4, 0.01, 0.0, False
+        lambda w, b: u / u.sum() @ cp.logistic(-(X[i] - X[j]) @ w), 4, 0.01, 0.0, False
     )
-    model = LinearRanker(PairwiseLogistic(), alpha=0.01, solver=solver).fit(X, y, groups=groups)
+    model = LinearRanker(loss, alpha=0.01, solver=solver).fit(X, y, groups=groups)
     assert best.at(model.coef_) <= best.minimum * (1 + 1e-6)
+    if solver != "lbfgs":
+        assert best.at(model.coef_) - best.minimum <= model.dual_gap_ + 1e-8 * best.minimum
+        assert model.dual_gap_ <= 1e-4 * best.minimum
     again = pickle.loads(pickle.dumps(model))
     np.testing.assert_array_equal(again.predict(X), model.predict(X))
 

@@ -14,7 +14,7 @@ from sklearn_margin.losses.binary import (
     SmoothedHinge,
     SquaredHinge,
 )
-from sklearn_margin.losses.pairwise import PairwiseHinge, PairwiseSquaredHinge
+from sklearn_margin.losses.pairwise import PairwiseHinge, PairwiseLogistic, PairwiseSquaredHinge
 from sklearn_margin.losses.regression import (
     Absolute,
     EpsilonInsensitive,
@@ -34,6 +34,7 @@ __all__ = [
     "Loss",
     "ModifiedHuber",
     "PairwiseHinge",
+    "PairwiseLogistic",
     "PairwiseLoss",
     "PairwiseSquaredHinge",
     "PointwiseLoss",

@@ -414,6 +414,8 @@ class PairwiseLoss(Loss):
     #: Power p of losses of the form [margin − d]₊^p, which are summed in O(n log n);
     #: 0 for any other loss, summed pair by pair.
     hinge_power = 0
+    #: Whether the loss is log(1 + e^(−d)), which is summed with one exponential per row.
+    is_logistic = False
 
     @property
     def hinge_terms(self) -> list[tuple[int, float, float]]:
