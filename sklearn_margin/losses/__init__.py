@@ -14,7 +14,12 @@ from sklearn_margin.losses.binary import (
     SmoothedHinge,
     SquaredHinge,
 )
-from sklearn_margin.losses.pairwise import PairwiseHinge, PairwiseLogistic, PairwiseSquaredHinge
+from sklearn_margin.losses.pairwise import (
+    MarginRanking,
+    PairwiseHinge,
+    PairwiseLogistic,
+    PairwiseSquaredHinge,
+)
 from sklearn_margin.losses.regression import (
     Absolute,
     EpsilonInsensitive,
@@ -32,6 +37,7 @@ __all__ = [
     "Huber",
     "Logistic",
     "Loss",
+    "MarginRanking",
     "ModifiedHuber",
     "PairwiseHinge",
     "PairwiseLogistic",
