@@ -22,20 +22,38 @@ __all__ = ["hinge_groups"]
 
 @kernel
 def _merge(z, index, a, b, c, z_new, index_new):
-    """Merge the sorted ranges [a, b) and [b, c)."""
+    """Merge the sorted ranges [a, b) and [b, c); what is in its place already stays there."""
+    if z[b - 1] <= z[b]:
+        return
+    a = _first_above(z, a, b, z[b], False)
+    c = _first_above(z, b, c, z[b - 1], True)
+    for p in range(a, b):  # assigning slices would take seconds to compile
+        z_new[p] = z[p]
+        index_new[p] = index[p]
     p, q = a, b
     for r in range(a, c):
-        if q >= c or (p < b and z[p] <= z[q]):
-            z_new[r] = z[p]
-            index_new[r] = index[p]
+        if p >= b:
+            break
+        if q >= c or z_new[p] <= z[q]:
+            z[r] = z_new[p]
+            index[r] = index_new[p]
             p += 1
         else:
-            z_new[r] = z[q]
-            index_new[r] = index[q]
+            z[r] = z[q]
+            index[r] = index[q]
             q += 1
-    for r in range(a, c):  # assigning slices would take seconds to compile
-        z[r] = z_new[r]
-        index[r] = index_new[r]
+
+
+@kernel
+def _first_above(z, first, last, bound, or_equal):
+    """First place in a sorted range with an entry above ``bound`` (or equal to it)."""
+    while first < last:
+        middle = (first + last) // 2
+        if z[middle] > bound or (or_equal and z[middle] == bound):
+            last = middle
+        else:
+            first = middle + 1
+    return first
 
 
 @kernel
@@ -60,20 +78,30 @@ def _sort_level(z, index, first, last, z_new, index_new):
 
 
 @kernel
-def _load_group(z, order, start, n, levels, z_sorted, index, z_new, index_new):
-    """Copy the scores of a group and sort each of its levels."""
+def _load_group(z, order, s, start, n, levels, z_sorted, index, z_new, index_new):
+    """Copy the scores of a group and sort each of its levels, ``order`` and ``s`` with them."""
     for p in range(n):
-        z_sorted[p] = z[order[start + p]]
         index[p] = p
+        z_sorted[p] = z[order[start + p]]
     for k in range(levels.shape[0] - 1):
         a, b = levels[k] - start, levels[k + 1] - start
         _sort_level(z_sorted, index, a, b, z_new, index_new)
+    for p in range(n):
+        index_new[p] = order[start + index[p]]
+        z_new[p] = s[start + index[p]]
+    for p in range(n):
+        order[start + p] = index_new[p]
+        s[start + p] = z_new[p]
+        index[p] = p
 
 
 @kernel
-def _hinge_between(z, index, a, b, c, y, s, margin, power, difference, gradient):
-    """Value of [margin − d]₊^power over pairs of [b, c) above [a, b); adds gradients."""
-    value = 0.0
+def _hinge_between(
+    z, index, a, b, c, y, s, margin, linear, square, difference, gradient, sums
+):  # fmt: skip
+    """Adds the sums of [margin − d]₊ and its square over pairs of [b, c) above [a, b) to ``sums``,
+    and the gradient of linear·[margin − d]₊ + square·[margin − d]₊² to ``gradient``."""
+    total1 = total2 = 0.0
     cut = y[index[b]]  # any label of the upper part; lowered below to its least
     for q in range(b, c):
         cut = min(cut, y[index[q]])
@@ -104,12 +132,11 @@ def _hinge_between(z, index, a, b, c, y, s, margin, power, difference, gradient)
             r0, r1, r2 = height * q0 + t0, height * q1 + t1, height * q2 + t2
         else:
             r0, r1, r2 = q0, q1, q2
-        if power == 2:
-            value += s[i] * r2
-            gradient[i] -= 2.0 * s[i] * r1
-        else:
-            value += s[i] * r1
-            gradient[i] -= s[i] * r0
+        total1 += s[i] * r1
+        total2 += s[i] * r2
+        gradient[i] -= s[i] * (linear * r0 + 2.0 * square * r1)
+    sums[0] += total1
+    sums[1] += total2
     # Lower rows j from the lowest score up.
     q0 = q1 = t0 = t1 = 0.0
     i = b
@@ -133,13 +160,12 @@ def _hinge_between(z, index, a, b, c, y, s, margin, power, difference, gradient)
             r0, r1 = height * q0 + t0, height * q1 + t1
         else:
             r0, r1 = q0, q1
-        gradient[j] += s[j] * (2.0 * r1 if power == 2 else r0)
-    return value
+        gradient[j] += s[j] * (linear * r0 + 2.0 * square * r1)
 
 
 @kernel
-def _product_between(z, index, a, b, c, y, s, margin, difference, v, out):
-    """Adds Σ u_ij (v_i − v_j) over the active pairs of [b, c) above [a, b) to i, and minus
+def _product_between(z, index, a, b, c, y, s, margin, factor, difference, v, out):
+    """Adds factor·Σ u_ij (v_i − v_j) over the active pairs of [b, c) above [a, b) to i, and minus
     that to j."""
     cut = y[index[b]]
     for q in range(b, c):
@@ -159,9 +185,9 @@ def _product_between(z, index, a, b, c, y, s, margin, difference, v, out):
         i = index[p]
         if difference:
             height = y[i] - cut
-            out[i] += s[i] * ((height * q0 + t0) * v[i] - (height * q1 + t1))
+            out[i] += factor * s[i] * ((height * q0 + t0) * v[i] - (height * q1 + t1))
         else:
-            out[i] += s[i] * (q0 * v[i] - q1)
+            out[i] += factor * s[i] * (q0 * v[i] - q1)
     q0 = q1 = t0 = t1 = 0.0
     i = b
     for p in range(a, b):
@@ -177,26 +203,30 @@ def _product_between(z, index, a, b, c, y, s, margin, difference, v, out):
         j = index[p]
         if difference:
             height = cut - y[j]
-            out[j] += s[j] * ((height * q0 + t0) * v[j] - (height * q1 + t1))
+            out[j] += factor * s[j] * ((height * q0 + t0) * v[j] - (height * q1 + t1))
         else:
-            out[j] += s[j] * (q0 * v[j] - q1)
+            out[j] += factor * s[j] * (q0 * v[j] - q1)
 
 
 @kernel
 def hinge_groups(
-    z, v, order, y, s, level_start, group_level, difference, margin, power, scale, size, out,
-    first, last,
+    z, v, order, y, s, level_start, group_level, difference, terms, product, scale, size,
+    out, sums, first, last,
 ):  # fmt: skip
     """Work through groups first … last − 1, of at most ``size`` rows, level by level.
 
-    power 1, 2: sum of scale·u_ij·[margin − d]₊^power, its derivative to ``out``.
-    power 0: product of the Hessian of the squared hinge with ``v``, to ``out``. One kernel
-    for both, because Newton's method needs both and compiling costs seconds.
+    Each row (margin, linear, square) of ``terms`` stands for linear·[margin − d]₊ +
+    square·[margin − d]₊². The derivative of scale·u_ij·(their sum) goes to ``out``, and the sums
+    of u_ij·[margin − d]₊ and u_ij·[margin − d]₊² to the rows of ``sums``; or, if ``product``, the
+    Hessian's product with ``v`` to ``out``. One kernel for both, because Newton's method needs
+    both and compiling costs seconds.
+
+    Each level of ``order`` and ``s`` is left sorted by score. From one call to the next that
+    hardly changes, so that sorting is cheap, and rows that meet lie close together in memory.
     """
     scores, new_scores = np.empty(size), np.empty(size)
-    index, new_index = np.empty(size, np.int64), np.empty(size, np.int64)
-    vector, result = np.empty(size), np.empty(size)
-    value = 0.0
+    index, new_index = np.empty(size, np.int32), np.empty(size, np.int32)
+    vector, result = np.empty(size if product else 0), np.empty(size)
     for g in range(first, last):
         levels = level_start[group_level[g] : group_level[g + 1] + 1]
         start, n_levels = levels[0], levels.shape[0] - 1
@@ -205,8 +235,8 @@ def hinge_groups(
         for p in range(n):
             result[p] = 0.0
         if n_levels > 1:
-            _load_group(z, order, start, n, levels, scores, index, new_scores, new_index)
-            if power == 0:
+            _load_group(z, order, s, start, n, levels, scores, index, new_scores, new_index)
+            if product:
                 mean = 0.0  # only differences of v matter: take out their common part
                 for p in range(n):
                     mean += v[order[start + p]] / n
@@ -217,18 +247,20 @@ def hinge_groups(
             for k in range(0, n_levels - width, 2 * width):
                 a, b = levels[k] - start, levels[k + width] - start
                 c = levels[min(k + 2 * width, n_levels)] - start
-                if power == 0:
-                    _product_between(
-                        scores, index, a, b, c, labels, weights, margin, difference, vector, result
-                    )
-                else:
-                    value += _hinge_between(
-                        scores, index, a, b, c, labels, weights, margin, power, difference, result
-                    )
+                for t in range(terms.shape[0]):
+                    margin, linear, square = terms[t]
+                    if product:
+                        _product_between(
+                            scores, index, a, b, c, labels, weights, margin, 2.0 * square,
+                            difference, vector, result,
+                        )  # fmt: skip
+                    else:
+                        _hinge_between(
+                            scores, index, a, b, c, labels, weights, margin, linear, square,
+                            difference, result, sums[t],
+                        )  # fmt: skip
                 if 2 * width < n_levels:
                     _merge(scores, index, a, b, c, new_scores, new_index)
             width *= 2
-        factor = 2.0 * scale if power == 0 else scale
         for p in range(n):
-            out[order[start + p]] = factor * result[p]
-    return scale * value
+            out[order[start + p]] = scale * result[p]

@@ -81,7 +81,7 @@ class PairIndex:
         ends = np.searchsorted(self.group_start, np.arange(_CHUNK_ROWS, n, _CHUNK_ROWS))
         bounds = np.unique(np.r_[0, ends, len(self.group_start) - 1])
         self.chunks = list(itertools.pairwise(bounds.tolist()))
-        self._units = None  # found when a loss needs them
+        self._units = self._sorted = None  # made when a loss needs them
 
     @property
     def positions(self):
@@ -115,7 +115,9 @@ class PairIndex:
         if self.total == 0:
             return 0.0
         if loss.hinge_terms:
-            return self._hinges(loss, z, z, out, run, product=False)
+            terms = np.array(loss.hinge_terms, dtype=np.float64)
+            sums = self.hinge_sums(terms, z, out, run)
+            return float((terms[:, 1:] * sums).sum())
         return self._pair_by_pair(loss, z, z, out, run, product=False)
 
     def hessian_product(self, loss, z, v, out, run: Callable = map) -> None:
@@ -125,27 +127,44 @@ class PairIndex:
         if self.total == 0:
             return
         if loss.hinge_terms:
-            self._hinges(loss, z, v, out, run, product=True)
+            terms = np.array(loss.hinge_terms, dtype=np.float64)
+            self._hinges(terms, z, v, out, run, product=True)
         else:
             self._pair_by_pair(loss, z, v, out, run, product=True)
 
-    def _hinges(self, loss, z, v, out, run, product):
-        """Sum of the hinge terms of a loss, by the sorting kernel."""
+    def hinge_sums(self, terms, z, out, run: Callable = map) -> np.ndarray:
+        """Weighted means over pairs of several hinges at once; there must be pairs.
+
+        Parameters
+        ----------
+        terms : ndarray of shape (n_terms, 3)
+            Each row (margin, linear, square) is linear·[margin − d]₊ + square·[margin − d]₊².
+        z, out, run
+            As in ``value_gradient``; ``out`` gets the derivative of the sum of all terms.
+
+        Returns
+        -------
+        ndarray of shape (n_terms, 2)
+            Means of [margin − d]₊ and of its square, by term, without the factors.
+        """
+        return self._hinges(terms, z, z, out, run, product=False)
+
+    def _hinges(self, terms, z, v, out, run, product):
+        """Sums of hinges over pairs; the derivative or the Hessian product goes to ``out``."""
         sizes = np.diff(self.group_start)
-        value = 0.0
-        for k, (power, margin, factor) in enumerate(loss.hinge_terms):
-            target = out if k == 0 else np.zeros_like(out)
+        if self._sorted is None:
+            order = self.layout.order.astype(np.int32 if len(z) < 2**31 else np.int64)
+            self._sorted = self.layout._replace(order=order, s=self.layout.s.copy())
 
-            def work(chunk, power=power, margin=margin, factor=factor, target=target):
-                return hinge_groups(
-                    z, v, *self.layout, float(margin), 0 if product else power,
-                    factor / self.total, int(sizes[slice(*chunk)].max()), target, *chunk,
-                )  # fmt: skip
+        def work(chunk):
+            sums = np.zeros((len(terms), 2))
+            size = int(sizes[slice(*chunk)].max())
+            hinge_groups(
+                z, v, *self._sorted, terms, product, 1.0 / self.total, size, out, sums, *chunk
+            )
+            return sums
 
-            value += sum(run(work, self.chunks))  # in the order of chunks
-            if k:
-                out += target
-        return float(value)
+        return sum(run(work, self.chunks)) / self.total  # in the order of chunks
 
     def _pair_by_pair(self, loss, z, v, out, run, product):
         """Sum over all pairs of any loss."""

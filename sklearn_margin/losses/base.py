@@ -418,9 +418,11 @@ class PairwiseLoss(Loss):
     is_logistic = False
 
     @property
-    def hinge_terms(self) -> list[tuple[int, float, float]]:
-        """The loss as a sum of factor·[margin − d]₊^power: (power, margin, factor) of each."""
-        return [(self.hinge_power, self.margin, 1.0)] if self.hinge_power else []
+    def hinge_terms(self) -> list[tuple[float, float, float]]:
+        """The loss as a sum of linear·[margin − d]₊ + square·[margin − d]₊², or empty if it is not:
+        (margin, linear, square) of each."""
+        power = self.hinge_power
+        return [(self.margin, power == 1, power == 2)] if power else []
 
     def check_params(self) -> None:
         """Raise ``ValueError`` or ``TypeError`` naming the parameter that is wrong."""

@@ -343,7 +343,7 @@ class SmoothedPairwiseHinge(PairwiseHinge):
     @property
     def hinge_terms(self):
         factor = 0.5 / self.width
-        return [(2, self.margin, factor), (2, self.margin - self.width, -factor)]
+        return [(self.margin, 0.0, factor), (self.margin - self.width, 0.0, -factor)]
 
     @property
     def envelope_width(self):

@@ -87,10 +87,13 @@ class PointwiseObjective(LinearObjective):
         weights = self.s[first].astype(np.float64) * len(self.y)
         return first, np.full(len(first), -1), self.y[first].astype(np.float64), weights
 
-    def envelope_gain(self, z, g, value):
+    def envelope_excess(self, smooth, z):
+        g = np.empty_like(z)
+        loss, envelope = self.score_value(z), smooth.score_gradient(z, g)
         used = self.s > 0
         squares = g[used].astype(np.float64) ** 2 / self.s[used]
-        return 0.5 * self.loss.envelope_width * float(squares.sum())
+        gain = 0.5 * smooth.loss.envelope_width * float(squares.sum())
+        return loss, max(loss - envelope - gain, 0.0), g
 
     def sample(self, size, random_state):
         """The objective of some rows, drawn at random."""
