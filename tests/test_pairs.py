@@ -12,7 +12,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from sklearn_margin._groups import encode_groups
-from sklearn_margin.losses import PairwiseHinge, PairwiseLogistic, PairwiseSquaredHinge
+from sklearn_margin.losses import PairwiseHinge, PairwiseLogistic, PairwiseSquaredHinge, _pairs
 from sklearn_margin.losses._pairs import PairIndex
 
 LOSSES = [PairwiseHinge, PairwiseSquaredHinge]
@@ -489,13 +489,50 @@ def test_many_groups_in_several_chunks_and_threads(cls, weighting):
 
 @every_loss
 @every_weighting
+@pytest.mark.parametrize("grades", [2, 5, None])
+def test_threads_share_a_large_group(cls, weighting, grades, monkeypatch):
+    """Whatever is large: the sums are those over pairs, and bit-identical for any threads."""
+    rng = np.random.default_rng(9)
+    n = 700
+    y = rng.normal(size=n) if grades is None else rng.integers(0, grades, n) * 1.0
+    groups = np.concatenate([np.arange(200) // 2, np.full(300, 500), np.arange(200) // 90 + 600])
+    order = rng.permutation(n)
+    groups, z, s = groups[order], np.round(rng.normal(size=n), 2), rng.uniform(0, 2, n)
+    v, loss = rng.normal(size=n), cls(margin=0.5)
+    curved = v if loss.hinge_power == 2 else None
+    codes = encode_groups(groups, n)
+    apart = sums_by_index(loss, PairIndex(y, codes, s, weighting), z, curved)
+    monkeypatch.setattr(_pairs, "_LARGE_ROWS", 80)
+    monkeypatch.setattr(_pairs, "_CHUNK_ROWS", 20)
+    index = PairIndex(y, codes, s, weighting)
+    assert len(index.large) == 3
+    assert len(index.chunks) > 5
+    check(loss, loss.hinge_power, y, z, s, groups, weighting, v)
+    for run in (map, ThreadPoolExecutor(2).map, ThreadPoolExecutor(5).map):
+        index = PairIndex(y, codes, s, weighting)
+        for scores in (z, z[::-1].copy(), z):  # levels stay sorted between calls
+            value, gradient, product = sums_by_index(loss, index, scores, curved, run)
+        assert value == pytest.approx(apart[0], rel=1e-13)
+        np.testing.assert_allclose(gradient, apart[1], rtol=1e-10, atol=1e-15)
+        if run is map:
+            first = value, gradient, product
+        assert value == first[0]
+        np.testing.assert_array_equal(gradient, first[1])
+        if curved is not None:
+            np.testing.assert_allclose(product, apart[2], rtol=1e-9, atol=1e-14)
+            np.testing.assert_array_equal(product, first[2])
+
+
+@every_loss
+@every_weighting
 def test_100_000_rows_in_one_group_need_memory_for_rows_only(cls, weighting):
     rng = np.random.default_rng(8)
     n = 100_000
     y, z, s = rng.normal(size=n), rng.normal(size=n), rng.uniform(0, 2, n)
     v = rng.normal(size=n) if cls().hinge_power == 2 else None
+    some = slice(70_000)  # enough to compile all that large groups need
     sums_by_index(
-        cls(), PairIndex(y[:9], None, s[:9], weighting), z[:9], None if v is None else v[:9]
+        cls(), PairIndex(y[some], None, s[some], weighting), z[some], None if v is None else v[some]
     )
     resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     tracemalloc.start()

@@ -13,11 +13,13 @@ whatever the offset of the scores or labels. The cost is O(n log n) per group; A
 Pahikkala & Salakoski (2011) and Lee & Lin (2014) reach it with search trees.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 
 from sklearn_margin._jit import kernel
 
-__all__ = ["hinge_groups"]
+__all__ = ["Work", "hinge_groups", "hinge_stage", "load_levels", "mean_by_place", "work_arrays"]
 
 
 @kernel
@@ -78,33 +80,11 @@ def _sort_level(z, index, first, last, z_new, index_new):
 
 
 @kernel
-def _load_group(z, order, s, start, n, levels, z_sorted, index, z_new, index_new):
-    """Copy the scores of a group and sort each of its levels, ``order`` and ``s`` with them."""
-    for p in range(n):
-        index[p] = p
-        z_sorted[p] = z[order[start + p]]
-    for k in range(levels.shape[0] - 1):
-        a, b = levels[k] - start, levels[k + 1] - start
-        _sort_level(z_sorted, index, a, b, z_new, index_new)
-    for p in range(n):
-        index_new[p] = order[start + index[p]]
-        z_new[p] = s[start + index[p]]
-    for p in range(n):
-        order[start + p] = index_new[p]
-        s[start + p] = z_new[p]
-        index[p] = p
-
-
-@kernel
-def _hinge_between(
-    z, index, a, b, c, y, s, margin, linear, square, difference, gradient, sums
-):  # fmt: skip
+def _hinge_above(z, index, a, b, c, y, s, margin, linear, square, difference, gradient, sums):
     """Adds the sums of [margin − d]₊ and its square over pairs of [b, c) above [a, b) to ``sums``,
-    and the gradient of linear·[margin − d]₊ + square·[margin − d]₊² to ``gradient``."""
+    and the gradient of linear·[margin − d]₊ + square·[margin − d]₊² by [b, c) to ``gradient``."""
     total1 = total2 = 0.0
-    cut = y[index[b]]  # any label of the upper part; lowered below to its least
-    for q in range(b, c):
-        cut = min(cut, y[index[q]])
+    cut = y[b]  # the least label of the upper part
     # Higher rows i from the highest score down; all scores meet as differences only.
     q0 = q1 = q2 = t0 = t1 = t2 = 0.0
     j = b - 1
@@ -137,6 +117,12 @@ def _hinge_between(
         gradient[i] -= s[i] * (linear * r0 + 2.0 * square * r1)
     sums[0] += total1
     sums[1] += total2
+
+
+@kernel
+def _hinge_below(z, index, a, b, c, y, s, margin, linear, square, difference, gradient):
+    """As ``_hinge_above`` for the gradient by [a, b)."""
+    cut = y[b]
     # Lower rows j from the lowest score up.
     q0 = q1 = t0 = t1 = 0.0
     i = b
@@ -164,12 +150,9 @@ def _hinge_between(
 
 
 @kernel
-def _product_between(z, index, a, b, c, y, s, margin, factor, difference, v, out):
-    """Adds factor·Σ u_ij (v_i − v_j) over the active pairs of [b, c) above [a, b) to i, and minus
-    that to j."""
-    cut = y[index[b]]
-    for q in range(b, c):
-        cut = min(cut, y[index[q]])
+def _product_above(z, index, a, b, c, y, s, margin, factor, difference, v, out):
+    """Adds factor·Σ u_ij (v_i − v_j) over the active pairs of [b, c) above [a, b) to i."""
+    cut = y[b]
     q0 = q1 = t0 = t1 = 0.0
     j = b - 1
     for p in range(c - 1, b - 1, -1):
@@ -188,6 +171,12 @@ def _product_between(z, index, a, b, c, y, s, margin, factor, difference, v, out
             out[i] += factor * s[i] * ((height * q0 + t0) * v[i] - (height * q1 + t1))
         else:
             out[i] += factor * s[i] * (q0 * v[i] - q1)
+
+
+@kernel
+def _product_below(z, index, a, b, c, y, s, margin, factor, difference, v, out):
+    """As ``_product_above``, minus the sum to j."""
+    cut = y[b]
     q0 = q1 = t0 = t1 = 0.0
     i = b
     for p in range(a, b):
@@ -208,12 +197,94 @@ def _product_between(z, index, a, b, c, y, s, margin, factor, difference, v, out
             out[j] += factor * s[j] * (q0 * v[j] - q1)
 
 
+class Work(NamedTuple):
+    """Arrays as long as a group, by place within it, that its levels are merged in."""
+
+    scores: np.ndarray  # in the order that merging has come to
+    index: np.ndarray  # place of each of them
+    new_scores: np.ndarray  # room for merging
+    new_index: np.ndarray
+    vector: np.ndarray  # what the Hessian is multiplied with
+    result: np.ndarray
+
+
+@kernel
+def hinge_stage(
+    work, y, s, levels, width, first, last, above, below, merge, difference, terms, product, sums
+):  # fmt: skip
+    """Work on merges first … last − 1 of runs of ``width`` levels with the next run.
+
+    ``above``, ``below`` and ``merge`` say what is wanted: the sums for the rows of the higher run,
+    for those of the lower run, and the merge itself. ``y`` and ``s`` are those of the group.
+    """
+    scores, index, result = work.scores, work.index, work.result
+    for k in range(2 * width * first, 2 * width * last, 2 * width):
+        a, b = levels[k], levels[k + width]
+        c = levels[min(k + 2 * width, levels.shape[0] - 1)]
+        for t in range(terms.shape[0]):
+            margin, linear, square = terms[t]
+            if product:
+                if above:
+                    _product_above(
+                        scores, index, a, b, c, y, s, margin, 2.0 * square, difference,
+                        work.vector, result,
+                    )  # fmt: skip
+                if below:
+                    _product_below(
+                        scores, index, a, b, c, y, s, margin, 2.0 * square, difference,
+                        work.vector, result,
+                    )  # fmt: skip
+            else:
+                if above:
+                    _hinge_above(
+                        scores, index, a, b, c, y, s, margin, linear, square, difference, result,
+                        sums[t],
+                    )  # fmt: skip
+                if below:
+                    _hinge_below(
+                        scores, index, a, b, c, y, s, margin, linear, square, difference, result
+                    )
+        if merge:
+            _merge(scores, index, a, b, c, work.new_scores, work.new_index)
+
+
+@kernel
+def load_levels(z, v, mean, order, s, start, levels, first, last, product, work):
+    """Copy the scores of levels first … last − 1 of a group and sort each, ``order`` and ``s`` with
+    them; copy ``v`` less ``mean`` in that order."""
+    scores, index = work.scores, work.index
+    for k in range(first, last):
+        for p in range(levels[k], levels[k + 1]):
+            index[p] = p
+            scores[p] = z[order[start + p]]
+        _sort_level(scores, index, levels[k], levels[k + 1], work.new_scores, work.new_index)
+    for p in range(levels[first], levels[last]):
+        work.new_index[p] = order[start + index[p]]
+        work.new_scores[p] = s[start + index[p]]
+    for p in range(levels[first], levels[last]):
+        order[start + p] = work.new_index[p]
+        s[start + p] = work.new_scores[p]
+        index[p] = p
+        work.result[p] = 0.0
+        if product:
+            work.vector[p] = v[order[start + p]] - mean
+
+
+@kernel
+def mean_by_place(v, order, first, last):
+    """Mean of ``v`` over some places: only differences matter, so it can be taken out."""
+    mean = 0.0
+    for p in range(first, last):
+        mean += v[order[p]] / (last - first)
+    return mean
+
+
 @kernel
 def hinge_groups(
-    z, v, order, y, s, level_start, group_level, difference, terms, product, scale, size,
-    out, sums, first, last,
+    z, v, order, y, s, level_start, group_level, difference, terms, product, scale, out, sums,
+    first, last, room,
 ):  # fmt: skip
-    """Work through groups first … last − 1, of at most ``size`` rows, level by level.
+    """Work through groups first … last − 1, level by level.
 
     Each row (margin, linear, square) of ``terms`` stands for linear·[margin − d]₊ +
     square·[margin − d]₊². The derivative of scale·u_ij·(their sum) goes to ``out``, and the sums
@@ -224,43 +295,33 @@ def hinge_groups(
     Each level of ``order`` and ``s`` is left sorted by score. From one call to the next that
     hardly changes, so that sorting is cheap, and rows that meet lie close together in memory.
     """
-    scores, new_scores = np.empty(size), np.empty(size)
-    index, new_index = np.empty(size, np.int32), np.empty(size, np.int32)
-    vector, result = np.empty(size if product else 0), np.empty(size)
     for g in range(first, last):
         levels = level_start[group_level[g] : group_level[g + 1] + 1]
         start, n_levels = levels[0], levels.shape[0] - 1
-        n = levels[n_levels] - start
+        if n_levels == 1:
+            for p in range(start, levels[1]):
+                out[order[p]] = 0.0
+            continue
+        levels = levels - start
+        n = levels[n_levels]
+        mean = mean_by_place(v, order, start, start + n) if product else 0.0
+        load_levels(z, v, mean, order, s, start, levels, 0, n_levels, product, room)
         labels, weights = y[start : start + n], s[start : start + n]
-        for p in range(n):
-            result[p] = 0.0
-        if n_levels > 1:
-            _load_group(z, order, s, start, n, levels, scores, index, new_scores, new_index)
-            if product:
-                mean = 0.0  # only differences of v matter: take out their common part
-                for p in range(n):
-                    mean += v[order[start + p]] / n
-                for p in range(n):
-                    vector[p] = v[order[start + p]] - mean
         width = 1
         while width < n_levels:
-            for k in range(0, n_levels - width, 2 * width):
-                a, b = levels[k] - start, levels[k + width] - start
-                c = levels[min(k + 2 * width, n_levels)] - start
-                for t in range(terms.shape[0]):
-                    margin, linear, square = terms[t]
-                    if product:
-                        _product_between(
-                            scores, index, a, b, c, labels, weights, margin, 2.0 * square,
-                            difference, vector, result,
-                        )  # fmt: skip
-                    else:
-                        _hinge_between(
-                            scores, index, a, b, c, labels, weights, margin, linear, square,
-                            difference, result, sums[t],
-                        )  # fmt: skip
-                if 2 * width < n_levels:
-                    _merge(scores, index, a, b, c, new_scores, new_index)
+            n_merges = (n_levels + width - 1) // (2 * width)
+            hinge_stage(
+                room, labels, weights, levels, width, 0, n_merges, True, True,
+                2 * width < n_levels, difference, terms, product, sums,
+            )  # fmt: skip
             width *= 2
         for p in range(n):
-            out[order[start + p]] = scale * result[p]
+            out[order[start + p]] = scale * room.result[p]
+
+
+def work_arrays(size, product):
+    """Arrays for groups of at most ``size`` rows."""
+    return Work(
+        np.empty(size), np.empty(size, np.int32), np.empty(size), np.empty(size, np.int32),
+        np.empty(size if product else 0), np.empty(size),
+    )  # fmt: skip

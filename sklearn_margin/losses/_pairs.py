@@ -16,12 +16,20 @@ import numpy as np
 
 from sklearn_margin._jit import kernel
 from sklearn_margin.losses._any_pairs import pair_product, pair_sums, pair_units
-from sklearn_margin.losses._hinge_pairs import hinge_groups
+from sklearn_margin.losses._hinge_pairs import (
+    hinge_groups,
+    hinge_stage,
+    load_levels,
+    mean_by_place,
+    work_arrays,
+)
 from sklearn_margin.losses._logistic_pairs import logistic_product, logistic_sums
 
 __all__ = ["PairIndex"]
 
-_CHUNK_ROWS = 16_384  # rows per unit of parallel work, unless one group is larger
+_CHUNK_ROWS = 16_384  # rows per unit of parallel work
+_LARGE_ROWS = 4 * _CHUNK_ROWS  # of a group that threads share
+_PARTS = 16  # of the work on such a group
 
 
 class _Layout(NamedTuple):
@@ -57,6 +65,8 @@ class PairIndex:
         Sum of the weights of all pairs.
     chunks : list of (int, int)
         Ranges of groups, of similar numbers of rows, that can be worked on in parallel.
+    large : list of int
+        Groups in no chunk, too large for one thread.
     """
 
     def __init__(self, y, groups, sample_weight, weighting):
@@ -77,10 +87,13 @@ class PairIndex:
         self.layout = _Layout(order, y, s, level_start, group_level, weighting == "difference")
         self.group_start = level_start[group_level]
         self.total, self.n_pairs = _count(*self.layout[1:])
-        # Each chunk ends with the group in which the next multiple of a chunk's size falls.
+        # Each chunk ends before the group in which the next multiple of a chunk's size falls.
+        self.large = np.flatnonzero(np.diff(self.group_start) >= _LARGE_ROWS).tolist()
         ends = np.searchsorted(self.group_start, np.arange(_CHUNK_ROWS, n, _CHUNK_ROWS))
-        bounds = np.unique(np.r_[0, ends, len(self.group_start) - 1])
-        self.chunks = list(itertools.pairwise(bounds.tolist()))
+        large = np.append(self.large, np.add(self.large, 1))
+        bounds = np.unique(np.r_[0, ends, large, len(self.group_start) - 1]).astype(int)
+        chunks = itertools.pairwise(bounds.tolist())
+        self.chunks = [chunk for chunk in chunks if chunk[0] not in self.large]
         self._units = self._sorted = None  # made when a loss needs them
 
     @property
@@ -151,20 +164,60 @@ class PairIndex:
 
     def _hinges(self, terms, z, v, out, run, product):
         """Sums of hinges over pairs; the derivative or the Hessian product goes to ``out``."""
-        sizes = np.diff(self.group_start)
         if self._sorted is None:
             order = self.layout.order.astype(np.int32 if len(z) < 2**31 else np.int64)
             self._sorted = self.layout._replace(order=order, s=self.layout.s.copy())
+        sizes = np.diff(self.group_start)
 
         def work(chunk):
             sums = np.zeros((len(terms), 2))
-            size = int(sizes[slice(*chunk)].max())
+            room = work_arrays(int(sizes[slice(*chunk)].max()), product)
             hinge_groups(
-                z, v, *self._sorted, terms, product, 1.0 / self.total, size, out, sums, *chunk
+                z, v, *self._sorted, terms, product, 1.0 / self.total, out, sums, *chunk, room
             )
             return sums
 
-        return sum(run(work, self.chunks)) / self.total  # in the order of chunks
+        large = [self._large_group(g, terms, z, v, out, run, product) for g in self.large]
+        return (sum(large) + sum(run(work, self.chunks))) / self.total  # in the order of chunks
+
+    def _large_group(self, group, terms, z, v, out, run, product):
+        """As ``hinge_groups`` for one group, which threads share."""
+        order, y, s, level_start, group_level, difference = self._sorted
+        start, stop = self.group_start[group], self.group_start[group + 1]
+        levels = level_start[group_level[group] : group_level[group + 1] + 1] - start
+        n_levels = len(levels) - 1
+        room = work_arrays(stop - start, product)
+        mean = mean_by_place(v, order, start, stop) if product else 0.0
+        cuts = np.searchsorted(levels, np.linspace(0, stop - start, _PARTS + 1))
+        list(
+            run(
+                lambda part: load_levels(z, v, mean, order, s, start, levels, *part, product, room),
+                itertools.pairwise(np.unique(cuts).tolist()),
+            )
+        )
+        total = np.zeros((len(terms), 2))
+
+        def stage(part):
+            sums = np.zeros((len(terms), 2))
+            hinge_stage(
+                room, y[start:stop], s[start:stop], levels, width, *part, difference, terms,
+                product, sums,
+            )  # fmt: skip
+            return sums
+
+        width = 1
+        while width < n_levels:
+            n_merges = (n_levels + width - 1) // (2 * width)
+            cuts = np.unique(np.linspace(0, n_merges, min(_PARTS, n_merges) + 1).astype(int))
+            parts = list(itertools.pairwise(cuts.tolist()))
+            sides = [(True, False, False), (False, True, False)]
+            total += sum(run(stage, [(*part, *side) for part in parts for side in sides]))
+            if 2 * width < n_levels:
+                list(run(stage, [(*part, False, False, True) for part in parts]))
+            width *= 2
+        np.divide(room.result, self.total, out=room.result)
+        out[order[start:stop]] = room.result
+        return total
 
     def _pair_by_pair(self, loss, z, v, out, run, product):
         """Sum over all pairs of any loss."""
