@@ -1,196 +1,27 @@
 """Linear rankers."""
 
-import warnings
-
-import numpy as np
-from sklearn.callback import with_callbacks
-from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import check_consistent_length, check_is_fitted
-
-from sklearn_margin._base import LinearModel, resolve_loss, uses_sgd
-from sklearn_margin._groups import encode_groups, unpack_target
-from sklearn_margin.losses import PairwiseHinge, PairwiseLoss, PairwiseSquaredHinge
-from sklearn_margin.losses.base import check_choice, normalize_weights
-from sklearn_margin.metrics import pairwise_accuracy_score
-from sklearn_margin.objective import PairwiseObjective
+from sklearn_margin._base import resolve_loss
+from sklearn_margin._ranker import BaseRanker
+from sklearn_margin.losses import (
+    MarginRanking,
+    PairwiseHinge,
+    PairwiseLogistic,
+    PairwiseLoss,
+    PairwiseSquaredHinge,
+)
+from sklearn_margin.losses.base import check_choice
 
 __all__ = ["LinearRanker", "RankSVM"]
 
-_LOSSES = {"pairwise_hinge": PairwiseHinge, "pairwise_squared_hinge": PairwiseSquaredHinge}
+_LOSSES = {
+    "margin_ranking": MarginRanking,
+    "pairwise_hinge": PairwiseHinge,
+    "pairwise_logistic": PairwiseLogistic,
+    "pairwise_squared_hinge": PairwiseSquaredHinge,
+}
 
 
-class _BaseRanker(LinearModel):
-    """Fit, predict and score of rankers; subclasses say which loss."""
-
-    # Under metadata routing, groups reach fit and score without any set_*_request.
-    __metadata_request__fit = {"groups": True}
-    __metadata_request__partial_fit = {"groups": True}
-    __metadata_request__score = {"groups": True}
-
-    _coef_is_2d = False
-
-    def _loss(self):
-        raise NotImplementedError
-
-    @with_callbacks
-    def fit(self, X, y, sample_weight=None, groups=None, X_val=None, y_val=None):
-        """Fit the model.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Features.
-        y : array-like of shape (n_samples,) or (n_samples, 2)
-            Relevance, graded or real-valued, higher is better; or the columns
-            [relevance, group], for use where only y is passed on.
-        sample_weight : float or array-like of shape (n_samples,), default=None
-            Non-negative weights; a pair has the product of the weights of its rows.
-        groups : array-like of shape (n_samples,), default=None
-            Group (query) of each row, of any type and in any order. Rows are compared within
-            a group only. None, with a one-dimensional y, is one group.
-        X_val, y_val : array-like, default=None
-            Validation set for ``solver=SGD(early_stopping=True)``, in place of a part of the
-            training groups; y_val has the columns [relevance, group] if there are groups.
-
-        Returns
-        -------
-        self : object
-            Fitted estimator.
-
-        Raises
-        ------
-        ValueError, TypeError
-            For a wrong parameter or wrong data; the estimator stays as it was.
-        """
-        context = self._init_callback_context(max_subtasks=self.max_iter)
-        context.call_on_fit_task_begin(estimator=self, X=X, y=y)
-        with self._unchanged_if_failed():
-            (objective,), X, y = self._prepare(X, y, sample_weight, groups)
-            if objective.pairs.n_pairs == 0:
-                warnings.warn(
-                    "no group holds two rows of different relevance: all coefficients are zero",
-                    UserWarning,
-                    stacklevel=3,
-                )
-            validation = self._validation_rows(X_val, y_val, objective.rows)
-            if validation is not None:
-                equal = np.ones(validation.shape[0])
-                objective.validation = self._objective(validation, y_val, equal, None)
-            has_groups = objective.groups is not None
-            previous = None
-            if self._warm(X.shape[1]):
-                previous = [(self._dense_coef(),)]
-            ((coef, _),) = self._minimize(
-                [objective], previous, context, X, y,
-                lambda k, coef, intercept: {"coef_": coef, "_has_groups": has_groups},
-                sample_weight=sample_weight, groups=groups,
-            )  # fmt: skip
-            self.coef_ = coef.astype(X.dtype, copy=False)
-            self.n_pairs_ = int(objective.pairs.n_pairs)
-            self._has_groups = has_groups
-            self.__dict__.pop("_stream_state", None)
-        context.call_on_fit_task_end(estimator=self, X=X, y=y)
-        return self
-
-    def _prepare(self, X, y, sample_weight=None, groups=None, reset=True):
-        self._check_common_params()
-        if y is None:
-            raise ValueError(
-                f"{type(self).__name__} requires y to be passed, but the target y is None"
-            )
-        X = self._validate(X, "no_validation", reset=reset)
-        s = normalize_weights(sample_weight, X.shape[0], np.float64)
-        return [self._objective(self._rows(X, center=True), y, s, groups)], X, y
-
-    def _objective(self, rows, y, s, groups):
-        y, groups = unpack_target(y, groups)
-        check_consistent_length(rows.X, y)
-        codes = None if groups is None else encode_groups(groups, len(y))
-        return PairwiseObjective(
-            self._loss(), rows, y, s, codes, alpha=self.alpha, l1_ratio=self.l1_ratio
-        )
-
-    @available_if(uses_sgd)
-    def partial_fit(self, X, y, sample_weight=None, groups=None):
-        """Learn from a batch of rows: one pass of stochastic gradient descent over its pairs.
-
-        Pairs are formed within the batch. Features are used as they are; they should have
-        similar scales.
-
-        Parameters
-        ----------
-        X, y, sample_weight, groups
-            As in ``fit``.
-
-        Returns
-        -------
-        self : object
-            The estimator.
-        """
-        with self._unchanged_if_failed():
-            first = not hasattr(self, "coef_")
-            (objective,), X, y = self._prepare(X, y, sample_weight, groups, reset=first)
-            previous = None if first else (self._dense_coef(),)
-            state = getattr(self, "_stream_state", None)
-            self._stream_state, coef, _ = self._stream(objective, state, previous)
-            self.coef_ = coef.astype(X.dtype)
-            self._has_groups = objective.groups is not None or getattr(self, "_has_groups", False)
-            self.n_pairs_ = getattr(self, "n_pairs_", 0) + int(objective.pairs.n_pairs)
-            self.n_iter_ = 1
-        return self
-
-    def predict(self, X):
-        """Predict scores: the higher, the better the rank.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Features.
-
-        Returns
-        -------
-        ndarray of shape (n_samples,)
-        """
-        return self._scores(X)
-
-    def score(self, X, y, sample_weight=None, groups=None):
-        """Share of pairs within groups that the scores put in the right order.
-
-        The pairs of all groups are pooled; a tie of scores counts one half.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Features.
-        y : array-like of shape (n_samples,) or (n_samples, 2)
-            Relevance, or the columns [relevance, group].
-        sample_weight : array-like of shape (n_samples,), default=None
-            Non-negative weights; a pair has the product of the weights of its rows.
-        groups : array-like of shape (n_samples,), default=None
-            Group of each row.
-
-        Returns
-        -------
-        float
-
-        Raises
-        ------
-        ValueError
-            If the model was fitted with groups and none are given.
-        """
-        check_is_fitted(self)
-        y, groups = unpack_target(y, groups)
-        if groups is None and self._has_groups:
-            raise ValueError(
-                f"this {type(self).__name__} was fitted with groups and needs them to score: pass "
-                "groups=..., or y with the columns [relevance, group]"
-            )
-        return pairwise_accuracy_score(
-            y, self.predict(X), groups=groups, sample_weight=sample_weight
-        )
-
-
-class LinearRanker(_BaseRanker):
+class LinearRanker(BaseRanker):
     """Linear ranking with a pairwise loss of your choice.
 
     Over the pairs (i, j) in one group with y_i > y_j, minimises
@@ -200,7 +31,8 @@ class LinearRanker(_BaseRanker):
     Parameters
     ----------
     loss : str or PairwiseLoss, default="pairwise_squared_hinge"
-        "pairwise_squared_hinge", "pairwise_hinge", or a loss object.
+        "pairwise_squared_hinge", "pairwise_hinge", "pairwise_logistic", "margin_ranking", or a loss
+        object.
     alpha : float, default=1e-4
         Strength of the penalty. The loss is a mean over P pairs: alpha = 1/(C·P) for
         ½‖w‖² + C·Σ. ``n_pairs_`` is P.
@@ -275,7 +107,7 @@ class LinearRanker(_BaseRanker):
         return resolve_loss(self.loss, PairwiseLoss, _LOSSES)
 
 
-class RankSVM(_BaseRanker):
+class RankSVM(BaseRanker):
     """Ranking support vector machine [1]_ over query groups.
 
     Over the pairs (i, j) in one group with y_i > y_j, minimises

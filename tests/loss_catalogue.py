@@ -44,6 +44,7 @@ SCORE_FORMULA = {
         y * z >= -1, np.maximum(0, 1 - y * z) ** 2, -4 * y * z
     ),
     "PairwiseHinge": lambda p, d: np.maximum(0, p.margin - d),
+    "PairwiseLogistic": lambda p, d: np.logaddexp(0, -d),
     "PairwiseSquaredHinge": lambda p, d: np.maximum(0, p.margin - d) ** 2,
     "Quantile": lambda p, y, z: np.maximum(p.quantile * (y - z), (p.quantile - 1) * (y - z)),
     "SmoothedHinge": lambda p, y, z: moreau(p.margin - y * z, p.smoothing),
@@ -115,6 +116,7 @@ SETTINGS = {
         {"margin": 0.3, "weighting": "uniform"},
         {"margin": 2, "weighting": "difference"},
     ],
+    "PairwiseLogistic": [{"weighting": "uniform"}],
     "PairwiseSquaredHinge": [
         {"margin": 0.0},
         {"margin": 0.3, "weighting": "uniform"},
@@ -172,7 +174,8 @@ FAMILIES = {
 }  # fmt: skip
 
 PUBLIC = [getattr(losses, name) for name in losses.__all__ if name not in FAMILIES]
-PUBLIC = [cls for cls in PUBLIC if not issubclass(cls, losses.EmbeddingLoss)]  # see their own tests
+# These have tests of their own: the last takes two scores.
+PUBLIC = [c for c in PUBLIC if not issubclass(c, (losses.EmbeddingLoss, losses.MarginRanking))]
 CASES = [cls(**params) for cls in PUBLIC for params in [{}, *SETTINGS.get(cls.__name__, [])]]
 
 

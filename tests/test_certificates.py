@@ -17,6 +17,7 @@ from sklearn_margin.losses import (
     Logistic,
     ModifiedHuber,
     PairwiseHinge,
+    PairwiseLogistic,
     PairwiseSquaredHinge,
     Quantile,
     SmoothedHinge,
@@ -31,7 +32,7 @@ from sklearn_margin.solvers import CoordinateDescent, DualCD, InteriorPoint, Smo
 
 SMOOTH = [
     Huber(), Logistic(), ModifiedHuber(), SmoothedHinge(), Squared(), SquaredEpsilonInsensitive(),
-    SquaredHinge(), PairwiseSquaredHinge(), "concomitant",
+    SquaredHinge(), PairwiseLogistic(), PairwiseSquaredHinge(), "concomitant",
 ]  # fmt: skip
 KINKED = [Hinge(), Quantile(quantile=0.8), EpsilonInsensitive(), PairwiseHinge()]
 

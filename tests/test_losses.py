@@ -39,6 +39,7 @@ from sklearn_margin.losses import (
     Hinge,
     Huber,
     Logistic,
+    MarginRanking,
     PairwiseHinge,
     PairwiseLoss,
     PairwiseSquaredHinge,
@@ -182,7 +183,7 @@ def test_hessian_is_the_slope_of_the_gradient(loss):
 @pytest.mark.parametrize("loss", [loss for loss in CASES if is_pairwise(loss)], ids=repr)
 def test_pair_methods_agree(loss):
     h = 1e-6
-    for d in [-3.3, -0.4, 0.0, 0.123, 0.9, float(loss.margin), 4.1]:
+    for d in [-3.3, -0.4, 0.0, 0.123, 0.9, getattr(loss, "margin", 1.0), 4.1]:
         assert loss.pair_value(d) == pytest.approx(float(formula(loss, d)), rel=1e-14)
         assert loss.sample_value(0.0, d) == loss.pair_value(d)
         assert loss.sample_gradient(0.0, d) == loss.pair_gradient(d)
@@ -690,3 +691,54 @@ def test_losses_meet_where_they_should():
     np.testing.assert_allclose(Logistic().probability(z) * (1 + np.exp(-z)), 1, rtol=1e-14)
     y, z, more = draw(PairwiseSquaredHinge())
     assert PairwiseHinge().gradient(y, z, **more).sum() == pytest.approx(0, abs=1e-15)
+
+
+# --- given pairs ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("margin", [0.0, 0.3, 2])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_margin_ranking_is_its_formula(margin, weighted):
+    rng = np.random.default_rng(0)
+    t, z1, z2 = rng.choice([-1.0, 1.0], 30), *rng.normal(size=(2, 30))
+    s = weights_for(30) if weighted else None
+    loss = MarginRanking(margin=margin)
+
+    def value(z1, z2):
+        return np.average(np.maximum(0, margin - t * (z1 - z2)), weights=s)
+
+    assert loss.value(t, z1, z2, s) == pytest.approx(value(z1, z2), rel=1e-14)
+    assert loss.value(t.tolist(), z1.tolist(), z2.tolist(), s) == loss.value(t, z1, z2, s)
+    g1, g2 = loss.gradient(t, z1, z2, s)
+    np.testing.assert_array_equal(g1, -g2)
+    assert_subgradient(g1, *one_sided_slopes(lambda z: value(z, z2), z1), 1e-7)
+    assert_subgradient(g2, *one_sided_slopes(lambda z: value(z1, z), z2), 1e-7)
+    narrow = loss.gradient(t, z1.astype(np.float32), z2.astype(np.float32), s)[0]
+    assert narrow.dtype == np.float32
+    assert loss.gradient(t, z1.astype(np.float32), z2, s)[0].dtype == np.float64
+    for again in (clone(loss), copy.deepcopy(loss), pickle.loads(pickle.dumps(loss))):
+        assert again == loss
+        assert again.value(t, z1, z2, s) == loss.value(t, z1, z2, s)
+    assert loss.get_params() == {"margin": margin}
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (([1, 0], [0.0, 0.0], [0.0, 0.0]), "t must hold only -1 and [+]1, got 0.0"),
+        (([1], [0.0, 0.0], [0.0, 0.0]), "t has length 1, expected 2"),
+        (([1, 1], [0.0], [0.0, 0.0]), "z1 and z2 must"),
+        (([1, 1], [[0.0], [0.0]], [[0.0], [0.0]]), "z1 and z2 must"),
+        (([1, 1], [np.nan, 0.0], [0.0, 0.0]), "z1 contains NaN"),
+        (([1, 1], [0.0, 0.0], [0.0, np.inf]), "z2 contains infinity"),
+        (([1, 1], [0.0, 0.0], [0.0, 0.0], [1.0, -1.0]), "sample_weight must not be negative"),
+    ],
+)
+def test_margin_ranking_refuses_wrong_arrays(args, message):
+    for method in (MarginRanking().value, MarginRanking().gradient):
+        with pytest.raises(ValueError, match=message):
+            method(*args)
+    with pytest.raises((TypeError, ValueError), match="margin"):
+        MarginRanking(margin=-1.0).value([1], [0.0], [0.0])
+    with pytest.raises((TypeError, ValueError), match="margin"):
+        MarginRanking(margin=None).gradient([1], [0.0], [0.0])

@@ -16,6 +16,7 @@ from sklearn_margin.losses import (
     Huber,
     Logistic,
     PairwiseHinge,
+    PairwiseLogistic,
     PairwiseSquaredHinge,
     Squared,
     SquaredHinge,
@@ -43,9 +44,18 @@ KINDS = {
     "EpsilonInsensitive": (PointwiseObjective, EpsilonInsensitive()),
     "ConcomitantHuber": (ConcomitantHuberObjective, Huber(delta=1.35)),
     "PairwiseHinge": (PairwiseObjective, PairwiseHinge()),
+    "PairwiseLogistic": (PairwiseObjective, PairwiseLogistic()),
     "PairwiseSquaredHinge": (PairwiseObjective, PairwiseSquaredHinge()),
 }
-TWICE = ["Logistic", "SquaredHinge", "Squared", "Huber", "ConcomitantHuber", "PairwiseSquaredHinge"]
+TWICE = [
+    "Logistic",
+    "SquaredHinge",
+    "Squared",
+    "Huber",
+    "ConcomitantHuber",
+    "PairwiseLogistic",
+    "PairwiseSquaredHinge",
+]
 
 
 def with_indices(X, dtype):
@@ -85,7 +95,7 @@ def naive_loss(kind, z, y, s, groups):
             for j in range(len(z)):
                 if groups[i] == groups[j] and y[i] > y[j]:
                     u = s[i] * s[j] * (y[i] - y[j])
-                    total += u * max(0.0, loss.margin - z[i] + z[j]) ** (1 + ("Squared" in kind))
+                    total += u * loss.pair_value(z[i] - z[j])
                     weight += u
         return total / weight
     if kind == "ConcomitantHuber":
@@ -263,7 +273,7 @@ def test_explicit_standardisation_agrees(kind):
 
 
 @pytest.mark.parametrize(
-    "kind", ["Logistic", "Squared", "ConcomitantHuber", "PairwiseSquaredHinge"]
+    "kind", ["Logistic", "Squared", "ConcomitantHuber", "PairwiseLogistic", "PairwiseSquaredHinge"]
 )
 def test_badly_offset_features(kind):
     """A column's mean is 10⁶ times its spread: no digit of the answer may be lost."""
@@ -296,7 +306,7 @@ def test_badly_offset_features(kind):
 @pytest.mark.parametrize("scale", [1e-150, 1e150])
 @pytest.mark.parametrize("container", CONTAINERS)
 @pytest.mark.parametrize(
-    "kind", ["Logistic", "Squared", "ConcomitantHuber", "PairwiseSquaredHinge"]
+    "kind", ["Logistic", "Squared", "ConcomitantHuber", "PairwiseLogistic", "PairwiseSquaredHinge"]
 )
 def test_extreme_scales(kind, container, scale):
     """In standardised coordinates a common factor of X is invisible."""
@@ -421,7 +431,9 @@ def large():
 
 
 @pytest.mark.parametrize("container", ["dense", "csr"])
-@pytest.mark.parametrize("kind", ["Logistic", "ConcomitantHuber", "PairwiseSquaredHinge"])
+@pytest.mark.parametrize(
+    "kind", ["Logistic", "ConcomitantHuber", "PairwiseLogistic", "PairwiseSquaredHinge"]
+)
 def test_threads_change_no_bit(kind, container, large):
     X, z, groups = large
     y = {"Logistic": np.sign(z), "ConcomitantHuber": z}.get(kind, np.digitize(z, [-1.0, 1.0]) * 1.0)
@@ -430,14 +442,14 @@ def test_threads_change_no_bit(kind, container, large):
     for n_jobs in (1, 2, 3):
         objective = build(kind, X, y, s, groups, n_jobs=n_jobs)
         assert len(objective.rows.blocks) >= 2
-        if kind == "PairwiseSquaredHinge":
+        if kind.startswith("Pairwise"):
             assert len(objective.pairs.chunks) >= 2
         params = points(objective)[0]
         with objective.rows.session():
             value, gradient = objective.value_gradient(params)
             curvature = objective.curvature(objective.scores(params))
             found = [np.array(value), gradient, objective.hessian_product(curvature, params)]
-            if kind != "PairwiseSquaredHinge":
+            if not kind.startswith("Pairwise"):
                 found += objective.gradient_hessian(params, curvature)
         results.append(found)
     for other in results[1:]:

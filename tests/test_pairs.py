@@ -1,5 +1,6 @@
 """Sums over the ordered pairs of groups against sums over a list of all pairs."""
 
+import math
 import resource
 import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
@@ -11,7 +12,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from sklearn_margin._groups import encode_groups
-from sklearn_margin.losses import PairwiseHinge, PairwiseSquaredHinge
+from sklearn_margin.losses import PairwiseHinge, PairwiseLogistic, PairwiseSquaredHinge, _pairs
 from sklearn_margin.losses._pairs import PairIndex
 
 LOSSES = [PairwiseHinge, PairwiseSquaredHinge]
@@ -33,6 +34,13 @@ class SlowSquaredHinge(PairwiseSquaredHinge):
 
     def pair_value(self, d):
         return max(0.0, self.margin - d) ** 2
+
+
+class SlowLogistic(PairwiseLogistic):
+    """The logistic loss, likewise."""
+
+    def pair_value(self, d):
+        return math.log1p(math.exp(-d)) if d > 0 else math.log1p(math.exp(d)) - d
 
 
 SLOW = {PairwiseHinge: SlowHinge, PairwiseSquaredHinge: SlowSquaredHinge}
@@ -214,6 +222,82 @@ def test_pair_by_pair_equals_the_fast_path(cls, weighting):
     np.testing.assert_allclose(fast[1], slow[1], rtol=1e-11, atol=1e-16)
     if curved is not None:
         np.testing.assert_allclose(fast[2], slow[2], rtol=1e-10, atol=1e-16)
+
+
+def check_logistic(loss, y, z, s, groups, weighting, v, rtol=1e-12):
+    """Compare value, gradient and Hessian product with sums over a list of all pairs."""
+    same = np.zeros(len(y), dtype=bool) if groups is None else groups[:, None] != groups
+    i, j = np.nonzero((y[:, None] > y) & ~same & (s[:, None] * s > 0))
+    index = PairIndex(y, None if groups is None else encode_groups(groups, len(y)), s, weighting)
+    assert index.n_pairs == len(i)
+    value, gradient, product = sums_by_index(loss, index, z, v)
+    u = s[i] * s[j] * (y[i] - y[j] if weighting == "difference" else 1.0)
+    u /= max(u.sum(), 1e-300)
+    d = z[i] - z[j]
+    slope = -u * np.exp(-np.logaddexp(0, d))
+    bend = u * np.exp(-np.logaddexp(0, d) - np.logaddexp(0, -d)) * (v[i] - v[j])
+    expected = float(u @ np.logaddexp(0, -d))
+    assert abs(value - expected) <= rtol * expected
+    for got, parts in ((gradient, slope), (product, bend)):
+        size = np.linalg.norm(_scatter(i, j, np.abs(parts), len(y), np.add))
+        error = np.linalg.norm(got - _scatter(i, j, parts, len(y), np.subtract))
+        assert error <= rtol * size
+
+
+every_logistic = pytest.mark.parametrize("cls", [PairwiseLogistic, SlowLogistic])
+
+
+@every_logistic
+@every_weighting
+@settings(max_examples=100, deadline=None)
+@given(problem=problems(), spread=st.sampled_from([1.0, 30.0, 1000.0]))
+@example(problem=TINY, spread=1.0)
+@example(problem=TINY._replace(s=np.zeros(2)), spread=1.0)
+@example(problem=STRAY, spread=1.0)
+def test_logistic_is_the_sum_over_pairs(cls, weighting, problem, spread):
+    y, z, s, groups, v, _ = problem
+    assert cls().is_logistic == (cls is PairwiseLogistic)
+    check_logistic(cls(), y, spread * z, s, groups, weighting, v)
+
+
+@every_logistic
+@every_weighting
+@pytest.mark.parametrize("equal", [True, False], ids=["equal weights", "weights"])
+@pytest.mark.parametrize("spread", [0.01, 3.0, 100.0, 250.0])
+def test_logistic_of_long_levels(cls, weighting, equal, spread):
+    """Many factors to a product: neither overflow nor loss of small terms."""
+    rng = np.random.default_rng(1)
+    n = 900
+    y, z = rng.integers(0, 3, n) * 1.0, spread * np.clip(rng.normal(size=n), -2, 2)
+    s = np.ones(n) if equal else rng.uniform(0, 2, n)
+    groups = np.minimum(np.arange(n) // 30, 3)
+    check_logistic(cls(), y, z, s, groups, weighting, rng.normal(size=n))
+    check_logistic(cls(), y, spread * y + 0.01 * z, s, groups, weighting, rng.normal(size=n))
+
+
+@every_logistic
+@every_weighting
+def test_a_large_group_among_tiny_ones_is_shared_by_threads(cls, weighting):
+    rng = np.random.default_rng(2)
+    n = 9000
+    groups = np.concatenate(
+        [np.arange(2000) // 2, np.full(2500, 1000), np.arange(4500) // 3 + 1001]
+    )
+    order = rng.permutation(n)
+    groups, y = groups[order], rng.integers(0, 4, n) * 1.0
+    z, v = rng.normal(size=n), rng.normal(size=n)
+    index = PairIndex(y, encode_groups(groups, n), np.ones(n), weighting)
+    value, gradient, product = sums_by_index(cls(), index, z, v)
+    assert len(index._units) > 8
+    largest = max(end - begin for _, _, begin, end in index._units)
+    assert largest < n
+    check_logistic(cls(), y, z, np.ones(n), groups, weighting, v)
+    for n_threads in (2, 3):
+        with ThreadPoolExecutor(n_threads) as pool:
+            again = sums_by_index(cls(), index, z, v, pool.map)
+        assert again[0] == value
+        np.testing.assert_array_equal(again[1], gradient)
+        np.testing.assert_array_equal(again[2], product)
 
 
 @every_weighting
@@ -405,13 +489,50 @@ def test_many_groups_in_several_chunks_and_threads(cls, weighting):
 
 @every_loss
 @every_weighting
+@pytest.mark.parametrize("grades", [2, 5, None])
+def test_threads_share_a_large_group(cls, weighting, grades, monkeypatch):
+    """Whatever is large: the sums are those over pairs, and bit-identical for any threads."""
+    rng = np.random.default_rng(9)
+    n = 700
+    y = rng.normal(size=n) if grades is None else rng.integers(0, grades, n) * 1.0
+    groups = np.concatenate([np.arange(200) // 2, np.full(300, 500), np.arange(200) // 90 + 600])
+    order = rng.permutation(n)
+    groups, z, s = groups[order], np.round(rng.normal(size=n), 2), rng.uniform(0, 2, n)
+    v, loss = rng.normal(size=n), cls(margin=0.5)
+    curved = v if loss.hinge_power == 2 else None
+    codes = encode_groups(groups, n)
+    apart = sums_by_index(loss, PairIndex(y, codes, s, weighting), z, curved)
+    monkeypatch.setattr(_pairs, "_LARGE_ROWS", 80)
+    monkeypatch.setattr(_pairs, "_CHUNK_ROWS", 20)
+    index = PairIndex(y, codes, s, weighting)
+    assert len(index.large) == 3
+    assert len(index.chunks) > 5
+    check(loss, loss.hinge_power, y, z, s, groups, weighting, v)
+    for run in (map, ThreadPoolExecutor(2).map, ThreadPoolExecutor(5).map):
+        index = PairIndex(y, codes, s, weighting)
+        for scores in (z, z[::-1].copy(), z):  # levels stay sorted between calls
+            value, gradient, product = sums_by_index(loss, index, scores, curved, run)
+        assert value == pytest.approx(apart[0], rel=1e-13)
+        np.testing.assert_allclose(gradient, apart[1], rtol=1e-10, atol=1e-15)
+        if run is map:
+            first = value, gradient, product
+        assert value == first[0]
+        np.testing.assert_array_equal(gradient, first[1])
+        if curved is not None:
+            np.testing.assert_allclose(product, apart[2], rtol=1e-9, atol=1e-14)
+            np.testing.assert_array_equal(product, first[2])
+
+
+@every_loss
+@every_weighting
 def test_100_000_rows_in_one_group_need_memory_for_rows_only(cls, weighting):
     rng = np.random.default_rng(8)
     n = 100_000
     y, z, s = rng.normal(size=n), rng.normal(size=n), rng.uniform(0, 2, n)
     v = rng.normal(size=n) if cls().hinge_power == 2 else None
+    some = slice(70_000)  # enough to compile all that large groups need
     sums_by_index(
-        cls(), PairIndex(y[:9], None, s[:9], weighting), z[:9], None if v is None else v[:9]
+        cls(), PairIndex(y[some], None, s[some], weighting), z[some], None if v is None else v[some]
     )
     resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     tracemalloc.start()

@@ -18,11 +18,17 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from sklearn_margin import LinearRanker, RankSVM
-from sklearn_margin.losses import PairwiseHinge, PairwiseLoss, PairwiseSquaredHinge
+from sklearn_margin.losses import (
+    MarginRanking,
+    PairwiseHinge,
+    PairwiseLoss,
+    PairwiseSquaredHinge,
+)
 
 LETOR = Path(__file__).parents[2] / "shared/data/lightgbm_lambdarank/train.svm"
 RANKERS = {
     "LinearRanker": LinearRanker(alpha=0.01),
+    "LinearRanker-logistic": LinearRanker("pairwise_logistic", alpha=0.01),
     "RankSVM": RankSVM(alpha=0.01),
     "RankSVM-difference": RankSVM(alpha=0.01, weighting="difference"),
 }
@@ -482,7 +488,7 @@ def test_rank_svm_on_real_data(container):
         assert value == pytest.approx(optimum, rel=1e-6)
 
 
-class PairwiseLogistic(PairwiseLoss):
+class UsersLogistic(PairwiseLoss):
     """A user's loss over pairs (RankNet's)."""
 
     def pair_value(self, d):
@@ -496,15 +502,20 @@ class PairwiseLogistic(PairwiseLoss):
         return e / (1.0 + e) ** 2
 
 
-@pytest.mark.parametrize("solver", ["newton", "lbfgs"])
-def test_a_users_loss(solver, reference):
+@pytest.mark.parametrize("solver", ["auto", "newton", "lbfgs"])
+@pytest.mark.parametrize("loss", [UsersLogistic(), "pairwise_logistic"], ids=["user's", "ours"])
+def test_the_logistic_loss(loss, solver, reference):
     X, y, groups = data(n=50, n_groups=5)
     i, j = pairs_of(y, groups)
+    u = np.ones(len(i)) if isinstance(loss, UsersLogistic) else y[i] - y[j]
     best = reference(
-        lambda w, b: cp.sum(cp.logistic(-(X[i] - X[j]) @ w)) / len(i), 4, 0.01, 0.0, False
+        lambda w, b: u / u.sum() @ cp.logistic(-(X[i] - X[j]) @ w), 4, 0.01, 0.0, False
     )
-    model = LinearRanker(PairwiseLogistic(), alpha=0.01, solver=solver).fit(X, y, groups=groups)
+    model = LinearRanker(loss, alpha=0.01, solver=solver).fit(X, y, groups=groups)
     assert best.at(model.coef_) <= best.minimum * (1 + 1e-6)
+    if solver != "lbfgs":
+        assert best.at(model.coef_) - best.minimum <= model.dual_gap_ + 1e-8 * best.minimum
+        assert model.dual_gap_ <= 1e-4 * best.minimum
     again = pickle.loads(pickle.dumps(model))
     np.testing.assert_array_equal(again.predict(X), model.predict(X))
 
@@ -523,3 +534,167 @@ def test_one_large_group(model):
     fitted = clone(model).fit(X, y)
     assert fitted.n_pairs_ == len(pairs_of(y, np.zeros(3000))[0])
     assert fitted.score(X, y) == pytest.approx(naive_score(fitted.predict(X), y, np.zeros(3000)))
+
+
+# --- given pairs -----------------------------------------------------------------------------
+
+
+def given(n=60, seed=0):
+    """Rows of either side, labels that follow a plane with noise, and weights."""
+    rng = np.random.default_rng(seed)
+    X1, X2 = rng.normal([5.0, 0.0, -3.0, 1.0], size=(2, n, 4))
+    t = np.sign((X1 - X2) @ [1.0, -2.0, 0.5, 0.0] + 2 * rng.normal(size=n))
+    return X1, X2, t, rng.integers(0, 4, n).astype(float)
+
+
+class Cubed(PairwiseLoss):
+    """A user's loss, of which solvers know nothing."""
+
+    nonnegative = True
+
+    def pair_value(self, d):
+        return max(0.0, 1.0 - d) ** 3
+
+    def pair_gradient(self, d):
+        return -3.0 * max(0.0, 1.0 - d) ** 2
+
+    def pair_hessian(self, d):
+        return 6.0 * max(0.0, 1.0 - d)
+
+
+COSTS = [
+    ("pairwise_hinge", lambda d: cp.pos(1 - d)),
+    ("pairwise_squared_hinge", lambda d: cp.square(cp.pos(1 - d))),
+    ("pairwise_logistic", lambda d: cp.logistic(-d)),
+    (MarginRanking(margin=0.3), lambda d: cp.pos(0.3 - d)),
+    (PairwiseHinge(margin=2.0), lambda d: cp.pos(2 - d)),
+    (UsersLogistic(), lambda d: cp.logistic(-d)),
+    (Cubed(), lambda d: cp.power(cp.pos(1 - d), 3)),
+]
+every_cost = pytest.mark.parametrize(("loss", "cost"), COSTS, ids=lambda x: str(x)[:30])
+
+
+@every_cost
+@pytest.mark.parametrize("container", [np.array, sp.csr_array], ids=["dense", "csr"])
+def test_given_pairs_are_fitted_to_the_optimum(loss, cost, container, reference):
+    X1, X2, t, s = given()
+    D = t[:, None] * (X1 - X2)
+    best = reference(lambda w, b: s / s.sum() @ cost(D @ w), 4, 0.01, 0.0, False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model = LinearRanker(loss, alpha=0.01)
+        model.fit_pairs(container(X1), container(X2), t, sample_weight=s)
+    assert best.at(model.coef_) <= best.minimum * (1 + 1e-6)
+    assert best.at(model.coef_) - best.minimum <= model.dual_gap_ + 1e-8 * best.minimum
+    assert model.dual_gap_ <= 1e-4 * best.minimum
+    assert model.n_pairs_ == np.count_nonzero(s)
+    assert model.coef_.shape == (4,)
+
+
+@pytest.mark.parametrize("solver", ["interior_point", "dual_cd", "smoothing", "subgradient", "sgd"])
+def test_solvers_of_hinges_take_given_pairs(solver, reference):
+    X1, X2, t, _ = given()
+    D = t[:, None] * (X1 - X2)
+    best = reference(lambda w, b: cp.sum(cp.pos(1 - D @ w)) / len(t), 4, 0.01, 0.0, False)
+    model = RankSVM(loss="hinge", alpha=0.01, solver=solver, max_iter=5000, random_state=0)
+    model.fit_pairs(X1, X2, t)
+    rough = solver in ("subgradient", "sgd")
+    assert best.at(model.coef_) <= best.minimum * (1.03 if rough else 1 + 1e-4)
+    assert model.solver_ == solver
+
+
+def test_given_pairs_of_labels_are_the_pairs_of_fit():
+    X, y, groups = data(n=60, n_groups=6)
+    i, j = pairs_of(y, groups)
+    t = np.random.default_rng(0).choice([-1, 1], len(i))
+    first, second = np.where(t > 0, i, j), np.where(t > 0, j, i)
+    for model in (
+        RankSVM(alpha=0.01),
+        LinearRanker(MarginRanking(margin=1.0), alpha=0.01, tol=1e-6),
+    ):
+        by_labels = clone(model).fit(X, y, groups=groups)
+        by_pairs = clone(model).fit_pairs(X[first], X[second], t)
+        rtol = 1e-6 if isinstance(model, RankSVM) else 0.05
+        np.testing.assert_allclose(by_pairs.coef_, by_labels.coef_, rtol=rtol, atol=1e-3)
+        assert by_pairs.n_pairs_ == by_labels.n_pairs_
+        # What follows a fit works; a model of pairs has no groups to ask for.
+        scores = by_pairs.predict(X)
+        assert by_pairs.score(X, y, groups=groups) == naive_score(scores, y, groups)
+        assert by_pairs.score(X, y) == naive_score(scores, y, np.zeros(len(y)))
+        assert np.array_equal(pickle.loads(pickle.dumps(by_pairs)).predict(X), scores)
+    hinge = LinearRanker(PairwiseHinge(weighting="uniform"), alpha=0.01, tol=1e-6)
+    expected = hinge.fit(X, y, groups=groups).coef_
+    np.testing.assert_array_equal(by_labels.coef_, expected)
+
+
+def test_forms_of_given_pairs():
+    X1, X2, t, s = given()
+    expected = RankSVM().fit_pairs(X1, X2, t, s)
+    forms = {
+        "mixed": RankSVM().fit_pairs(sp.csr_array(X1), X2, t, s),
+        "csc": RankSVM().fit_pairs(sp.csc_array(X1), sp.csc_array(X2), t, s),
+        "lists": RankSVM().fit_pairs(X1.tolist(), X2.tolist(), t.tolist(), s.tolist()),
+        "swapped": RankSVM().fit_pairs(X2, X1, -t, s),
+        "integers": RankSVM().fit_pairs(X1, X2, t.astype(int), s.astype(int)),
+        "dropped": RankSVM().fit_pairs(X1[s > 0], X2[s > 0], t[s > 0], s[s > 0]),
+        "repeated": RankSVM().fit_pairs(*(np.repeat(a, s.astype(int), 0) for a in (X1, X2, t))),
+    }
+    for name, model in forms.items():
+        np.testing.assert_allclose(model.coef_, expected.coef_, rtol=1e-7, err_msg=name)
+    narrow = RankSVM().fit_pairs(X1.astype(np.float32), X2.astype(np.float32), t, s)
+    assert narrow.coef_.dtype == np.float32
+    np.testing.assert_allclose(narrow.coef_, expected.coef_, rtol=1e-3)
+    names = [f"f{k}" for k in range(4)]
+    framed = RankSVM().fit_pairs(
+        pd.DataFrame(X1, columns=names), pd.DataFrame(X2, columns=names), t
+    )
+    assert list(framed.feature_names_in_) == names
+    offset = RankSVM().fit_pairs(X1 + 1e6, X2 + 1e6, t, s)
+    np.testing.assert_allclose(offset.coef_, expected.coef_, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"t": np.zeros(60)}, "t must hold only -1 and [+]1, got 0.0"),
+        ({"t": np.ones(59)}, "t has length 59, expected 60"),
+        ({"t": np.full(60, np.nan)}, "t contains NaN"),
+        ({"t": ["a"] * 60}, "t must hold numbers"),
+        ({"X2": np.ones((59, 4))}, "X1 has 60 rows and X2 has 59"),
+        ({"X2": np.ones((60, 3))}, "3 features"),
+        ({"X2": np.full((60, 4), np.nan)}, "NaN"),
+        ({"X1": np.full((60, 4), 1e308), "X2": np.full((60, 4), -1e308)}, "X1 - X2 contains inf"),
+        ({"sample_weight": -np.ones(60)}, "sample_weight must not be negative"),
+        ({"sample_weight": np.zeros(60)}, "sample_weight is zero"),
+    ],
+)
+def test_given_pairs_that_are_wrong(change, message):
+    X1, X2, t, s = given()
+    model = RankSVM().fit_pairs(X1, X2, t)
+    before = dict(vars(model))
+    with pytest.raises(ValueError, match=message):
+        model.fit_pairs(**{"X1": X1, "X2": X2, "t": t, "sample_weight": s, **change})
+    assert vars(model) == before
+
+
+def test_margin_ranking_without_a_margin_warns():
+    X1, X2, t, _ = given()
+    X, y, groups = data()
+    for fit in (
+        lambda model: model.fit_pairs(X1, X2, t),
+        lambda model: model.fit(X, y, groups=groups),
+    ):
+        with pytest.warns(UserWarning, match="margin=0") as record:
+            model = fit(LinearRanker("margin_ranking"))
+        assert record[0].filename == __file__
+        np.testing.assert_allclose(model.coef_, 0.0, atol=1e-12)
+        assert model.dual_gap_ < 1e-10
+
+
+def test_warm_start_between_kinds_of_fit():
+    X1, X2, t, _ = given(n=400)
+    cold = RankSVM(solver="lbfgs").fit_pairs(X1, X2, t)
+    warm = RankSVM(solver="lbfgs", warm_start=True).fit_pairs(X1, X2, t)
+    warm.fit_pairs(X1, X2, t)
+    assert warm.n_iter_ < cold.n_iter_
+    np.testing.assert_allclose(warm.coef_, cold.coef_, rtol=1e-4)

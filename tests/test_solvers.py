@@ -114,8 +114,10 @@ FORMULAS = {
         cp.logistic(2 * (y - z)) - (y - z) - math.log(2.0)
     ),  # log cosh r = log(1 + e^2r) − r − log 2
     "Logistic": lambda loss, y, z: cp.logistic(-cp.multiply(y, z)),
+    "MarginRanking": lambda loss, y, d: cp.pos(loss.margin - d),
     "ModifiedHuber": lambda loss, y, z: cp.huber(cp.pos(1 - cp.multiply(y, z)), 2.0),
     "PairwiseHinge": lambda loss, y, d: cp.pos(loss.margin - d),
+    "PairwiseLogistic": lambda loss, y, d: cp.logistic(-d),
     "PairwiseSquaredHinge": lambda loss, y, d: cp.square(cp.pos(loss.margin - d)),
     "Quantile": lambda loss, y, z: cp.maximum(
         loss.quantile * (y - z), (loss.quantile - 1) * (y - z)
@@ -135,7 +137,9 @@ SETTINGS = {
     "CrossEntropy": {"label_smoothing": 0.2},
     "Hinge": {"margin": 0.8},
     "Huber": {"delta": 0.7},
+    "MarginRanking": {"margin": 0.7},
     "PairwiseHinge": {"margin": 0.7},
+    "PairwiseLogistic": {"weighting": "uniform"},
     "PairwiseSquaredHinge": {"margin": 0.7, "weighting": "uniform"},
     "Poly": {"epsilon": (-0.7,)},
     "Quantile": {"quantile": 0.8},
@@ -222,7 +226,7 @@ def optimum(reference):
         if isinstance(loss, PairwiseLoss):
             i, j = pairs_of(data)
             u = data.s[i] * data.s[j]
-            if loss.weighting == "difference":
+            if loss.pair_weighting == "difference":
                 u = u * (data.y[i] - data.y[j])
             D = data.X[i] - data.X[j]
             return reference(

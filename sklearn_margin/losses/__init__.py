@@ -16,7 +16,12 @@ from sklearn_margin.losses.embedding_cosine import Circle, InfoNCE, MultipleNega
 from sklearn_margin.losses.embedding_distance import Contrastive, Triplet
 from sklearn_margin.losses.multiclass import MulticlassLoss
 from sklearn_margin.losses.multiclass_hinge import CrammerSinger, WestonWatkins
-from sklearn_margin.losses.pairwise import PairwiseHinge, PairwiseSquaredHinge
+from sklearn_margin.losses.pairwise import (
+    MarginRanking,
+    PairwiseHinge,
+    PairwiseLogistic,
+    PairwiseSquaredHinge,
+)
 from sklearn_margin.losses.probability import Focal, Poly, ProbabilityLoss
 from sklearn_margin.losses.regression import (
     Absolute,
@@ -46,10 +51,12 @@ __all__ = [
     "InfoNCE",
     "Logistic",
     "Loss",
+    "MarginRanking",
     "ModifiedHuber",
     "MulticlassLoss",
     "MultipleNegativesRanking",
     "PairwiseHinge",
+    "PairwiseLogistic",
     "PairwiseLoss",
     "PairwiseSquaredHinge",
     "PointwiseLoss",

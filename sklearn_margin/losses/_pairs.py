@@ -1,17 +1,11 @@
 """The pairs of a ranking problem, and sums over them without ever listing them.
 
 Rows are sorted by group and, within a group, by label. Rows of one group with one label
-form a *level*. For hinge-like losses the sum over pairs is a merge sort: levels are
-merged two at a time, each side sorted by score, and while a lower part L meets a higher
-part H two sweeps add up all pairs between them. For i ∈ H and φ(d) = [m − d]₊², say,
+form a *level*. The rows better than a row of its
+group are those of higher levels.
 
-    Σ_{j∈L} u_ij [m − z_i + z_j]₊² = s_i [(y_i − c) Q₂(a) + T₂(a)],    a = z_i − m,
-    Q_k(a) = Σ_{j: z_j > a} s_j (z_j − a)^k,   T_k(a) = Σ_{j: z_j > a} s_j (c − y_j) (z_j − a)^k,
-
-with c a label between the two parts. As z_i falls, so does a, and Q_k, T_k are carried
-from one a to the next by additions of non-negative terms only: there is no cancellation,
-whatever the offset of the scores or labels. The cost is O(n log n) per group; Airola,
-Pahikkala & Salakoski (2011) and Lee & Lin (2014) reach it with search trees.
+How the sum is taken depends on the loss: ``_hinge_pairs`` sorts, ``_logistic_pairs`` saves
+exponentials, and ``_any_pairs`` goes through the pairs one by one.
 """
 
 import itertools
@@ -21,10 +15,21 @@ from typing import NamedTuple
 import numpy as np
 
 from sklearn_margin._jit import kernel
+from sklearn_margin.losses._any_pairs import pair_product, pair_sums, pair_units
+from sklearn_margin.losses._hinge_pairs import (
+    hinge_groups,
+    hinge_stage,
+    load_levels,
+    mean_by_place,
+    work_arrays,
+)
+from sklearn_margin.losses._logistic_pairs import logistic_product, logistic_sums
 
 __all__ = ["PairIndex"]
 
-_CHUNK_ROWS = 16_384  # rows per unit of parallel work, unless one group is larger
+_CHUNK_ROWS = 16_384  # rows per unit of parallel work
+_LARGE_ROWS = 4 * _CHUNK_ROWS  # of a group that threads share
+_PARTS = 16  # of the work on such a group
 
 
 class _Layout(NamedTuple):
@@ -60,6 +65,8 @@ class PairIndex:
         Sum of the weights of all pairs.
     chunks : list of (int, int)
         Ranges of groups, of similar numbers of rows, that can be worked on in parallel.
+    large : list of int
+        Groups in no chunk, too large for one thread.
     """
 
     def __init__(self, y, groups, sample_weight, weighting):
@@ -80,19 +87,14 @@ class PairIndex:
         self.layout = _Layout(order, y, s, level_start, group_level, weighting == "difference")
         self.group_start = level_start[group_level]
         self.total, self.n_pairs = _count(*self.layout[1:])
-        self.chunks = self._chunks()
-
-    def _chunks(self):
-        boundaries = [0]
-        rows = 0
-        for group, size in enumerate(np.diff(self.group_start)):
-            rows += size
-            if rows >= _CHUNK_ROWS:
-                boundaries.append(group + 1)
-                rows = 0
-        if rows:
-            boundaries.append(len(self.group_start) - 1)
-        return list(itertools.pairwise(boundaries))
+        # Each chunk ends before the group in which the next multiple of a chunk's size falls.
+        self.large = np.flatnonzero(np.diff(self.group_start) >= _LARGE_ROWS).tolist()
+        ends = np.searchsorted(self.group_start, np.arange(_CHUNK_ROWS, n, _CHUNK_ROWS))
+        large = np.append(self.large, np.add(self.large, 1))
+        bounds = np.unique(np.r_[0, ends, large, len(self.group_start) - 1]).astype(int)
+        chunks = itertools.pairwise(bounds.tolist())
+        self.chunks = [chunk for chunk in chunks if chunk[0] not in self.large]
+        self._units = self._sorted = None  # made when a loss needs them
 
     @property
     def positions(self):
@@ -126,10 +128,10 @@ class PairIndex:
         if self.total == 0:
             return 0.0
         if loss.hinge_terms:
-            return self._hinges(loss, z, z, out, run, product=False)
-        arguments = (z, *self.layout, 1.0 / self.total, out)
-        parts = run(lambda chunk: loss._run(_any_pairs, *arguments, *chunk), self.chunks)
-        return float(sum(parts))  # in the order of chunks, whatever thread was first
+            terms = np.array(loss.hinge_terms, dtype=np.float64)
+            sums = self.hinge_sums(terms, z, out, run)
+            return float((terms[:, 1:] * sums).sum())
+        return self._pair_by_pair(loss, z, z, out, run, product=False)
 
     def hessian_product(self, loss, z, v, out, run: Callable = map) -> None:
         """Product of the Hessian of ``value`` at scores ``z`` with ``v``, into ``out``."""
@@ -138,27 +140,107 @@ class PairIndex:
         if self.total == 0:
             return
         if loss.hinge_terms:
-            self._hinges(loss, z, v, out, run, product=True)
+            terms = np.array(loss.hinge_terms, dtype=np.float64)
+            self._hinges(terms, z, v, out, run, product=True)
         else:
-            arguments = (z, v, *self.layout, 1.0 / self.total, out)
-            list(run(lambda chunk: loss._run(_any_product, *arguments, *chunk), self.chunks))
+            self._pair_by_pair(loss, z, v, out, run, product=True)
 
-    def _hinges(self, loss, z, v, out, run, product):
-        """Sum of the hinge terms of a loss, by the sorting kernel."""
+    def hinge_sums(self, terms, z, out, run: Callable = map) -> np.ndarray:
+        """Weighted means over pairs of several hinges at once; there must be pairs.
+
+        Parameters
+        ----------
+        terms : ndarray of shape (n_terms, 3)
+            Each row (margin, linear, square) is linear·[margin − d]₊ + square·[margin − d]₊².
+        z, out, run
+            As in ``value_gradient``; ``out`` gets the derivative of the sum of all terms.
+
+        Returns
+        -------
+        ndarray of shape (n_terms, 2)
+            Means of [margin − d]₊ and of its square, by term, without the factors.
+        """
+        return self._hinges(terms, z, z, out, run, product=False)
+
+    def _hinges(self, terms, z, v, out, run, product):
+        """Sums of hinges over pairs; the derivative or the Hessian product goes to ``out``."""
+        if self._sorted is None:
+            order = self.layout.order.astype(np.int32 if len(z) < 2**31 else np.int64)
+            self._sorted = self.layout._replace(order=order, s=self.layout.s.copy())
         sizes = np.diff(self.group_start)
-        value = 0.0
-        for k, (power, margin, factor) in enumerate(loss.hinge_terms):
-            target = out if k == 0 else np.zeros_like(out)
 
-            def work(chunk, power=power, margin=margin, factor=factor, target=target):
-                return _hinge_groups(
-                    z, v, *self.layout, float(margin), 0 if product else power,
-                    factor / self.total, int(sizes[slice(*chunk)].max()), target, *chunk,
-                )  # fmt: skip
+        def work(chunk):
+            sums = np.zeros((len(terms), 2))
+            room = work_arrays(int(sizes[slice(*chunk)].max()), product)
+            hinge_groups(
+                z, v, *self._sorted, terms, product, 1.0 / self.total, out, sums, *chunk, room
+            )
+            return sums
 
-            value += sum(run(work, self.chunks))  # in the order of chunks
-            if k:
-                out += target
+        large = [self._large_group(g, terms, z, v, out, run, product) for g in self.large]
+        return (sum(large) + sum(run(work, self.chunks))) / self.total  # in the order of chunks
+
+    def _large_group(self, group, terms, z, v, out, run, product):
+        """As ``hinge_groups`` for one group, which threads share."""
+        order, y, s, level_start, group_level, difference = self._sorted
+        start, stop = self.group_start[group], self.group_start[group + 1]
+        levels = level_start[group_level[group] : group_level[group + 1] + 1] - start
+        n_levels = len(levels) - 1
+        room = work_arrays(stop - start, product)
+        mean = mean_by_place(v, order, start, stop) if product else 0.0
+        cuts = np.searchsorted(levels, np.linspace(0, stop - start, _PARTS + 1))
+        list(
+            run(
+                lambda part: load_levels(z, v, mean, order, s, start, levels, *part, product, room),
+                itertools.pairwise(np.unique(cuts).tolist()),
+            )
+        )
+        total = np.zeros((len(terms), 2))
+
+        def stage(part):
+            sums = np.zeros((len(terms), 2))
+            hinge_stage(
+                room, y[start:stop], s[start:stop], levels, width, *part, difference, terms,
+                product, sums,
+            )  # fmt: skip
+            return sums
+
+        width = 1
+        while width < n_levels:
+            n_merges = (n_levels + width - 1) // (2 * width)
+            cuts = np.unique(np.linspace(0, n_merges, min(_PARTS, n_merges) + 1).astype(int))
+            parts = list(itertools.pairwise(cuts.tolist()))
+            sides = [(True, False, False), (False, True, False)]
+            total += sum(run(stage, [(*part, *side) for part in parts for side in sides]))
+            if 2 * width < n_levels:
+                list(run(stage, [(*part, False, False, True) for part in parts]))
+            width *= 2
+        np.divide(room.result, self.total, out=room.result)
+        out[order[start:stop]] = room.result
+        return total
+
+    def _pair_by_pair(self, loss, z, v, out, run, product):
+        """Sum over all pairs of any loss."""
+        if self._units is None:
+            self._units = pair_units(self.layout)
+        general = pair_product if product else pair_sums
+        fast = logistic_product if product else logistic_sums
+
+        def work(unit):
+            begin, end = self.group_start[unit[0]], unit[3]
+            part = np.zeros(end - begin)
+            arguments = (z, v, *self.layout, 1.0 / self.total, part, *unit)
+            value = fast(*arguments) if loss.is_logistic else np.nan
+            if np.isnan(value):
+                part[:] = 0.0
+                value = loss._run(general, *arguments)
+            return value, part
+
+        sums, value = np.zeros(len(self.layout.order)), 0.0
+        for unit, (one, part) in zip(self._units, run(work, self._units), strict=True):
+            value += one  # in the order of units, whatever thread was first
+            sums[self.group_start[unit[0]] : unit[3]] += part
+        out[self.layout.order] = sums
         return float(value)
 
 
@@ -182,268 +264,3 @@ def _count(y, s, level_start, group_level, difference):
             n_pairs += (level_start[k + 1] - level_start[k]) * (level_start[k] - first)
             weight += here
     return total, n_pairs
-
-
-@kernel
-def _merge(z, index, a, b, c, z_new, index_new):
-    """Merge the sorted ranges [a, b) and [b, c)."""
-    p, q = a, b
-    for r in range(a, c):
-        if q >= c or (p < b and z[p] <= z[q]):
-            z_new[r] = z[p]
-            index_new[r] = index[p]
-            p += 1
-        else:
-            z_new[r] = z[q]
-            index_new[r] = index[q]
-            q += 1
-    for r in range(a, c):  # assigning slices would take seconds to compile
-        z[r] = z_new[r]
-        index[r] = index_new[r]
-
-
-@kernel
-def _sort_level(z, index, first, last, z_new, index_new):
-    """Sort ``index[first:last]`` and ``z[first:last]`` by z, ascending: short runs by
-    insertion, then merges."""
-    run = 16
-    for begin in range(first, last, run):
-        for p in range(begin + 1, min(begin + run, last)):
-            key, which = z[p], index[p]
-            q = p
-            while q > begin and z[q - 1] > key:
-                z[q] = z[q - 1]
-                index[q] = index[q - 1]
-                q -= 1
-            z[q] = key
-            index[q] = which
-    while run < last - first:
-        for a in range(first, last - run, 2 * run):
-            _merge(z, index, a, a + run, min(a + 2 * run, last), z_new, index_new)
-        run *= 2
-
-
-@kernel
-def _load_group(z, order, start, n, levels, z_sorted, index, z_new, index_new):
-    """Copy the scores of a group and sort each of its levels."""
-    for p in range(n):
-        z_sorted[p] = z[order[start + p]]
-        index[p] = p
-    for k in range(levels.shape[0] - 1):
-        a, b = levels[k] - start, levels[k + 1] - start
-        _sort_level(z_sorted, index, a, b, z_new, index_new)
-
-
-@kernel
-def _hinge_between(z, index, a, b, c, y, s, margin, power, difference, gradient):
-    """Value of [margin − d]₊^power over pairs of [b, c) above [a, b); adds gradients."""
-    value = 0.0
-    cut = y[index[b]]  # any label of the upper part; lowered below to its least
-    for q in range(b, c):
-        cut = min(cut, y[index[q]])
-    # Higher rows i from the highest score down; all scores meet as differences only.
-    q0 = q1 = q2 = t0 = t1 = t2 = 0.0
-    j = b - 1
-    for p in range(c - 1, b - 1, -1):
-        if q0 > 0.0:
-            step = z[p + 1] - z[p]
-            q2 += step * (2.0 * q1 + step * q0)
-            t2 += step * (2.0 * t1 + step * t0)
-            q1 += step * q0
-            t1 += step * t0
-        while j >= a and margin - (z[p] - z[j]) > 0.0:
-            weight, over = s[index[j]], margin - (z[p] - z[j])
-            q0 += weight
-            q1 += weight * over
-            q2 += weight * over * over
-            if difference:
-                lift = weight * (cut - y[index[j]])
-                t0 += lift
-                t1 += lift * over
-                t2 += lift * over * over
-            j -= 1
-        i = index[p]
-        if difference:
-            height = y[i] - cut
-            r0, r1, r2 = height * q0 + t0, height * q1 + t1, height * q2 + t2
-        else:
-            r0, r1, r2 = q0, q1, q2
-        if power == 2:
-            value += s[i] * r2
-            gradient[i] -= 2.0 * s[i] * r1
-        else:
-            value += s[i] * r1
-            gradient[i] -= s[i] * r0
-    # Lower rows j from the lowest score up.
-    q0 = q1 = t0 = t1 = 0.0
-    i = b
-    for p in range(a, b):
-        if q0 > 0.0:
-            step = z[p] - z[p - 1]
-            q1 += step * q0
-            t1 += step * t0
-        while i < c and margin - (z[i] - z[p]) > 0.0:
-            weight, over = s[index[i]], margin - (z[i] - z[p])
-            q0 += weight
-            q1 += weight * over
-            if difference:
-                lift = weight * (y[index[i]] - cut)
-                t0 += lift
-                t1 += lift * over
-            i += 1
-        j = index[p]
-        if difference:
-            height = cut - y[j]
-            r0, r1 = height * q0 + t0, height * q1 + t1
-        else:
-            r0, r1 = q0, q1
-        gradient[j] += s[j] * (2.0 * r1 if power == 2 else r0)
-    return value
-
-
-@kernel
-def _product_between(z, index, a, b, c, y, s, margin, difference, v, out):
-    """Adds Σ u_ij (v_i − v_j) over the active pairs of [b, c) above [a, b) to i, and minus
-    that to j."""
-    cut = y[index[b]]
-    for q in range(b, c):
-        cut = min(cut, y[index[q]])
-    q0 = q1 = t0 = t1 = 0.0
-    j = b - 1
-    for p in range(c - 1, b - 1, -1):
-        while j >= a and margin - (z[p] - z[j]) > 0.0:
-            k = index[j]
-            q0 += s[k]
-            q1 += s[k] * v[k]
-            if difference:
-                lift = s[k] * (cut - y[k])
-                t0 += lift
-                t1 += lift * v[k]
-            j -= 1
-        i = index[p]
-        if difference:
-            height = y[i] - cut
-            out[i] += s[i] * ((height * q0 + t0) * v[i] - (height * q1 + t1))
-        else:
-            out[i] += s[i] * (q0 * v[i] - q1)
-    q0 = q1 = t0 = t1 = 0.0
-    i = b
-    for p in range(a, b):
-        while i < c and margin - (z[i] - z[p]) > 0.0:
-            k = index[i]
-            q0 += s[k]
-            q1 += s[k] * v[k]
-            if difference:
-                lift = s[k] * (y[k] - cut)
-                t0 += lift
-                t1 += lift * v[k]
-            i += 1
-        j = index[p]
-        if difference:
-            height = cut - y[j]
-            out[j] += s[j] * ((height * q0 + t0) * v[j] - (height * q1 + t1))
-        else:
-            out[j] += s[j] * (q0 * v[j] - q1)
-
-
-@kernel
-def _hinge_groups(
-    z, v, order, y, s, level_start, group_level, difference, margin, power, scale, size, out,
-    first, last,
-):  # fmt: skip
-    """Work through groups first … last − 1, of at most ``size`` rows, level by level.
-
-    power 1, 2: sum of scale·u_ij·[margin − d]₊^power, its derivative to ``out``.
-    power 0: product of the Hessian of the squared hinge with ``v``, to ``out``. One kernel
-    for both, because Newton's method needs both and compiling costs seconds.
-    """
-    scores, new_scores = np.empty(size), np.empty(size)
-    index, new_index = np.empty(size, np.int64), np.empty(size, np.int64)
-    vector, result = np.empty(size), np.empty(size)
-    value = 0.0
-    for g in range(first, last):
-        levels = level_start[group_level[g] : group_level[g + 1] + 1]
-        start, n_levels = levels[0], levels.shape[0] - 1
-        n = levels[n_levels] - start
-        labels, weights = y[start : start + n], s[start : start + n]
-        for p in range(n):
-            result[p] = 0.0
-        if n_levels > 1:
-            _load_group(z, order, start, n, levels, scores, index, new_scores, new_index)
-            if power == 0:
-                mean = 0.0  # only differences of v matter: take out their common part
-                for p in range(n):
-                    mean += v[order[start + p]] / n
-                for p in range(n):
-                    vector[p] = v[order[start + p]] - mean
-        width = 1
-        while width < n_levels:
-            for k in range(0, n_levels - width, 2 * width):
-                a, b = levels[k] - start, levels[k + width] - start
-                c = levels[min(k + 2 * width, n_levels)] - start
-                if power == 0:
-                    _product_between(
-                        scores, index, a, b, c, labels, weights, margin, difference, vector, result
-                    )
-                else:
-                    value += _hinge_between(
-                        scores, index, a, b, c, labels, weights, margin, power, difference, result
-                    )
-                if 2 * width < n_levels:
-                    _merge(scores, index, a, b, c, new_scores, new_index)
-            width *= 2
-        factor = 2.0 * scale if power == 0 else scale
-        for p in range(n):
-            out[order[start + p]] = factor * result[p]
-    return scale * value
-
-
-@kernel
-def _any_pairs(loss, z, order, y, s, level_start, group_level, difference, scale, out, first, last):
-    """As ``_hinge_pairs`` for any pairwise loss: O(pairs) time, O(n) memory."""
-    value = 0.0
-    for g in range(first, last):
-        start, stop = level_start[group_level[g]], level_start[group_level[g + 1]]
-        for p in range(start, stop):
-            out[order[p]] = 0.0
-        for k in range(group_level[g], group_level[g + 1]):
-            for p in range(level_start[k], level_start[k + 1]):
-                i = order[p]
-                total = 0.0
-                for q in range(start, level_start[k]):
-                    u = scale * s[p] * s[q]
-                    if difference:
-                        u *= y[p] - y[q]
-                    if u != 0.0:
-                        d = z[i] - z[order[q]]
-                        value += u * loss.pair_value(d)
-                        slope = u * loss.pair_gradient(d)
-                        total += slope
-                        out[order[q]] -= slope
-                out[i] += total
-    return value
-
-
-@kernel
-def _any_product(
-    loss, z, v, order, y, s, level_start, group_level, difference, scale, out, first, last
-):
-    """Hessian product of any pairwise loss: O(pairs) time, O(n) memory."""
-    for g in range(first, last):
-        start, stop = level_start[group_level[g]], level_start[group_level[g + 1]]
-        for p in range(start, stop):
-            out[order[p]] = 0.0
-        for k in range(group_level[g], group_level[g + 1]):
-            for p in range(level_start[k], level_start[k + 1]):
-                i = order[p]
-                total = 0.0
-                for q in range(start, level_start[k]):
-                    u = scale * s[p] * s[q]
-                    if difference:
-                        u *= y[p] - y[q]
-                    if u != 0.0:
-                        j = order[q]
-                        bend = u * loss.pair_hessian(z[i] - z[j]) * (v[i] - v[j])
-                        total += bend
-                        out[j] -= bend
-                out[i] += total

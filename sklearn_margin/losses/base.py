@@ -446,11 +446,15 @@ class PairwiseLoss(Loss):
     #: Power p of losses of the form [margin − d]₊^p, which are summed in O(n log n);
     #: 0 for any other loss, summed pair by pair.
     hinge_power = 0
+    #: Whether the loss is log(1 + e^(−d)), which is summed with one exponential per row.
+    is_logistic = False
 
     @property
-    def hinge_terms(self) -> list[tuple[int, float, float]]:
-        """The loss as a sum of factor·[margin − d]₊^power: (power, margin, factor) of each."""
-        return [(self.hinge_power, self.margin, 1.0)] if self.hinge_power else []
+    def hinge_terms(self) -> list[tuple[float, float, float]]:
+        """The loss as a sum of linear·[margin − d]₊ + square·[margin − d]₊², or empty if it is not:
+        (margin, linear, square) of each."""
+        power = self.hinge_power
+        return [(self.margin, power == 1, power == 2)] if power else []
 
     def check_params(self) -> None:
         """Raise ``ValueError`` or ``TypeError`` naming the parameter that is wrong."""

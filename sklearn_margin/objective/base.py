@@ -62,15 +62,24 @@ class LinearObjective:
         """
         raise NotImplementedError
 
-    def envelope_gain(self, z, g, value) -> float:
-        """L_w*(g) − L*(g) for an objective whose loss L_w is an envelope of L.
+    def envelope_excess(self, smooth, z) -> tuple[float, float, np.ndarray]:
+        """L, how far it exceeds an envelope L_w beyond what its dual value does, and L_w's slopes.
 
         Parameters
         ----------
-        z, g : ndarray of shape (n,)
-            Scores and the gradient of L_w there.
-        value : float
-            L_w at ``z``.
+        smooth : LinearObjective
+            This objective with the envelope for its loss.
+        z : ndarray of shape (n,)
+            Scores.
+
+        Returns
+        -------
+        loss : float
+            L(z).
+        excess : float
+            [L(z) − L_w(z)] − [L_w*(g) − L*(g)], not negative.
+        g : ndarray of shape (n,)
+            Gradient of L_w.
         """
         raise NotImplementedError
 

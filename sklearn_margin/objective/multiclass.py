@@ -158,8 +158,8 @@ class MulticlassObjective(PointwiseObjective):
                     part = X[used]
                     out[a, :, b, :] += (part * weight[used, None]).T @ part
 
-    def envelope_gain(self, z, g, value):
-        return self.loss.envelope_gain(self.y, self.by_row(g), self.s)
+    def _envelope_gain(self, envelope, g):
+        return envelope.envelope_gain(self.y, self.by_row(g), self.s)
 
     def _mend(self, g, total, size):
         """Rows of class c are multiplied by κ_c ≤ 1 such that Σ_i κ_i g_i = 0.

@@ -1,23 +1,35 @@
 """Objectives whose loss is a weighted mean over ordered pairs of rows in a group."""
 
-from typing import NamedTuple
+from functools import cached_property
 
 import numpy as np
 
 from sklearn_margin.losses._pairs import PairIndex
-from sklearn_margin.losses.pairwise import PairwiseHinge
 from sklearn_margin.objective.base import LinearObjective
 
 __all__ = ["PairwiseObjective"]
 
 
-class _PairCurvature(NamedTuple):
-    """Derivatives of L at a score vector; the Hessian is a product."""
+class _PairCurvature:
+    """Derivatives of L at a score vector, computed when asked for; the Hessian is a product."""
 
-    value: float
-    gradient: np.ndarray
-    z: np.ndarray
-    objective: "PairwiseObjective"
+    def __init__(self, objective, z):
+        self.objective, self.z = objective, z
+
+    @property
+    def value(self):
+        """L."""
+        return self._value_gradient[0]
+
+    @property
+    def gradient(self):
+        """Derivative of L."""
+        return self._value_gradient[1]
+
+    @cached_property
+    def _value_gradient(self):
+        g = np.empty_like(self.z)
+        return self.objective.score_gradient(self.z, g), g
 
     def product(self, v):
         """Hessian times ``v``."""
@@ -61,8 +73,7 @@ class PairwiseObjective(LinearObjective):
         return value
 
     def curvature(self, z, cautious=False):
-        g = np.empty_like(z)
-        return _PairCurvature(self.score_gradient(z, g), g, z.copy(), self)
+        return _PairCurvature(self, z)
 
     def sample_gram(self):
         """Gram matrix of some rows, centred within groups: the shape of the Hessian, roughly.
@@ -112,30 +123,41 @@ class PairwiseObjective(LinearObjective):
         weights *= self.pairs.n_pairs / self.pairs.total
         return layout.order[better], layout.order[other], np.zeros(n), weights
 
-    def envelope_gain(self, z, g, value):
+    def envelope_excess(self, smooth, z):
         # With slopes t ≤ 0 of pairs: L_w = Σ u_ij (t d − margin t − w t²/2), Σ u_ij t d = g·z, and
         # the sum of the slopes is a difference of hinges, for t = ([m − w − d]₊ − [m − d]₊) / w.
-        loss, width = self.loss, self.loss.envelope_width
-        far = [
-            self.with_loss(PairwiseHinge(margin, loss.weighting)).score_value(z)
-            for margin in (loss.margin - width, loss.margin)
-        ]
-        slopes = (far[0] - far[1]) / width
-        return max(float(g @ z) - loss.margin * slopes - value, 0.0)
+        # L is a hinge, too, so all of it comes from one pass.
+        g = np.zeros_like(z)
+        if self.pairs.total == 0:
+            return 0.0, 0.0, g
+        wide = np.empty(len(z))
+        terms = np.array(smooth.loss.hinge_terms)
+        sums = self.pairs.hinge_sums(terms, z, wide, self.rows.run)
+        g[:] = wide
+        loss, envelope = float(sums[0, 0]), float((terms[:, 1:] * sums).sum())
+        slopes = (sums[1, 0] - sums[0, 0]) / smooth.loss.envelope_width
+        gain = max(float(wide @ z) - self.loss.margin * slopes - envelope, 0.0)
+        return loss, max(loss - envelope - gain, 0.0), g
 
     def sample(self, size, random_state):
         """The objective of some groups (rows, if there is one), drawn at random."""
-        return self.split_rows(size / len(self.y), random_state)[1]
+        return self.take(np.flatnonzero(self._held(size / len(self.y), random_state)))
 
     def split_rows(self, fraction, random_state):
         """Objectives of a random part of the groups (rows, if there is one), and of the rest."""
-        units = np.arange(len(self.y)) if self.groups is None else self.groups
-        labels = np.unique(units)
+        mask = self._held(fraction, random_state)
+        return self.take(np.flatnonzero(~mask)), self.take(np.flatnonzero(mask))
+
+    def _held(self, fraction, random_state):
+        """Which rows belong to a random part of the groups (of the rows, if there is one)."""
+        sizes = np.bincount(self.groups) if self.groups is not None else [len(self.y)]
+        labels = np.flatnonzero(sizes)
+        units = self.groups
         if len(labels) == 1:
             units = labels = np.arange(len(self.y))
-        held = random_state.permutation(labels)[: max(1, round(fraction * len(labels)))]
-        mask = np.isin(units, held)
-        return self.take(np.flatnonzero(~mask)), self.take(np.flatnonzero(mask))
+        held = np.zeros(labels[-1] + 1, dtype=bool)
+        held[random_state.permutation(labels)[: max(1, round(fraction * len(labels)))]] = True
+        return held[units]
 
     def take(self, index):
         """The objective of some of the rows, in the same coordinates."""

@@ -93,10 +93,16 @@ class PointwiseObjective(LinearObjective):
         weights = self.s[first].astype(np.float64) * (len(self.y) if self.loss.splits else 1)
         return first, np.full(len(first), -1), self.y[first].astype(np.float64), weights
 
-    def envelope_gain(self, z, g, value):
+    def envelope_excess(self, smooth, z):
+        g = np.empty_like(z)
+        loss, envelope = self.score_value(z), smooth.score_gradient(z, g)
+        return loss, max(loss - envelope - self._envelope_gain(smooth.loss, g), 0.0), g
+
+    def _envelope_gain(self, envelope, g):
+        """L_w*(g) − L*(g), for the gradient g of L_w."""
         used = self.s > 0
         squares = g[used].astype(np.float64) ** 2 / self.s[used]
-        return 0.5 * self.loss.envelope_width * float(squares.sum())
+        return 0.5 * envelope.envelope_width * float(squares.sum())
 
     def sample(self, size, random_state):
         """The objective of some rows, drawn at random."""

@@ -183,7 +183,7 @@ class _Cholesky:
         self.factor = None
 
         def solve():
-            return _ConjugateGradients()._direction(objective, gradient, curvature)
+            return _ConjugateGradients()._direction(objective, gradient, curvature, curvature.value)
 
         return curvature.value, curvature.gradient, gradient, solve
 
@@ -249,8 +249,8 @@ class _ConjugateGradients:
             self.stale = self.part is not None and not cautious
             if self.stale:
                 there = self.part.scores(params)
-                return self._direction(self.part, gradient, self.part.curvature(there))
-            return self._direction(objective, gradient, objective.curvature(z, cautious))
+                return self._direction(self.part, gradient, self.part.curvature(there), loss)
+            return self._direction(objective, gradient, objective.curvature(z, cautious), loss)
 
         return loss, g, gradient, solve
 
@@ -260,7 +260,7 @@ class _ConjugateGradients:
             self.part = None
         self.decrement = decrement
 
-    def _direction(self, objective, gradient, curvature):
+    def _direction(self, objective, gradient, curvature, loss):
         """Newton direction."""
         if not gradient.any():
             return np.zeros_like(gradient)
@@ -268,7 +268,7 @@ class _ConjugateGradients:
             lambda v: objective.hessian_product(curvature, v),
             self._preconditioner(objective, curvature, gradient),
             -gradient,
-            curvature.value,
+            loss,
             least=1e-8,
             most=self.most,
         )
@@ -279,6 +279,8 @@ class _ConjugateGradients:
     def _preconditioner(self, objective, curvature, gradient):
         """Function that solves with an approximation of the Hessian, scaled along the gradient."""
         l2 = objective.join(objective.penalty.l2, 0.0)
+        if self.gram is None and np.ptp(l2) <= 0.2 * l2.max():
+            return lambda v: v  # any other number would make the same directions
         bend = float(gradient @ (objective.hessian_product(curvature, gradient) - l2 * gradient))
         if self.gram is not None:
             level = bend / max(float(gradient @ self.gram @ gradient), 1e-300)

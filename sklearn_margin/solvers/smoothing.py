@@ -125,18 +125,10 @@ def _first_width(objective, params, tol):
     width = value
     while u.any() and width > 1e-9 * value:
         smooth = objective.with_loss(objective.loss.smoothed(width))
-        if _above(objective, smooth, z)[0] <= tol * value:
+        if objective.envelope_excess(smooth, z)[1] <= tol * value:
             break
         width *= 0.3
     return width
-
-
-def _above(objective, smooth, z):
-    """How far L exceeds L_w plus what its dual value exceeds that of L_w; and the slopes of L_w."""
-    g = np.empty_like(z)
-    loss = smooth.score_gradient(z, g)
-    above = objective.score_value(z) - loss - smooth.envelope_gain(z, g, loss)
-    return max(above, 0.0), g
 
 
 def _excess(objective, smooth, params):
@@ -144,8 +136,8 @@ def _excess(objective, smooth, params):
     a penalty, what the rounding error of the dual point may cost."""
     z = objective.scores(params)
     u, _ = objective.split(params)
-    value = objective.score_value(z) + objective.penalty.value(u)
-    above, g = _above(objective, smooth, z)
+    loss, above, g = objective.envelope_excess(smooth, z)
+    value = loss + objective.penalty.value(u)
     charge = 0.0
     if not objective.alpha > 0:
         slope = np.abs(objective.join(*objective.rows.backproject(g)))

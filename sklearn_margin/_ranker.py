@@ -1,0 +1,268 @@
+"""What rankers share: pairs from labels or given ones, prediction, score."""
+
+import warnings
+
+import numpy as np
+import scipy.sparse as sp
+from sklearn.callback import with_callbacks
+from sklearn.utils import assert_all_finite
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import check_consistent_length, check_is_fitted
+
+from sklearn_margin._base import LinearModel, uses_sgd
+from sklearn_margin._groups import encode_groups, unpack_target
+from sklearn_margin.losses.base import normalize_weights
+from sklearn_margin.losses.pairwise import check_signs, sample_loss
+from sklearn_margin.metrics import pairwise_accuracy_score
+from sklearn_margin.objective import PairwiseObjective, PointwiseObjective
+
+__all__ = ["BaseRanker"]
+
+
+class BaseRanker(LinearModel):
+    """Fit, predict and score of rankers; subclasses say which loss."""
+
+    # Under metadata routing, groups reach fit and score without any set_*_request.
+    __metadata_request__fit = {"groups": True}
+    __metadata_request__partial_fit = {"groups": True}
+    __metadata_request__score = {"groups": True}
+
+    _coef_is_2d = False
+
+    def _loss(self):
+        raise NotImplementedError
+
+    @with_callbacks
+    def fit(self, X, y, sample_weight=None, groups=None, X_val=None, y_val=None):
+        """Fit the model.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Features.
+        y : array-like of shape (n_samples,) or (n_samples, 2)
+            Relevance, graded or real-valued, higher is better; or the columns
+            [relevance, group], for use where only y is passed on.
+        sample_weight : float or array-like of shape (n_samples,), default=None
+            Non-negative weights; a pair has the product of the weights of its rows.
+        groups : array-like of shape (n_samples,), default=None
+            Group (query) of each row, of any type and in any order. Rows are compared within
+            a group only. None, with a one-dimensional y, is one group.
+        X_val, y_val : array-like, default=None
+            Validation set for ``solver=SGD(early_stopping=True)``, in place of a part of the
+            training groups; y_val has the columns [relevance, group] if there are groups.
+
+        Returns
+        -------
+        self : object
+            Fitted estimator.
+
+        Raises
+        ------
+        ValueError, TypeError
+            For a wrong parameter or wrong data; the estimator stays as it was.
+        """
+        context = self._init_callback_context(max_subtasks=self.max_iter)
+        context.call_on_fit_task_begin(estimator=self, X=X, y=y)
+        with self._unchanged_if_failed():
+            (objective,), X, y = self._prepare(X, y, sample_weight, groups)
+            if objective.pairs.n_pairs == 0:
+                warnings.warn(
+                    "no group holds two rows of different relevance: all coefficients are zero",
+                    UserWarning,
+                    stacklevel=3,
+                )
+            validation = self._validation_rows(X_val, y_val, objective.rows)
+            if validation is not None:
+                equal = np.ones(validation.shape[0])
+                objective.validation = self._objective(validation, y_val, equal, None)
+            n_pairs, has_groups = int(objective.pairs.n_pairs), objective.groups is not None
+            metadata = {"sample_weight": sample_weight, "groups": groups}
+            self._solve(objective, n_pairs, has_groups, context, X, y, **metadata)
+        context.call_on_fit_task_end(estimator=self, X=X, y=y)
+        return self
+
+    def _solve(self, objective, n_pairs, has_groups, context, X, y, **metadata):
+        """Minimise, and store what was found."""
+        previous = [(self._dense_coef(),)] if self._warm(X.shape[1]) else None
+        ((coef, _),) = self._minimize(
+            [objective], previous, context, X, y,
+            lambda k, coef, intercept: {"coef_": coef, "_has_groups": has_groups}, **metadata,
+        )  # fmt: skip
+        if n_pairs and getattr(self._loss(), "margin", 1.0) == 0:
+            warnings.warn(
+                "with margin=0 equal scores cost nothing, so that all coefficients are best zero: "
+                "set a positive margin",
+                UserWarning,
+                stacklevel=4,  # the caller of fit, which is wrapped once
+            )
+        self.coef_ = coef.astype(X.dtype, copy=False)
+        self.n_pairs_ = n_pairs
+        self._has_groups = has_groups
+        self.__dict__.pop("_stream_state", None)
+
+    def _prepare(self, X, y, sample_weight=None, groups=None, reset=True):
+        self._check_common_params()
+        if y is None:
+            raise ValueError(
+                f"{type(self).__name__} requires y to be passed, but the target y is None"
+            )
+        X = self._validate(X, "no_validation", reset=reset)
+        s = normalize_weights(sample_weight, X.shape[0], np.float64)
+        return [self._objective(self._rows(X, center=True), y, s, groups)], X, y
+
+    def _objective(self, rows, y, s, groups):
+        y, groups = unpack_target(y, groups)
+        check_consistent_length(rows.X, y)
+        codes = None if groups is None else encode_groups(groups, len(y))
+        return PairwiseObjective(
+            self._loss(), rows, y, s, codes, alpha=self.alpha, l1_ratio=self.l1_ratio
+        )
+
+    @with_callbacks
+    def fit_pairs(self, X1, X2, t, sample_weight=None):
+        """Fit the model to given pairs, where no relevance of single rows is known.
+
+        Minimises Σ s_k φ(t_k (x1_k − x2_k)·w) / Σ s_k + penalty, φ being the loss of a score
+        difference. This is a classification of differences without an intercept, and the
+        solvers of classifiers apply: "interior_point" and "dual_cd", too. The ``weighting``
+        of a loss, which is about labels of rows, has no effect.
+
+        Parameters
+        ----------
+        X1, X2 : {array-like, sparse matrix} of shape (n_pairs, n_features)
+            Features of the two rows of each pair.
+        t : array-like of shape (n_pairs,)
+            +1 where the row of X1 should be higher, −1 where that of X2 should.
+        sample_weight : float or array-like of shape (n_pairs,), default=None
+            Non-negative weights of pairs.
+
+        Returns
+        -------
+        self : object
+            Fitted estimator. ``n_pairs_`` counts the pairs of positive weight; ``score`` needs no
+            groups.
+
+        Raises
+        ------
+        ValueError, TypeError
+            For a wrong parameter or wrong data; the estimator stays as it was.
+
+        Examples
+        --------
+        >>> from sklearn_margin import RankSVM
+        >>> chosen, rejected = [[1.0, 0.0], [2.0, 1.0]], [[0.0, 1.0], [0.0, 0.0]]
+        >>> model = RankSVM(alpha=0.1).fit_pairs(chosen, rejected, [1, 1])
+        >>> model.predict(chosen) > model.predict(rejected)
+        array([ True,  True])
+        """
+        context = self._init_callback_context(max_subtasks=self.max_iter)
+        with self._unchanged_if_failed():
+            objective, D, t = self._prepare_pairs(X1, X2, t, sample_weight)
+            context.call_on_fit_task_begin(estimator=self, X=D, y=t)
+            n_pairs = int(np.count_nonzero(objective.s))
+            self._solve(objective, n_pairs, False, context, D, t, sample_weight=sample_weight)
+        context.call_on_fit_task_end(estimator=self, X=D, y=t)
+        return self
+
+    def _prepare_pairs(self, X1, X2, t, sample_weight):
+        """The objective of given pairs, differences of their rows, and their labels."""
+        self._check_common_params()
+        loss = self._loss()
+        X1 = self._validate(X1, "no_validation")
+        X2 = self._validate(X2, "no_validation", reset=False)
+        if X1.shape[0] != X2.shape[0]:
+            raise ValueError(
+                f"X1 has {X1.shape[0]} rows and X2 has {X2.shape[0]}: one of each per pair"
+            )
+        if sp.issparse(X1) != sp.issparse(X2):
+            X1, X2 = (X.toarray() if sp.issparse(X) else X for X in (X1, X2))
+        t = check_signs(t, X1.shape[0])
+        s = normalize_weights(sample_weight, X1.shape[0], np.float64)
+        with np.errstate(over="ignore"):
+            D = X1 - X2
+        assert_all_finite(D.data if sp.issparse(D) else D, input_name="X1 - X2")
+        objective = PointwiseObjective(
+            sample_loss(loss), self._rows(D, center=False), t.astype(D.dtype), s.astype(D.dtype),
+            alpha=self.alpha, l1_ratio=self.l1_ratio,
+        )  # fmt: skip
+        return objective, D, t
+
+    @available_if(uses_sgd)
+    def partial_fit(self, X, y, sample_weight=None, groups=None):
+        """Learn from a batch of rows: one pass of stochastic gradient descent over its pairs.
+
+        Pairs are formed within the batch. Features are used as they are; they should have
+        similar scales.
+
+        Parameters
+        ----------
+        X, y, sample_weight, groups
+            As in ``fit``.
+
+        Returns
+        -------
+        self : object
+            The estimator.
+        """
+        with self._unchanged_if_failed():
+            first = not hasattr(self, "coef_")
+            (objective,), X, y = self._prepare(X, y, sample_weight, groups, reset=first)
+            previous = None if first else (self._dense_coef(),)
+            state = getattr(self, "_stream_state", None)
+            self._stream_state, coef, _ = self._stream(objective, state, previous)
+            self.coef_ = coef.astype(X.dtype)
+            self._has_groups = objective.groups is not None or getattr(self, "_has_groups", False)
+            self.n_pairs_ = getattr(self, "n_pairs_", 0) + int(objective.pairs.n_pairs)
+            self.n_iter_ = 1
+        return self
+
+    def predict(self, X):
+        """Predict scores: the higher, the better the rank.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Features.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+        """
+        return self._scores(X)
+
+    def score(self, X, y, sample_weight=None, groups=None):
+        """Share of pairs within groups that the scores put in the right order.
+
+        The pairs of all groups are pooled; a tie of scores counts one half.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Features.
+        y : array-like of shape (n_samples,) or (n_samples, 2)
+            Relevance, or the columns [relevance, group].
+        sample_weight : array-like of shape (n_samples,), default=None
+            Non-negative weights; a pair has the product of the weights of its rows.
+        groups : array-like of shape (n_samples,), default=None
+            Group of each row.
+
+        Returns
+        -------
+        float
+
+        Raises
+        ------
+        ValueError
+            If the model was fitted with groups and none are given.
+        """
+        check_is_fitted(self)
+        y, groups = unpack_target(y, groups)
+        if groups is None and self._has_groups:
+            raise ValueError(
+                f"this {type(self).__name__} was fitted with groups and needs them to score: pass "
+                "groups=..., or y with the columns [relevance, group]"
+            )
+        return pairwise_accuracy_score(
+            y, self.predict(X), groups=groups, sample_weight=sample_weight
+        )
