@@ -165,7 +165,7 @@ CASES = [
 ]  # fmt: skip
 LOSSES = [loss for loss, _ in CASES]
 EXACT = [loss for loss in LOSSES if not getattr(loss, "detach_weights", False)]
-every_case = pytest.mark.parametrize(("loss", "formula"), CASES, ids=lambda x: repr(x)[:60])
+every_case = pytest.mark.parametrize(("loss", "formula"), CASES, ids=name_of)
 every_loss = pytest.mark.parametrize("loss", LOSSES, ids=name_of)
 
 
