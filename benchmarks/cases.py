@@ -6,7 +6,7 @@ a table that is ready to print. Both have lines for the summary.
 
 from functools import partial
 
-from benchmarks import classification, fresh, growth, predict, ranking, regression
+from benchmarks import classification, fresh, growth, predict, ranking, ranking_quality, regression
 from benchmarks.harness import LIMIT, run_case
 from benchmarks.race import Spec
 from benchmarks.report import race_summary
@@ -31,4 +31,8 @@ def cases(limit: float = LIMIT) -> dict:
     races = classification.SPECS | regression.SPECS | ranking.SPECS
     in_order = sorted(races.items(), key=lambda item: item[1].row or 100)
     found = {name: partial(run_race, spec, limit) for name, spec in in_order}
-    return found | {"fresh": fresh.run, "growth": growth.run, "predict": predict.run}
+    quality = {
+        "ranking-quality-letor": ranking_quality.run_letor,
+        "ranking-quality-flights": ranking_quality.run_flights,
+    }
+    return found | quality | {"fresh": fresh.run, "growth": growth.run, "predict": predict.run}
