@@ -7,7 +7,14 @@ a table that is ready to print. Both have lines for the summary.
 from functools import partial
 
 from benchmarks import (
-    classification, embedding, fresh, growth, predict, ranking, ranking_quality, regression,
+    classification,
+    embedding,
+    fresh,
+    growth,
+    predict,
+    ranking,
+    ranking_quality,
+    regression,
 )  # fmt: skip
 from benchmarks.harness import LIMIT, run_case
 from benchmarks.race import Spec
