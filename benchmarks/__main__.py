@@ -65,7 +65,7 @@ def run(known, chosen, options, kind) -> list[str]:
         start = time.perf_counter()
         try:
             result = known[name](options.quick, repeats)
-        except ModuleNotFoundError as error:
+        except (ModuleNotFoundError, FileNotFoundError) as error:  # a package or data
             print(f"{name} is left out: {error}\n")
             continue
         except Exception:  # must not lose the other cases

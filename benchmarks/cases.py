@@ -6,7 +6,16 @@ a table that is ready to print. Both have lines for the summary.
 
 from functools import partial
 
-from benchmarks import classification, embedding, fresh, growth, predict, ranking, regression
+from benchmarks import (
+    classification,
+    embedding,
+    fresh,
+    growth,
+    predict,
+    ranking,
+    ranking_quality,
+    regression,
+)  # fmt: skip
 from benchmarks.harness import LIMIT, run_case
 from benchmarks.race import Spec
 from benchmarks.report import race_summary
@@ -32,4 +41,8 @@ def cases(limit: float = LIMIT) -> dict:
     in_order = sorted(races.items(), key=lambda item: item[1].row or 100)
     found = {name: partial(run_race, spec, limit) for name, spec in in_order}
     found |= {"embedding-epochs": embedding.run_epochs, "embedding-digits": embedding.run_digits}
-    return found | {"fresh": fresh.run, "growth": growth.run, "predict": predict.run}
+    quality = {
+        "ranking-quality-letor": ranking_quality.run_letor,
+        "ranking-quality-flights": ranking_quality.run_flights,
+    }
+    return found | quality | {"fresh": fresh.run, "growth": growth.run, "predict": predict.run}

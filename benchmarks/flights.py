@@ -13,6 +13,7 @@ GRADE_LIMITS = [0, 15, 60, 180]  # minutes of arrival delay
 LATE = 0  # minutes: 41 % are later. With a rare class the least hinge is that of a constant.
 N_FLIGHTS = 327_346  # that have an arrival delay
 N_HASHED = 2**18
+FIRST_TEST_MONTH = 10
 
 
 @lru_cache(maxsize=1)
@@ -59,11 +60,20 @@ def late(n):
     return X, np.where(delay > LATE, 1.0, -1.0)
 
 
+def _by_group():
+    return _table().sort_values("group", kind="stable", ignore_index=True)
+
+
 def grades(n):
     """Dense features, five grades of lateness, and groups: one airport on one day."""
-    table = _table().sort_values("group", kind="stable", ignore_index=True).head(n)
+    table = _by_group().head(n)
     grade = np.digitize(table["arr_delay"], GRADE_LIMITS, right=True)
     return _features(table), grade.astype(float), table["group"].to_numpy()
+
+
+def months_of_grades():
+    """Months of the rows that ``grades`` gives."""
+    return _by_group()["month"].to_numpy()
 
 
 def hashed_crosses(n):

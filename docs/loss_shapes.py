@@ -5,7 +5,7 @@ import numpy as np
 
 from sklearn_margin import losses
 
-__all__ = ["batch", "binary", "multiclass", "probability", "regression"]
+__all__ = ["batch", "binary", "multiclass", "pairwise", "probability", "regression"]
 
 
 def binary():
@@ -20,7 +20,7 @@ def regression():
     """Draw the losses of a residual, at target 0."""
     z = np.linspace(-3, 3, 301)
     curves = [(repr(loss), *_at(loss, 0.0, z)) for loss in _public(losses.RegressionLoss)]
-    _draw(curves, z, "z − y", (-0.2, 6), (-4.4, 4.4))
+    _draw(curves, z, "z − y")
 
 
 def probability():
@@ -43,7 +43,17 @@ def multiclass():
         value = [loss.value([0], row) for row in rows]
         slope = [loss.gradient([0], row)[0, 0] for row in rows]
         curves.append((repr(loss), value, slope))
-    _draw(curves, z, "score of the true class", (-0.2, 6), (-2.4, 0.4))
+    _draw(curves, z, "score of the true class", slopes=(-2.4, 0.4))
+
+
+def pairwise():
+    """Draw the losses of a score difference, for one pair."""
+    d = np.linspace(-3, 3, 301)
+    curves = [
+        (repr(loss), [loss.pair_value(x) for x in d], [loss.pair_gradient(x) for x in d])
+        for loss in _public(losses.PairwiseLoss)
+    ]
+    _draw(curves, d, "d = z_i − z_j", by="d")
 
 
 def batch():
@@ -76,13 +86,13 @@ def _at(loss, y, z):
     return value, [loss.gradient([y], [score])[0] for score in z]
 
 
-def _draw_margins(shown, dashed=None, ylim=(-0.2, 6), slopes=(-4.4, 4.4)):
+def _draw_margins(shown, **options):
     z = np.linspace(-3, 3, 301)
     curves = [(repr(loss), *_at(loss, 1.0, z)) for loss in shown]
-    _draw(curves, z, "margin m = y·z", ylim, slopes, dashed)
+    _draw(curves, z, "margin m = y·z", **options)
 
 
-def _draw(curves, z, xlabel, ylim, slopes, dashed=None):
+def _draw(curves, z, xlabel, by="z", ylim=(-0.2, 6), slopes=(-4.4, 4.4), dashed=None):
     """Draw (label, value, derivative) of several losses; from number ``dashed`` on dashed."""
     figure, (left, right) = plt.subplots(ncols=2, figsize=(10, 3.8), layout="constrained")
     widths = np.linspace(3.5, 1, len(curves))  # the thin ones lie above
@@ -94,7 +104,7 @@ def _draw(curves, z, xlabel, ylim, slopes, dashed=None):
         left.plot(z, value, label=label, **style)
         right.plot(z, gradient, **style)
     left.set(title="value", xlabel=xlabel, ylim=ylim)
-    right.set(title="derivative with respect to z", xlabel=xlabel, ylim=slopes)
+    right.set(title=f"derivative with respect to {by}", xlabel=xlabel, ylim=slopes)
     for axes in (left, right):
         axes.axhline(0, color="0.8", linewidth=0.8, zorder=0)
         axes.axvline(0, color="0.8", linewidth=0.8, zorder=0)

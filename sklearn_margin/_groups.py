@@ -274,6 +274,17 @@ def average_over_ties(values: NDArray[np.float64], ranked: RankedRows) -> NDArra
     return np.repeat(np.add.reduceat(values, ranked.tie_start) / size, size)
 
 
+def running_sums(values: NDArray[np.float64], start: NDArray[np.intp]) -> NDArray[np.float64]:
+    """Sums of each run of values up to and including each place, given where the runs start."""
+    steps = values.copy()
+    # One pass for all runs: a new one first takes back the sum of the one before. (To subtract
+    # sums that go through all runs would lose digits, the more the more runs there are.)
+    steps[start[1:]] -= np.add.reduceat(values, start)[:-1]
+    sums = np.cumsum(steps)
+    rounding = sums[start] - values[start]  # of what was taken back
+    return sums - np.repeat(rounding, run_sizes(start, values.shape[0]))
+
+
 def worst_rank(ranked: RankedRows) -> NDArray[np.int64]:
     """Rank, from 1, of the last row of each row's tie: how many rows do not score less."""
     return count_not_below(np.ones(ranked.order.shape[0], dtype=bool), ranked)
@@ -289,12 +300,16 @@ def count_not_below(chosen: NDArray[np.bool_], ranked: RankedRows) -> NDArray[np
     return before[tie_end] - before[begin]
 
 
+def group_weights(rows: ScoredRows) -> NDArray[np.float64] | None:
+    """Mean weight of the rows of each group; None if all are equal."""
+    if rows.weight is None:
+        return None
+    return np.bincount(rows.codes, weights=rows.weight) / np.bincount(rows.codes)
+
+
 def mean_over_groups(per_group: NDArray[np.float64], rows: ScoredRows) -> float:
     """Average group values, each weighing as much as the rows of the group in the mean."""
-    if rows.weight is None:
-        return float(per_group.mean())
-    weight = np.bincount(rows.codes, weights=rows.weight) / np.bincount(rows.codes)
-    return float(np.average(per_group, weights=weight))
+    return float(np.average(per_group, weights=group_weights(rows)))
 
 
 def count_pairs(rows: ScoredRows) -> tuple[float, float, float]:

@@ -41,6 +41,7 @@ from sklearn_margin._groups import (
     rank_within_groups,
     worst_rank,
 )
+from sklearn_margin._ndcg import grouped_ndcg
 
 __all__ = [
     "average_precision_score",
@@ -107,28 +108,15 @@ def ndcg_score(
     """
     if k is not None:
         check_scalar(k, "k", Integral, min_val=1)
-    if gain not in ("linear", "exponential"):
-        raise ValueError(f"gain must be 'linear' or 'exponential', got {gain!r}")
-    rows = check_scored_rows(y_true, y_score, groups, sample_weight)
-    if rows.relevance.min() < 0:
-        raise ValueError(f"y_true must not be negative for nDCG, got {rows.relevance.min()}")
-    ranked = rank_within_groups(rows.score, rows.codes)
-    ideal = rank_within_groups(rows.relevance, rows.codes)
-
-    discount = 1 / np.log2(ranked.position + 2)
-    if k is not None:
-        discount[ranked.position >= k] = 0
-    highest = rows.relevance[ideal.order][ideal.group_start][rows.codes]
-    if gain == "linear":  # both gains relative to the highest of the group: they cannot overflow
-        gains = rows.relevance / np.where(highest > 0, highest, 1)
-    else:
-        gains = -np.expm1(-rows.relevance * np.log(2)) * np.exp2(rows.relevance - highest)
-    best = np.add.reduceat(gains[ideal.order] * discount, ideal.group_start)
-    if not ignore_ties:
-        discount = average_over_ties(discount, ranked)
-    achieved = np.add.reduceat(gains[ranked.order] * discount, ranked.group_start)
-    per_group = np.divide(achieved, best, out=np.zeros_like(best), where=best > 0)
-    return mean_over_groups(np.minimum(per_group, 1), rows)  # rounding may exceed 1
+    ndcg = grouped_ndcg(
+        y_true,
+        y_score,
+        groups=groups,
+        gain=gain,
+        sample_weight=sample_weight,
+        ignore_ties=ignore_ties,
+    )
+    return ndcg.mean(k)
 
 
 def average_precision_score(

@@ -5,12 +5,17 @@ import json
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from sklearn.datasets import dump_svmlight_file
+
+from sklearn_margin.losses import PairwiseHinge, PairwiseSquaredHinge
 
 data = pytest.importorskip("benchmarks.data")  # not in the source distribution
 
+from benchmarks import peers, ranking_quality  # noqa: E402
 from benchmarks.__main__ import main  # noqa: E402
 from benchmarks.cases import cases  # noqa: E402
 from benchmarks.harness import Case, Contestant, run_case  # noqa: E402
+from benchmarks.race import fit_ours  # noqa: E402
 
 
 @pytest.mark.parametrize(
@@ -105,3 +110,60 @@ def test_unknown_names_are_refused_and_patterns_understood(capsys):
     expected = ["hinge-dense", "hinge-dense-C0.01", "hinge-dense-C100", "growth"]
     assert capsys.readouterr().out.split() == expected
     assert set(expected) < set(cases())
+
+
+def _letor_folder(folder):
+    """A small ranking problem in the form of LightGBM's example."""
+    rng = np.random.default_rng(0)
+    for name, n_queries in (("train", 40), ("test", 10)):
+        X = rng.normal(size=(8 * n_queries, 5)).round(3)
+        y = np.clip(np.round(X @ [1.0, 1.0, 0, 0, 0] + 1), 0, 3)
+        query_id = np.repeat(np.arange(n_queries), 8)
+        dump_svmlight_file(X, y, str(folder / f"{name}.svm"), query_id=query_id)
+
+
+def test_ranking_quality_from_end_to_end(tmp_path, monkeypatch, capsys):
+    _letor_folder(tmp_path)
+    monkeypatch.setenv("LETOR_FOLDER", str(tmp_path))
+
+    def fail(part, setting):
+        raise ValueError("no")
+
+    rankers = [r for r in ranking_quality.RANKERS if r.name in ("RankSVM squared hinge", "Ridge")]
+    rankers.append(ranking_quality.Ranker("failing", fail, (1,)))
+    rankers.append(ranking_quality.Ranker("missing", fail, (1,), "no-such-distribution"))
+    monkeypatch.setattr(ranking_quality, "RANKERS", rankers)
+    assert main(["ranking-quality-letor", "--quick", "--output", str(tmp_path)]) == 0
+    result = json.loads((tmp_path / "quick.json").read_text())["cases"]["ranking-quality-letor"]
+    ours, ridge, failing, missing = result["table"]["rows"]
+    assert float(ours[3]) > 0.98  # NDCG@10
+    assert ours[4] == "–"
+    assert float(ours[5]) > 0.95  # pairwise accuracy
+    assert float(ridge[4].split(" ± ")[0]) == pytest.approx(
+        float(ridge[3]) - float(ours[3]), abs=1.5e-4
+    )
+    assert failing[1] == "ValueError: no"
+    assert missing[1] == "not installed"
+    assert "40 queries of 320 rows, judged on 10 queries of 80 rows" in capsys.readouterr().out
+
+
+def test_ranking_quality_without_its_data(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("LETOR_FOLDER", str(tmp_path))
+    assert main(["ranking-quality-letor", "--quick", "--output", str(tmp_path)]) == 0
+    assert "ranking-quality-letor is left out: LETOR_FOLDER" in capsys.readouterr().out
+
+
+def test_peers_of_ranking_minimise_what_they_say():
+    """Explicit pairs reach the objective; FastSurvivalSVM only if all labels differ."""
+    X, y, groups = data.relevance(300, 4, levels=3, group_size=30)
+    for loss in (PairwiseSquaredHinge(weighting="uniform"), PairwiseHinge(weighting="uniform")):
+        p = data.Problem(X, y, loss, 1e-2, groups=groups)
+        best = p.value(fit_ours(p, 1e-9))
+        assert p.value(peers.explicit_pairs(p, dual=True).fit(2**12)) == pytest.approx(
+            best, rel=1e-3
+        )
+    survival = peers.survival_svm(data.Problem(X, y, loss, 1e-2), tree="rbtree")
+    assert not survival.comparable
+    X, y, _ = data.relevance(300, 4)
+    survival = peers.survival_svm(data.Problem(X, y, loss, 1e-2), tree="rbtree")
+    assert survival.comparable

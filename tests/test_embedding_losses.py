@@ -24,6 +24,11 @@ from sklearn_margin.losses import (
 # --- formulas, one row, pair or triplet at a time ---------------------------------------------
 
 
+def name_of(value):
+    """Name of a parameter of a test; the address of a function would not be the same elsewhere."""
+    return getattr(value, "__name__", repr(value))
+
+
 def cos(a, b):
     length = np.linalg.norm(a) * np.linalg.norm(b)
     return 0.0 if length == 0 else float(a @ b) / length
@@ -160,8 +165,8 @@ CASES = [
 ]  # fmt: skip
 LOSSES = [loss for loss, _ in CASES]
 EXACT = [loss for loss in LOSSES if not getattr(loss, "detach_weights", False)]
-every_case = pytest.mark.parametrize(("loss", "formula"), CASES, ids=lambda x: repr(x)[:60])
-every_loss = pytest.mark.parametrize("loss", LOSSES, ids=repr)
+every_case = pytest.mark.parametrize(("loss", "formula"), CASES, ids=name_of)
+every_loss = pytest.mark.parametrize("loss", LOSSES, ids=name_of)
 
 
 def draw(loss, n=23, k=3, seed=0, n_classes=5):
@@ -295,7 +300,7 @@ def test_low_temperatures_weigh_hard_negatives():
 COUNTING = [loss for loss in LOSSES if not isinstance(loss, MultipleNegativesRanking)]
 
 
-@pytest.mark.parametrize("loss", COUNTING, ids=repr)
+@pytest.mark.parametrize("loss", COUNTING, ids=name_of)
 def test_whole_weights_are_repetitions(loss):
     y, Z, more = draw(loss)
     s = np.random.default_rng(2).integers(0, 4, len(y))
@@ -374,7 +379,9 @@ def test_no_negative_or_no_positive(loss, labels):
     assert not any(np.any(part) for part in parts_of(loss, labels, Z, *more))
 
 
-@pytest.mark.parametrize("loss", [InfoNCE(1e-4), Circle(scale=1e5), ArcFace(scale=1e5)], ids=repr)
+@pytest.mark.parametrize(
+    "loss", [InfoNCE(1e-4), Circle(scale=1e5), ArcFace(scale=1e5)], ids=name_of
+)
 def test_extreme_scales_do_not_overflow(loss):
     y, Z, more = draw(loss)
     with warnings.catch_warnings():

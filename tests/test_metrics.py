@@ -1,7 +1,12 @@
 """Grouped ranking metrics against naive loops over groups, permutations and pairs."""
 
+import importlib.util
 import itertools
+import json
+import os
 import pickle
+import subprocess
+import sys
 import warnings
 
 import numpy as np
@@ -17,6 +22,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, GroupKFold, cross_validate
 
 from sklearn_margin._groups import encode_groups, unpack_target
+from sklearn_margin._ndcg import grouped_ndcg
 from sklearn_margin.metrics import (
     average_precision_score,
     make_ranking_scorer,
@@ -126,8 +132,58 @@ def test_ndcg_ignore_ties():
     assert ndcg_score(y, untied, groups=groups, ignore_ties=True) == pytest.approx(expected)
 
 
+@pytest.mark.parametrize(("gain", "scale"), [("linear", 1e-200), ("exponential", 1e-20)])
+def test_ndcg_of_a_small_group_after_large_ones(gain, scale):
+    """Running sums go through all groups at once; none may cost another one its digits."""
+    rng = np.random.default_rng(0)
+    groups = np.repeat(np.arange(302), [*[1000] * 300, 4, 3])
+    y, score = rng.random(groups.size), rng.integers(50, size=groups.size)
+    y[-7:], score[-7:] = np.array([0, 1, 3, 0, 0, 0, 0]) * scale, [4, 3, 2, 1, 3, 2, 1]
+    ndcg = grouped_ndcg(y, score, groups=groups, gain=gain, sample_weight=None)
+    for k in (1, 2, 3, None):
+        expected = sklearn.metrics.ndcg_score([[0, 1, 3, 0]], [[4, 3, 2, 1]], k=k)
+        assert ndcg.per_group(k)[-2] == pytest.approx(expected, rel=1e-14, abs=0)
+        assert ndcg.per_group(k)[-1] == 0  # nothing relevant
+
+
 def test_ndcg_of_groups_of_one_row():
     assert ndcg_score([2, 0, 1], [1, 1, 1], groups=[0, 1, 2]) == pytest.approx(2 / 3)
+
+
+RANX = """
+import json, sys, ranx
+qrels, run, metrics = json.load(sys.stdin)
+print(json.dumps(ranx.evaluate(ranx.Qrels(qrels), ranx.Run(run), metrics)))
+"""
+
+
+def test_metrics_are_those_of_ranx():
+    """Without ties. Groups without a relevant row score 0 there, too."""
+    if importlib.util.find_spec("ranx") is None:  # to import it takes seconds
+        pytest.skip("ranx is not installed")
+    y, _, groups = make_rows()
+    y[groups == 2] = 0
+    score = y + 3 * np.random.default_rng(0).normal(size=y.size)
+    qrels, run = {}, {}
+    for row in range(y.size):
+        qrels.setdefault(f"group {groups[row]}", {})[f"row {row}"] = int(y[row])
+        run.setdefault(f"group {groups[row]}", {})[f"row {row}"] = score[row]
+    actual = {
+        "ndcg": ndcg_score(y, score, groups=groups),
+        "ndcg@5": ndcg_score(y, score, groups=groups, k=5),
+        "ndcg_burges@5": ndcg_score(y, score, groups=groups, k=5, gain="exponential"),
+        "map": average_precision_score(y, score, groups=groups),
+        "mrr": reciprocal_rank_score(y, score, groups=groups),
+        "precision@3": precision_at_k_score(y, score, groups=groups, k=3),
+        "precision@15": precision_at_k_score(y, score, groups=groups, k=15),
+    }
+    assert len(set(actual.values())) == len(actual)
+    # In a process of its own and not compiled, which would take it a minute.
+    done = subprocess.run(
+        [sys.executable, "-c", RANX], input=json.dumps([qrels, run, list(actual)]),
+        env=os.environ | {"NUMBA_DISABLE_JIT": "1"}, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert actual == pytest.approx(json.loads(done.stdout), abs=1e-12)
 
 
 @pytest.mark.parametrize("seed", range(3))

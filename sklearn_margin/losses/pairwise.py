@@ -7,7 +7,8 @@ from sklearn.utils import check_array
 
 from sklearn_margin._groups import float_column
 from sklearn_margin.losses.base import BinaryLoss, PairwiseLoss, check_number
-from sklearn_margin.losses.binary import Hinge, Logistic, SquaredHinge
+from sklearn_margin.losses.binary import Hinge, SquaredHinge
+from sklearn_margin.losses.cross_entropy import Logistic
 
 __all__ = [
     "MarginRanking",

@@ -1,0 +1,234 @@
+"""Pictures of rankings; they need matplotlib."""
+
+import numpy as np
+from sklearn.utils.validation import check_is_fitted
+
+from sklearn_margin._ndcg import grouped_ndcg
+
+__all__ = ["RankingDisplay"]
+
+_MOST_RANKS = 50  # that are shown unless asked for
+
+
+def _axes(ax):
+    """Axes to draw on: those given, or new ones."""
+    try:
+        import matplotlib.pyplot as plt
+    except ImportError as error:
+        raise ImportError("plotting needs matplotlib: pip install matplotlib") from error
+    return plt.subplots()[1] if ax is None else ax
+
+
+def _check_ks(ks, longest):
+    if ks is None:
+        return np.arange(1, min(longest, _MOST_RANKS) + 1)
+    ks = np.unique(ks)
+    if ks.size == 0 or ks.dtype.kind not in "iu" or ks[0] < 1:
+        raise ValueError(f"ks must be whole numbers of 1 or more, got {ks.tolist()}")
+    return ks
+
+
+class RankingDisplay:
+    """How well rankings begin: nDCG@k by k, or its distribution over the groups.
+
+    Make one with ``from_estimator`` or ``from_predictions``. For several models in one picture,
+    pass the ``ax_`` of the first as `ax`.
+
+    Parameters
+    ----------
+    ks : ndarray of shape (n_ks,)
+        Numbers of first ranks that count, increasing.
+    ndcg : ndarray of shape (n_ks,)
+        For each k, ``metrics.ndcg_score`` with that k.
+    per_group : ndarray of shape (n_groups,)
+        nDCG@k of each group for the last of the ks, in the order in which the groups first occur;
+        groups of weight 0 are left out.
+    group_weight : ndarray of shape (n_groups,), default=None
+        Weight of each group; None if all are equal.
+    name : str, default=None
+        Name of the model in the legend; None is no legend.
+
+    Attributes
+    ----------
+    line_ : matplotlib Line2D
+        The curve, after ``plot``.
+    mean_line_ : matplotlib Line2D or None
+        The mean, for ``kind="per_group"``.
+    ax_ : matplotlib Axes
+        What was drawn on.
+    figure_ : matplotlib Figure
+        Its figure.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_margin import RankingDisplay, RankSVM
+    >>> rng = np.random.default_rng(0)
+    >>> X, groups = rng.normal(size=(200, 3)), np.repeat(np.arange(20), 10)
+    >>> y = np.clip(np.round(X @ [2.0, 1.0, 0.0] + rng.normal(size=200)), 0, 4)
+    >>> ranker = RankSVM().fit(X, y, groups=groups)
+    >>> display = RankingDisplay.from_estimator(ranker, X, y, groups=groups, ks=[1, 5, 10])
+    >>> display.ndcg.round(2)
+    array([0.84, 0.89, 0.93])
+    >>> one = RankingDisplay.from_predictions(y, X[:, 1], groups=groups, name="x₁", ax=display.ax_)
+    """
+
+    def __init__(self, ks, ndcg, per_group, *, group_weight=None, name=None):
+        self.ks = ks
+        self.ndcg = ndcg
+        self.per_group = per_group
+        self.group_weight = group_weight
+        self.name = name
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator,
+        X,
+        y,
+        *,
+        groups=None,
+        sample_weight=None,
+        ks=None,
+        gain="linear",
+        kind="ndcg_at_k",
+        name=None,
+        ax=None,
+        **kwargs,
+    ):
+        """Rank rows by a fitted model, and draw how well.
+
+        Parameters
+        ----------
+        estimator : object
+            Fitted ranker, regressor or pipeline that ends with one: its ``predict`` gives scores.
+        X : {array-like, sparse matrix, DataFrame} of shape (n_samples, n_features)
+            Features.
+        y, groups, sample_weight, ks, gain, kind, ax, **kwargs
+            As in ``from_predictions``.
+        name : str, default=None
+            Name in the legend; None is the name of the class of the estimator.
+
+        Returns
+        -------
+        RankingDisplay
+        """
+        check_is_fitted(estimator)
+        name = type(estimator).__name__ if name is None else name
+        return cls.from_predictions(
+            y, estimator.predict(X), groups=groups, sample_weight=sample_weight, ks=ks, gain=gain,
+            kind=kind, name=name, ax=ax, **kwargs,
+        )  # fmt: skip
+
+    @classmethod
+    def from_predictions(
+        cls,
+        y_true,
+        y_score,
+        *,
+        groups=None,
+        sample_weight=None,
+        ks=None,
+        gain="linear",
+        kind="ndcg_at_k",
+        name=None,
+        ax=None,
+        **kwargs,
+    ):
+        """Draw how well scores rank.
+
+        Parameters
+        ----------
+        y_true : array-like of shape (n_samples,) or (n_samples, 2)
+            Non-negative relevance, or packed ``[relevance, group]``.
+        y_score : array-like of shape (n_samples,)
+            Scores, higher for rows that should come first.
+        groups : array-like of shape (n_samples,), default=None
+            Group of each row. None, with a one-dimensional `y_true`, is one group.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weight of each row, as in ``metrics.ndcg_score``.
+        ks : array-like of int, default=None
+            Numbers of first ranks that count; None is 1, 2, … to the length of the longest group,
+            at most 50.
+        gain : {"linear", "exponential"}, default="linear"
+            As in ``metrics.ndcg_score``.
+        kind : {"ndcg_at_k", "per_group"}, default="ndcg_at_k"
+            What to draw; see ``plot``.
+        name : str, default=None
+            Name in the legend; None is no legend.
+        ax : matplotlib Axes, default=None
+            Where to draw; None is a new figure.
+        **kwargs
+            Passed to matplotlib for the curve.
+
+        Returns
+        -------
+        RankingDisplay
+
+        Raises
+        ------
+        ValueError
+            For invalid input, as ``metrics.ndcg_score``; if `ks` holds anything but whole numbers
+            of 1 or more.
+        """
+        ndcg = grouped_ndcg(y_true, y_score, groups=groups, gain=gain, sample_weight=sample_weight)
+        ks = _check_ks(ks, int(ndcg.size.max()))
+        display = cls(
+            ks,
+            np.array([ndcg.mean(k) for k in ks]),
+            ndcg.per_group(ks[-1]),
+            group_weight=ndcg.weight,
+            name=name,
+        )
+        return display.plot(ax, kind=kind, **kwargs)
+
+    def plot(self, ax=None, *, kind="ndcg_at_k", name=None, **kwargs):
+        """Draw.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Where to draw; None is a new figure.
+        kind : {"ndcg_at_k", "per_group"}, default="ndcg_at_k"
+            Mean nDCG@k by k; or, for the last of the ks, the share of groups whose nDCG is at most
+            what the horizontal axis says, and the mean as a dashed line.
+        name : str, default=None
+            Name in the legend instead of that of the display.
+        **kwargs
+            Passed to ``Axes.plot`` or, for "per_group", ``Axes.ecdf``.
+
+        Returns
+        -------
+        RankingDisplay
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is not installed.
+        """
+        if kind not in ("ndcg_at_k", "per_group"):
+            raise ValueError(f"kind must be 'ndcg_at_k' or 'per_group', got {kind!r}")
+        ax = _axes(ax)
+        name = self.name if name is None else name
+        draw = self._plot_curve if kind == "ndcg_at_k" else self._plot_groups
+        draw(ax, name, kwargs)
+        if name is not None:
+            ax.legend()
+        self.ax_, self.figure_ = ax, ax.figure
+        return self
+
+    def _plot_curve(self, ax, name, kwargs):
+        style = {"marker": "o" if len(self.ks) == 1 else None, "label": name}
+        (self.line_,) = ax.plot(self.ks, self.ndcg, **style | kwargs)
+        self.mean_line_ = None
+        ax.set(xlabel="length k of the list", ylabel="mean nDCG@k")
+        if ax.get_xscale() == "linear":
+            ax.locator_params(axis="x", integer=True)
+
+    def _plot_groups(self, ax, name, kwargs):
+        mean = self.ndcg[-1]
+        label = None if name is None else f"{name} (mean {mean:.3f})"
+        self.line_ = ax.ecdf(self.per_group, self.group_weight, **{"label": label} | kwargs)
+        color = self.line_.get_color()
+        self.mean_line_ = ax.axvline(mean, color=color, lw=1, ls="--")
+        ax.set(xlabel=f"nDCG@{self.ks[-1]} of a group", ylabel="share of groups with at most this")
