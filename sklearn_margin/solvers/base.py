@@ -97,12 +97,11 @@ def is_small(objective) -> bool:
     return objective.rows.shape[0] * objective.n_params <= SMALL
 
 
-def wants_sample(objective, start) -> bool:
-    """Whether it pays to solve a sample of the rows first: many, and nothing to start from."""
+def wants_sample(objective, start, per_param=200) -> bool:
+    """Whether it pays to solve a sample of the rows first: many (``per_param`` for each
+    parameter), and nothing to start from."""
     n, n_params = objective.rows.shape[0], objective.n_params
-    # Several scores of a row say more than one.
-    many = n * objective.n_outputs >= 200 * n_params and n * n_params > SMALL
-    many = many and hasattr(objective, "sample")
+    many = hasattr(objective, "sample") and n >= per_param * n_params and n * n_params > SMALL
     return many and not objective.split(start)[0].any()
 
 

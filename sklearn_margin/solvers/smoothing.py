@@ -21,7 +21,8 @@ class Smoothing(Solver):
 
     for free: see ``LinearObjective.gap``. For a mean over rows the second bracket is
     (w/2) Σ g_i²/s_i, and what remains is quadratic in the width. The width falls until that is
-    at most ``tol`` of F, which is practical down to about 1e-6.
+    at most ``tol`` of F, which is practical down to about 1e-6. Small problems with a multiclass
+    hinge go on from there to the limit of the arithmetic, by the method of multipliers.
 
     Parameters
     ----------
@@ -55,7 +56,8 @@ class Smoothing(Solver):
 
     def solve(self, objective, start, *, tol, max_iter, callback=None, random_state=None):
         width = excess = None
-        if wants_sample(objective, start):
+        # What a sample saves are wide envelopes, dear where many scores of a row are near a kink.
+        if wants_sample(objective, start, max(20, 200 // objective.n_outputs)):
             sample, error = draw_sample(objective)
             found, width, excess = self._follow(sample, start, max(tol, 0.1 * error), max_iter)
             start, width = found.params, width * min(1.0, (0.4 * tol / max(excess, 1e-300)) ** 0.5)
