@@ -571,7 +571,9 @@ COSTS = [
     (UsersLogistic(), lambda d: cp.logistic(-d)),
     (Cubed(), lambda d: cp.power(cp.pos(1 - d), 3)),
 ]
-every_cost = pytest.mark.parametrize(("loss", "cost"), COSTS, ids=lambda x: str(x)[:30])
+every_cost = pytest.mark.parametrize(
+    ("loss", "cost"), COSTS, ids=lambda x: "" if callable(x) else str(x)
+)
 
 
 @every_cost

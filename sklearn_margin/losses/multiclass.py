@@ -52,7 +52,8 @@ class MulticlassLoss(Loss):
     of one sample, and ``sample_gradient(k, z, out)``, which writes the derivatives to ``out``;
     ``smooth = True`` if the loss is differentiable. Newton's method needs two more methods:
     ``sample_curvature(k, z, out)`` writes n_classes numbers from which
-    ``curvature_product(k, a, v, out)`` finds the product of the Hessian with v.
+    ``curvature_product(k, a, v, out)`` finds the product of the Hessian with v. Dual coordinate
+    descent needs ``dual_step``, ``dual_gap`` and ``dual_flow``.
 
     With two classes there is one score f, as for a binary loss, and z = (−f/2, f/2).
 

@@ -29,6 +29,9 @@ class DualCD(Solver):
     whose multiplier is the intercept: ½ (Σ t_i)²/ρ is added, as if the intercept were one more
     coefficient with penalty ρ/2·(b − b_k)², and b_k follows b.
 
+    For the multiclass hinges, "crammer_singer" and "weston_watkins", all slopes of a row are
+    minimised over at a time, which is a small projection [2]_.
+
     Rows are visited in random order of short runs of neighbours, and in random order within a
     run: as random as convergence needs, and several times faster than random access.
 
@@ -44,6 +47,8 @@ class DualCD(Solver):
     ----------
     .. [1] Hsieh, Chang, Lin, Keerthi & Sundararajan, "A dual coordinate descent method for
        large-scale linear SVM", ICML 2008.
+    .. [2] Keerthi, Sundararajan, Chang, Hsieh & Lin, "A sequential dual method for large scale
+       multi-class linear SVMs", KDD 2008.
 
     Examples
     --------
@@ -64,7 +69,7 @@ class DualCD(Solver):
 
     def obstacle(self, objective):
         loss = objective.loss
-        if not (is_sum_of_hinges(loss) or (objective.n_outputs > 1 and _has_dual(loss))):
+        if not (is_sum_of_hinges(loss) or _has_dual(objective)):
             return f"the loss {type(loss).__name__} is not piecewise linear"
         if objective.penalty.has_l1:
             return "the L1 penalty (l1_ratio > 0) has no such dual"
@@ -110,8 +115,9 @@ class DualCD(Solver):
         return Result(best.params, best.value, n_iter, reached <= tol, gap, "duality gap", reached)
 
 
-def _has_dual(loss):
-    return getattr(loss, "has_dual", False)
+def _has_dual(objective):
+    """Whether the loss of several scores says, of its own formula, what its dual needs."""
+    return objective.n_outputs > 1 and getattr(objective.loss, "has_dual", False)
 
 
 class _Certificate(NamedTuple):

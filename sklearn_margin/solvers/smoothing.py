@@ -21,7 +21,8 @@ class Smoothing(Solver):
 
     for free: see ``LinearObjective.gap``. For a mean over rows the second bracket is
     (w/2) Σ g_i²/s_i, and what remains is quadratic in the width. The width falls until that is
-    at most ``tol`` of F, which is practical down to about 1e-6.
+    at most ``tol`` of F, which is practical down to about 1e-6. Small problems with a multiclass
+    hinge go on from there to the limit of the arithmetic, by the method of multipliers.
 
     Parameters
     ----------
