@@ -35,8 +35,12 @@ AT_LEAST = {
     RankSVM: 51,
 }
 VARIANTS = [
+    LinearClassifier(loss="crammer_singer"),
+    LinearClassifier(loss="focal"),
     LinearClassifier(loss="logistic"),
+    LinearClassifier(loss="poly"),
     LinearClassifier(loss="squared_hinge"),
+    LinearClassifier(loss="weston_watkins"),
     LinearEmbedding(loss="arc_face"),
     LinearEmbedding(loss="contrastive", normalize=True),
     LinearEmbedding(loss="info_nce"),
@@ -66,6 +70,15 @@ def test_several_quantiles():
     checks = list(estimator_checks_generator(SEVERAL))
     rest = [(model, check) for model, check in checks if name_of(check) not in ONE_PREDICTION]
     assert len(checks) - 5 == len(rest) >= AT_LEAST[QuantileRegressor] - 5
+    for model, check in rest:
+        check(model)
+
+
+def test_a_loss_of_the_batch():
+    """Weights are repetitions to the 1e-6 that L-BFGS can, not 1e-7: see test_multiclass.py."""
+    checks = list(estimator_checks_generator(LinearClassifier(loss="dice")))
+    rest = [(m, c) for m, c in checks if "sample_weight_equivalence" not in name_of(c)]
+    assert len(checks) - 2 == len(rest) >= AT_LEAST[LinearClassifier] - 2
     for model, check in rest:
         check(model)
 
