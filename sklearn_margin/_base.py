@@ -1,5 +1,6 @@
 """What all linear estimators share: validation, solving, prediction."""
 
+import sys
 import warnings
 from contextlib import contextmanager
 
@@ -60,6 +61,16 @@ def uses_sgd(estimator) -> bool:
     raise AttributeError(
         f"partial_fit needs solver='sgd' or a configured SGD, got solver={estimator.solver!r}"
     )
+
+
+def _levels_to_caller() -> int:
+    """The ``stacklevel`` with which a warning points at who called ``fit``."""
+    frame, level = sys._getframe(1), 1
+    while frame.f_back is not None and frame.f_globals["__name__"].startswith(
+        ("sklearn_margin.", "sklearn.callback.")
+    ):
+        frame, level = frame.f_back, level + 1
+    return level
 
 
 def stack(solutions, dtype) -> tuple[np.ndarray, np.ndarray]:
@@ -262,7 +273,7 @@ class Fitted(CallbackSupportMixin, BaseEstimator):
                 f"{worst.reached:.2g}, wanted tol={self.tol:g}. Increase max_iter or tol, scale "
                 "the features, or choose another solver.",
                 ConvergenceWarning,
-                stacklevel=5,  # the caller of fit, which is wrapped once
+                stacklevel=_levels_to_caller(),
             )
 
     def __sklearn_tags__(self):

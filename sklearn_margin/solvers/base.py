@@ -99,10 +99,11 @@ def is_small(objective) -> bool:
 
 def wants_sample(objective, start) -> bool:
     """Whether it pays to solve a sample of the rows first: many, and nothing to start from."""
+    if not (hasattr(objective, "sample") and objective.loss.splits):
+        return False
     n, n_params = objective.rows.shape[0], objective.n_params
     # Several scores of a row say more than one.
     many = n * objective.n_outputs >= 200 * n_params and n * n_params > SMALL
-    many = many and hasattr(objective, "sample") and objective.loss.splits
     return many and not objective.split(start)[0].any()
 
 
