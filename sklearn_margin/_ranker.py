@@ -76,19 +76,21 @@ class BaseRanker(LinearModel):
             if validation is not None:
                 equal = np.ones(validation.shape[0])
                 objective.validation = self._objective(validation, y_val, equal, None)
-            n_pairs, has_groups = int(objective.pairs.n_pairs), objective.groups is not None
-            metadata = {"sample_weight": sample_weight, "groups": groups}
-            self._solve(objective, n_pairs, has_groups, context, X, y, **metadata)
+            has_groups = objective.groups is not None
+            coef, _ = self._minimize(
+                [objective], self._previous(X), context, X, y, _fitted(has_groups),
+                sample_weight=sample_weight, groups=groups,
+            )  # fmt: skip
+            self._store(coef[0], int(objective.pairs.n_pairs), has_groups)
         context.call_on_fit_task_end(estimator=self, X=X, y=y)
         return self
 
-    def _solve(self, objective, n_pairs, has_groups, context, X, y, **metadata):
-        """Minimise, and store what was found."""
-        previous = [(self._dense_coef(),)] if self._warm(X.shape[1]) else None
-        coef, _ = self._minimize(
-            [objective], previous, context, X, y,
-            lambda k, coef, intercept: {"coef_": coef, "_has_groups": has_groups}, **metadata,
-        )  # fmt: skip
+    def _previous(self, X):
+        """Where a warm start begins, or None."""
+        return [(self._dense_coef(),)] if self._warm(X.shape[1]) else None
+
+    def _store(self, coef, n_pairs, has_groups):
+        """Set the fitted attributes; warn of a problem whose solution says nothing."""
         if n_pairs and getattr(self._loss(), "margin", 1.0) == 0:
             warnings.warn(
                 "with margin=0 equal scores cost nothing, so that all coefficients are best zero: "
@@ -96,7 +98,7 @@ class BaseRanker(LinearModel):
                 UserWarning,
                 stacklevel=4,  # the caller of fit, which is wrapped once
             )
-        self.coef_ = coef[0]
+        self.coef_ = coef
         self.n_pairs_ = n_pairs
         self._has_groups = has_groups
         self.__dict__.pop("_stream_state", None)
@@ -160,8 +162,11 @@ class BaseRanker(LinearModel):
         with self._unchanged_if_failed():
             objective, D, t = self._prepare_pairs(X1, X2, t, sample_weight)
             context.call_on_fit_task_begin(estimator=self, X=D, y=t)
-            n_pairs = int(np.count_nonzero(objective.s))
-            self._solve(objective, n_pairs, False, context, D, t, sample_weight=sample_weight)
+            coef, _ = self._minimize(
+                [objective], self._previous(D), context, D, t, _fitted(False),
+                sample_weight=sample_weight,
+            )  # fmt: skip
+            self._store(coef[0], int(np.count_nonzero(objective.s)), False)
         context.call_on_fit_task_end(estimator=self, X=D, y=t)
         return self
 
@@ -266,3 +271,8 @@ class BaseRanker(LinearModel):
         return pairwise_accuracy_score(
             y, self.predict(X), groups=groups, sample_weight=sample_weight
         )
+
+
+def _fitted(has_groups):
+    """What callbacks are told the model would be with some coefficients."""
+    return lambda k, coef, intercept: {"coef_": coef, "_has_groups": has_groups}
