@@ -13,6 +13,7 @@ import scipy.sparse as sp
 from sklearn import config_context
 from sklearn.base import clone
 from sklearn.datasets import load_svmlight_file
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV, GroupKFold, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -700,3 +701,10 @@ def test_warm_start_between_kinds_of_fit():
     warm.fit_pairs(X1, X2, t)
     assert warm.n_iter_ < cold.n_iter_
     np.testing.assert_allclose(warm.coef_, cold.coef_, rtol=1e-4)
+
+
+def test_given_pairs_that_do_not_converge():
+    X1, X2, t, _ = given()
+    with pytest.warns(ConvergenceWarning, match="1 iterations") as record:
+        RankSVM(max_iter=1, tol=1e-12).fit_pairs(X1, X2, t)
+    assert record[0].filename == __file__
