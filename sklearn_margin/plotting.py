@@ -10,7 +10,7 @@ from sklearn_margin.losses import Circle, InfoNCE
 __all__ = ["EmbeddingDisplay", "HardnessDisplay"]
 
 
-def _axes(ax):
+def axes_of(ax):
     """Axes to draw on: those given, or new ones."""
     try:
         import matplotlib.pyplot as plt
@@ -118,7 +118,7 @@ class EmbeddingDisplay:
         -------
         EmbeddingDisplay
         """
-        ax = _axes(ax)
+        ax = axes_of(ax)
         classes = np.unique(self.labels)
         for k, label in enumerate(classes):
             at = self.points[self.labels == label]
@@ -220,7 +220,7 @@ class HardnessDisplay:
         -------
         HardnessDisplay
         """
-        ax = _axes(ax)
+        ax = axes_of(ax)
         ax.semilogx(self.settings, self.shares, **options)
         ax.set_xlabel(self.name)
         ax.set_ylabel("share of the gradient of the hardest negatives")

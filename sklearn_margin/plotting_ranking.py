@@ -4,19 +4,11 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_margin._ndcg import grouped_ndcg
+from sklearn_margin.plotting import axes_of
 
 __all__ = ["RankingDisplay"]
 
 _MOST_RANKS = 50  # that are shown unless asked for
-
-
-def _axes(ax):
-    """Axes to draw on: those given, or new ones."""
-    try:
-        import matplotlib.pyplot as plt
-    except ImportError as error:
-        raise ImportError("plotting needs matplotlib: pip install matplotlib") from error
-    return plt.subplots()[1] if ax is None else ax
 
 
 def _check_ks(ks, longest):
@@ -208,7 +200,7 @@ class RankingDisplay:
         """
         if kind not in ("ndcg_at_k", "per_group"):
             raise ValueError(f"kind must be 'ndcg_at_k' or 'per_group', got {kind!r}")
-        ax = _axes(ax)
+        ax = axes_of(ax)
         name = self.name if name is None else name
         draw = self._plot_curve if kind == "ndcg_at_k" else self._plot_groups
         draw(ax, name, kwargs)
