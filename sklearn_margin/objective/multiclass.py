@@ -176,6 +176,10 @@ class MulticlassObjective(PointwiseObjective):
         kappa = kappa * np.sign(kappa.sum())
         if len(kappa) == 0 or kappa.min() <= 0:
             return 1.0, 0.0
+        # Slopes that lead into a class, and none out of it, cannot be balanced.
+        rest = np.abs(sums[used].T @ kappa).max() / kappa.max()
+        if rest > np.sqrt(np.finfo(self.rows.dtype).eps) * size:
+            return 1.0, 0.0
         share = 1.0 - float(kappa.min() / kappa.max())
         squares = np.square(g, dtype=np.float64).sum(axis=0)
         return share, share * np.repeat(np.sqrt(len(g) * squares), self.rows.shape[1])
