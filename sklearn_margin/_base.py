@@ -18,7 +18,7 @@ from sklearn_margin.objective import Rows
 from sklearn_margin.solvers import SGD, choose, resolve
 from sklearn_margin.solvers.sgd import stream
 
-__all__ = ["Fitted", "LinearModel", "resolve_loss", "stack", "uses_sgd"]
+__all__ = ["Fitted", "LinearModel", "levels_to_caller", "resolve_loss", "stack", "uses_sgd"]
 
 
 def resolve_loss(loss, family, names: dict[str, type[Loss]]) -> Loss:
@@ -63,7 +63,7 @@ def uses_sgd(estimator) -> bool:
     )
 
 
-def _levels_to_caller() -> int:
+def levels_to_caller() -> int:
     """The ``stacklevel`` with which a warning points at who called ``fit``."""
     frame, level = sys._getframe(1), 1
     while frame.f_back is not None and frame.f_globals["__name__"].startswith(
@@ -273,7 +273,7 @@ class Fitted(CallbackSupportMixin, BaseEstimator):
                 f"{worst.reached:.2g}, wanted tol={self.tol:g}. Increase max_iter or tol, scale "
                 "the features, or choose another solver.",
                 ConvergenceWarning,
-                stacklevel=_levels_to_caller(),
+                stacklevel=levels_to_caller(),
             )
 
     def __sklearn_tags__(self):

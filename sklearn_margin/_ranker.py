@@ -9,7 +9,7 @@ from sklearn.utils import assert_all_finite
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
-from sklearn_margin._base import LinearModel, uses_sgd
+from sklearn_margin._base import LinearModel, levels_to_caller, uses_sgd
 from sklearn_margin._groups import encode_groups, unpack_target
 from sklearn_margin.losses.base import normalize_weights
 from sklearn_margin.losses.pairwise import check_signs, sample_loss
@@ -70,7 +70,7 @@ class BaseRanker(LinearModel):
                 warnings.warn(
                     "no group holds two rows of different relevance: all coefficients are zero",
                     UserWarning,
-                    stacklevel=3,
+                    stacklevel=levels_to_caller(),
                 )
             validation = self._validation_rows(X_val, y_val, objective.rows)
             if validation is not None:
@@ -94,7 +94,7 @@ class BaseRanker(LinearModel):
                 "with margin=0 equal scores cost nothing, so that all coefficients are best zero: "
                 "set a positive margin",
                 UserWarning,
-                stacklevel=4,  # the caller of fit, which is wrapped once
+                stacklevel=levels_to_caller(),
             )
         self.coef_ = coef.astype(X.dtype, copy=False)
         self.n_pairs_ = n_pairs

@@ -8,9 +8,10 @@ import cvxpy as cp
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from numpy.testing import assert_allclose
 from scipy.optimize import minimize
 
-from sklearn_margin import losses
+from sklearn_margin import HingeClassifier, losses
 from sklearn_margin.losses import (
     BatchLoss,
     BinaryLoss,
@@ -773,3 +774,28 @@ def test_wrong_solver_parameters(solver, parameter):
 def test_solver_parameters_out_of_range(solver, parameter, wrong):
     with pytest.raises((ValueError, TypeError), match=parameter):
         resolve(solver(**{parameter: wrong}))
+
+
+@pytest.mark.parametrize("container", [np.asarray, sp.csr_array])
+@pytest.mark.parametrize(
+    ("n", "d", "alpha"), [(4, 1, 1e-3), (4, 1, 0.1), (20, 2, 0.01), (20, 2, 0.1), (1000, 200, 1.0)]
+)
+def test_dual_cd_finds_intercepts(n, d, alpha, container):
+    # A few rows move an intercept a long way, and rows that a strong penalty holds at their
+    # bounds move it in steps that are too short at first.
+    for seed in range(5):
+        rng = np.random.default_rng(seed)
+        X = rng.normal(size=(n, d)) * (rng.random((n, d)) < (0.2 if d > 100 else 1.0))
+        y = X[:, 0] + 0.3 * rng.normal(size=n) > 0
+        y[:2] = False, True
+        model = HingeClassifier(solver="dual_cd", alpha=alpha, tol=1e-6).fit(container(X), y)
+        reference = HingeClassifier(solver="interior_point", alpha=alpha, tol=1e-8).fit(X, y)
+        values = [hinge_objective(m, X, y, alpha) for m in (model, reference)]
+        assert_allclose(*values, rtol=1e-5)
+        assert model.n_iter_ < 800
+
+
+def hinge_objective(model, X, y, alpha):
+    """Mean hinge loss and penalty of a fitted model."""
+    margins = np.where(y, 1.0, -1.0) * model.decision_function(X)
+    return np.maximum(1 - margins, 0).mean() + 0.5 * alpha * np.sum(model.coef_**2)

@@ -150,7 +150,7 @@ class MulticlassLoss(Loss):
         return self.binary if self.describes_itself("binary") else TwoClasses(self)
 
     def envelope_gain(self, k, g, s) -> float:
-        """L_w*(g) − L*(g) for an envelope; see ``LinearObjective.envelope_gain``."""
+        """L_w*(g) − L*(g) for an envelope; see ``LinearObjective.envelope_excess``."""
         used = s > 0
         squares = np.square(g[used], dtype=np.float64).sum(axis=1) / s[used]
         return 0.5 * self.envelope_width * float(squares.sum())

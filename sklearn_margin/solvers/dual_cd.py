@@ -6,10 +6,10 @@ import numpy as np
 
 from sklearn_margin._jit import kernel
 from sklearn_margin.objective.rows import DenseRows, RawRows, row_add, row_dot, squared_norms
+from sklearn_margin.solvers._descent import COMPACT, RUN, descend, hasten, shuffle_run, take_rows
 from sklearn_margin.solvers._hinges import best_intercept, hinge_terms, is_sum_of_hinges
 from sklearn_margin.solvers._proximal import polished
-from sklearn_margin.solvers._visits import COMPACT, RUN, shuffle_run, take_rows
-from sklearn_margin.solvers.base import Result, Solver, is_small
+from sklearn_margin.solvers.base import Solver, is_small
 from sklearn_margin.solvers.multiclass_dual import solve_multiclass
 
 __all__ = ["DualCD"]
@@ -86,33 +86,10 @@ class DualCD(Solver):
             if result.converged and is_small(objective):
                 return polished(objective, result, tol, max_iter, callback, g=g)
             return result
-        dual = _Dual(objective, start)
-        rng = np.random.RandomState(0)
-        everything = np.flatnonzero(objective.s > 0)
-        part = dual.part(everything)
-        best, lower, work, checked, stop = None, -np.inf, 0.0, 0.0, False
-        spread_then = np.inf
-        while True:
-            work += len(part.active) / max(len(everything), 1)
-            part, spread = dual.epoch(part, rng, self.shrinking)
-            settled = spread <= 0.1 * spread_then or len(part.active) == 0
-            if not settled and work < min(1.25 * checked + 1, max_iter):
-                continue
-            checked, spread_then = work, spread
-            n_iter = min(int(np.ceil(work)), max_iter)
-            dual.store(part)
-            point = dual.certify()
-            lower = max(lower, point.value - point.gap)
-            if best is None or point.value < best.value:
-                best = point
-            gap = max(best.value - lower, 0.0)
-            reached = gap / max(abs(best.value), 1e-300)
-            if callback is not None and callback(n_iter, best.params):
-                stop = True
-            if stop or reached <= tol or n_iter >= max_iter:
-                break
-            part = dual.part(dual.unsettled(point.e, everything))
-        return Result(best.params, best.value, n_iter, reached <= tol, gap, "duality gap", reached)
+        return descend(
+            _Dual(objective, start), lower=-np.inf, tol=tol, max_iter=max_iter,
+            callback=callback, shrinking=self.shrinking,
+        )  # fmt: skip
 
 
 def _has_dual(objective):
@@ -174,7 +151,7 @@ class _Dual:
         self.t = self._first_slopes(start)
         self.w, self.sum = self._coefficients(self.t), float(self.t.sum())
         self.certain = (-np.inf, np.inf)
-        self.jumps = 0
+        self.jumps, self.unbalance = 0, np.inf
 
     def _first_slopes(self, start):
         """Slopes to start from: none, or those of an envelope at the scores of ``start``."""
@@ -225,6 +202,7 @@ class _Dual:
             self.inverse_rho, low, high, np.uint32(rng.randint(1, 2**31)),
         )  # fmt: skip
         self.multiplier -= self.inverse_rho * self.sum
+        hasten(self, part, part.t, highest - lowest)
         self._set_certain(lowest, highest)
         part.active = part.active[keep]
         part.history.append((part.t.copy(), self.w.copy(), self.sum))
@@ -262,13 +240,13 @@ class _Dual:
         square = self.objective.alpha * float(w @ w) + self.inverse_rho * total**2
         return 0.5 * square + float(np.sum(kink * t)) - self.multiplier * total
 
-    def unsettled(self, e, index):
-        """Rows to work on next, from the distances of all rows to their kinks.
+    def unsettled(self, point, index):
+        """Rows to work on next, from the distances of all rows to their kinks at a certificate.
 
         The others have a slope at a bound, and a score that is farther beyond the kink than
         any row is on the wrong side of one.
         """
-        e = e[:, index]
+        e = point.e[:, index]
         at_low = self.t[:, index] <= self.low[:, index]
         at_high = self.t[:, index] >= self.high[:, index]
         violation = np.where(at_low, np.maximum(e, 0), np.where(at_high, np.minimum(e, 0), e))

@@ -6,8 +6,7 @@ import numpy as np
 
 from sklearn_margin._jit import REASSOCIATE, kernel, overload_on_class
 from sklearn_margin.objective.rows import DenseRows, RawRows, squared_norms
-from sklearn_margin.solvers._visits import COMPACT, RUN, shuffle_run, take_rows
-from sklearn_margin.solvers.base import Result
+from sklearn_margin.solvers._descent import COMPACT, RUN, descend, hasten, shuffle_run, take_rows
 
 __all__ = ["Dual", "solve_multiclass"]
 
@@ -29,32 +28,9 @@ def solve_multiclass(objective, *, start, tol, max_iter, callback, shrinking):
         Slopes where it ended.
     """
     dual = Dual(objective, start)
-    rng = np.random.RandomState(0)
-    everything = np.flatnonzero(objective.s > 0)
-    part = dual.part(everything)
-    best, lower, work, checked, stop = None, 0.0, 0.0, 0.0, False  # losses are not negative
-    worst_then = np.inf
-    while True:
-        work += len(part.active) / max(len(everything), 1)
-        part, worst = dual.epoch(part, rng, shrinking)
-        settled = worst <= 0.1 * worst_then or len(part.active) == 0
-        if not settled and work < min(1.25 * checked + 1, max_iter):
-            continue
-        checked, worst_then = work, worst
-        n_iter = min(int(np.ceil(work)), max_iter)
-        dual.store(part)
-        point = dual.certify()
-        lower = max(lower, point.value - point.gap)
-        if best is None or point.value < best.value:
-            best = point
-        gap = max(best.value - lower, 0.0)
-        reached = gap / max(abs(best.value), 1e-300)
-        if callback is not None and callback(n_iter, best.params):
-            stop = True
-        if stop or reached <= tol or n_iter >= max_iter:
-            break
-        part = dual.part(dual.unsettled(point.excess, everything))
-    result = Result(best.params, best.value, n_iter, reached <= tol, gap, "duality gap", reached)
+    result = descend(
+        dual, lower=0.0, tol=tol, max_iter=max_iter, callback=callback, shrinking=shrinking
+    )  # these losses are not negative
     return result, dual.g
 
 
@@ -109,7 +85,7 @@ class Dual:
         self.g = np.zeros((self.n, objective.n_outputs))
         self.refresh()
         self.certain = np.inf
-        self.off = np.inf  # how far sums of slopes were from zero
+        self.unbalance = np.inf
 
     def refresh(self):
         """Undo the rounding errors of thousands of updates."""
@@ -146,7 +122,7 @@ class Dual:
             np.uint32(rng.randint(1, 2**31)),
         )  # fmt: skip
         self.multiplier = self.multiplier - self.inverse_rho * self.sum
-        self._hasten(part)
+        hasten(self, part, part.g, worst)
         self.certain = worst if worst > 0 else np.inf
         part.active = part.active[keep]
         if len(part.active) < COMPACT * len(part.index):
@@ -154,22 +130,13 @@ class Dual:
             part = part.take(part.active)
         return part, worst
 
-    def _hasten(self, part):
-        """Move the intercepts in longer steps while the sums of slopes stay far from zero: with
-        a strong penalty rows are short, and so is the first step."""
-        off, before = float(np.abs(self.sum).sum()), self.off
-        self.off = off
-        if self.inverse_rho > 0 and off > 0.9 * before and off > 0.01 * np.abs(part.g).sum():
-            for norm in {id(a): a for a in (self.norm, part.norm)}.values():
-                norm += self.inverse_rho
-            self.inverse_rho *= 2.0
-
-    def unsettled(self, excess, index):
+    def unsettled(self, point, index):
         """Rows to work on next: all but those that stay where they are wherever scores go by as
         much as any row is off."""
-        worst = excess[index].max(initial=0.0)
+        excess = point.excess[index]
+        worst = excess.max(initial=0.0)
         self.certain = worst if worst > 0 else np.inf
-        return index[excess[index] >= -self.certain]
+        return index[excess >= -self.certain]
 
     def certify(self):
         """A primal point from slopes made feasible, and its duality gap.

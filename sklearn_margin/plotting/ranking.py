@@ -4,7 +4,7 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_margin._ndcg import grouped_ndcg
-from sklearn_margin.plotting import axes_of
+from sklearn_margin.plotting._axes import axes_of
 
 __all__ = ["RankingDisplay"]
 

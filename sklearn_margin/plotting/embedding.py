@@ -6,17 +6,9 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_consistent_length, column_or_1d
 
 from sklearn_margin.losses import Circle, InfoNCE
+from sklearn_margin.plotting._axes import axes_of
 
 __all__ = ["EmbeddingDisplay", "HardnessDisplay"]
-
-
-def axes_of(ax):
-    """Axes to draw on: those given, or new ones."""
-    try:
-        import matplotlib.pyplot as plt
-    except ImportError as error:
-        raise ImportError("plotting needs matplotlib: pip install matplotlib") from error
-    return plt.subplots()[1] if ax is None else ax
 
 
 class EmbeddingDisplay:
