@@ -108,13 +108,19 @@ class BaseRanker(LinearModel):
                 f"{type(self).__name__} requires y to be passed, but the target y is None"
             )
         X = self._validate(X, "no_validation", reset=reset)
-        s = normalize_weights(sample_weight, X.shape[0], np.float64)
+        if sample_weight is None:  # an array that takes no memory
+            s = np.broadcast_to(1.0 / X.shape[0], X.shape[0])
+        else:
+            s = normalize_weights(sample_weight, X.shape[0], np.float64)
         return [self._objective(self._rows(X, center=True), y, s, groups)], X, y
 
     def _objective(self, rows, y, s, groups):
         y, groups = unpack_target(y, groups)
         check_consistent_length(rows.X, y)
-        codes = None if groups is None else encode_groups(groups, len(y))
+        codes = None
+        if groups is not None:
+            codes = encode_groups(groups, len(y))
+            codes = codes.astype(np.int32 if len(y) < 2**31 else np.int64)
         return PairwiseObjective(
             self._loss(), rows, y, s, codes, alpha=self.alpha, l1_ratio=self.l1_ratio
         )

@@ -33,7 +33,11 @@ _PARTS = 16  # of the work on such a group
 
 
 class _Layout(NamedTuple):
-    """Rows sorted by group and label; what the kernels read."""
+    """Rows sorted by group and label; what the kernels read.
+
+    Sums of hinges leave the rows of each level, and their weights, sorted by score: from one score
+    vector to the next that hardly changes, so that sorting is cheap.
+    """
 
     order: np.ndarray  # (n,) row of each position
     y: np.ndarray  # (n,) label by position
@@ -70,8 +74,11 @@ class PairIndex:
     """
 
     def __init__(self, y, groups, sample_weight, weighting):
-        codes = np.zeros(len(y), dtype=np.int64) if groups is None else groups
-        order = np.lexsort((y, codes))
+        if groups is None:
+            codes, order = np.zeros(len(y), dtype=np.int8), np.argsort(y, kind="stable")
+        else:
+            codes, order = groups, np.lexsort((y, groups))
+        order = order.astype(np.int32 if len(y) < 2**31 else np.int64)
         self.n_dropped = len(y) - np.count_nonzero(sample_weight)
         if self.n_dropped:  # a row of weight 0 forms no pair
             order = order[sample_weight[order] > 0]
@@ -94,7 +101,7 @@ class PairIndex:
         bounds = np.unique(np.r_[0, ends, large, len(self.group_start) - 1]).astype(int)
         chunks = itertools.pairwise(bounds.tolist())
         self.chunks = [chunk for chunk in chunks if chunk[0] not in self.large]
-        self._units = self._sorted = None  # made when a loss needs them
+        self._units = None  # made when a loss needs them
 
     @property
     def positions(self):
@@ -164,16 +171,13 @@ class PairIndex:
 
     def _hinges(self, terms, z, v, out, run, product):
         """Sums of hinges over pairs; the derivative or the Hessian product goes to ``out``."""
-        if self._sorted is None:
-            order = self.layout.order.astype(np.int32 if len(z) < 2**31 else np.int64)
-            self._sorted = self.layout._replace(order=order, s=self.layout.s.copy())
         sizes = np.diff(self.group_start)
 
         def work(chunk):
             sums = np.zeros((len(terms), 2))
             room = work_arrays(int(sizes[slice(*chunk)].max()), product)
             hinge_groups(
-                z, v, *self._sorted, terms, product, 1.0 / self.total, out, sums, *chunk, room
+                z, v, *self.layout, terms, product, 1.0 / self.total, out, sums, *chunk, room
             )
             return sums
 
@@ -182,7 +186,7 @@ class PairIndex:
 
     def _large_group(self, group, terms, z, v, out, run, product):
         """As ``hinge_groups`` for one group, which threads share."""
-        order, y, s, level_start, group_level, difference = self._sorted
+        order, y, s, level_start, group_level, difference = self.layout
         start, stop = self.group_start[group], self.group_start[group + 1]
         levels = level_start[group_level[group] : group_level[group + 1] + 1] - start
         n_levels = len(levels) - 1

@@ -121,7 +121,8 @@ class PairwiseObjective(LinearObjective):
         if layout.difference:
             weights *= layout.y[better] - layout.y[other]
         weights *= self.pairs.n_pairs / self.pairs.total
-        return layout.order[better], layout.order[other], np.zeros(n), weights
+        rows = (layout.order[places].astype(np.int64) for places in (better, other))
+        return *rows, np.zeros(n), weights
 
     def envelope_excess(self, smooth, z):
         # With slopes t ≤ 0 of pairs: L_w = Σ u_ij (t d − margin t − w t²/2), Σ u_ij t d = g·z, and

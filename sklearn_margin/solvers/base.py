@@ -97,13 +97,14 @@ def is_small(objective) -> bool:
     return objective.rows.shape[0] * objective.n_params <= SMALL
 
 
-def wants_sample(objective, start) -> bool:
-    """Whether it pays to solve a sample of the rows first: many, and nothing to start from."""
+def wants_sample(objective, start, small=SMALL) -> bool:
+    """Whether it pays to solve a sample of the rows first: X has more than ``small`` entries, many
+    rows, and there is nothing to start from."""
     if not (hasattr(objective, "sample") and objective.loss.splits):
         return False
     n, n_params = objective.rows.shape[0], objective.n_params
     # Several scores of a row say more than one.
-    many = n * objective.n_outputs >= 200 * n_params and n * n_params > SMALL
+    many = n * objective.n_outputs >= 200 * n_params and n * n_params > small
     return many and not objective.split(start)[0].any()
 
 

@@ -7,6 +7,7 @@ from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
 from sklearn_margin.losses.base import check_number
 from sklearn_margin.solvers.base import (
+    SMALL,
     Iterate,
     Result,
     Solver,
@@ -66,16 +67,23 @@ class Newton(Solver):
         return None
 
     def solve(self, objective, start, *, tol, max_iter, callback=None, random_state=None):
-        system = self._system(objective)
-        if wants_sample(objective, start):
-            sample, error = draw_sample(objective)
-            goal = max(tol, 0.1 * error)
-            start = self.minimize(sample, start, goal, max_iter, system=system).params
-            system.part = sample
+        system = self.system(objective)
+        start, system.part = self._from_sample(objective, start, tol, max_iter, system)
         polish = is_small(objective)
         return self.minimize(objective, start, tol, max_iter, callback, polish, system)
 
-    def _system(self, objective):
+    def _from_sample(self, objective, start, tol, max_iter, system, small=SMALL):
+        """The minimum over a sample of the rows, found from a sample of those, and so on, and the
+        sample; where none is wanted, ``start`` and None."""
+        if not wants_sample(objective, start, small):
+            return start, None
+        sample, error = draw_sample(objective)
+        tol = max(tol, 0.1 * error)
+        start, system.part = self._from_sample(sample, start, tol, max_iter, system, SMALL // 10)
+        return self.minimize(sample, start, tol, max_iter, system=system).params, sample
+
+    def system(self, objective):
+        """What solves for Newton directions."""
         return _Cholesky() if forms_gram(objective, self.gram_max) else _ConjugateGradients()
 
     def minimize(
@@ -83,7 +91,7 @@ class Newton(Solver):
     ) -> Result:
         """As ``solve``; ``polish`` asks for all the accuracy there is."""
         eps = float(np.finfo(objective.rows.dtype).eps)
-        system = system or self._system(objective)
+        system = system or self.system(objective)
         system.begin()
         params = np.array(start, dtype=np.float64)
         z, known = objective.scores(params), None
@@ -119,6 +127,7 @@ class Newton(Solver):
                 best = best._replace(converged=True)
                 break
             n_iter += 1
+            del g, known, solve  # the search needs room for others as long as the scores
             dz = objective.scores(p)
             # Where the Hessian vanishes p can be as long as it likes; keep the search in range.
             longest = float(np.abs(dz).max()) / (1e3 * (1.0 + float(np.abs(z).max())))

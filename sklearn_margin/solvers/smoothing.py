@@ -4,7 +4,14 @@ import numpy as np
 
 from sklearn_margin.losses.base import RegressionLoss, check_number
 from sklearn_margin.solvers._proximal import polished
-from sklearn_margin.solvers.base import Result, Solver, draw_sample, is_small, wants_sample
+from sklearn_margin.solvers.base import (
+    SMALL,
+    Result,
+    Solver,
+    draw_sample,
+    is_small,
+    wants_sample,
+)
 from sklearn_margin.solvers.newton import Newton
 
 __all__ = ["Smoothing"]
@@ -55,22 +62,34 @@ class Smoothing(Solver):
         return Newton().obstacle(objective.with_loss(objective.loss.smoothed(1.0)))
 
     def solve(self, objective, start, *, tol, max_iter, callback=None, random_state=None):
-        width = excess = None
-        if wants_sample(objective, start):
-            sample, error = draw_sample(objective)
-            found, width, excess = self._follow(sample, start, max(tol, 0.1 * error), max_iter)
-            start, width = found.params, width * min(1.0, (0.4 * tol / max(excess, 1e-300)) ** 0.5)
-            excess = tol
-        result, width, _ = self._follow(objective, start, tol, max_iter, callback, width, excess)
+        start, width, sample = self._from_sample(objective, start, tol, max_iter)
+        excess = None if sample is None else tol
+        result, width, _ = self._follow(
+            objective, start, tol, max_iter, callback, width, excess, sample
+        )
         if result.converged and is_small(objective) and getattr(objective.loss, "has_dual", False):
             return polished(objective, result, tol, max_iter, callback, width=width)
         return result
 
+    def _from_sample(self, objective, start, tol, max_iter, small=SMALL):
+        """The minimum over a sample of the rows, found from a sample of those, and so on, the width
+        that will do for all, and the sample; where none is wanted, ``start``."""
+        if not wants_sample(objective, start, small):
+            return start, None, None
+        sample, error = draw_sample(objective)
+        goal = max(tol, 0.1 * error)
+        start, width, part = self._from_sample(sample, start, goal, max_iter, SMALL // 10)
+        excess = None if part is None else goal
+        found, width, excess = self._follow(
+            sample, start, goal, max_iter, None, width, excess, part
+        )
+        return found.params, width * min(1.0, (0.4 * tol / max(excess, 1e-300)) ** 0.5), sample
+
     def _follow(
-        self, objective, start, tol, max_iter, callback=None, width=None, excess=None
+        self, objective, start, tol, max_iter, callback=None, width=None, excess=None, sample=None
     ):  # fmt: skip
         """Result of a continuation that begins at ``width``, where ``excess`` is expected; the
-        width it came to, and the excess there."""
+        width it came to, and the excess there. The Hessian of a ``sample`` will do if it can."""
         params = np.array(start, dtype=np.float64)
         width = width or _first_width(objective, params, tol)
         penalized = objective.alpha > 0
@@ -87,7 +106,12 @@ class Smoothing(Solver):
             inner_tol = 0.2 * max(tol, min(0.1, excess))  # no finer than the smoothing itself
             if not penalized:  # a dual point must then be exact
                 inner_tol = 1e-20
-            run = Newton().minimize(smooth, params, inner_tol, max_iter - n_iter, after)
+            newton = Newton()
+            system = newton.system(smooth)
+            system.part = None if sample is None else sample.with_loss(smooth.loss)
+            run = newton.minimize(
+                smooth, params, inner_tol, max_iter - n_iter, after, system=system
+            )
             n_iter += run.n_iter
             params = run.params
             value, above, charge = _excess(objective, smooth, params)
