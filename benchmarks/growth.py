@@ -8,6 +8,7 @@ import json
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -38,9 +39,9 @@ def _huber(n, d):
     return HuberRegressor(n_jobs=THREADS), *data.targets(n, d), {}
 
 
-def _ranking(n, d):
-    X, y, groups = data.relevance(n, d, levels=5, group_size=50)
-    return RankSVM(n_jobs=THREADS), X, y, {"groups": groups}
+def _ranking(n, d, loss="squared_hinge", group_size=50):
+    X, y, groups = data.relevance(n, d, levels=5, group_size=group_size)
+    return RankSVM(loss=loss, n_jobs=THREADS), X, y, {"groups": groups}
 
 
 KINDS = {
@@ -48,6 +49,9 @@ KINDS = {
     "quantile 0.9": _quantile,
     "Huber": _huber,
     "RankSVM, groups of 50": _ranking,
+    "RankSVM hinge, groups of 50": partial(_ranking, loss="hinge"),
+    "RankSVM, one group": partial(_ranking, group_size=None),
+    "RankSVM hinge, one group": partial(_ranking, loss="hinge", group_size=None),
 }
 
 

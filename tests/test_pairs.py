@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from sklearn_margin._groups import encode_groups
 from sklearn_margin.losses import PairwiseHinge, PairwiseLogistic, PairwiseSquaredHinge, _pairs
 from sklearn_margin.losses._pairs import PairIndex
+from sklearn_margin.objective import PairwiseObjective, Rows
 
 LOSSES = [PairwiseHinge, PairwiseSquaredHinge]
 WEIGHTINGS = ["uniform", "difference"]
@@ -565,3 +566,27 @@ def test_hessian_is_symmetric_and_positive_semidefinite():
     np.testing.assert_allclose(H, H.T, rtol=1e-10, atol=1e-16)
     assert np.linalg.eigvalsh(H).min() > -1e-14
     np.testing.assert_allclose(H @ np.ones(n), 0, atol=1e-15)
+
+
+@pytest.mark.parametrize("weighting", ["uniform", "difference"])
+def test_drawn_pairs_stand_for_all(weighting):
+    rng = np.random.default_rng(0)
+    n = 30
+    y, groups = rng.integers(0, 4, n).astype(float), rng.integers(0, 3, n)
+    s = rng.integers(0, 3, n) * rng.exponential(size=n)
+    loss = PairwiseHinge(weighting=weighting)
+    objective = PairwiseObjective(loss, Rows(np.eye(n), center=True), y, s, groups, alpha=0.1)
+    size = 30_000
+    random_state = np.random.RandomState(0)
+    draws = [objective.draw(random_state) for _ in range(size // n)]
+    better, worse, _, weights = (np.concatenate(part) for part in zip(*draws, strict=True))
+    seen = np.zeros((n, n))
+    np.add.at(seen, (better, worse), weights / len(better))
+    expected = np.where((y[:, None] > y) & (groups[:, None] == groups), s[:, None] * s, 0.0)
+    if weighting == "difference":
+        expected *= y[:, None] - y
+    expected /= expected.sum()
+    assert np.all(seen[expected == 0] == 0)
+    assert np.abs(seen - expected).max() < 5 * np.sqrt(expected.max() * weights.max() / size)
+    if weighting == "uniform":
+        np.testing.assert_allclose(weights, 1.0)  # a heavy pair comes often, not with a jolt

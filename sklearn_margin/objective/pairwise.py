@@ -112,15 +112,19 @@ class PairwiseObjective(LinearObjective):
         if self.pairs.n_pairs == 0:
             empty = np.empty(0, np.int64)
             return empty, empty, np.empty(0), np.empty(0)
-        # A better row with probability proportional to the pairs it wins, then a worse one.
-        until = np.cumsum(worse)
+        # Pairs with probability proportional to the product of their rows' weights: were the
+        # weights factors of the slopes, one heavy pair would throw a run off its course.
+        before = np.append(0.0, np.cumsum(layout.s))
+        beaten = before[lowest + worse] - before[lowest]
+        until = np.cumsum(layout.s * beaten)
         better = np.searchsorted(until, random_state.uniform(0, until[-1], n), side="right")
-        offset = (random_state.uniform(size=n) * worse[better]).astype(np.int64)
-        other = lowest[better] + np.minimum(offset, worse[better] - 1)
-        weights = layout.s[better] * layout.s[other]
+        better = np.minimum(better, np.flatnonzero(worse)[-1])
+        drawn = before[lowest[better]] + random_state.uniform(size=n) * beaten[better]
+        other = np.searchsorted(before, drawn, side="right") - 1
+        other = np.clip(other, lowest[better], lowest[better] + worse[better] - 1)
+        weights = np.full(n, until[-1] / self.pairs.total)
         if layout.difference:
             weights *= layout.y[better] - layout.y[other]
-        weights *= self.pairs.n_pairs / self.pairs.total
         rows = (layout.order[places].astype(np.int64) for places in (better, other))
         return *rows, np.zeros(n), weights
 
