@@ -10,6 +10,11 @@ from sklearn_margin.objective.base import LinearObjective
 __all__ = ["PairwiseObjective"]
 
 
+# Work in terms of an entry of X:
+_MERGE = 25.0  # to merge a level with another, by row
+_PAIR = 5.0  # of a pair that is looked at
+
+
 class _PairCurvature:
     """Derivatives of L at a score vector, computed when asked for; the Hessian is a product."""
 
@@ -71,6 +76,13 @@ class PairwiseObjective(LinearObjective):
         value = self.pairs.value_gradient(self.loss, z, wide, self.rows.run)
         out[:] = wide
         return value
+
+    @property
+    def extra_work(self) -> float:
+        """Work of a pass by row, besides products with X, in entries of X."""
+        if self.loss.hinge_terms:
+            return _MERGE * np.log2(max(np.diff(self.pairs.layout.group_level).max(), 1))
+        return _PAIR * self.pairs.n_pairs / len(self.y)
 
     def curvature(self, z, cautious=False):
         return _PairCurvature(self, z)

@@ -8,8 +8,8 @@ from sklearn.base import BaseEstimator
 
 __all__ = ["Result", "Solver"]
 
-# Entries of X up to which a fit is polished to high accuracy whatever ``tol`` says: the
-# last steps of a second-order method cost next to nothing there.
+# Work of a pass, in entries of X, up to which a fit is polished to high accuracy whatever ``tol``
+# says: the last steps of a second-order method cost next to nothing there.
 SMALL = 1_000_000
 
 
@@ -92,19 +92,25 @@ class Solver(BaseEstimator):
         raise NotImplementedError
 
 
+def _pass_work(objective) -> float:
+    """Work of a pass over the rows, in entries of X."""
+    extra = getattr(objective, "extra_work", 0.0)  # by row, besides products with X
+    return objective.rows.shape[0] * (objective.n_params + extra)
+
+
 def is_small(objective) -> bool:
     """Whether extra accuracy is almost free."""
-    return objective.rows.shape[0] * objective.n_params <= SMALL
+    return _pass_work(objective) <= SMALL
 
 
 def wants_sample(objective, start, small=SMALL) -> bool:
-    """Whether it pays to solve a sample of the rows first: X has more than ``small`` entries, many
-    rows, and there is nothing to start from."""
+    """Whether it pays to solve a sample of the rows first: a pass is more work than ``small``
+    entries of X are, there are many rows, and there is nothing to start from."""
     if not (hasattr(objective, "sample") and objective.loss.splits):
         return False
     n, n_params = objective.rows.shape[0], objective.n_params
     # Several scores of a row say more than one.
-    many = n * objective.n_outputs >= 200 * n_params and n * n_params > small
+    many = n * objective.n_outputs >= 200 * n_params and _pass_work(objective) > small
     return many and not objective.split(start)[0].any()
 
 
