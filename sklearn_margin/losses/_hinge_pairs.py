@@ -11,15 +11,70 @@ with c a label between the two parts. As z_i falls, so does a, and Q_k, T_k are 
 from one a to the next by additions of non-negative terms only: there is no cancellation,
 whatever the offset of the scores or labels. The cost is O(n log n) per group; Airola,
 Pahikkala & Salakoski (2011) and Lee & Lin (2014) reach it with search trees.
+
+Merging begins with *runs*: levels next to each other that hold a few dozen rows together, or one
+level that holds more. Pairs within a run are gone through one by one, in vector code, which for so
+few is several times faster.
 """
 
 from typing import NamedTuple
 
 import numpy as np
 
-from sklearn_margin._jit import kernel
+from sklearn_margin._jit import REASSOCIATE, kernel
 
-__all__ = ["Work", "hinge_groups", "hinge_stage", "load_levels", "mean_by_place", "work_arrays"]
+__all__ = [
+    "Runs",
+    "Work",
+    "find_runs",
+    "hinge_groups",
+    "hinge_stage",
+    "load_runs",
+    "mean_by_place",
+    "work_arrays",
+]
+
+_RUN_ROWS = 32  # rows of several levels that make a run
+_GROUP_ROWS = 64  # rows of a group that is one run
+
+
+class Runs(NamedTuple):
+    """Runs of levels, and what is remembered of their order by score."""
+
+    level: np.ndarray  # (n_runs + 1,) first level of each run
+    group: np.ndarray  # (n_groups + 1,) first run of each group
+    inner: np.ndarray  # (n,) places in a run of several levels, by score
+
+
+def find_runs(level_start, group_level):
+    """The runs of levels that merging begins with."""
+    level = np.empty(len(level_start), np.int64)
+    group = np.empty(len(group_level), np.int64)
+    inner = np.empty(level_start[-1], np.uint8)
+    n_runs = _find_runs(level_start, group_level, level, group, inner)
+    return Runs(level[: n_runs + 1].copy(), group, inner)
+
+
+@kernel
+def _find_runs(level_start, group_level, level, group, inner):
+    n_runs = 0
+    for g in range(group_level.shape[0] - 1):
+        group[g] = n_runs
+        first, last = group_level[g], group_level[g + 1]
+        rows = level_start[last] - level_start[first]
+        most = rows if rows <= _GROUP_ROWS else _RUN_ROWS
+        while first < last:
+            level[n_runs] = first
+            n_runs += 1
+            stop = first + 1
+            while stop < last and level_start[stop + 1] - level_start[first] <= most:
+                stop += 1
+            for p in range(level_start[first], level_start[stop]):
+                inner[p] = (p - level_start[first]) % 256  # of no use if the level is large
+            first = stop
+    group[group_level.shape[0] - 1] = n_runs
+    level[n_runs] = level_start.shape[0] - 1
+    return n_runs
 
 
 @kernel
@@ -198,7 +253,7 @@ def _product_below(z, index, a, b, c, y, s, margin, factor, difference, v, out):
 
 
 class Work(NamedTuple):
-    """Arrays as long as a group, by place within it, that its levels are merged in."""
+    """Arrays as long as a group, by place within it, that its runs are merged in."""
 
     scores: np.ndarray  # in the order that merging has come to
     index: np.ndarray  # place of each of them
@@ -210,17 +265,17 @@ class Work(NamedTuple):
 
 @kernel
 def hinge_stage(
-    work, y, s, levels, width, first, last, above, below, merge, difference, terms, product, sums
+    work, y, s, runs, width, first, last, above, below, merge, difference, terms, product, sums
 ):  # fmt: skip
-    """Work on merges first … last − 1 of runs of ``width`` levels with the next run.
+    """Work on merges first … last − 1 of ``width`` runs with the next ones.
 
-    ``above``, ``below`` and ``merge`` say what is wanted: the sums for the rows of the higher run,
-    for those of the lower run, and the merge itself. ``y`` and ``s`` are those of the group.
+    ``above``, ``below`` and ``merge`` say what is wanted: the sums for the rows of the higher part,
+    for those of the lower part, and the merge itself. ``y`` and ``s`` are those of the group.
     """
     scores, index, result = work.scores, work.index, work.result
     for k in range(2 * width * first, 2 * width * last, 2 * width):
-        a, b = levels[k], levels[k + width]
-        c = levels[min(k + 2 * width, levels.shape[0] - 1)]
+        a, b = runs[k], runs[k + width]
+        c = runs[min(k + 2 * width, runs.shape[0] - 1)]
         for t in range(terms.shape[0]):
             margin, linear, square = terms[t]
             if product:
@@ -249,25 +304,116 @@ def hinge_stage(
 
 
 @kernel
-def load_levels(z, v, mean, order, s, start, levels, first, last, product, work):
-    """Copy the scores of levels first … last − 1 of a group and sort each, ``order`` and ``s`` with
-    them; copy ``v`` less ``mean`` in that order."""
+def load_runs(
+    z, v, mean, order, y, s, level_start, run_level, inner, start, first, last, alone, difference,
+    terms, product, work, sums,
+):  # fmt: skip
+    """Copy the scores of runs first … last − 1 of a group, and ``v`` less ``mean``; take the sums
+    over pairs within each run, and sort it unless it is ``alone`` in its group."""
+    for r in range(first, last):
+        low, high = run_level[r], run_level[r + 1]
+        a, b = level_start[low] - start, level_start[high] - start
+        if high - low == 1 and not alone:
+            _load_level(z, order, s, start, a, b, work)
+        for p in range(a, b):
+            work.result[p] = 0.0
+            if product:
+                work.vector[p] = v[order[start + p]] - mean
+        if high - low > 1:
+            for p in range(a, b):
+                work.new_scores[p] = z[order[start + p]]
+            levels = level_start[low : high + 1]
+            labels, weights = y[start + a : start + b], s[start + a : start + b]
+            scores, result = work.new_scores[a:b], work.result[a:b]
+            if product:
+                vector = work.vector[a:b]
+                _product_within(scores, labels, weights, levels, terms, difference, vector, result)
+            else:
+                _hinge_within(scores, labels, weights, levels, terms, difference, result, sums)
+            if not alone:
+                _sort_run(a, b, inner[start + a : start + b], work)
+
+
+@kernel
+def _load_level(z, order, s, start, a, b, work):
+    """Sort a level by score, ``order`` and ``s`` with it."""
     scores, index = work.scores, work.index
-    for k in range(first, last):
-        for p in range(levels[k], levels[k + 1]):
-            index[p] = p
-            scores[p] = z[order[start + p]]
-        _sort_level(scores, index, levels[k], levels[k + 1], work.new_scores, work.new_index)
-    for p in range(levels[first], levels[last]):
+    for p in range(a, b):
+        index[p] = p
+        scores[p] = z[order[start + p]]
+    _sort_level(scores, index, a, b, work.new_scores, work.new_index)
+    for p in range(a, b):
         work.new_index[p] = order[start + index[p]]
         work.new_scores[p] = s[start + index[p]]
-    for p in range(levels[first], levels[last]):
+    for p in range(a, b):
         order[start + p] = work.new_index[p]
         s[start + p] = work.new_scores[p]
         index[p] = p
-        work.result[p] = 0.0
-        if product:
-            work.vector[p] = v[order[start + p]] - mean
+
+
+@kernel
+def _sort_run(a, b, inner, work):
+    """Sort the rows of a run by score, beginning with their order of the last time."""
+    scores, index = work.scores, work.index
+    for p in range(a, b):
+        which = inner[p - a]
+        key = work.new_scores[a + which]
+        q = p
+        while q > a and scores[q - 1] > key:
+            scores[q] = scores[q - 1]
+            index[q] = index[q - 1]
+            q -= 1
+        scores[q] = key
+        index[q] = a + which
+    for p in range(a, b):
+        inner[p - a] = index[p] - a
+
+
+@kernel
+def _shortfall(margin, high, low):
+    """By how much a score misses its margin above another. Scores meet as differences, even
+    where sums may be taken in any order."""
+    return margin - (high - low)
+
+
+@kernel(fastmath=REASSOCIATE)
+def _hinge_within(z, y, s, levels, terms, difference, gradient, sums):
+    """As ``_hinge_above`` and ``_hinge_below`` for all terms and all pairs of a few rows."""
+    for k in range(1, levels.shape[0] - 1):
+        below = levels[k] - levels[0]
+        for i in range(below, levels[k + 1] - levels[0]):
+            for t in range(terms.shape[0]):
+                margin, linear, square = terms[t, 0], s[i] * terms[t, 1], 2.0 * s[i] * terms[t, 2]
+                total1 = total2 = slopes = 0.0
+                for j in range(below):
+                    over = max(_shortfall(margin, z[i], z[j]), 0.0)
+                    u = s[j] * (y[i] - y[j]) if difference else s[j]
+                    total1 += u * over
+                    total2 += u * over * over
+                    slope = (u * linear if over > 0.0 else 0.0) + square * (u * over)
+                    gradient[j] += slope
+                    slopes += slope
+                gradient[i] -= slopes
+                sums[t, 0] += s[i] * total1
+                sums[t, 1] += s[i] * total2
+
+
+@kernel(fastmath=REASSOCIATE)
+def _product_within(z, y, s, levels, terms, difference, v, out):
+    """As ``_product_above`` and ``_product_below`` for all terms and all pairs of a few rows."""
+    for k in range(1, levels.shape[0] - 1):
+        below = levels[k] - levels[0]
+        for i in range(below, levels[k + 1] - levels[0]):
+            for t in range(terms.shape[0]):
+                margin, factor = terms[t, 0], 2.0 * s[i] * terms[t, 2]
+                total = 0.0
+                for j in range(below):
+                    u = s[j] * (y[i] - y[j]) if difference else s[j]
+                    u = u if _shortfall(margin, z[i], z[j]) > 0.0 else 0.0
+                    change = factor * u * (v[i] - v[j])
+                    out[j] -= change
+                    total += change
+                out[i] += total
 
 
 @kernel
@@ -281,10 +427,10 @@ def mean_by_place(v, order, first, last):
 
 @kernel
 def hinge_groups(
-    z, v, order, y, s, level_start, group_level, difference, terms, product, scale, out, sums,
-    first, last, room,
+    z, v, order, y, s, level_start, run_level, group_run, inner, difference, terms, product, scale,
+    out, sums, first, last, room,
 ):  # fmt: skip
-    """Work through groups first … last − 1, level by level.
+    """Work through groups first … last − 1, run by run.
 
     Each row (margin, linear, square) of ``terms`` stands for linear·[margin − d]₊ +
     square·[margin − d]₊². The derivative of scale·u_ij·(their sum) goes to ``out``, and the sums
@@ -292,27 +438,30 @@ def hinge_groups(
     Hessian's product with ``v`` to ``out``. One kernel for both, because Newton's method needs
     both and compiling costs seconds.
 
-    Each level of ``order`` and ``s`` is left sorted by score. From one call to the next that
-    hardly changes, so that sorting is cheap, and rows that meet lie close together in memory.
+    Levels of ``order`` and ``s`` are left sorted by score. From one call to the next that hardly
+    changes, so that sorting is cheap, and rows that meet lie close together in memory.
     """
     for g in range(first, last):
-        levels = level_start[group_level[g] : group_level[g + 1] + 1]
-        start, n_levels = levels[0], levels.shape[0] - 1
-        if n_levels == 1:
-            for p in range(start, levels[1]):
+        begin, end = group_run[g], group_run[g + 1]
+        runs = level_start[run_level[begin : end + 1]]
+        start, n = runs[0], runs[-1] - runs[0]
+        if level_start[run_level[begin] + 1] == start + n:  # a single level
+            for p in range(start, start + n):
                 out[order[p]] = 0.0
             continue
-        levels = levels - start
-        n = levels[n_levels]
+        runs -= start
         mean = mean_by_place(v, order, start, start + n) if product else 0.0
-        load_levels(z, v, mean, order, s, start, levels, 0, n_levels, product, room)
+        load_runs(
+            z, v, mean, order, y, s, level_start, run_level, inner, start, begin, end,
+            end - begin == 1, difference, terms, product, room, sums,
+        )  # fmt: skip
         labels, weights = y[start : start + n], s[start : start + n]
         width = 1
-        while width < n_levels:
-            n_merges = (n_levels + width - 1) // (2 * width)
+        while width < end - begin:
+            n_merges = (end - begin + width - 1) // (2 * width)
             hinge_stage(
-                room, labels, weights, levels, width, 0, n_merges, True, True,
-                2 * width < n_levels, difference, terms, product, sums,
+                room, labels, weights, runs, width, 0, n_merges, True, True,
+                2 * width < end - begin, difference, terms, product, sums,
             )  # fmt: skip
             width *= 2
         for p in range(n):

@@ -17,9 +17,10 @@ import numpy as np
 from sklearn_margin._jit import kernel
 from sklearn_margin.losses._any_pairs import pair_product, pair_sums, pair_units
 from sklearn_margin.losses._hinge_pairs import (
+    find_runs,
     hinge_groups,
     hinge_stage,
-    load_levels,
+    load_runs,
     mean_by_place,
     work_arrays,
 )
@@ -101,7 +102,7 @@ class PairIndex:
         bounds = np.unique(np.r_[0, ends, large, len(self.group_start) - 1]).astype(int)
         chunks = itertools.pairwise(bounds.tolist())
         self.chunks = [chunk for chunk in chunks if chunk[0] not in self.large]
-        self._units = None  # made when a loss needs them
+        self._units = self._runs = None  # made when a loss needs them
 
     @property
     def positions(self):
@@ -171,14 +172,18 @@ class PairIndex:
 
     def _hinges(self, terms, z, v, out, run, product):
         """Sums of hinges over pairs; the derivative or the Hessian product goes to ``out``."""
+        if self._runs is None:
+            self._runs = find_runs(self.layout.level_start, self.layout.group_level)
+        order, y, s, level_start, _, difference = self.layout
         sizes = np.diff(self.group_start)
 
         def work(chunk):
             sums = np.zeros((len(terms), 2))
             room = work_arrays(int(sizes[slice(*chunk)].max()), product)
             hinge_groups(
-                z, v, *self.layout, terms, product, 1.0 / self.total, out, sums, *chunk, room
-            )
+                z, v, order, y, s, level_start, *self._runs, difference, terms, product,
+                1.0 / self.total, out, sums, *chunk, room,
+            )  # fmt: skip
             return sums
 
         large = [self._large_group(g, terms, z, v, out, run, product) for g in self.large]
@@ -186,37 +191,40 @@ class PairIndex:
 
     def _large_group(self, group, terms, z, v, out, run, product):
         """As ``hinge_groups`` for one group, which threads share."""
-        order, y, s, level_start, group_level, difference = self.layout
+        order, y, s, level_start, _, difference = self.layout
         start, stop = self.group_start[group], self.group_start[group + 1]
-        levels = level_start[group_level[group] : group_level[group + 1] + 1] - start
-        n_levels = len(levels) - 1
+        begin, end = self._runs.group[group : group + 2]
+        runs, n_runs = level_start[self._runs.level[begin : end + 1]] - start, end - begin
         room = work_arrays(stop - start, product)
         mean = mean_by_place(v, order, start, stop) if product else 0.0
-        cuts = np.searchsorted(levels, np.linspace(0, stop - start, _PARTS + 1))
-        list(
-            run(
-                lambda part: load_levels(z, v, mean, order, s, start, levels, *part, product, room),
-                itertools.pairwise(np.unique(cuts).tolist()),
-            )
-        )
-        total = np.zeros((len(terms), 2))
+        alone = level_start[self._runs.level[begin] + 1] == stop  # a single level
+
+        def load(part):
+            sums = np.zeros((len(terms), 2))
+            load_runs(
+                z, v, mean, order, y, s, level_start, self._runs.level, self._runs.inner, start,
+                *part, alone, difference, terms, product, room, sums,
+            )  # fmt: skip
+            return sums
 
         def stage(part):
             sums = np.zeros((len(terms), 2))
             hinge_stage(
-                room, y[start:stop], s[start:stop], levels, width, *part, difference, terms,
+                room, y[start:stop], s[start:stop], runs, width, *part, difference, terms,
                 product, sums,
             )  # fmt: skip
             return sums
 
+        cuts = np.unique(np.searchsorted(runs, np.linspace(0, stop - start, _PARTS + 1)))
+        total = sum(run(load, itertools.pairwise((begin + cuts).tolist())))
         width = 1
-        while width < n_levels:
-            n_merges = (n_levels + width - 1) // (2 * width)
+        while width < n_runs:
+            n_merges = (n_runs + width - 1) // (2 * width)
             cuts = np.unique(np.linspace(0, n_merges, min(_PARTS, n_merges) + 1).astype(int))
             parts = list(itertools.pairwise(cuts.tolist()))
             sides = [(True, False, False), (False, True, False)]
             total += sum(run(stage, [(*part, *side) for part in parts for side in sides]))
-            if 2 * width < n_levels:
+            if 2 * width < n_runs:
                 list(run(stage, [(*part, False, False, True) for part in parts]))
             width *= 2
         np.divide(room.result, self.total, out=room.result)
