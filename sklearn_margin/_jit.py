@@ -133,7 +133,9 @@ class _Cache(FunctionCache):
                     file.unlink()
 
 
-def kernel(function: Callable | None = None, *, fastmath: Any = False) -> Callable:
+def kernel(
+    function: Callable | None = None, *, fastmath: Any = False, inline: str = "never"
+) -> Callable:
     """Compile a function on first call and cache the machine code on disk.
 
     Parameters
@@ -143,6 +145,9 @@ def kernel(function: Callable | None = None, *, fastmath: Any = False) -> Callab
         do not check bounds.
     fastmath : bool or set of str, default=False
         Relaxations of floating-point arithmetic; see ``REASSOCIATE``.
+    inline : {"never", "always"}, default="never"
+        Whether other kernels take in its source and not its machine code: it is then compiled
+        with them, by their ``fastmath``, and not once more by itself.
 
     Returns
     -------
@@ -150,10 +155,10 @@ def kernel(function: Callable | None = None, *, fastmath: Any = False) -> Callab
         The compiled function, or ``function`` itself under ``NUMBA_DISABLE_JIT=1``.
     """
     if function is None:
-        return functools.partial(kernel, fastmath=fastmath)
+        return functools.partial(kernel, fastmath=fastmath, inline=inline)
     if JIT_DISABLED:
         return function
-    dispatcher = numba.njit(nogil=True, fastmath=fastmath, **_OPTIONS)(function)
+    dispatcher = numba.njit(nogil=True, fastmath=fastmath, inline=inline, **_OPTIONS)(function)
     # RuntimeError: numba found no folder it may write to. Compile without caching then.
     with contextlib.suppress(RuntimeError, OSError):
         dispatcher._cache = _Cache(function)

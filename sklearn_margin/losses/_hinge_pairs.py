@@ -263,7 +263,7 @@ class Work(NamedTuple):
     result: np.ndarray
 
 
-@kernel
+@kernel(inline="always")
 def hinge_stage(
     work, y, s, runs, width, first, last, above, below, merge, difference, terms, product, sums
 ):  # fmt: skip
@@ -303,7 +303,7 @@ def hinge_stage(
             _merge(scores, index, a, b, c, work.new_scores, work.new_index)
 
 
-@kernel
+@kernel(inline="always")
 def load_runs(
     z, v, mean, order, y, s, level_start, run_level, inner, start, first, last, alone, difference,
     terms, product, work, sums,
@@ -334,7 +334,7 @@ def load_runs(
                 _sort_run(a, b, inner[start + a : start + b], work)
 
 
-@kernel
+@kernel(inline="always")
 def _load_level(z, order, s, start, a, b, work):
     """Sort a level by score, ``order`` and ``s`` with it."""
     scores, index = work.scores, work.index
@@ -351,7 +351,7 @@ def _load_level(z, order, s, start, a, b, work):
         index[p] = p
 
 
-@kernel
+@kernel(inline="always")
 def _sort_run(a, b, inner, work):
     """Sort the rows of a run by score, beginning with their order of the last time."""
     scores, index = work.scores, work.index
@@ -379,6 +379,7 @@ def _shortfall(margin, high, low):
 @kernel(fastmath=REASSOCIATE)
 def _hinge_within(z, y, s, levels, terms, difference, gradient, sums):
     """As ``_hinge_above`` and ``_hinge_below`` for all terms and all pairs of a few rows."""
+    unit, slant = (0.0, 1.0) if difference else (1.0, 0.0)  # no branch, no second loop
     for k in range(1, levels.shape[0] - 1):
         below = levels[k] - levels[0]
         for i in range(below, levels[k + 1] - levels[0]):
@@ -387,7 +388,7 @@ def _hinge_within(z, y, s, levels, terms, difference, gradient, sums):
                 total1 = total2 = slopes = 0.0
                 for j in range(below):
                     over = max(_shortfall(margin, z[i], z[j]), 0.0)
-                    u = s[j] * (y[i] - y[j]) if difference else s[j]
+                    u = s[j] * (unit + slant * (y[i] - y[j]))
                     total1 += u * over
                     total2 += u * over * over
                     slope = (u * linear if over > 0.0 else 0.0) + square * (u * over)
@@ -401,6 +402,7 @@ def _hinge_within(z, y, s, levels, terms, difference, gradient, sums):
 @kernel(fastmath=REASSOCIATE)
 def _product_within(z, y, s, levels, terms, difference, v, out):
     """As ``_product_above`` and ``_product_below`` for all terms and all pairs of a few rows."""
+    unit, slant = (0.0, 1.0) if difference else (1.0, 0.0)  # no branch, no second loop
     for k in range(1, levels.shape[0] - 1):
         below = levels[k] - levels[0]
         for i in range(below, levels[k + 1] - levels[0]):
@@ -408,7 +410,7 @@ def _product_within(z, y, s, levels, terms, difference, v, out):
                 margin, factor = terms[t, 0], 2.0 * s[i] * terms[t, 2]
                 total = 0.0
                 for j in range(below):
-                    u = s[j] * (y[i] - y[j]) if difference else s[j]
+                    u = s[j] * (unit + slant * (y[i] - y[j]))
                     u = u if _shortfall(margin, z[i], z[j]) > 0.0 else 0.0
                     change = factor * u * (v[i] - v[j])
                     out[j] -= change
@@ -416,7 +418,7 @@ def _product_within(z, y, s, levels, terms, difference, v, out):
                 out[i] += total
 
 
-@kernel
+@kernel(inline="always")
 def mean_by_place(v, order, first, last):
     """Mean of ``v`` over some places: only differences matter, so it can be taken out."""
     mean = 0.0
