@@ -1,5 +1,6 @@
 """Classifiers that score all classes at once: other people's optima, weights, containers, gaps."""
 
+import tracemalloc
 import warnings
 
 import cvxpy as cp
@@ -499,3 +500,18 @@ def test_gap_of_every_solver_wherever_it_stops(
         assert run.gap >= (run.value - best.minimum) * (1 - 1e-6) - 1e-6 * best.minimum
         assert not run.converged or run.gap <= 1e-4 * run.value * (1 + 1e-9) + 1e-12
         assert run.n_iter <= max_iter
+
+
+@pytest.mark.parametrize("name", HINGES)
+def test_last_digits_take_no_memory_by_pairs_of_rows(name):
+    # A matrix of n × n once had 800 MB here.
+    X, y = data(n=10_000)
+    LinearClassifier(name, alpha=1e-3).fit(*data(n=200))  # compiles
+    tracemalloc.start()
+    try:
+        model = LinearClassifier(name, alpha=1e-3).fit(X, y)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert model.solver_ == "smoothing"
+    assert peak < 50 * X.nbytes + 2**22

@@ -221,8 +221,8 @@ class LinearObjective:
         slack, price = 0.0, 0.0
         size = float(np.abs(g).sum(dtype=np.float64))
         if np.abs(b_slope).max() > np.sqrt(np.finfo(self.rows.dtype).eps) * size:
-            share, slack = self._mend(g, b_slope, size)
-            if not (nonnegative and share < 1):
+            share, slack = self._mend(g, b_slope, size) if nonnegative else (1.0, 0.0)
+            if share >= 1:
                 return np.inf
             price = share * loss
         with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
