@@ -515,3 +515,20 @@ def test_last_digits_take_no_memory_by_pairs_of_rows(name):
         tracemalloc.stop()
     assert model.solver_ == "smoothing"
     assert peak < 50 * X.nbytes + 2**22
+
+
+@pytest.mark.parametrize("container", [np.asarray, sp.csr_array], ids=["dense", "csr"])
+@pytest.mark.parametrize("name", ["logistic", "crammer_singer", "weston_watkins", "focal"])
+def test_partial_fit_comes_near_the_optimum(name, container):
+    X, y = data(n=600)
+    X, labels = (X - X.mean(axis=0)) / X.std(axis=0), np.array(["a", "b", "c"])[y]
+    model = LinearClassifier(name, alpha=ALPHA, solver="sgd", random_state=0)
+    order = np.random.default_rng(0).permutation(len(y))
+    for _ in range(30):
+        for part in np.array_split(order, 3):
+            model.partial_fit(container(X[part]), labels[part], classes=["a", "b", "c"])
+    assert model.coef_.shape == (3, X.shape[1])
+    assert list(model.classes_) == ["a", "b", "c"]
+    best = LinearClassifier(name, alpha=ALPHA).fit(X, labels)
+    value, minimum = (objective(name, m, X, y) for m in (model, best))
+    assert minimum * (1 - 1e-6) <= value <= minimum * 1.05
