@@ -4,11 +4,21 @@ import math
 
 import numpy as np
 
-from sklearn_margin._jit import kernel
+from sklearn_margin._jit import REASSOCIATE, kernel
+from sklearn_margin.losses._exp import exp_negative, log1p_unit
 from sklearn_margin.losses.base import check_number
-from sklearn_margin.losses.embedding import EmbeddingLoss, through_unit_rows, unit_rows
+from sklearn_margin.losses.embedding import EmbeddingLoss
+from sklearn_margin.losses.embedding_geometry import (
+    by_class,
+    last_of_class,
+    through_cosines,
+    through_unit_rows,
+    unit_rows,
+)
 
 __all__ = ["Circle", "InfoNCE", "MultipleNegativesRanking"]
+
+_LOWEST = -700.0  # e to this power is as good as 0
 
 
 class InfoNCE(EmbeddingLoss):
@@ -46,13 +56,12 @@ class InfoNCE(EmbeddingLoss):
         check_number(self.temperature, "temperature", minimum=0, closed=False)
 
     def batch_value_gradient(self, labels, Z, s):
+        order, labels, Z, s = by_class(labels, Z, s)
         U, inverse = unit_rows(Z)
         C = U @ U.T
-        E, nearest = np.empty_like(C), np.empty(len(C))
-        _negatives(C, labels, s, self.temperature, E, nearest)
-        np.exp(E, out=E)
-        value = _info_nce(C, labels, s, self.temperature, E, nearest)
-        return value, through_unit_rows(C @ U + C.T @ U, U, inverse)
+        value = _info_nce(C, labels, s, float(self.temperature))
+        Z[order] = through_cosines(C, U, inverse)
+        return value, Z
 
 
 class MultipleNegativesRanking(EmbeddingLoss):
@@ -163,79 +172,81 @@ class Circle(EmbeddingLoss):
         return not self.detach_weights  # a line search needs the derivative of the value
 
     def batch_value_gradient(self, labels, Z, s):
+        order, labels, Z, s = by_class(labels, Z, s)
         U, inverse = unit_rows(Z)
         C = U @ U.T
-        E, largest = np.empty_like(C), np.empty((len(C), 2))
-        _circle_exponents(C, labels, s, self.margin, self.scale, E, largest)
-        np.exp(E, out=E)
-        detach = bool(self.detach_weights)
-        value = _circle(C, labels, s, self.margin, self.scale, detach, E, largest)
-        return value, through_unit_rows(C @ U + C.T @ U, U, inverse)
+        parameters = float(self.margin), float(self.scale), bool(self.detach_weights)
+        value = _circle(C, labels, s, *parameters)
+        Z[order] = through_cosines(C, U, inverse)
+        return value, Z
 
 
-# Exponentials are left to NumPy, which has them vectorised: one kernel makes the exponents, less
-# the largest of a row, another sums. As in the losses by distance, a weight above 1 stands for
-# copies of a row, which are positives of each other at cos = 1.
+# The kernels are given rows class by class. As in the losses by distance, a weight above 1 stands
+# for copies of a row, which are positives of each other at cos = 1. Exponentials are taken of all
+# exponents at once: ranges are short, and vector code wants long loops.
 
 
-@kernel
-def _negatives(C, labels, s, temperature, E, nearest):
-    """Exponents of the negatives of each row, less the largest; −inf elsewhere."""
-    n = C.shape[0]
-    for i in range(n):
-        nearest[i] = -np.inf
-        for j in range(n):
-            if labels[i] != labels[j] and s[j] > 0.0:
-                nearest[i] = max(nearest[i], C[i, j])
-        for j in range(n):
-            if labels[i] != labels[j] and s[j] > 0.0:
-                E[i, j] = (C[i, j] - nearest[i]) / temperature
-            else:
-                E[i, j] = -np.inf
+@kernel(fastmath={"nnan", "nsz"})
+def _largest(x, s, first, last):
+    """The largest x of a range that has a weight; −inf if there is none."""
+    largest = -np.inf
+    for j in range(first, last):
+        largest = max(largest, x[j] if s[j] > 0.0 else -np.inf)
+    return largest
 
 
 @kernel
-def _softplus(x):
-    return x + math.log1p(math.exp(-x)) if x > 0.0 else math.log1p(math.exp(x))
+def _exponentials(E):
+    """Replace exponents ≤ 0 by exponentials, and others, which have no weight, by 1."""
+    x = E.ravel()
+    for j in range(x.shape[0]):
+        e = exp_negative(min(x[j], 0.0))
+        x[j] = e if x[j] > _LOWEST else 0.0
+
+
+@kernel(fastmath=REASSOCIATE)
+def _weigh(E, s, first, last):
+    """Multiply a range by weights; returns its sum."""
+    total = 0.0
+    for j in range(first, last):
+        E[j] *= s[j]
+        total += E[j]
+    return total
 
 
 @kernel
-def _sigmoid(x):
-    if x >= 0.0:
-        return 1.0 / (1.0 + math.exp(-x))
-    e = math.exp(x)
-    return e / (1.0 + e)
-
-
-@kernel
-def _info_nce(C, labels, s, temperature, E, nearest):
+def _info_nce(C, labels, s, temperature):
     """The loss at cosines C, which its derivative replaces."""
     n = C.shape[0]
+    nearest, E = np.empty(n), np.empty_like(C)
+    first, last = 0, 0
+    for a in range(n):
+        if a == last:
+            first, last = a, last_of_class(labels, a)
+        C[a, a] = 1.0
+        top = max(_largest(C[a], s, 0, first), _largest(C[a], s, last, n))
+        nearest[a] = top / temperature
+        for j in range(n):
+            E[a, j] = (C[a, j] - top) / temperature
+    _exponentials(E)
     total, mass = 0.0, 0.0
-    for i in range(n):
-        negatives = 0.0
-        for j in range(n):
-            negatives += s[j] * E[i, j]
-        pull = 0.0
-        for j in range(n):
-            if labels[i] != labels[j]:
-                continue
-            weight = s[i] * (max(s[i] - 1.0, 0.0) if i == j else s[j])
-            slope = 0.0
-            mass += weight
-            if weight > 0.0 and negatives > 0.0:
-                similarity = 1.0 if i == j else C[i, j]
-                # log(1 + Σ_n e^{cos(a,n)/τ} / e^{cos(a,p)/τ})
-                x = math.log(negatives) + (nearest[i] - similarity) / temperature
-                total += weight * _softplus(x)
-                slope = weight * _sigmoid(x) / temperature
-                pull += slope
-            C[i, j] = -slope if i != j else 0.0
-        if negatives > 0.0:
-            pull /= negatives
-        for j in range(n):
-            if labels[i] != labels[j]:
-                C[i, j] = pull * s[j] * E[i, j]
+    weights = s.copy()  # of positives
+    for a in range(n):
+        if a == 0 or a == last:
+            first, last = a, last_of_class(labels, a)
+        weights[a] = max(s[a] - 1.0, 0.0)
+        mass += s[a] * weights[first:last].sum()
+        if nearest[a] == -np.inf:
+            C[a] = 0.0
+        else:
+            negatives = _weigh(E[a], s, 0, first) + _weigh(E[a], s, last, n)
+            rival = nearest[a] + math.log(negatives)
+            cost, pull = _positives(C[a], weights, first, last, rival, temperature, s[a])
+            total += cost
+            C[a, :first] = E[a, :first] * (pull / negatives)
+            C[a, last:] = E[a, last:] * (pull / negatives)
+            C[a, a] = 0.0
+        weights[a] = s[a]
     if mass == 0.0:
         C[:] = 0.0
         return 0.0
@@ -243,65 +254,86 @@ def _info_nce(C, labels, s, temperature, E, nearest):
     return total / mass
 
 
-@kernel
-def _circle_exponents(C, labels, s, margin, scale, E, largest):
-    """Exponents of both sums of each row, less the largest of the sum they belong to."""
-    n = C.shape[0]
-    for i in range(n):
-        top_negative, top_positive = -np.inf, -np.inf
-        for j in range(n):
-            c = C[i, j] if i != j else 1.0
-            if labels[i] != labels[j]:
-                E[i, j] = scale * max(c + margin, 0.0) * (c - margin)
-                if s[j] > 0.0:
-                    top_negative = max(top_negative, E[i, j])
-            else:
-                E[i, j] = scale * max(1.0 + margin - c, 0.0) * (1.0 - margin - c)
-                if s[j] > (1.0 if i == j else 0.0):
-                    top_positive = max(top_positive, E[i, j])
-        largest[i, 0], largest[i, 1] = top_negative, top_positive
-        for j in range(n):
-            if labels[i] != labels[j]:
-                E[i, j] = min(E[i, j] - top_negative, 0.0)  # above it where the weight is zero
-            else:
-                E[i, j] = min(E[i, j] - top_positive, 0.0)
+@kernel(fastmath=REASSOCIATE)
+def _positives(c, weights, first, last, rival, temperature, share):
+    """Sum of log(1 + Σ_n e^{cos(a,n)/τ} / e^{cos(a,p)/τ}) over p, and of its slopes.
+
+    Their negatives replace the cosines.
+    """
+    cost, pull = 0.0, 0.0
+    for p in range(first, last):
+        x = rival - c[p] / temperature
+        e = exp_negative(-abs(x))
+        weight = share * weights[p]
+        cost += weight * (max(x, 0.0) + log1p_unit(e))
+        slope = weight / temperature * ((1.0 if x >= 0.0 else e) / (1.0 + e))
+        pull += slope
+        c[p] = -slope
+    return cost, pull
 
 
 @kernel
-def _circle(C, labels, s, margin, scale, detach, E, largest):
+def _circle(C, labels, s, margin, scale, detach):
     """The loss at cosines C, which its derivative replaces."""
     n = C.shape[0]
+    largest, E = np.empty((n, 2)), np.empty_like(C)
+    weights = s.copy()  # of positives
+    first, last = 0, 0
+    for a in range(n):
+        if a == last:
+            first, last = a, last_of_class(labels, a)
+        # With t = s_n and t = 1 − s_p both exponents are γ[t + m]₊(t − m).
+        t, e = C[a], E[a]
+        t[first:last] = 1.0 - t[first:last]
+        t[a] = 0.0
+        for j in range(n):
+            e[j] = scale * max(t[j] + margin, 0.0) * (t[j] - margin)
+        weights[a] = max(s[a] - 1.0, 0.0)
+        largest[a, 0] = max(_largest(e, s, 0, first), _largest(e, s, last, n))
+        largest[a, 1] = _largest(e, weights, first, last)
+        weights[a] = s[a]
+        e[:first] -= largest[a, 0]
+        e[first:last] -= largest[a, 1]
+        e[last:] -= largest[a, 0]
+    _exponentials(E)
     total, mass = 0.0, 0.0
-    for i in range(n):
-        negatives, positives = 0.0, 0.0
-        for j in range(n):
-            if labels[i] != labels[j]:
-                negatives += s[j] * E[i, j]
-            else:
-                positives += (max(s[i] - 1.0, 0.0) if i == j else s[j]) * E[i, j]
-        if s[i] == 0.0 or largest[i, 0] == -np.inf or largest[i, 1] == -np.inf:
-            C[i] = 0.0
+    for a in range(n):
+        if a == 0 or a == last:
+            first, last = a, last_of_class(labels, a)
+        t, e = C[a], E[a]
+        if s[a] == 0.0 or largest[a].min() == -np.inf:
+            t[:] = 0.0
             continue
-        x = largest[i, 0] + math.log(negatives) + largest[i, 1] + math.log(positives)
-        mass += s[i]
-        total += s[i] * _softplus(x)
-        push = s[i] * scale * _sigmoid(x)
-        for j in range(n):
-            c = C[i, j]
-            if i == j:
-                C[i, j] = 0.0
-            elif labels[i] != labels[j]:
-                factor = max(c + margin, 0.0)
-                slope = factor if detach else (2.0 * c if factor > 0.0 else 0.0)
-                C[i, j] = push * slope * s[j] * E[i, j] / negatives
-            else:
-                factor = max(1.0 + margin - c, 0.0)
-                slope = factor if detach else (2.0 * (1.0 - c) if factor > 0.0 else 0.0)
-                C[i, j] = -push * slope * s[j] * E[i, j] / positives
+        weights[a] = max(s[a] - 1.0, 0.0)
+        negatives = _weigh(e, s, 0, first) + _weigh(e, s, last, n)
+        positives = _weigh(e, weights, first, last)
+        weights[a] = s[a]
+        x = largest[a, 0] + math.log(negatives) + largest[a, 1] + math.log(positives)
+        mass += s[a]
+        total += s[a] * _softplus(x)
+        push = s[a] * scale * _sigmoid(x)
+        e[:first] *= push / negatives
+        e[first:last] *= -push / positives
+        e[last:] *= push / negatives
+        for j in range(n):  # the derivative of the exponent by t, in which [·]₊ may be a constant
+            slope = t[j] + margin if detach else 2.0 * t[j]
+            t[j] = e[j] * slope if t[j] + margin > 0.0 else 0.0
+        t[a] = 0.0
     if mass == 0.0:
         return 0.0
     C /= mass
     return total / mass
+
+
+@kernel
+def _softplus(x):
+    return max(x, 0.0) + math.log1p(math.exp(-abs(x)))
+
+
+@kernel
+def _sigmoid(x):
+    e = math.exp(-abs(x))
+    return (1.0 if x >= 0.0 else e) / (1.0 + e)
 
 
 @kernel

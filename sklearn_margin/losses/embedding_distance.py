@@ -2,9 +2,15 @@
 
 import numpy as np
 
-from sklearn_margin._jit import kernel
+from sklearn_margin._jit import REASSOCIATE, kernel
 from sklearn_margin.losses.base import check_choice, check_number
-from sklearn_margin.losses.embedding import EmbeddingLoss, squared_distances, through_distances
+from sklearn_margin.losses.embedding import EmbeddingLoss
+from sklearn_margin.losses.embedding_geometry import (
+    by_class,
+    last_of_class,
+    squared_distances,
+    through_distances,
+)
 
 __all__ = ["Contrastive", "Triplet"]
 
@@ -44,9 +50,9 @@ class Contrastive(EmbeddingLoss):
         check_number(self.margin, "margin", minimum=0)
 
     def batch_value_gradient(self, labels, Z, s):
-        slope = squared_distances(Z)
-        value = _contrastive(slope, labels, s, float(self.margin))
-        return value, through_distances(slope, Z)
+        D, C = squared_distances(Z)
+        value = _contrastive(D, labels, s, float(self.margin))
+        return value, through_distances(D, C)
 
     def pair_value_gradient(self, Z1, Z2, similar, s):
         difference = Z1 - Z2
@@ -64,8 +70,9 @@ class Triplet(EmbeddingLoss):
     """Triplet loss: [D(a, p)² − D(a, n)² + margin]₊ of an anchor, a positive and a negative [1]_.
 
     The mean over the triplets (a, p, n) with label(a) = label(p) ≠ label(n) that ``mining``
-    selects from a batch. Costs O(B² log B) time and O(B²) memory for B rows, since the
-    distances from an anchor are sorted. The derivative at the kink is 0.
+    selects from a batch. Costs O(B² log B) time and O(B²) memory for B rows: the distances of an
+    anchor's positives are sorted, and those of its negatives looked up among them. The
+    derivative at the kink is 0.
 
     Parameters
     ----------
@@ -102,13 +109,12 @@ class Triplet(EmbeddingLoss):
         check_choice(self.mining, "mining", ("all", "semihard", "hard"))
 
     def batch_value_gradient(self, labels, Z, s):
-        D = squared_distances(Z)
+        order, labels, Z, s = by_class(labels, Z, s)
+        D, C = squared_distances(Z)
         slope = np.zeros_like(D)
-        mine = {"all": _triplets_all, "semihard": _triplets_semihard, "hard": _triplets_hard}
-        order = None if self.mining == "hard" else np.argsort(D, axis=1)
-        arguments = (D, labels, s, float(self.margin), slope)
-        value = mine[self.mining](*arguments, *([] if order is None else [order]))
-        return value, through_distances(slope, Z)
+        value = _MINING[self.mining](D, labels, s, float(self.margin), slope)
+        Z[order] = through_distances(slope, C)
+        return value, Z
 
     def triplet_value_gradient(self, A, P, N, s):
         near, far = A - P, A - N
@@ -123,106 +129,145 @@ class Triplet(EmbeddingLoss):
 # 0, which matters for the mean: the pair (i, i) has the weight s_i · max(s_i − 1, 0).
 
 
-@kernel
+@kernel(fastmath=REASSOCIATE)
 def _contrastive(D, labels, s, margin):
-    """The loss at squared distances D, which its derivative replaces (below the diagonal)."""
+    """The loss at squared distances D, which its derivative replaces."""
     n = D.shape[0]
     total, mass = 0.0, 0.0
     for i in range(n):
-        mass += 0.5 * s[i] * max(s[i] - 1.0, 0.0)
+        pairs = max(s[i] - 1.0, 0.0)
         for j in range(i):
-            weight = s[i] * s[j]
-            mass += weight
-            if labels[i] == labels[j]:
-                total += weight * D[i, j]
-                D[i, j] = weight
-            elif D[i, j] < margin * margin:
-                distance = np.sqrt(D[i, j])
-                short = margin - distance
-                total += weight * short * short
-                D[i, j] = -weight * short / distance if distance > 0.0 else 0.0
-            else:
-                D[i, j] = 0.0
-            D[j, i] = 0.0
+            pairs += 2.0 * s[j]
+        mass += 0.5 * s[i] * pairs
     if mass == 0.0:
         D[:] = 0.0
         return 0.0
-    D /= mass
-    return total / mass
+    for i in range(n):
+        row, share = 0.0, s[i] / mass
+        for j in range(n):  # without branches: it is vector code
+            same = labels[i] == labels[j]
+            inverse = 1.0 / np.sqrt(D[i, j]) if D[i, j] > 0.0 else 0.0
+            short = max(margin - D[i, j] * inverse, 0.0)
+            row += s[j] * (D[i, j] if same else short * short)
+            D[i, j] = share * s[j] * (1.0 if same else -short * inverse)
+        total += share * row
+    return 0.5 * total
+
+
+# The kernels of triplets are given rows class by class. What they write to ``slope`` is symmetric.
 
 
 @kernel
-def _copies(i, j, s):
-    """Weight of row j as a positive of row i."""
-    return max(s[i] - 1.0, 0.0) if i == j else s[j]
+def _sorted_positives(a, first, last, D, s, rows, distances, weights):
+    """The positives of row a by distance, with their weights; returns how many they are."""
+    m = 0
+    for p in range(first, last):
+        weight = max(s[a] - 1.0, 0.0) if p == a else s[p]
+        if weight > 0.0:
+            rows[m], distances[m], weights[m] = p, D[a, p], weight
+            m += 1
+    gap = 1
+    while gap < m // 3:
+        gap = 3 * gap + 1
+    while gap > 0:  # Shell's sort: few lines, and there are few positives
+        for i in range(gap, m):
+            row, distance, weight = rows[i], distances[i], weights[i]
+            j = i
+            while j >= gap and distances[j - gap] > distance:
+                rows[j], distances[j] = rows[j - gap], distances[j - gap]
+                weights[j] = weights[j - gap]
+                j -= gap
+            rows[j], distances[j], weights[j] = row, distance, weight
+        gap //= 3
+    return m
 
 
 @kernel
-def _triplets_all(D, labels, s, margin, slope, order):
+def _add(slope, i, j, amount):
+    slope[i, j] += amount
+    slope[j, i] += amount
+
+
+@kernel
+def _triplets_all(D, labels, s, margin, slope):
     n = D.shape[0]
-    total, mass = 0.0, 0.0
+    rows, sizes = np.empty(n, np.intp), np.empty((4, n))
+    distances, weights, counts, sums = sizes[0], sizes[1], sizes[2], sizes[3]
+    total, mass, everything = 0.0, 0.0, s.sum()
+    first, last = 0, 0
     for a in range(n):
-        positives, negatives = 0.0, 0.0
-        # Positives p by distance; the negatives with D(a, n) < D(a, p) + margin come first.
-        count, distances, k = 0.0, 0.0, 0
-        for r in range(n):
-            p = order[a, r]
-            if labels[p] != labels[a]:
-                negatives += s[p]
+        if a == last:
+            first, last = a, last_of_class(labels, a)
+            negatives = everything - s[first:last].sum()
+        m = _sorted_positives(a, first, last, D, s, rows, distances, weights)
+        if m == 0 or s[a] == 0.0 or (first == 0 and last == n):
+            continue
+        counts[:m], sums[:m] = 0.0, 0.0
+        for r in range(m - 1, 0, -1):  # weights of this positive and those beyond it
+            weights[r - 1] += weights[r]
+        mass += s[a] * weights[0] * negatives
+        for j in range(n):
+            if D[a, j] >= distances[m - 1] + margin or first <= j < last:
                 continue
-            weight = _copies(a, p, s)
-            positives += weight
-            limit = D[a, p] + margin
-            while k < n and D[a, order[a, k]] < limit:
-                j = order[a, k]
-                if labels[j] != labels[a]:
-                    count += s[j]
-                    distances += s[j] * D[a, j]
-                k += 1
-            total += s[a] * weight * (count * limit - distances)
-            slope[a, p] += s[a] * weight * count
-        mass += s[a] * positives * negatives
-        # Negatives by falling distance; the positives with D(a, p) > D(a, n) − margin come last.
-        count, k = 0.0, n - 1
-        for r in range(n - 1, -1, -1):
-            j = order[a, r]
-            if labels[j] == labels[a]:
-                continue
-            while k >= 0 and D[a, order[a, k]] + margin > D[a, j]:
-                p = order[a, k]
-                if labels[p] == labels[a]:
-                    count += _copies(a, p, s)
-                k -= 1
-            slope[a, j] -= s[a] * s[j] * count
+            low, high = 0, m - 1  # the nearest positive that is not nearer by the margin
+            while low < high:
+                middle = (low + high) // 2
+                if D[a, j] < distances[middle] + margin:
+                    high = middle
+                else:
+                    low = middle + 1
+            counts[low] += s[j]
+            sums[low] += s[j] * D[a, j]
+            _add(slope, a, j, -s[a] * s[j] * weights[low])
+        count, near = 0.0, 0.0
+        for r in range(m):
+            count, near = count + counts[r], near + sums[r]
+            weight = s[a] * (weights[r] - weights[r + 1] if r + 1 < m else weights[r])
+            total += weight * (count * (distances[r] + margin) - near)
+            _add(slope, a, rows[r], weight * count)
     return _finish(total, mass, slope)
 
 
 @kernel
-def _triplets_semihard(D, labels, s, margin, slope, order):
+def _triplets_semihard(D, labels, s, margin, slope):
     n = D.shape[0]
+    rows, nearest = np.empty(n, np.intp), np.empty(n, np.intp)
+    distances, weights = np.empty(n), np.empty(n)
     total, mass = 0.0, 0.0
+    first, last = 0, 0
     for a in range(n):
-        k = 0
-        for r in range(n):
-            p = order[a, r]
-            weight = s[a] * _copies(a, p, s)
-            if labels[p] != labels[a] or weight == 0.0:
+        if a == last:
+            first, last = a, last_of_class(labels, a)
+        m = _sorted_positives(a, first, last, D, s, rows, distances, weights)
+        if m == 0 or s[a] == 0.0:
+            continue
+        nearest[:m] = -1  # of the negatives between a positive and the next
+        for j in range(n):
+            if D[a, j] <= distances[0] or first <= j < last or s[j] == 0.0:
                 continue
-            while k < n and not (
-                D[a, order[a, k]] > D[a, p]
-                and labels[order[a, k]] != labels[a]
-                and s[order[a, k]] > 0.0
-            ):
-                k += 1
-            if k == n:
-                break
-            j = order[a, k]
+            low, high = 0, m - 1  # the farthest positive that is nearer
+            if D[a, j] > distances[high]:
+                low = high
+            while low < high:
+                middle = (low + high + 1) // 2
+                if D[a, j] > distances[middle]:
+                    low = middle
+                else:
+                    high = middle - 1
+            if nearest[low] < 0 or D[a, j] < D[a, nearest[low]]:
+                nearest[low] = j
+        j = -1
+        for r in range(m - 1, -1, -1):
+            j = nearest[r] if nearest[r] >= 0 else j
+            if j < 0:
+                continue
+            weight = s[a] * weights[r]
             mass += weight
-            excess = D[a, p] - D[a, j] + margin
+            excess = distances[r] - D[a, j] + margin
             if excess > 0.0:
                 total += weight * excess
-                slope[a, p] += weight
-                slope[a, j] -= weight
+                _add(slope, a, rows[r], weight)
+                _add(slope, a, j, -weight)
     return _finish(total, mass, slope)
 
 
@@ -236,7 +281,9 @@ def _triplets_hard(D, labels, s, margin, slope):
             if labels[j] != labels[a]:
                 if s[j] > 0.0 and (nearest < 0 or D[a, j] < D[a, nearest]):
                     nearest = j
-            elif _copies(a, j, s) > 0.0 and (farthest < 0 or D[a, j] > D[a, farthest]):
+            elif (s[j] if j != a else s[a] - 1.0) > 0.0 and (
+                farthest < 0 or D[a, j] > D[a, farthest]
+            ):
                 farthest = j
         if farthest < 0 or nearest < 0:
             continue
@@ -244,8 +291,8 @@ def _triplets_hard(D, labels, s, margin, slope):
         excess = D[a, farthest] - D[a, nearest] + margin
         if excess > 0.0:
             total += s[a] * excess
-            slope[a, farthest] += s[a]
-            slope[a, nearest] -= s[a]
+            _add(slope, a, farthest, s[a])
+            _add(slope, a, nearest, -s[a])
     return _finish(total, mass, slope)
 
 
@@ -256,3 +303,6 @@ def _finish(total, mass, slope):
         return 0.0
     slope /= mass
     return total / mass
+
+
+_MINING = {"all": _triplets_all, "semihard": _triplets_semihard, "hard": _triplets_hard}
