@@ -282,6 +282,7 @@ class LinearEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEmb
             coordinates = objective.rows.shift, objective.rows.scale
             self._stream_state = coordinates, objective.auxiliary_shapes, state
             self._store_stream(objective, known, state.params, X.dtype)
+            self.n_iter_, self.solver_ = 1, self._stochastic().name
         return self
 
     @property

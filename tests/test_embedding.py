@@ -530,6 +530,7 @@ def test_partial_fit(loss, container):
             model = pickle.loads(pickle.dumps(model))
     Z = model.transform(X)
     assert model.classes_.tolist() == CLASSES
+    assert (model.n_iter_, model.solver_) == (1, "adam")
     assert neighbours(Z[::2], y[::2], Z[1::2], y[1::2]) > 0.7
     before = model.components_.copy()
     with pytest.raises(ValueError, match="NaN"):

@@ -101,7 +101,7 @@ class EmbeddingLoss(Loss):
         -------
         float
         """
-        batch = self._check_batch(labels, Z, sample_weight)
+        batch, _ = self._check_batch(labels, Z, sample_weight)
         return float(self._compute(*batch, *self._check_auxiliary(batch, auxiliary))[0])
 
     def gradient(self, labels, Z, *auxiliary, sample_weight=None):
@@ -118,11 +118,11 @@ class EmbeddingLoss(Loss):
             For a loss with auxiliary parameters the tuple (by Z, by the first of them, …), each of
             the shape of its argument.
         """
-        batch = self._check_batch(labels, Z, sample_weight)
+        batch, there = self._check_batch(labels, Z, sample_weight)
         given = np.asarray(Z)
-        dtype = given.dtype if given.dtype == np.float32 else np.float64
-        _, *parts = self._compute(*batch, *self._check_auxiliary(batch, auxiliary))
-        parts[0] = parts[0].astype(dtype, copy=False)
+        dZ = np.zeros(given.shape, given.dtype if given.dtype == np.float32 else np.float64)
+        _, dZ[there], *parts = self._compute(*batch, *self._check_auxiliary(batch, auxiliary))
+        parts = [dZ, *parts]
         return tuple(parts) if self.auxiliary else parts[0]
 
     # --- what objectives call: validated arrays of float64, labels as class indices ---
@@ -136,7 +136,7 @@ class EmbeddingLoss(Loss):
             Class indices.
         Z : ndarray of float64 of shape (n, n_components)
         s : ndarray of float64 of shape (n,)
-            Weights, as in ``value``.
+            Weights, as in ``value``, all positive.
         *auxiliary : float or ndarray
         """
         value = self.value(labels, Z, *auxiliary, **_weights_if_any(s))
@@ -181,7 +181,9 @@ class EmbeddingLoss(Loss):
         labels = column_or_1d(labels, input_name="labels")
         if len(labels) != len(Z):
             raise ValueError(f"labels has {len(labels)} entries and Z has {len(Z)} rows")
-        return self._class_indices(labels), Z, check_weights(sample_weight, len(Z))
+        s, labels = check_weights(sample_weight, len(Z)), self._class_indices(labels)
+        there = s > 0
+        return (labels[there], Z[there], s[there]), there
 
     def _class_indices(self, labels):
         return np.unique(labels, return_inverse=True)[1].astype(np.intp, copy=False)

@@ -295,24 +295,34 @@ class ArcFace(EmbeddingLoss):
 def _arc_face(C, labels, s, margin, scale):
     """The loss at cosines C, which its derivative replaces."""
     sine, cosine = math.sin(margin), math.cos(margin)
-    value = 0.0
-    for i in range(C.shape[0]):
+    n = C.shape[0]
+    target, factor, largest = np.empty(n), np.empty(n), np.empty(n)
+    for i in range(n):
         k, z = labels[i], C[i]
         c = min(max(z[k], -1.0), 1.0)
         root = math.sqrt((1.0 - c) * (1.0 + c))
-        target = c * cosine - root * sine  # cos(θ + m)
+        target[i] = c * cosine - root * sine  # cos(θ + m)
         # d cos(θ + m) / d cos θ = sin(θ + m) / sin θ, a pole at 0 and π that the derivative of
         # cos θ by the row cancels.
-        factor = (root * cosine + c * sine) / root if root > 1e-12 else 1.0
+        factor[i] = (root * cosine + c * sine) / root if root > 1e-12 else 1.0
         if c < -cosine:  # θ > π − m
-            target, factor = -2.0 - target, -factor
-        z[k] = target
-        largest = z.max()
-        total = 0.0
+            target[i], factor[i] = -2.0 - target[i], -factor[i]
+        z[k] = target[i]
+        largest[i] = z[0]
+        for j in range(1, z.shape[0]):
+            largest[i] = max(largest[i], z[j])
         for j in range(z.shape[0]):
-            z[j] = exp_negative(scale * (z[j] - largest))
+            z[j] = scale * (z[j] - largest[i])
+    x = C.ravel()
+    for j in range(x.shape[0]):  # all at once: few classes are too few for vector code
+        x[j] = exp_negative(x[j])
+    value = 0.0
+    for i in range(n):
+        k, z, total = labels[i], C[i], 0.0
+        for j in range(z.shape[0]):
             total += z[j]
-        value += s[i] * (math.log(total) - scale * (target - largest))
-        z *= scale * s[i] / total
-        z[k] = (z[k] - scale * s[i]) * factor
+        value += s[i] * (math.log(total) - scale * (target[i] - largest[i]))
+        for j in range(z.shape[0]):
+            z[j] *= scale * s[i] / total
+        z[k] = (z[k] - scale * s[i]) * factor[i]
     return max(value, 0.0)

@@ -11,6 +11,7 @@ from sklearn_margin.losses.embedding import EmbeddingLoss
 from sklearn_margin.losses.embedding_geometry import (
     by_class,
     last_of_class,
+    sum_of_range,
     through_cosines,
     through_unit_rows,
     unit_rows,
@@ -59,8 +60,9 @@ class InfoNCE(EmbeddingLoss):
         order, labels, Z, s = by_class(labels, Z, s)
         U, inverse = unit_rows(Z)
         C = U @ U.T
-        value = _info_nce(C, labels, s, float(self.temperature))
-        Z[order] = through_cosines(C, U, inverse)
+        slope = np.zeros_like(C)
+        value = _info_nce(C, labels, s, float(self.temperature), slope)
+        Z[order] = through_cosines(slope, U, inverse)
         return value, Z
 
 
@@ -103,7 +105,7 @@ class MultipleNegativesRanking(EmbeddingLoss):
         check_number(self.scale, "scale", minimum=0, closed=False)
 
     def batch_value_gradient(self, labels, Z, s):
-        anchors, positives = _first_two(labels, s)
+        anchors, positives = _first_two(labels)
         dZ = np.zeros_like(Z)
         if len(anchors) == 0:
             return 0.0, dZ
@@ -183,21 +185,19 @@ class Circle(EmbeddingLoss):
 
 # The kernels are given rows class by class. As in the losses by distance, a weight above 1 stands
 # for copies of a row, which are positives of each other at cos = 1. Exponentials are taken of all
-# exponents at once: ranges are short, and vector code wants long loops.
+# exponents at once, since ranges are short and vector code wants long loops.
 
 
-@kernel(fastmath={"nnan", "nsz"})
-def _largest(x, s, first, last):
-    """The largest x of a range that has a weight; −inf if there is none."""
-    largest = -np.inf
+@kernel
+def _enlarge(largest, x, first, last):
+    """Replace entries of a range by those of x that are larger."""
     for j in range(first, last):
-        largest = max(largest, x[j] if s[j] > 0.0 else -np.inf)
-    return largest
+        largest[j] = x[j] if x[j] > largest[j] else largest[j]
 
 
 @kernel
 def _exponentials(E):
-    """Replace exponents ≤ 0 by exponentials, and others, which have no weight, by 1."""
+    """Replace exponents ≤ 0 by exponentials, and larger ones, which mean nothing, by 1."""
     x = E.ravel()
     for j in range(x.shape[0]):
         e = exp_negative(min(x[j], 0.0))
@@ -215,60 +215,60 @@ def _weigh(E, s, first, last):
 
 
 @kernel
-def _info_nce(C, labels, s, temperature):
-    """The loss at cosines C, which its derivative replaces."""
+def _scale(x, first, last, factor):
+    for j in range(first, last):
+        x[j] *= factor
+
+
+@kernel
+def _info_nce(C, labels, s, temperature, E):
+    """The loss at cosines C, the derivative by which becomes E."""
     n = C.shape[0]
-    nearest, E = np.empty(n), np.empty_like(C)
+    nearest = np.full(n, -np.inf)  # negatives
+    mass, of_class = 0.0, 0.0
     first, last = 0, 0
     for a in range(n):
         if a == last:
             first, last = a, last_of_class(labels, a)
+            of_class = sum_of_range(s, first, last)
         C[a, a] = 1.0
-        top = max(_largest(C[a], s, 0, first), _largest(C[a], s, last, n))
-        nearest[a] = top / temperature
+        mass += s[a] * max(of_class - min(s[a], 1.0), 0.0)
+        # C is symmetric: a row adds to what is known of all columns.
+        _enlarge(nearest, C[a], 0, first)
+        _enlarge(nearest, C[a], last, n)
+    if mass == 0.0 or nearest[0] == -np.inf:
+        return 0.0
+    for a in range(n):
         for j in range(n):
-            E[a, j] = (C[a, j] - top) / temperature
+            E[a, j] = (C[a, j] - nearest[a]) / temperature
     _exponentials(E)
-    total, mass = 0.0, 0.0
-    weights = s.copy()  # of positives
+    total = 0.0
     for a in range(n):
         if a == 0 or a == last:
             first, last = a, last_of_class(labels, a)
-        weights[a] = max(s[a] - 1.0, 0.0)
-        mass += s[a] * weights[first:last].sum()
-        if nearest[a] == -np.inf:
-            C[a] = 0.0
-        else:
-            negatives = _weigh(E[a], s, 0, first) + _weigh(E[a], s, last, n)
-            rival = nearest[a] + math.log(negatives)
-            cost, pull = _positives(C[a], weights, first, last, rival, temperature, s[a])
-            total += cost
-            C[a, :first] = E[a, :first] * (pull / negatives)
-            C[a, last:] = E[a, last:] * (pull / negatives)
-            C[a, a] = 0.0
-        weights[a] = s[a]
-    if mass == 0.0:
-        C[:] = 0.0
-        return 0.0
-    C /= mass
-    return total / mass
+        negatives = _weigh(E[a], s, 0, first) + _weigh(E[a], s, last, n)
+        rival = nearest[a] / temperature + math.log(negatives)
+        own, s[a] = s[a], max(s[a] - 1.0, 0.0)
+        cost, pull = _positives(C[a], s, first, last, rival, temperature, own / mass, E[a])
+        s[a] = own
+        total += cost
+        _scale(E[a], 0, first, pull / negatives)
+        _scale(E[a], last, n, pull / negatives)
+        E[a, a] = 0.0
+    return total
 
 
 @kernel(fastmath=REASSOCIATE)
-def _positives(c, weights, first, last, rival, temperature, share):
-    """Sum of log(1 + Σ_n e^{cos(a,n)/τ} / e^{cos(a,p)/τ}) over p, and of its slopes.
-
-    Their negatives replace the cosines.
-    """
+def _positives(c, s, first, last, rival, temperature, share, slope):
+    """Sum of log(1 + Σ_n e^{cos(a,n)/τ} / e^{cos(a,p)/τ}) over p, and of its slopes."""
     cost, pull = 0.0, 0.0
     for p in range(first, last):
         x = rival - c[p] / temperature
         e = exp_negative(-abs(x))
-        weight = share * weights[p]
+        weight = share * s[p]
         cost += weight * (max(x, 0.0) + log1p_unit(e))
-        slope = weight / temperature * ((1.0 if x >= 0.0 else e) / (1.0 + e))
-        pull += slope
-        c[p] = -slope
+        slope[p] = -weight / temperature * ((1.0 if x >= 0.0 else e) / (1.0 + e))
+        pull -= slope[p]
     return cost, pull
 
 
@@ -276,79 +276,74 @@ def _positives(c, weights, first, last, rival, temperature, share):
 def _circle(C, labels, s, margin, scale, detach):
     """The loss at cosines C, which its derivative replaces."""
     n = C.shape[0]
-    largest, E = np.empty((n, 2)), np.empty_like(C)
-    weights = s.copy()  # of positives
+    E = np.empty_like(C)
+    negative, positive = np.full(n, -np.inf), np.full(n, -np.inf)  # largest exponents
     first, last = 0, 0
     for a in range(n):
         if a == last:
             first, last = a, last_of_class(labels, a)
         # With t = s_n and t = 1 − s_p both exponents are γ[t + m]₊(t − m).
-        t, e = C[a], E[a]
-        t[first:last] = 1.0 - t[first:last]
-        t[a] = 0.0
+        for p in range(first, last):
+            C[a, p] = 1.0 - C[a, p]
+        C[a, a] = 0.0
         for j in range(n):
-            e[j] = scale * max(t[j] + margin, 0.0) * (t[j] - margin)
-        weights[a] = max(s[a] - 1.0, 0.0)
-        largest[a, 0] = max(_largest(e, s, 0, first), _largest(e, s, last, n))
-        largest[a, 1] = _largest(e, weights, first, last)
-        weights[a] = s[a]
-        e[:first] -= largest[a, 0]
-        e[first:last] -= largest[a, 1]
-        e[last:] -= largest[a, 0]
+            E[a, j] = scale * max(C[a, j] + margin, 0.0) * (C[a, j] - margin)
+        # E is symmetric: a row adds to what is known of all columns.
+        _enlarge(negative, E[a], 0, first)
+        _enlarge(negative, E[a], last, n)
+        _enlarge(positive, E[a], first, a if s[a] <= 1.0 else a + 1)
+        _enlarge(positive, E[a], a + 1, last)
+    mass = 0.0
+    for a in range(n):
+        mass += s[a] if min(negative[a], positive[a]) > -np.inf else 0.0
+        if a == 0 or a == last:
+            first, last = a, last_of_class(labels, a)
+        for j in range(n):
+            E[a, j] -= positive[a] if first <= j < last else negative[a]
     _exponentials(E)
-    total, mass = 0.0, 0.0
+    total = 0.0
     for a in range(n):
         if a == 0 or a == last:
             first, last = a, last_of_class(labels, a)
-        t, e = C[a], E[a]
-        if s[a] == 0.0 or largest[a].min() == -np.inf:
-            t[:] = 0.0
+        if min(negative[a], positive[a]) == -np.inf:  # an anchor without one of them
+            _scale(C[a], 0, n, 0.0)
             continue
-        weights[a] = max(s[a] - 1.0, 0.0)
-        negatives = _weigh(e, s, 0, first) + _weigh(e, s, last, n)
-        positives = _weigh(e, weights, first, last)
-        weights[a] = s[a]
-        x = largest[a, 0] + math.log(negatives) + largest[a, 1] + math.log(positives)
-        mass += s[a]
-        total += s[a] * _softplus(x)
-        push = s[a] * scale * _sigmoid(x)
-        e[:first] *= push / negatives
-        e[first:last] *= -push / positives
-        e[last:] *= push / negatives
-        for j in range(n):  # the derivative of the exponent by t, in which [·]₊ may be a constant
-            slope = t[j] + margin if detach else 2.0 * t[j]
-            t[j] = e[j] * slope if t[j] + margin > 0.0 else 0.0
-        t[a] = 0.0
-    if mass == 0.0:
-        return 0.0
-    C /= mass
-    return total / mass
+        own, s[a] = s[a], max(s[a] - 1.0, 0.0)
+        negatives = _weigh(E[a], s, 0, first) + _weigh(E[a], s, last, n)
+        positives = _weigh(E[a], s, first, last)
+        s[a] = own
+        x = negative[a] + math.log(negatives) + positive[a] + math.log(positives)
+        e = exp_negative(-abs(x))
+        total += own / mass * (max(x, 0.0) + log1p_unit(e))
+        push = own / mass * scale * ((1.0 if x >= 0.0 else e) / (1.0 + e))
+        _circle_slopes(C[a], E[a], 0, first, margin, detach, push / negatives)
+        _circle_slopes(C[a], E[a], first, last, margin, detach, -push / positives)
+        _circle_slopes(C[a], E[a], last, n, margin, detach, push / negatives)
+        C[a, a] = 0.0
+    return total
 
 
 @kernel
-def _softplus(x):
-    return max(x, 0.0) + math.log1p(math.exp(-abs(x)))
+def _circle_slopes(t, E, first, last, margin, detach, push):
+    """Replace t by push · E · (derivative of the exponent by t) / γ."""
+    for j in range(first, last):
+        slope = t[j] + margin if detach else 2.0 * t[j]
+        t[j] = push * E[j] * slope if t[j] + margin > 0.0 else 0.0
 
 
 @kernel
-def _sigmoid(x):
-    e = math.exp(-abs(x))
-    return (1.0 if x >= 0.0 else e) / (1.0 + e)
-
-
-@kernel
-def _pairs_of_labels(labels, s, anchor, positive):
+def _pairs_of_labels(labels, anchor, positive):
     """First and second row of each class index; −1 where there is none."""
     for i in range(labels.shape[0]):
         k = labels[i]
-        if s[i] > 0.0 and anchor[k] < 0:
+        if anchor[k] < 0:
             anchor[k] = i
-        elif s[i] > 0.0 and positive[k] < 0:
+        elif positive[k] < 0:
             positive[k] = i
 
 
-def _first_two(labels, s):
+def _first_two(labels):
     anchor, positive = np.full((2, labels.max() + 1), -1)
-    _pairs_of_labels(labels, s, anchor, positive)
+    _pairs_of_labels(labels, anchor, positive)
     whole = positive >= 0
     return anchor[whole], positive[whole]

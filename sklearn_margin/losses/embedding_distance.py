@@ -9,6 +9,7 @@ from sklearn_margin.losses.embedding_geometry import (
     by_class,
     last_of_class,
     squared_distances,
+    sum_of_range,
     through_distances,
 )
 
@@ -112,7 +113,8 @@ class Triplet(EmbeddingLoss):
         order, labels, Z, s = by_class(labels, Z, s)
         D, C = squared_distances(Z)
         slope = np.zeros_like(D)
-        value = _MINING[self.mining](D, labels, s, float(self.margin), slope)
+        total, mass = _MINING[self.mining](D, labels, s, float(self.margin), slope)
+        value, slope = (total / mass, slope / mass) if mass > 0 else (0.0, slope)
         Z[order] = through_distances(slope, C)
         return value, Z
 
@@ -139,31 +141,51 @@ def _contrastive(D, labels, s, margin):
         for j in range(i):
             pairs += 2.0 * s[j]
         mass += 0.5 * s[i] * pairs
-    if mass == 0.0:
-        D[:] = 0.0
-        return 0.0
     for i in range(n):
-        row, share = 0.0, s[i] / mass
-        for j in range(n):  # without branches: it is vector code
+        row, share = 0.0, s[i] / mass if mass > 0.0 else 0.0
+        for j in range(i):  # without branches: it is vector code
             same = labels[i] == labels[j]
             inverse = 1.0 / np.sqrt(D[i, j]) if D[i, j] > 0.0 else 0.0
             short = max(margin - D[i, j] * inverse, 0.0)
             row += s[j] * (D[i, j] if same else short * short)
             D[i, j] = share * s[j] * (1.0 if same else -short * inverse)
+        D[i, i] = 0.0
         total += share * row
-    return 0.5 * total
+    for i in range(n):
+        for j in range(i):
+            D[j, i] = D[i, j]
+    return total
 
 
 # The kernels of triplets are given rows class by class. What they write to ``slope`` is symmetric.
 
 
 @kernel
-def _sorted_positives(a, first, last, D, s, rows, distances, weights):
-    """The positives of row a by distance, with their weights; returns how many they are."""
+def _nearest_negatives(D, labels):
+    """For each row the nearest of another class, and its squared distance; −1 if there is none."""
+    n = D.shape[0]
+    rows, distances = np.full(n, -1), np.full(n, np.inf)
+    first, last = 0, 0
+    for i in range(n):
+        if i == last:
+            first, last = i, last_of_class(labels, i)
+        # D is symmetric: a row adds to what is known of all columns, in vector code.
+        for j in range(first):
+            rows[j] = i if D[i, j] < distances[j] else rows[j]
+            distances[j] = min(distances[j], D[i, j])
+        for j in range(last, n):
+            rows[j] = i if D[i, j] < distances[j] else rows[j]
+            distances[j] = min(distances[j], D[i, j])
+    return rows, distances
+
+
+@kernel
+def _far_positives(a, first, last, least, D, s, rows, distances, weights):
+    """The positives of row a from a distance on, in order; returns how many they are."""
     m = 0
     for p in range(first, last):
         weight = max(s[a] - 1.0, 0.0) if p == a else s[p]
-        if weight > 0.0:
+        if weight > 0.0 and D[a, p] >= least:
             rows[m], distances[m], weights[m] = p, D[a, p], weight
             m += 1
     gap = 1
@@ -183,6 +205,18 @@ def _sorted_positives(a, first, last, D, s, rows, distances, weights):
 
 
 @kernel
+def _count_below(ordered, m, x, or_equal):
+    """How many of the first m ≥ 1 numbers are below x. Without branches: no guess to go wrong."""
+    first = 0
+    while m > 1:
+        half = m // 2
+        middle = ordered[first + half - 1]
+        first += half if (middle < x) | (or_equal & (middle == x)) else 0
+        m -= half
+    return first + int((ordered[first] < x) | (or_equal & (ordered[first] == x)))
+
+
+@kernel
 def _add(slope, i, j, amount):
     slope[i, j] += amount
     slope[j, i] += amount
@@ -191,118 +225,109 @@ def _add(slope, i, j, amount):
 @kernel
 def _triplets_all(D, labels, s, margin, slope):
     n = D.shape[0]
-    rows, sizes = np.empty(n, np.intp), np.empty((4, n))
-    distances, weights, counts, sums = sizes[0], sizes[1], sizes[2], sizes[3]
-    total, mass, everything = 0.0, 0.0, s.sum()
+    _, nearest = _nearest_negatives(D, labels)
+    rows, limits, weights = np.empty(n, np.intp), np.empty(n), np.empty(n)
+    counts, sums = np.empty(n), np.empty(n)
+    total, mass, everything, of_class = 0.0, 0.0, sum_of_range(s, 0, n), 0.0
     first, last = 0, 0
     for a in range(n):
         if a == last:
             first, last = a, last_of_class(labels, a)
-            negatives = everything - s[first:last].sum()
-        m = _sorted_positives(a, first, last, D, s, rows, distances, weights)
-        if m == 0 or s[a] == 0.0 or (first == 0 and last == n):
+            of_class = sum_of_range(s, first, last)
+        mass += s[a] * max(of_class - min(s[a], 1.0), 0.0) * (everything - of_class)
+        # Nearer positives cost nothing.
+        m = _far_positives(a, first, last, nearest[a] - margin, D, s, rows, limits, weights)
+        if m == 0:
             continue
-        counts[:m], sums[:m] = 0.0, 0.0
-        for r in range(m - 1, 0, -1):  # weights of this positive and those beyond it
-            weights[r - 1] += weights[r]
-        mass += s[a] * weights[0] * negatives
+        beyond = 0.0
+        for r in range(m - 1, -1, -1):
+            beyond += weights[r]
+            weights[r] = beyond  # of this positive and those beyond it
+            limits[r] += margin
+            counts[r], sums[r] = 0.0, 0.0
         for j in range(n):
-            if D[a, j] >= distances[m - 1] + margin or first <= j < last:
+            if D[a, j] >= limits[m - 1] or first <= j < last:
                 continue
-            low, high = 0, m - 1  # the nearest positive that is not nearer by the margin
-            while low < high:
-                middle = (low + high) // 2
-                if D[a, j] < distances[middle] + margin:
-                    high = middle
-                else:
-                    low = middle + 1
-            counts[low] += s[j]
-            sums[low] += s[j] * D[a, j]
-            _add(slope, a, j, -s[a] * s[j] * weights[low])
+            r = _count_below(limits, m, D[a, j], True)  # the first positive with a cost
+            counts[r] += s[j]
+            sums[r] += s[j] * D[a, j]
+            _add(slope, a, j, -s[a] * s[j] * weights[r])
         count, near = 0.0, 0.0
         for r in range(m):
             count, near = count + counts[r], near + sums[r]
             weight = s[a] * (weights[r] - weights[r + 1] if r + 1 < m else weights[r])
-            total += weight * (count * (distances[r] + margin) - near)
+            total += weight * (count * limits[r] - near)
             _add(slope, a, rows[r], weight * count)
-    return _finish(total, mass, slope)
+    return total, mass
 
 
 @kernel
 def _triplets_semihard(D, labels, s, margin, slope):
     n = D.shape[0]
-    rows, nearest = np.empty(n, np.intp), np.empty(n, np.intp)
-    distances, weights = np.empty(n), np.empty(n)
+    nearest, at = _nearest_negatives(D, labels)
+    rows, between = np.empty(n, np.intp), np.empty(n, np.intp)
+    distances, weights, beyond = np.empty(n), np.empty(n), np.empty(n)
     total, mass = 0.0, 0.0
     first, last = 0, 0
     for a in range(n):
         if a == last:
             first, last = a, last_of_class(labels, a)
-        m = _sorted_positives(a, first, last, D, s, rows, distances, weights)
-        if m == 0 or s[a] == 0.0:
+        # For most positives it is the nearest negative of all.
+        for p in range(first, last):
+            weight = s[a] * (max(s[a] - 1.0, 0.0) if p == a else s[p])
+            if weight > 0.0 and D[a, p] < at[a] < np.inf:
+                mass += weight
+                total += _triplet(a, p, nearest[a], weight, D, margin, slope)
+        m = _far_positives(a, first, last, at[a], D, s, rows, distances, weights)
+        if m == 0:
             continue
-        nearest[:m] = -1  # of the negatives between a positive and the next
+        # Between a positive and the next the nearest negative.
+        for r in range(m):
+            between[r], beyond[r] = -1, np.inf
         for j in range(n):
-            if D[a, j] <= distances[0] or first <= j < last or s[j] == 0.0:
+            d = D[a, j]
+            if d <= distances[0] or d >= beyond[m - 1] or first <= j < last:
                 continue
-            low, high = 0, m - 1  # the farthest positive that is nearer
-            if D[a, j] > distances[high]:
-                low = high
-            while low < high:
-                middle = (low + high + 1) // 2
-                if D[a, j] > distances[middle]:
-                    low = middle
-                else:
-                    high = middle - 1
-            if nearest[low] < 0 or D[a, j] < D[a, nearest[low]]:
-                nearest[low] = j
+            r = _count_below(distances, m, d, False) - 1
+            if d < beyond[r]:
+                between[r], beyond[r] = j, d
         j = -1
         for r in range(m - 1, -1, -1):
-            j = nearest[r] if nearest[r] >= 0 else j
-            if j < 0:
-                continue
-            weight = s[a] * weights[r]
-            mass += weight
-            excess = distances[r] - D[a, j] + margin
-            if excess > 0.0:
-                total += weight * excess
-                _add(slope, a, rows[r], weight)
-                _add(slope, a, j, -weight)
-    return _finish(total, mass, slope)
+            j = between[r] if between[r] >= 0 else j
+            if j >= 0:
+                mass += s[a] * weights[r]
+                total += _triplet(a, rows[r], j, s[a] * weights[r], D, margin, slope)
+    return total, mass
 
 
 @kernel
 def _triplets_hard(D, labels, s, margin, slope):
     n = D.shape[0]
+    nearest, _ = _nearest_negatives(D, labels)
     total, mass = 0.0, 0.0
+    first, last = 0, 0
     for a in range(n):
-        farthest, nearest = -1, -1
-        for j in range(n):
-            if labels[j] != labels[a]:
-                if s[j] > 0.0 and (nearest < 0 or D[a, j] < D[a, nearest]):
-                    nearest = j
-            elif (s[j] if j != a else s[a] - 1.0) > 0.0 and (
-                farthest < 0 or D[a, j] > D[a, farthest]
-            ):
-                farthest = j
-        if farthest < 0 or nearest < 0:
-            continue
-        mass += s[a]
-        excess = D[a, farthest] - D[a, nearest] + margin
-        if excess > 0.0:
-            total += s[a] * excess
-            _add(slope, a, farthest, s[a])
-            _add(slope, a, nearest, -s[a])
-    return _finish(total, mass, slope)
+        if a == last:
+            first, last = a, last_of_class(labels, a)
+        farthest = -1
+        for p in range(first, last):
+            if (p != a or s[a] > 1.0) and (farthest < 0 or D[a, p] > D[a, farthest]):
+                farthest = p
+        if farthest >= 0 and nearest[a] >= 0:
+            mass += s[a]
+            total += _triplet(a, farthest, nearest[a], s[a], D, margin, slope)
+    return total, mass
 
 
 @kernel
-def _finish(total, mass, slope):
-    """Divide by the weight of all triplets; 0 if there is none."""
-    if mass == 0.0:
+def _triplet(a, p, j, weight, D, margin, slope):
+    """Cost of the triplet (a, p, j), whose derivative is added to ``slope``."""
+    excess = D[a, p] - D[a, j] + margin
+    if excess <= 0.0:
         return 0.0
-    slope /= mass
-    return total / mass
+    _add(slope, a, p, weight)
+    _add(slope, a, j, -weight)
+    return weight * excess
 
 
 _MINING = {"all": _triplets_all, "semihard": _triplets_semihard, "hard": _triplets_hard}

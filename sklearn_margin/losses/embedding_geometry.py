@@ -8,6 +8,7 @@ __all__ = [
     "by_class",
     "last_of_class",
     "squared_distances",
+    "sum_of_range",
     "through_cosines",
     "through_distances",
     "through_unit_rows",
@@ -96,24 +97,32 @@ def last_of_class(labels, first):
 
 
 @kernel
+def sum_of_range(s, first, last):
+    """Sum of a range; a slice and its sum would be much more to compile."""
+    total = 0.0
+    for j in range(first, last):
+        total += s[j]
+    return total
+
+
+@kernel(fastmath=REASSOCIATE)
 def _unit_rows(Z, U, inverse):
     for i in range(Z.shape[0]):
-        largest = 0.0
-        for j in range(Z.shape[1]):
-            largest = max(largest, abs(Z[i, j]))
-        if largest < 1e-300:
-            inverse[i] = 0.0
-            U[i] = 0.0
-            continue
-        total = 0.0
-        for j in range(Z.shape[1]):
-            total += (Z[i, j] / largest) ** 2
-        inverse[i] = 1.0 / largest / np.sqrt(total)
-        for j in range(Z.shape[1]):
-            U[i, j] = Z[i, j] * inverse[i]
+        size, total = 1.0, 0.0
+        for c in range(Z.shape[1]):
+            total += Z[i, c] * Z[i, c]
+        if not 1e-200 < total < 1e200:  # squares that may have left the floating-point range
+            size, total = 1e-300, 0.0
+            for c in range(Z.shape[1]):
+                size = max(size, abs(Z[i, c]))
+            for c in range(Z.shape[1]):
+                total += (Z[i, c] / size) ** 2
+        inverse[i] = 1.0 / size / np.sqrt(total) if size > 1e-300 else 0.0
+        for c in range(Z.shape[1]):
+            U[i, c] = Z[i, c] * inverse[i]
 
 
-@kernel
+@kernel(fastmath=REASSOCIATE)
 def _through_unit_rows(slope, U, inverse):
     for i in range(U.shape[0]):
         along = 0.0
@@ -130,12 +139,13 @@ def _centre(Z, C, squares):
     mean = np.zeros(k)
     for i in range(n):
         for c in range(k):
-            mean[c] += Z[i, c] / n
+            mean[c] += Z[i, c]
     for i in range(n):
-        squares[i] = 0.0
+        square = 0.0
         for c in range(k):
-            C[i, c] = Z[i, c] - mean[c]
-            squares[i] += C[i, c] * C[i, c]
+            C[i, c] = Z[i, c] - mean[c] / n
+            square += C[i, c] * C[i, c]
+        squares[i] = square
 
 
 @kernel

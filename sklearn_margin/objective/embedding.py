@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from sklearn_margin._jit import kernel
+from sklearn_margin._jit import REASSOCIATE, kernel
 from sklearn_margin.losses.embedding_geometry import through_unit_rows, unit_rows
 from sklearn_margin.objective.batches import balanced_batches, resample, uniform_batches
 from sklearn_margin.objective.rows import Rows
@@ -157,7 +157,9 @@ class EmbeddingObjective:
         X = self.rows.X
         if index is not None:
             X = X[index] if self.rows.is_sparse else X.take(index, axis=0)
-        return X - self.shift if self.centred else X
+        if self.centred:
+            X = np.subtract(X, self.shift, out=None if index is None else X)
+        return X
 
     def embed(self, params, index=None) -> np.ndarray:
         """Embeddings of some rows, as float64."""
@@ -260,7 +262,7 @@ class EmbeddingObjective:
         return index
 
 
-@kernel
+@kernel(fastmath=REASSOCIATE)
 def _components(params, axis, shrink, scale, A, W):
     """A = B P, and W = A / scale, transposed."""
     k, d = A.shape
@@ -274,7 +276,7 @@ def _components(params, axis, shrink, scale, A, W):
             W[j, c] = A[c, j] / scale[j]
 
 
-@kernel
+@kernel(fastmath=REASSOCIATE)
 def _pull_back(dW, A, scale, l2, second, angular, axis, shrink, gradient):
     """Penalty; ``gradient`` gets the derivative by B of it and of a loss that has dW by W."""
     k, d = A.shape
