@@ -72,7 +72,7 @@ class LinearEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEmb
     tol : float, default=1e-4
         Relative accuracy; see the solvers.
     max_iter : int, default=1000
-        Most epochs (sgd) or iterations (lbfgs). The former takes as many epochs as make 2,000
+        Most epochs (sgd) or iterations (lbfgs). The former takes as many epochs as make 1,000
         updates, if that is less; see ``Adam``.
     warm_start : bool, default=False
         Whether to start from the previous components.

@@ -480,6 +480,23 @@ def test_number_of_epochs():
     assert clone(model).set_params(solver=Adam(n_updates=1)).fit(X, y).n_iter_ == 5
 
 
+def test_a_loss_that_rises_at_first_does_not_end_the_run():
+    """Rare words: long first steps spoil a good start, and later ones more than mend it."""
+    rng = np.random.default_rng(0)
+    share = 1 / np.arange(1, 4001)
+    y = rng.integers(20, size=1500)
+    words = rng.choice(4000, (1500, 40), p=share / share.sum())
+    of_topic = rng.integers(1000, size=(20, 100))
+    words[:, :7] = of_topic[y[:, None], rng.integers(100, size=(1500, 7))]
+    X = sp.csr_array((np.ones(words.size), (np.repeat(np.arange(1500), 40), words.ravel())))
+    frequency = np.bincount(X.indices, minlength=4000)
+    X.data = (1 + np.log(1500 / np.maximum(frequency, 1)))[X.indices] / 25
+    model = LinearEmbedding(random_state=0).fit(X[:1000], y[:1000])
+    assert model.n_iter_ == 125  # 1,000 updates
+    Z = model.transform(X)
+    assert neighbours(Z[:1000], y[:1000], Z[1000:], y[1000:]) > 0.65
+
+
 def test_warm_start_and_repetition():
     X, y = data()
     model = LinearEmbedding("arc_face", n_components=2, warm_start=True, solver=LBFGS())
@@ -503,6 +520,17 @@ def test_early_stopping(given):
     assert model.n_iter_ < full.n_iter_
     at = [Circle().value(y[500:], m.transform(X[500:])) for m in (model, full)]
     assert at[0] < at[1]
+
+
+def test_early_stopping_with_prototypes():
+    """A validation set of a loss with auxiliary parameters has the same ones."""
+    X, y = data(600)
+    solver = Adam(early_stopping=True, n_iter_no_change=3)
+    for loss in ("arc_face", "ge2e"):
+        model = LinearEmbedding(loss, n_components=2, random_state=0, solver=solver)
+        model.fit(X[::2], y[::2], X_val=X[1::2], y_val=y[1::2])
+        Z = model.transform(X)
+        assert neighbours(Z[::2], y[::2], Z[1::2], y[1::2]) > 0.7
 
 
 def test_validation_sets_are_checked():
