@@ -40,7 +40,11 @@ def cases(limit: float = LIMIT) -> dict:
     races = classification.SPECS | regression.SPECS | ranking.SPECS
     in_order = sorted(races.items(), key=lambda item: item[1].row or 100)
     found = {name: partial(run_race, spec, limit) for name, spec in in_order}
-    found |= {"embedding-epochs": embedding.run_epochs, "embedding-digits": embedding.run_digits}
+    found |= {
+        "embedding-epochs": embedding.run_epochs,
+        "embedding-digits": embedding.run_digits,
+        "embedding-tables": embedding.run_tables,
+    }
     quality = {
         "ranking-quality-letor": ranking_quality.run_letor,
         "ranking-quality-flights": ranking_quality.run_flights,

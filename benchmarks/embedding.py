@@ -1,15 +1,21 @@
 """Rows 14 and 15 of the targets: epochs of embeddings beside pytorch-metric-learning, and accuracy
-of nearest neighbours beside scikit-learn's NCA.
+of nearest neighbours beside scikit-learn's NCA; and a table of both, time and accuracy, for several
+data sets and methods.
 """
 
 import time
 import warnings
+from importlib.util import find_spec
 from statistics import median
 
 import numpy as np
-from sklearn.datasets import load_digits
+import scipy.sparse as sp
+from sklearn.datasets import load_breast_cancer, load_digits, load_wine
+from sklearn.decomposition import PCA, TruncatedSVD
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.model_selection import train_test_split
 from sklearn.neighbors import KNeighborsClassifier, NeighborhoodComponentsAnalysis
+from sklearn.preprocessing import StandardScaler
 
 from benchmarks.harness import THREADS
 from sklearn_margin import LinearEmbedding
@@ -35,7 +41,7 @@ def _accuracy(Z, y, Z_test, y_test):
     return KNeighborsClassifier().fit(Z, y).score(Z_test, y_test)
 
 
-def _theirs(name, arguments, X, y, epochs):
+def _theirs(name, arguments, X, y, epochs, n_components=K):
     """Train a linear layer by hand, as their users do; returns its weights."""
     import torch
     from pytorch_metric_learning import losses
@@ -43,7 +49,8 @@ def _theirs(name, arguments, X, y, epochs):
     torch.set_num_threads(THREADS)
     torch.manual_seed(0)
     X, y = torch.tensor(X, dtype=torch.float32), torch.tensor(y)
-    loss, layer = getattr(losses, name)(*arguments), torch.nn.Linear(X.shape[1], K, bias=False)
+    loss = getattr(losses, name)(*arguments)
+    layer = torch.nn.Linear(X.shape[1], n_components, bias=False)
     adam = torch.optim.Adam([*layer.parameters(), *loss.parameters()], lr=0.01)
     for _ in range(epochs):
         for index in torch.randperm(len(X)).split(BATCH):
@@ -136,3 +143,111 @@ def run_digits(quick: bool, repeats: int) -> dict:
         "title": f"embeddings, digits 64 → {K}, accuracy of 5 neighbours", "row": 15,
         "summary": [summary], "table": {"columns": ["", "s", "accuracy"], "rows": rows},
     }  # fmt: skip
+
+
+# --- several data sets and methods ---
+
+
+def _topics(n=3000, n_classes=20, n_terms=8000, words=60, seed=0):
+    """Rows like tf-idf vectors of short texts, of unit length, and their topics.
+
+    Words follow Zipf's law. A word in six is of the topic: one of 200 terms, which topics share
+    with each other as chance has it, and of which the frequent ones are in all texts.
+    """
+    rng = np.random.default_rng(seed)
+    share = 1 / np.arange(1, n_terms + 1)
+    y = rng.integers(n_classes, size=n)
+    terms = rng.choice(n_terms, (n, words), p=share / share.sum())
+    own = np.array([rng.choice(n_terms // 4, 200, replace=False) for _ in range(n_classes)])
+    rows, places = np.nonzero(rng.random((n, words)) < 1 / 6)
+    terms[rows, places] = own[y[rows], rng.integers(200, size=len(rows))]
+    X = sp.csr_array((np.ones(n * words), terms.ravel(), np.arange(0, n * words + 1, words)),
+                     (n, n_terms))  # fmt: skip
+    X.sum_duplicates()
+    frequency = np.bincount(X.indices, minlength=n_terms)
+    X.data *= (1 + np.log((1 + n) / (1 + frequency)))[X.indices]
+    X.data /= np.repeat(np.sqrt(X.multiply(X).sum(axis=1)), np.diff(X.indptr))
+    return X, y
+
+
+# Data, dimensions of the embedding, and whether units differ: then all methods but the first are
+# given standardised features.
+TABLES = {
+    "digits": (lambda: load_digits(return_X_y=True), 16, False),
+    "wine": (lambda: load_wine(return_X_y=True), 4, True),
+    "breast cancer": (lambda: load_breast_cancer(return_X_y=True), 4, True),
+    "text, 8,000 terms": (_topics, 16, False),
+}
+
+
+class _Layer:
+    """A linear layer of torch as a transformer, 20 epochs of a loss of pytorch-metric-learning."""
+
+    def __init__(self, name, n_components, arguments=()):
+        self.name, self.n_components, self.arguments = name, n_components, arguments
+
+    def fit(self, X, y):
+        X = X.toarray() if sp.issparse(X) else X
+        self.weights = _theirs(self.name, self.arguments, X, y, EPOCHS, self.n_components)
+        return self
+
+    def transform(self, X):
+        return X @ self.weights.T
+
+
+def _contestants(sparse, n_components, n_classes):
+    """Transformers by name; None is for the features themselves, a text says why there is none."""
+    k, seed = n_components, {"random_state": 0}
+    dense_only = "dense data only"
+    found = {
+        "raw features": None,
+        "standardised features": StandardScaler(with_mean=not sparse),
+        "PCA": TruncatedSVD(k, **seed) if sparse else PCA(k, **seed),
+        "LDA": dense_only if sparse else LinearDiscriminantAnalysis(),
+        "NCA": dense_only if sparse else NeighborhoodComponentsAnalysis(k, **seed),
+    }
+    if find_spec("torch") and find_spec("pytorch_metric_learning"):
+        found["torch, ContrastiveLoss"] = _Layer("ContrastiveLoss", k)
+        found["torch, ArcFaceLoss"] = _Layer("ArcFaceLoss", k, (n_classes, k))
+    for loss in ("triplet", "contrastive", "info_nce", "circle", "arc_face"):
+        found[f"LinearEmbedding, {loss}"] = LinearEmbedding(loss, n_components=k, **seed)
+    return found
+
+
+def run_tables(quick: bool, repeats: int) -> dict:
+    """Accuracy of 5 neighbours on held-out rows, and seconds of fit, means over splits."""
+    found: dict[str, list[str]] = {}
+    for load, k, mixed in TABLES.values():
+        X, y = load()
+        splits = [
+            train_test_split(X, y, test_size=0.3, stratify=y, random_state=seed)
+            for seed in range(1 if quick else 5)
+        ]
+        for name, model in _contestants(sp.issparse(X), k, len(np.unique(y))).items():
+            cells = found.setdefault(name, [name])
+            cells += [model, "–"] if isinstance(model, str) else _measure(model, splits, mixed)
+    columns = ["", *(cell for name in TABLES for cell in (name, "s"))]
+    return {
+        "title": "embeddings, accuracy of 5 neighbours and seconds of fit", "row": None,
+        "summary": [], "table": {"columns": columns, "rows": list(found.values())},
+    }  # fmt: skip
+
+
+def _measure(model, splits, mixed):
+    """Mean accuracy with its standard error, and mean seconds of fit; as text."""
+    seconds, accuracies = [], []
+    for X, X_test, y, y_test in splits:
+        if mixed and model is not None:
+            scaler = StandardScaler().fit(X)
+            X, X_test = scaler.transform(X), scaler.transform(X_test)
+        if model is not None:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                if not seconds:
+                    model.fit(X, y)  # compile
+                seconds.append(_clock(lambda X=X, y=y: model.fit(X, y), 1)[0])
+            X, X_test = model.transform(X), model.transform(X_test)
+        accuracies.append(_accuracy(X, y, X_test, y_test))
+    error = np.std(accuracies, ddof=1) / np.sqrt(len(splits)) if len(splits) > 1 else np.nan
+    taken = f"{np.mean(seconds):.2g}" if seconds else "–"
+    return [f"{np.mean(accuracies):.3f} ± {error:.3f}", taken]

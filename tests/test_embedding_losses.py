@@ -326,7 +326,8 @@ def test_weight_zero_drops_a_row(loss):
     np.testing.assert_allclose(
         loss.value(y, Z, *more, sample_weight=s), loss.value(y[kept], Z[kept], *more), rtol=1e-12
     )
-    np.testing.assert_allclose(found[0][kept], parts_of(loss, y[kept], Z[kept], *more)[0])
+    expected = parts_of(loss, y[kept], Z[kept], *more)[0]
+    np.testing.assert_allclose(found[0][kept], expected, rtol=1e-9, atol=1e-12)
     assert not found[0][~kept].any()
 
 
@@ -347,9 +348,11 @@ def degenerate():
         "axes": (two, np.tile(np.eye(3), (3, 1))[:8]),
         "mixed": (two, mixed),
         "nearly identical": (two, Z[:1] + 1e-9 * Z),
-        "huge": (two, 1e140 * Z),
+        "huge": (two, 1e150 * Z),
         "tiny": (two, 1e-200 * Z),
         "one row": (two[:1], Z[:1]),
+        "two rows": (two[3:5], Z[:2]),
+        "equal pairs": (np.repeat([0, 1], 2).repeat(2), np.repeat(Z[:4], 2, axis=0)),
     }
 
 
@@ -366,6 +369,42 @@ def test_degenerate_rows_are_finite(loss, name):
     assert np.isfinite(value)
     assert value >= 0
     assert all(np.all(np.isfinite(part)) for part in parts)
+
+
+@every_loss
+@pytest.mark.parametrize("name", ["identical", "zero", "mixed", "huge"])
+@pytest.mark.parametrize("labels", [np.zeros(8, int), np.arange(8)], ids=["alike", "all different"])
+def test_degenerate_labels_and_rows_are_finite(loss, name, labels):
+    _, Z = degenerate()[name]
+    more = auxiliary_for(loss, np.random.default_rng(0), 8, 3)
+    s = np.r_[np.ones(5), 0, 3, 0.5]
+    for weights in (None, s):
+        value = loss.value(labels, Z, *more, sample_weight=weights)
+        assert value >= 0
+        assert np.isfinite(value)
+        for part in parts_of(loss, labels, Z, *more, sample_weight=weights):
+            assert np.all(np.isfinite(part))
+
+
+EUCLIDEAN = [loss for loss in LOSSES if isinstance(loss, (Contrastive, Triplet))]
+
+
+@pytest.mark.parametrize("loss", EUCLIDEAN, ids=name_of)
+def test_distances_do_not_notice_an_offset(loss):
+    y, Z, _ = draw(loss)
+    Z = np.round(Z, 3)
+    far = Z + 1e6
+    value, gradient = loss.value(y, Z), loss.gradient(y, Z)
+    assert loss.value(y, far) == pytest.approx(value, rel=1e-7)
+    np.testing.assert_allclose(loss.gradient(y, far), gradient, atol=1e-7)
+
+
+def test_kinks_of_triplets_have_no_derivative():
+    """Distances that differ by the margin exactly."""
+    for mining in ("all", "semihard", "hard"):
+        loss = Triplet(3.0, mining)  # 1 − 4 + 3
+        assert not loss.gradient([0, 0, 1], [[0.0], [1.0], [-2.0]])[0].any()
+        assert loss.value([0, 0, 1], [[0.0], [1.0], [-2.0]]) == 0
 
 
 @every_loss

@@ -4,7 +4,6 @@ import numpy as np
 from sklearn.utils import check_array
 from sklearn.utils.validation import column_or_1d
 
-from sklearn_margin._jit import kernel
 from sklearn_margin.losses.base import Loss, check_weights
 
 __all__ = ["EmbeddingLoss"]
@@ -102,7 +101,7 @@ class EmbeddingLoss(Loss):
         -------
         float
         """
-        batch = self._check_batch(labels, Z, sample_weight)
+        batch, _ = self._check_batch(labels, Z, sample_weight)
         return float(self._compute(*batch, *self._check_auxiliary(batch, auxiliary))[0])
 
     def gradient(self, labels, Z, *auxiliary, sample_weight=None):
@@ -119,11 +118,11 @@ class EmbeddingLoss(Loss):
             For a loss with auxiliary parameters the tuple (by Z, by the first of them, …), each of
             the shape of its argument.
         """
-        batch = self._check_batch(labels, Z, sample_weight)
+        batch, there = self._check_batch(labels, Z, sample_weight)
         given = np.asarray(Z)
-        dtype = given.dtype if given.dtype == np.float32 else np.float64
-        _, *parts = self._compute(*batch, *self._check_auxiliary(batch, auxiliary))
-        parts[0] = parts[0].astype(dtype, copy=False)
+        dZ = np.zeros(given.shape, given.dtype if given.dtype == np.float32 else np.float64)
+        _, dZ[there], *parts = self._compute(*batch, *self._check_auxiliary(batch, auxiliary))
+        parts = [dZ, *parts]
         return tuple(parts) if self.auxiliary else parts[0]
 
     # --- what objectives call: validated arrays of float64, labels as class indices ---
@@ -137,7 +136,7 @@ class EmbeddingLoss(Loss):
             Class indices.
         Z : ndarray of float64 of shape (n, n_components)
         s : ndarray of float64 of shape (n,)
-            Weights, as in ``value``.
+            Weights, as in ``value``, all positive.
         *auxiliary : float or ndarray
         """
         value = self.value(labels, Z, *auxiliary, **_weights_if_any(s))
@@ -182,7 +181,9 @@ class EmbeddingLoss(Loss):
         labels = column_or_1d(labels, input_name="labels")
         if len(labels) != len(Z):
             raise ValueError(f"labels has {len(labels)} entries and Z has {len(Z)} rows")
-        return self._class_indices(labels), Z, check_weights(sample_weight, len(Z))
+        s, labels = check_weights(sample_weight, len(Z)), self._class_indices(labels)
+        there = s > 0
+        return (labels[there], Z[there], s[there]), there
 
     def _class_indices(self, labels):
         return np.unique(labels, return_inverse=True)[1].astype(np.intp, copy=False)
@@ -200,93 +201,3 @@ class EmbeddingLoss(Loss):
 def _weights_if_any(s):
     """Weights as a keyword argument; nothing where all are one, for losses that take none."""
     return {} if np.all(s == 1) else {"sample_weight": s}
-
-
-# --- geometry that losses share ---------------------------------------------------------------
-
-
-def unit_rows(Z):
-    """Rows of length 1, and 1/length of each; a zero row stays zero, with 0.
-
-    Returns
-    -------
-    U : ndarray of shape (n, k)
-    inverse : ndarray of shape (n,)
-    """
-    U, inverse = np.empty_like(Z), np.empty(len(Z))
-    _unit_rows(Z, U, inverse)
-    return U, inverse
-
-
-def through_unit_rows(slope, U, inverse):
-    """Derivative by Z of a function of ``unit_rows(Z)``, in place of its derivative by U.
-
-    It is (g − (g·u) u) / length. At a zero row, where there is none, it is zero.
-    """
-    _through_unit_rows(slope, U, inverse)
-    return slope
-
-
-def squared_distances(Z):
-    """Squared distances between the rows, accurate for rows that are close, too.
-
-    Returns
-    -------
-    ndarray of shape (n, n)
-    """
-    # |z|² + |w|² − 2 z·w cancels: less so about the mean, and what is left is done again.
-    Z = np.ascontiguousarray(Z - Z.mean(axis=0))
-    D = Z @ Z.T
-    _squared_distances(Z, D, np.einsum("ij,ij->i", Z, Z))
-    return D
-
-
-def through_distances(slope, Z):
-    """Derivative by Z of a function of ``squared_distances(Z)`` with derivative ``slope``."""
-    slope = slope + slope.T
-    return 2.0 * (slope.sum(axis=1)[:, None] * Z - slope @ Z)
-
-
-@kernel
-def _unit_rows(Z, U, inverse):
-    for i in range(Z.shape[0]):
-        largest = 0.0
-        for j in range(Z.shape[1]):
-            largest = max(largest, abs(Z[i, j]))
-        if largest < 1e-300:
-            inverse[i] = 0.0
-            U[i] = 0.0
-            continue
-        total = 0.0
-        for j in range(Z.shape[1]):
-            total += (Z[i, j] / largest) ** 2
-        inverse[i] = 1.0 / largest / np.sqrt(total)
-        for j in range(Z.shape[1]):
-            U[i, j] = Z[i, j] * inverse[i]
-
-
-@kernel
-def _through_unit_rows(slope, U, inverse):
-    for i in range(U.shape[0]):
-        along = 0.0
-        for j in range(U.shape[1]):
-            along += slope[i, j] * U[i, j]
-        for j in range(U.shape[1]):
-            slope[i, j] = (slope[i, j] - along * U[i, j]) * inverse[i]
-
-
-@kernel
-def _squared_distances(Z, D, squares):
-    """Turn the Gram matrix D into squared distances."""
-    n = D.shape[0]
-    for i in range(n):
-        D[i, i] = 0.0
-        for j in range(i):
-            both = squares[i] + squares[j]
-            d = both - 2.0 * D[i, j]
-            if d < 1e-5 * both:
-                d = 0.0
-                for c in range(Z.shape[1]):
-                    d += (Z[i, c] - Z[j, c]) ** 2
-            D[i, j] = d
-            D[j, i] = d

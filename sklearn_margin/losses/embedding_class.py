@@ -6,8 +6,10 @@ import numpy as np
 from sklearn.utils import check_array
 
 from sklearn_margin._jit import kernel
+from sklearn_margin.losses._exp import exp_negative
 from sklearn_margin.losses.base import check_choice, check_number
-from sklearn_margin.losses.embedding import EmbeddingLoss, through_unit_rows, unit_rows
+from sklearn_margin.losses.embedding import EmbeddingLoss
+from sklearn_margin.losses.embedding_geometry import through_unit_rows, unit_rows
 
 __all__ = ["GE2E", "ArcFace"]
 
@@ -280,10 +282,7 @@ class ArcFace(EmbeddingLoss):
         U, inverse = unit_rows(Z)
         P, prototype_inverse = unit_rows(prototypes)
         C = U @ P.T
-        factor, own = np.empty(len(C)), np.empty(len(C))
-        _arc_face_exponents(C, labels, float(self.margin), float(self.scale), factor, own)
-        np.exp(C, out=C)
-        value = _arc_face(C, labels, s / s.sum(), float(self.scale), factor, own)
+        value = _arc_face(C, labels, s / s.sum(), float(self.margin), float(self.scale))
         dU, dP = C @ P, C.T @ U
         return (
             value,
@@ -293,41 +292,37 @@ class ArcFace(EmbeddingLoss):
 
 
 @kernel
-def _arc_face_exponents(C, labels, margin, scale, factor, own):
-    """Replace cosines by exponents, less the largest of a row.
-
-    ``factor`` gets the derivative of the target's cosine with margin by that without.
-    """
+def _arc_face(C, labels, s, margin, scale):
+    """The loss at cosines C, which its derivative replaces."""
     sine, cosine = math.sin(margin), math.cos(margin)
-    for i in range(C.shape[0]):
-        k = labels[i]
-        c = min(max(C[i, k], -1.0), 1.0)
+    n = C.shape[0]
+    target, factor, largest = np.empty(n), np.empty(n), np.empty(n)
+    for i in range(n):
+        k, z = labels[i], C[i]
+        c = min(max(z[k], -1.0), 1.0)
         root = math.sqrt((1.0 - c) * (1.0 + c))
-        target = c * cosine - root * sine  # cos(θ + m)
+        target[i] = c * cosine - root * sine  # cos(θ + m)
         # d cos(θ + m) / d cos θ = sin(θ + m) / sin θ, a pole at 0 and π that the derivative of
         # cos θ by the row cancels.
         factor[i] = (root * cosine + c * sine) / root if root > 1e-12 else 1.0
         if c < -cosine:  # θ > π − m
-            target, factor[i] = -2.0 - target, -factor[i]
-        C[i, k] = target
-        largest = C[i, 0]
-        for j in range(1, C.shape[1]):
-            largest = max(largest, C[i, j])
-        for j in range(C.shape[1]):
-            C[i, j] = scale * (C[i, j] - largest)
-        own[i] = C[i, k]
-
-
-@kernel
-def _arc_face(E, labels, s, scale, factor, own):
-    """The loss, whose derivative by the cosines replaces the exponentials E."""
+            target[i], factor[i] = -2.0 - target[i], -factor[i]
+        z[k] = target[i]
+        largest[i] = z[0]
+        for j in range(1, z.shape[0]):
+            largest[i] = max(largest[i], z[j])
+        for j in range(z.shape[0]):
+            z[j] = scale * (z[j] - largest[i])
+    x = C.ravel()
+    for j in range(x.shape[0]):  # all at once: few classes are too few for vector code
+        x[j] = exp_negative(x[j])
     value = 0.0
-    for i in range(E.shape[0]):
-        total = 0.0
-        for j in range(E.shape[1]):
-            total += E[i, j]
-        value += s[i] * (math.log(total) - own[i])
-        for j in range(E.shape[1]):
-            E[i, j] *= scale * s[i] / total
-        E[i, labels[i]] = (E[i, labels[i]] - scale * s[i]) * factor[i]
+    for i in range(n):
+        k, z, total = labels[i], C[i], 0.0
+        for j in range(z.shape[0]):
+            total += z[j]
+        value += s[i] * (math.log(total) - scale * (target[i] - largest[i]))
+        for j in range(z.shape[0]):
+            z[j] *= scale * s[i] / total
+        z[k] = (z[k] - scale * s[i]) * factor[i]
     return max(value, 0.0)

@@ -4,11 +4,22 @@ import math
 
 import numpy as np
 
-from sklearn_margin._jit import kernel
+from sklearn_margin._jit import REASSOCIATE, kernel
+from sklearn_margin.losses._exp import exp_negative, log1p_unit
 from sklearn_margin.losses.base import check_number
-from sklearn_margin.losses.embedding import EmbeddingLoss, through_unit_rows, unit_rows
+from sklearn_margin.losses.embedding import EmbeddingLoss
+from sklearn_margin.losses.embedding_geometry import (
+    by_class,
+    last_of_class,
+    sum_of_range,
+    through_cosines,
+    through_unit_rows,
+    unit_rows,
+)
 
 __all__ = ["Circle", "InfoNCE", "MultipleNegativesRanking"]
+
+_LOWEST = -700.0  # e to this power is as good as 0
 
 
 class InfoNCE(EmbeddingLoss):
@@ -46,13 +57,13 @@ class InfoNCE(EmbeddingLoss):
         check_number(self.temperature, "temperature", minimum=0, closed=False)
 
     def batch_value_gradient(self, labels, Z, s):
+        order, labels, Z, s = by_class(labels, Z, s)
         U, inverse = unit_rows(Z)
         C = U @ U.T
-        E, nearest = np.empty_like(C), np.empty(len(C))
-        _negatives(C, labels, s, self.temperature, E, nearest)
-        np.exp(E, out=E)
-        value = _info_nce(C, labels, s, self.temperature, E, nearest)
-        return value, through_unit_rows(C @ U + C.T @ U, U, inverse)
+        slope = np.zeros_like(C)
+        value = _info_nce(C, labels, s, float(self.temperature), slope)
+        Z[order] = through_cosines(slope, U, inverse)
+        return value, Z
 
 
 class MultipleNegativesRanking(EmbeddingLoss):
@@ -94,7 +105,7 @@ class MultipleNegativesRanking(EmbeddingLoss):
         check_number(self.scale, "scale", minimum=0, closed=False)
 
     def batch_value_gradient(self, labels, Z, s):
-        anchors, positives = _first_two(labels, s)
+        anchors, positives = _first_two(labels)
         dZ = np.zeros_like(Z)
         if len(anchors) == 0:
             return 0.0, dZ
@@ -163,160 +174,176 @@ class Circle(EmbeddingLoss):
         return not self.detach_weights  # a line search needs the derivative of the value
 
     def batch_value_gradient(self, labels, Z, s):
+        order, labels, Z, s = by_class(labels, Z, s)
         U, inverse = unit_rows(Z)
         C = U @ U.T
-        E, largest = np.empty_like(C), np.empty((len(C), 2))
-        _circle_exponents(C, labels, s, self.margin, self.scale, E, largest)
-        np.exp(E, out=E)
-        detach = bool(self.detach_weights)
-        value = _circle(C, labels, s, self.margin, self.scale, detach, E, largest)
-        return value, through_unit_rows(C @ U + C.T @ U, U, inverse)
+        parameters = float(self.margin), float(self.scale), bool(self.detach_weights)
+        value = _circle(C, labels, s, *parameters)
+        Z[order] = through_cosines(C, U, inverse)
+        return value, Z
 
 
-# Exponentials are left to NumPy, which has them vectorised: one kernel makes the exponents, less
-# the largest of a row, another sums. As in the losses by distance, a weight above 1 stands for
-# copies of a row, which are positives of each other at cos = 1.
+# The kernels are given rows class by class. As in the losses by distance, a weight above 1 stands
+# for copies of a row, which are positives of each other at cos = 1. Exponentials are taken of all
+# exponents at once, since ranges are short and vector code wants long loops.
 
 
 @kernel
-def _negatives(C, labels, s, temperature, E, nearest):
-    """Exponents of the negatives of each row, less the largest; −inf elsewhere."""
+def _enlarge(largest, x, first, last):
+    """Replace entries of a range by those of x that are larger."""
+    for j in range(first, last):
+        largest[j] = x[j] if x[j] > largest[j] else largest[j]
+
+
+@kernel
+def _exponentials(E):
+    """Replace exponents ≤ 0 by exponentials, and larger ones, which mean nothing, by 1."""
+    x = E.ravel()
+    for j in range(x.shape[0]):
+        e = exp_negative(min(x[j], 0.0))
+        x[j] = e if x[j] > _LOWEST else 0.0
+
+
+@kernel(fastmath=REASSOCIATE)
+def _weigh(E, s, first, last):
+    """Multiply a range by weights; returns its sum."""
+    total = 0.0
+    for j in range(first, last):
+        E[j] *= s[j]
+        total += E[j]
+    return total
+
+
+@kernel
+def _scale(x, first, last, factor):
+    for j in range(first, last):
+        x[j] *= factor
+
+
+@kernel
+def _info_nce(C, labels, s, temperature, E):
+    """The loss at cosines C, the derivative by which becomes E."""
     n = C.shape[0]
-    for i in range(n):
-        nearest[i] = -np.inf
-        for j in range(n):
-            if labels[i] != labels[j] and s[j] > 0.0:
-                nearest[i] = max(nearest[i], C[i, j])
-        for j in range(n):
-            if labels[i] != labels[j] and s[j] > 0.0:
-                E[i, j] = (C[i, j] - nearest[i]) / temperature
-            else:
-                E[i, j] = -np.inf
-
-
-@kernel
-def _softplus(x):
-    return x + math.log1p(math.exp(-x)) if x > 0.0 else math.log1p(math.exp(x))
-
-
-@kernel
-def _sigmoid(x):
-    if x >= 0.0:
-        return 1.0 / (1.0 + math.exp(-x))
-    e = math.exp(x)
-    return e / (1.0 + e)
-
-
-@kernel
-def _info_nce(C, labels, s, temperature, E, nearest):
-    """The loss at cosines C, which its derivative replaces."""
-    n = C.shape[0]
-    total, mass = 0.0, 0.0
-    for i in range(n):
-        negatives = 0.0
-        for j in range(n):
-            negatives += s[j] * E[i, j]
-        pull = 0.0
-        for j in range(n):
-            if labels[i] != labels[j]:
-                continue
-            weight = s[i] * (max(s[i] - 1.0, 0.0) if i == j else s[j])
-            slope = 0.0
-            mass += weight
-            if weight > 0.0 and negatives > 0.0:
-                similarity = 1.0 if i == j else C[i, j]
-                # log(1 + Σ_n e^{cos(a,n)/τ} / e^{cos(a,p)/τ})
-                x = math.log(negatives) + (nearest[i] - similarity) / temperature
-                total += weight * _softplus(x)
-                slope = weight * _sigmoid(x) / temperature
-                pull += slope
-            C[i, j] = -slope if i != j else 0.0
-        if negatives > 0.0:
-            pull /= negatives
-        for j in range(n):
-            if labels[i] != labels[j]:
-                C[i, j] = pull * s[j] * E[i, j]
-    if mass == 0.0:
-        C[:] = 0.0
+    nearest = np.full(n, -np.inf)  # negatives
+    mass, of_class = 0.0, 0.0
+    first, last = 0, 0
+    for a in range(n):
+        if a == last:
+            first, last = a, last_of_class(labels, a)
+            of_class = sum_of_range(s, first, last)
+        C[a, a] = 1.0
+        mass += s[a] * max(of_class - min(s[a], 1.0), 0.0)
+        # C is symmetric: a row adds to what is known of all columns.
+        _enlarge(nearest, C[a], 0, first)
+        _enlarge(nearest, C[a], last, n)
+    if mass == 0.0 or nearest[0] == -np.inf:
         return 0.0
-    C /= mass
-    return total / mass
+    for a in range(n):
+        for j in range(n):
+            E[a, j] = (C[a, j] - nearest[a]) / temperature
+    _exponentials(E)
+    total = 0.0
+    for a in range(n):
+        if a == 0 or a == last:
+            first, last = a, last_of_class(labels, a)
+        negatives = _weigh(E[a], s, 0, first) + _weigh(E[a], s, last, n)
+        rival = nearest[a] / temperature + math.log(negatives)
+        own, s[a] = s[a], max(s[a] - 1.0, 0.0)
+        cost, pull = _positives(C[a], s, first, last, rival, temperature, own / mass, E[a])
+        s[a] = own
+        total += cost
+        _scale(E[a], 0, first, pull / negatives)
+        _scale(E[a], last, n, pull / negatives)
+        E[a, a] = 0.0
+    return total
+
+
+@kernel(fastmath=REASSOCIATE)
+def _positives(c, s, first, last, rival, temperature, share, slope):
+    """Sum of log(1 + Σ_n e^{cos(a,n)/τ} / e^{cos(a,p)/τ}) over p, and of its slopes."""
+    cost, pull = 0.0, 0.0
+    for p in range(first, last):
+        x = rival - c[p] / temperature
+        e = exp_negative(-abs(x))
+        weight = share * s[p]
+        cost += weight * (max(x, 0.0) + log1p_unit(e))
+        slope[p] = -weight / temperature * ((1.0 if x >= 0.0 else e) / (1.0 + e))
+        pull -= slope[p]
+    return cost, pull
 
 
 @kernel
-def _circle_exponents(C, labels, s, margin, scale, E, largest):
-    """Exponents of both sums of each row, less the largest of the sum they belong to."""
-    n = C.shape[0]
-    for i in range(n):
-        top_negative, top_positive = -np.inf, -np.inf
-        for j in range(n):
-            c = C[i, j] if i != j else 1.0
-            if labels[i] != labels[j]:
-                E[i, j] = scale * max(c + margin, 0.0) * (c - margin)
-                if s[j] > 0.0:
-                    top_negative = max(top_negative, E[i, j])
-            else:
-                E[i, j] = scale * max(1.0 + margin - c, 0.0) * (1.0 - margin - c)
-                if s[j] > (1.0 if i == j else 0.0):
-                    top_positive = max(top_positive, E[i, j])
-        largest[i, 0], largest[i, 1] = top_negative, top_positive
-        for j in range(n):
-            if labels[i] != labels[j]:
-                E[i, j] = min(E[i, j] - top_negative, 0.0)  # above it where the weight is zero
-            else:
-                E[i, j] = min(E[i, j] - top_positive, 0.0)
-
-
-@kernel
-def _circle(C, labels, s, margin, scale, detach, E, largest):
+def _circle(C, labels, s, margin, scale, detach):
     """The loss at cosines C, which its derivative replaces."""
     n = C.shape[0]
-    total, mass = 0.0, 0.0
-    for i in range(n):
-        negatives, positives = 0.0, 0.0
+    E = np.empty_like(C)
+    negative, positive = np.full(n, -np.inf), np.full(n, -np.inf)  # largest exponents
+    first, last = 0, 0
+    for a in range(n):
+        if a == last:
+            first, last = a, last_of_class(labels, a)
+        # With t = s_n and t = 1 − s_p both exponents are γ[t + m]₊(t − m).
+        for p in range(first, last):
+            C[a, p] = 1.0 - C[a, p]
+        C[a, a] = 0.0
         for j in range(n):
-            if labels[i] != labels[j]:
-                negatives += s[j] * E[i, j]
-            else:
-                positives += (max(s[i] - 1.0, 0.0) if i == j else s[j]) * E[i, j]
-        if s[i] == 0.0 or largest[i, 0] == -np.inf or largest[i, 1] == -np.inf:
-            C[i] = 0.0
+            E[a, j] = scale * max(C[a, j] + margin, 0.0) * (C[a, j] - margin)
+        # E is symmetric: a row adds to what is known of all columns.
+        _enlarge(negative, E[a], 0, first)
+        _enlarge(negative, E[a], last, n)
+        _enlarge(positive, E[a], first, a if s[a] <= 1.0 else a + 1)
+        _enlarge(positive, E[a], a + 1, last)
+    mass = 0.0
+    for a in range(n):
+        mass += s[a] if min(negative[a], positive[a]) > -np.inf else 0.0
+        if a == 0 or a == last:
+            first, last = a, last_of_class(labels, a)
+        for j in range(n):
+            E[a, j] -= positive[a] if first <= j < last else negative[a]
+    _exponentials(E)
+    total = 0.0
+    for a in range(n):
+        if a == 0 or a == last:
+            first, last = a, last_of_class(labels, a)
+        if min(negative[a], positive[a]) == -np.inf:  # an anchor without one of them
+            _scale(C[a], 0, n, 0.0)
             continue
-        x = largest[i, 0] + math.log(negatives) + largest[i, 1] + math.log(positives)
-        mass += s[i]
-        total += s[i] * _softplus(x)
-        push = s[i] * scale * _sigmoid(x)
-        for j in range(n):
-            c = C[i, j]
-            if i == j:
-                C[i, j] = 0.0
-            elif labels[i] != labels[j]:
-                factor = max(c + margin, 0.0)
-                slope = factor if detach else (2.0 * c if factor > 0.0 else 0.0)
-                C[i, j] = push * slope * s[j] * E[i, j] / negatives
-            else:
-                factor = max(1.0 + margin - c, 0.0)
-                slope = factor if detach else (2.0 * (1.0 - c) if factor > 0.0 else 0.0)
-                C[i, j] = -push * slope * s[j] * E[i, j] / positives
-    if mass == 0.0:
-        return 0.0
-    C /= mass
-    return total / mass
+        own, s[a] = s[a], max(s[a] - 1.0, 0.0)
+        negatives = _weigh(E[a], s, 0, first) + _weigh(E[a], s, last, n)
+        positives = _weigh(E[a], s, first, last)
+        s[a] = own
+        x = negative[a] + math.log(negatives) + positive[a] + math.log(positives)
+        e = exp_negative(-abs(x))
+        total += own / mass * (max(x, 0.0) + log1p_unit(e))
+        push = own / mass * scale * ((1.0 if x >= 0.0 else e) / (1.0 + e))
+        _circle_slopes(C[a], E[a], 0, first, margin, detach, push / negatives)
+        _circle_slopes(C[a], E[a], first, last, margin, detach, -push / positives)
+        _circle_slopes(C[a], E[a], last, n, margin, detach, push / negatives)
+        C[a, a] = 0.0
+    return total
 
 
 @kernel
-def _pairs_of_labels(labels, s, anchor, positive):
+def _circle_slopes(t, E, first, last, margin, detach, push):
+    """Replace t by push · E · (derivative of the exponent by t) / γ."""
+    for j in range(first, last):
+        slope = t[j] + margin if detach else 2.0 * t[j]
+        t[j] = push * E[j] * slope if t[j] + margin > 0.0 else 0.0
+
+
+@kernel
+def _pairs_of_labels(labels, anchor, positive):
     """First and second row of each class index; −1 where there is none."""
     for i in range(labels.shape[0]):
         k = labels[i]
-        if s[i] > 0.0 and anchor[k] < 0:
+        if anchor[k] < 0:
             anchor[k] = i
-        elif s[i] > 0.0 and positive[k] < 0:
+        elif positive[k] < 0:
             positive[k] = i
 
 
-def _first_two(labels, s):
+def _first_two(labels):
     anchor, positive = np.full((2, labels.max() + 1), -1)
-    _pairs_of_labels(labels, s, anchor, positive)
+    _pairs_of_labels(labels, anchor, positive)
     whole = positive >= 0
     return anchor[whole], positive[whole]

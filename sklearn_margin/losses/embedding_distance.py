@@ -2,9 +2,16 @@
 
 import numpy as np
 
-from sklearn_margin._jit import kernel
+from sklearn_margin._jit import REASSOCIATE, kernel
 from sklearn_margin.losses.base import check_choice, check_number
-from sklearn_margin.losses.embedding import EmbeddingLoss, squared_distances, through_distances
+from sklearn_margin.losses.embedding import EmbeddingLoss
+from sklearn_margin.losses.embedding_geometry import (
+    by_class,
+    last_of_class,
+    squared_distances,
+    sum_of_range,
+    through_distances,
+)
 
 __all__ = ["Contrastive", "Triplet"]
 
@@ -44,9 +51,9 @@ class Contrastive(EmbeddingLoss):
         check_number(self.margin, "margin", minimum=0)
 
     def batch_value_gradient(self, labels, Z, s):
-        slope = squared_distances(Z)
-        value = _contrastive(slope, labels, s, float(self.margin))
-        return value, through_distances(slope, Z)
+        D, C = squared_distances(Z)
+        value = _contrastive(D, labels, s, float(self.margin))
+        return value, through_distances(D, C)
 
     def pair_value_gradient(self, Z1, Z2, similar, s):
         difference = Z1 - Z2
@@ -64,8 +71,9 @@ class Triplet(EmbeddingLoss):
     """Triplet loss: [D(a, p)² − D(a, n)² + margin]₊ of an anchor, a positive and a negative [1]_.
 
     The mean over the triplets (a, p, n) with label(a) = label(p) ≠ label(n) that ``mining``
-    selects from a batch. Costs O(B² log B) time and O(B²) memory for B rows, since the
-    distances from an anchor are sorted. The derivative at the kink is 0.
+    selects from a batch. Costs O(B² log B) time and O(B²) memory for B rows: the distances of an
+    anchor's positives are sorted, and those of its negatives looked up among them. The
+    derivative at the kink is 0.
 
     Parameters
     ----------
@@ -102,13 +110,13 @@ class Triplet(EmbeddingLoss):
         check_choice(self.mining, "mining", ("all", "semihard", "hard"))
 
     def batch_value_gradient(self, labels, Z, s):
-        D = squared_distances(Z)
+        order, labels, Z, s = by_class(labels, Z, s)
+        D, C = squared_distances(Z)
         slope = np.zeros_like(D)
-        mine = {"all": _triplets_all, "semihard": _triplets_semihard, "hard": _triplets_hard}
-        order = None if self.mining == "hard" else np.argsort(D, axis=1)
-        arguments = (D, labels, s, float(self.margin), slope)
-        value = mine[self.mining](*arguments, *([] if order is None else [order]))
-        return value, through_distances(slope, Z)
+        total, mass = _MINING[self.mining](D, labels, s, float(self.margin), slope)
+        value, slope = (total / mass, slope / mass) if mass > 0 else (0.0, slope)
+        Z[order] = through_distances(slope, C)
+        return value, Z
 
     def triplet_value_gradient(self, A, P, N, s):
         near, far = A - P, A - N
@@ -123,136 +131,203 @@ class Triplet(EmbeddingLoss):
 # 0, which matters for the mean: the pair (i, i) has the weight s_i · max(s_i − 1, 0).
 
 
-@kernel
+@kernel(fastmath=REASSOCIATE)
 def _contrastive(D, labels, s, margin):
-    """The loss at squared distances D, which its derivative replaces (below the diagonal)."""
+    """The loss at squared distances D, which its derivative replaces."""
     n = D.shape[0]
     total, mass = 0.0, 0.0
     for i in range(n):
-        mass += 0.5 * s[i] * max(s[i] - 1.0, 0.0)
+        pairs = max(s[i] - 1.0, 0.0)
         for j in range(i):
-            weight = s[i] * s[j]
-            mass += weight
-            if labels[i] == labels[j]:
-                total += weight * D[i, j]
-                D[i, j] = weight
-            elif D[i, j] < margin * margin:
-                distance = np.sqrt(D[i, j])
-                short = margin - distance
-                total += weight * short * short
-                D[i, j] = -weight * short / distance if distance > 0.0 else 0.0
-            else:
-                D[i, j] = 0.0
-            D[j, i] = 0.0
-    if mass == 0.0:
-        D[:] = 0.0
-        return 0.0
-    D /= mass
-    return total / mass
+            pairs += 2.0 * s[j]
+        mass += 0.5 * s[i] * pairs
+    for i in range(n):
+        row, share = 0.0, s[i] / mass if mass > 0.0 else 0.0
+        for j in range(i):  # without branches: it is vector code
+            same = labels[i] == labels[j]
+            inverse = 1.0 / np.sqrt(D[i, j]) if D[i, j] > 0.0 else 0.0
+            short = max(margin - D[i, j] * inverse, 0.0)
+            row += s[j] * (D[i, j] if same else short * short)
+            D[i, j] = share * s[j] * (1.0 if same else -short * inverse)
+        D[i, i] = 0.0
+        total += share * row
+    for i in range(n):
+        for j in range(i):
+            D[j, i] = D[i, j]
+    return total
+
+
+# The kernels of triplets are given rows class by class. What they write to ``slope`` is symmetric.
 
 
 @kernel
-def _copies(i, j, s):
-    """Weight of row j as a positive of row i."""
-    return max(s[i] - 1.0, 0.0) if i == j else s[j]
-
-
-@kernel
-def _triplets_all(D, labels, s, margin, slope, order):
+def _nearest_negatives(D, labels):
+    """For each row the nearest of another class, and its squared distance; −1 if there is none."""
     n = D.shape[0]
-    total, mass = 0.0, 0.0
-    for a in range(n):
-        positives, negatives = 0.0, 0.0
-        # Positives p by distance; the negatives with D(a, n) < D(a, p) + margin come first.
-        count, distances, k = 0.0, 0.0, 0
-        for r in range(n):
-            p = order[a, r]
-            if labels[p] != labels[a]:
-                negatives += s[p]
-                continue
-            weight = _copies(a, p, s)
-            positives += weight
-            limit = D[a, p] + margin
-            while k < n and D[a, order[a, k]] < limit:
-                j = order[a, k]
-                if labels[j] != labels[a]:
-                    count += s[j]
-                    distances += s[j] * D[a, j]
-                k += 1
-            total += s[a] * weight * (count * limit - distances)
-            slope[a, p] += s[a] * weight * count
-        mass += s[a] * positives * negatives
-        # Negatives by falling distance; the positives with D(a, p) > D(a, n) − margin come last.
-        count, k = 0.0, n - 1
-        for r in range(n - 1, -1, -1):
-            j = order[a, r]
-            if labels[j] == labels[a]:
-                continue
-            while k >= 0 and D[a, order[a, k]] + margin > D[a, j]:
-                p = order[a, k]
-                if labels[p] == labels[a]:
-                    count += _copies(a, p, s)
-                k -= 1
-            slope[a, j] -= s[a] * s[j] * count
-    return _finish(total, mass, slope)
+    rows, distances = np.full(n, -1), np.full(n, np.inf)
+    first, last = 0, 0
+    for i in range(n):
+        if i == last:
+            first, last = i, last_of_class(labels, i)
+        # D is symmetric: a row adds to what is known of all columns, in vector code.
+        for j in range(first):
+            rows[j] = i if D[i, j] < distances[j] else rows[j]
+            distances[j] = min(distances[j], D[i, j])
+        for j in range(last, n):
+            rows[j] = i if D[i, j] < distances[j] else rows[j]
+            distances[j] = min(distances[j], D[i, j])
+    return rows, distances
 
 
 @kernel
-def _triplets_semihard(D, labels, s, margin, slope, order):
+def _far_positives(a, first, last, least, D, s, rows, distances, weights):
+    """The positives of row a from a distance on, in order; returns how many they are."""
+    m = 0
+    for p in range(first, last):
+        weight = max(s[a] - 1.0, 0.0) if p == a else s[p]
+        if weight > 0.0 and D[a, p] >= least:
+            rows[m], distances[m], weights[m] = p, D[a, p], weight
+            m += 1
+    gap = 1
+    while gap < m // 3:
+        gap = 3 * gap + 1
+    while gap > 0:  # Shell's sort: few lines, and there are few positives
+        for i in range(gap, m):
+            row, distance, weight = rows[i], distances[i], weights[i]
+            j = i
+            while j >= gap and distances[j - gap] > distance:
+                rows[j], distances[j] = rows[j - gap], distances[j - gap]
+                weights[j] = weights[j - gap]
+                j -= gap
+            rows[j], distances[j], weights[j] = row, distance, weight
+        gap //= 3
+    return m
+
+
+@kernel
+def _count_below(ordered, m, x, or_equal):
+    """How many of the first m ≥ 1 numbers are below x. Without branches: no guess to go wrong."""
+    first = 0
+    while m > 1:
+        half = m // 2
+        middle = ordered[first + half - 1]
+        first += half if (middle < x) | (or_equal & (middle == x)) else 0
+        m -= half
+    return first + int((ordered[first] < x) | (or_equal & (ordered[first] == x)))
+
+
+@kernel
+def _add(slope, i, j, amount):
+    slope[i, j] += amount
+    slope[j, i] += amount
+
+
+@kernel
+def _triplets_all(D, labels, s, margin, slope):
     n = D.shape[0]
-    total, mass = 0.0, 0.0
+    _, nearest = _nearest_negatives(D, labels)
+    rows, limits, weights = np.empty(n, np.intp), np.empty(n), np.empty(n)
+    counts, sums = np.empty(n), np.empty(n)
+    total, mass, everything, of_class = 0.0, 0.0, sum_of_range(s, 0, n), 0.0
+    first, last = 0, 0
     for a in range(n):
-        k = 0
-        for r in range(n):
-            p = order[a, r]
-            weight = s[a] * _copies(a, p, s)
-            if labels[p] != labels[a] or weight == 0.0:
+        if a == last:
+            first, last = a, last_of_class(labels, a)
+            of_class = sum_of_range(s, first, last)
+        mass += s[a] * max(of_class - min(s[a], 1.0), 0.0) * (everything - of_class)
+        # Nearer positives cost nothing.
+        m = _far_positives(a, first, last, nearest[a] - margin, D, s, rows, limits, weights)
+        if m == 0:
+            continue
+        beyond = 0.0
+        for r in range(m - 1, -1, -1):
+            beyond += weights[r]
+            weights[r] = beyond  # of this positive and those beyond it
+            limits[r] += margin
+            counts[r], sums[r] = 0.0, 0.0
+        for j in range(n):
+            if D[a, j] >= limits[m - 1] or first <= j < last:
                 continue
-            while k < n and not (
-                D[a, order[a, k]] > D[a, p]
-                and labels[order[a, k]] != labels[a]
-                and s[order[a, k]] > 0.0
-            ):
-                k += 1
-            if k == n:
-                break
-            j = order[a, k]
-            mass += weight
-            excess = D[a, p] - D[a, j] + margin
-            if excess > 0.0:
-                total += weight * excess
-                slope[a, p] += weight
-                slope[a, j] -= weight
-    return _finish(total, mass, slope)
+            r = _count_below(limits, m, D[a, j], True)  # the first positive with a cost
+            counts[r] += s[j]
+            sums[r] += s[j] * D[a, j]
+            _add(slope, a, j, -s[a] * s[j] * weights[r])
+        count, near = 0.0, 0.0
+        for r in range(m):
+            count, near = count + counts[r], near + sums[r]
+            weight = s[a] * (weights[r] - weights[r + 1] if r + 1 < m else weights[r])
+            total += weight * (count * limits[r] - near)
+            _add(slope, a, rows[r], weight * count)
+    return total, mass
+
+
+@kernel
+def _triplets_semihard(D, labels, s, margin, slope):
+    n = D.shape[0]
+    nearest, at = _nearest_negatives(D, labels)
+    rows, between = np.empty(n, np.intp), np.empty(n, np.intp)
+    distances, weights, beyond = np.empty(n), np.empty(n), np.empty(n)
+    total, mass = 0.0, 0.0
+    first, last = 0, 0
+    for a in range(n):
+        if a == last:
+            first, last = a, last_of_class(labels, a)
+        # For most positives it is the nearest negative of all.
+        for p in range(first, last):
+            weight = s[a] * (max(s[a] - 1.0, 0.0) if p == a else s[p])
+            if weight > 0.0 and D[a, p] < at[a] < np.inf:
+                mass += weight
+                total += _triplet(a, p, nearest[a], weight, D, margin, slope)
+        m = _far_positives(a, first, last, at[a], D, s, rows, distances, weights)
+        if m == 0:
+            continue
+        # Between a positive and the next the nearest negative.
+        for r in range(m):
+            between[r], beyond[r] = -1, np.inf
+        for j in range(n):
+            d = D[a, j]
+            if d <= distances[0] or d >= beyond[m - 1] or first <= j < last:
+                continue
+            r = _count_below(distances, m, d, False) - 1
+            if d < beyond[r]:
+                between[r], beyond[r] = j, d
+        j = -1
+        for r in range(m - 1, -1, -1):
+            j = between[r] if between[r] >= 0 else j
+            if j >= 0:
+                mass += s[a] * weights[r]
+                total += _triplet(a, rows[r], j, s[a] * weights[r], D, margin, slope)
+    return total, mass
 
 
 @kernel
 def _triplets_hard(D, labels, s, margin, slope):
     n = D.shape[0]
+    nearest, _ = _nearest_negatives(D, labels)
     total, mass = 0.0, 0.0
+    first, last = 0, 0
     for a in range(n):
-        farthest, nearest = -1, -1
-        for j in range(n):
-            if labels[j] != labels[a]:
-                if s[j] > 0.0 and (nearest < 0 or D[a, j] < D[a, nearest]):
-                    nearest = j
-            elif _copies(a, j, s) > 0.0 and (farthest < 0 or D[a, j] > D[a, farthest]):
-                farthest = j
-        if farthest < 0 or nearest < 0:
-            continue
-        mass += s[a]
-        excess = D[a, farthest] - D[a, nearest] + margin
-        if excess > 0.0:
-            total += s[a] * excess
-            slope[a, farthest] += s[a]
-            slope[a, nearest] -= s[a]
-    return _finish(total, mass, slope)
+        if a == last:
+            first, last = a, last_of_class(labels, a)
+        farthest = -1
+        for p in range(first, last):
+            if (p != a or s[a] > 1.0) and (farthest < 0 or D[a, p] > D[a, farthest]):
+                farthest = p
+        if farthest >= 0 and nearest[a] >= 0:
+            mass += s[a]
+            total += _triplet(a, farthest, nearest[a], s[a], D, margin, slope)
+    return total, mass
 
 
 @kernel
-def _finish(total, mass, slope):
-    """Divide by the weight of all triplets; 0 if there is none."""
-    if mass == 0.0:
+def _triplet(a, p, j, weight, D, margin, slope):
+    """Cost of the triplet (a, p, j), whose derivative is added to ``slope``."""
+    excess = D[a, p] - D[a, j] + margin
+    if excess <= 0.0:
         return 0.0
-    slope /= mass
-    return total / mass
+    _add(slope, a, p, weight)
+    _add(slope, a, j, -weight)
+    return weight * excess
+
+
+_MINING = {"all": _triplets_all, "semihard": _triplets_semihard, "hard": _triplets_hard}

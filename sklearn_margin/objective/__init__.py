@@ -1,6 +1,7 @@
 """Objectives: where a loss meets data. The only code that touches both."""
 
-from sklearn_margin.objective.embedding import EmbeddingObjective, TupleObjective
+from sklearn_margin.objective.embedding import EmbeddingObjective
+from sklearn_margin.objective.embedding_tuples import TupleObjective
 from sklearn_margin.objective.multiclass import MulticlassObjective
 from sklearn_margin.objective.pairwise import PairwiseObjective
 from sklearn_margin.objective.pointwise import ConcomitantHuberObjective, PointwiseObjective

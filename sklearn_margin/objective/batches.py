@@ -21,7 +21,9 @@ def _visits(s, random_state):
 
 def uniform_batches(s, batch_size, random_state) -> list[np.ndarray]:
     """Batches of nearly equal sizes that together visit every row."""
-    return np.array_split(_visits(s, random_state), max(1, -(-len(s) // batch_size)))
+    visits, n_batches = _visits(s, random_state), max(1, -(-len(s) // batch_size))
+    ends = [k * len(s) // n_batches for k in range(n_batches + 1)]
+    return [visits[ends[k] : ends[k + 1]] for k in range(n_batches)]
 
 
 def balanced_batches(labels, s, n_classes, batch_size, mates, random_state):

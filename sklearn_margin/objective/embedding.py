@@ -4,13 +4,13 @@ import copy
 from types import SimpleNamespace
 
 import numpy as np
-import scipy.sparse as sp
 
-from sklearn_margin.losses.embedding import through_unit_rows, unit_rows
+from sklearn_margin._jit import REASSOCIATE, kernel
+from sklearn_margin.losses.embedding_geometry import through_unit_rows, unit_rows
 from sklearn_margin.objective.batches import balanced_batches, resample, uniform_batches
 from sklearn_margin.objective.rows import Rows
 
-__all__ = ["EmbeddingObjective", "TupleObjective", "merge_rows", "scaled_rows", "stack"]
+__all__ = ["EmbeddingObjective"]
 
 _STRONGEST = 1e8  # penalty of a standardised feature, from which it is as good as infinite
 
@@ -61,33 +61,44 @@ class EmbeddingObjective:
         self.batch_size, self.sampler = batch_size, sampler
         self.angular = bool(normalize or loss.angular)
         self.function = loss.batch_function()
-        self.ones = np.ones(batch_size)
         self.shape = (n_components, rows.shape[1])
         self.size = n_components * rows.shape[1]
-        self.auxiliary_shapes: list[tuple] = []
-        self.n_params = self.size
+        self.set_auxiliary_shapes([])
         self.mean = rows.shift / rows.scale
         length = np.linalg.norm(self.mean) if self.angular else 0.0
-        self.axis = self.mean / length if length > 0 else None
+        self.axis = self.mean / length if length > 0 else np.zeros_like(self.mean)
         self.shrink = 1.0 - 1.0 / np.hypot(1.0, length)
         # Batches of dense rows are centred for the sake of accuracy; it changes no distance.
         self.centred = not (self.angular or rows.is_sparse)
         self.shift = rows.shift.astype(rows.dtype)
-        self.l2 = self._strengths()
-        self.penalty = SimpleNamespace(has_l1=False, l2=np.tile(self.l2, n_components))
-
-    def _strengths(self):
-        """Factor of ½A² in the penalty, by feature; bounded, that its square does not overflow."""
         with np.errstate(over="ignore"):
-            return np.minimum(self.alpha / self.rows.scale**2, _STRONGEST)
+            # Factor of ½A², by feature.
+            self.l2 = np.minimum((np.sqrt(alpha) / rows.scale) ** 2, _STRONGEST)
+        self.penalty = SimpleNamespace(has_l1=False, l2=np.tile(self.l2, n_components))
+        # About mean(x_j²) / scale_j², where the penalty is divided by the length of embeddings.
+        self.second = 1.0 + self.mean**2 if self.angular else np.zeros_like(self.mean)
 
     # --- parameters ---
 
+    def set_auxiliary_shapes(self, shapes) -> None:
+        """Say what shapes the auxiliary parameters have."""
+        self.auxiliary_shapes = [tuple(shape) for shape in shapes]
+        sizes = [int(np.prod(shape, dtype=int)) for shape in shapes]
+        self.n_params = self.size + sum(sizes)
+        ends = np.cumsum([0, *sizes]).tolist()
+        self._places = [slice(*ends[k : k + 2]) for k in range(len(sizes))]
+
+    def split_auxiliary(self, vector) -> list[np.ndarray]:
+        """Auxiliary parameters (views) of a vector of all of them."""
+        places = zip(self._places, self.auxiliary_shapes, strict=True)
+        return [vector[place].reshape(shape) for place, shape in places]
+
     def begin(self, B, auxiliary) -> np.ndarray:
         """Parameter vector of coordinates B and first values of the auxiliary parameters."""
-        self.auxiliary_shapes = [np.shape(a) for a in auxiliary]
+        shapes = [np.shape(a) for a in auxiliary]
+        for objective in filter(None, (self, self.validation)):
+            objective.set_auxiliary_shapes(shapes)
         self._start = self._encode(B, auxiliary)
-        self.n_params = len(self._start)
         return self._start
 
     def start(self) -> np.ndarray:
@@ -103,26 +114,20 @@ class EmbeddingObjective:
 
     def auxiliary(self, params) -> list:
         """Auxiliary parameters, numbers or arrays."""
-        values, first = [], self.size
-        for name, shape in zip(self.loss.auxiliary, self.auxiliary_shapes, strict=True):
-            last = first + int(np.prod(shape, dtype=int))
-            value = params[first:last].reshape(shape) if shape else float(params[first])
+        values = []
+        parts = self.split_auxiliary(params[self.size :])
+        for name, value in zip(self.loss.auxiliary, parts, strict=True):
             if name in self.loss.positive:
-                value = np.exp(np.clip(value, -50.0, 50.0)) if shape else _exp(value)
-            values.append(value)
-            first = last
+                value = np.exp(np.minimum(np.maximum(value, -50.0), 50.0))
+            values.append(value if value.ndim else float(value))
         return values
 
     def turn(self, B) -> np.ndarray:
         """B P, or with the derivative by B P the derivative by B."""
-        if self.axis is None:
-            return B
         return B - np.outer(self.shrink * (B @ self.axis), self.axis)
 
     def turn_back(self, A) -> np.ndarray:
         """B with B P = A."""
-        if self.axis is None:
-            return A
         return A + np.outer(self.shrink / (1.0 - self.shrink) * (A @ self.axis), self.axis)
 
     def to_coef(self, params) -> tuple[np.ndarray, np.ndarray]:
@@ -133,13 +138,8 @@ class EmbeddingObjective:
 
     def from_coef(self, W, auxiliary) -> np.ndarray:
         """Parameter vector of components and a vector of auxiliary parameters."""
-        values, first = [], 0
-        for shape in self.auxiliary_shapes:
-            last = first + int(np.prod(shape, dtype=int))
-            values.append(np.reshape(auxiliary[first:last], shape))
-            first = last
         A = np.asarray(W, dtype=np.float64) * self.rows.scale
-        return self._encode(self.turn_back(A), values)
+        return self._encode(self.turn_back(A), self.split_auxiliary(auxiliary))
 
     def join(self, u, b) -> np.ndarray:
         """Vector of the length of the parameters: u for B, b for each auxiliary parameter."""
@@ -157,12 +157,22 @@ class EmbeddingObjective:
         X = self.rows.X
         if index is not None:
             X = X[index] if self.rows.is_sparse else X.take(index, axis=0)
-        return X - self.shift if self.centred else X
+        if self.centred:
+            X = np.subtract(X, self.shift, out=None if index is None else X)
+        return X
 
     def embed(self, params, index=None) -> np.ndarray:
-        """Embeddings of some rows."""
-        A = self.turn(params[: self.size].reshape(self.shape))
-        return self.gather(index) @ (A / self.rows.scale).astype(self.rows.dtype).T
+        """Embeddings of some rows, as float64."""
+        return self._embed(self._components(params)[1], self.gather(index))
+
+    def _components(self, params):
+        """Components A of scaled features, and those of X, transposed."""
+        A, W = np.empty(self.shape), np.empty(self.shape[::-1], self.rows.dtype)
+        _components(params, self.axis, self.shrink, self.rows.scale, A, W)
+        return A, W
+
+    def _embed(self, W, X):
+        return np.ascontiguousarray(X @ W, dtype=np.float64)
 
     def value_gradient(self, params) -> tuple[float, np.ndarray]:
         """F over all rows, and its gradient."""
@@ -170,41 +180,21 @@ class EmbeddingObjective:
 
     def batch_value_gradient(self, params, index) -> tuple[float, np.ndarray]:
         """F over the rows ``index``, or all rows with their weights if it is None."""
-        A = self.turn(params[: self.size].reshape(self.shape))
-        W = A / self.rows.scale
-        X = self.gather(index)
-        Z = np.ascontiguousarray(X @ W.astype(self.rows.dtype, copy=False).T, dtype=np.float64)
-        value, dZ, *slopes = self._loss(Z, index, self.auxiliary(params))
-        # (Xᵀ dZ)ᵀ, which keeps a sparse X on the left.
-        dA = (X.T @ dZ.astype(self.rows.dtype, copy=False)).T / self.rows.scale
-        if self.alpha > 0:
-            extra, slope = self._penalty(A)
-            value, dA = value + extra, dA + slope
+        A, W = self._components(params)
+        X, auxiliary = self.gather(index), self.auxiliary(params)
+        value, dZ, *slopes = self._loss(self._embed(W, X), index, auxiliary)
+        dZ = dZ.astype(self.rows.dtype, copy=False)
+        # A sparse X has to be on the left.
+        dW = np.ascontiguousarray((X.T @ dZ).T) if self.rows.is_sparse else dZ.T @ X
         gradient = np.empty(self.n_params)
-        gradient[: self.size] = self.turn(dA).ravel()
-        self._encode_slopes(params, slopes, gradient)
+        value += _pull_back(dW, A, self.rows.scale, self.l2, self.second, self.angular,
+                            self.axis, self.shrink, gradient)  # fmt: skip
+        parts = self.split_auxiliary(gradient[self.size :])
+        for name, part, slope, at in zip(
+            self.loss.auxiliary, parts, slopes, auxiliary, strict=True
+        ):
+            part[...] = slope * at if name in self.loss.positive else slope
         return value, gradient
-
-    def _encode_slopes(self, params, slopes, gradient):
-        first = self.size
-        for name, slope in zip(self.loss.auxiliary, slopes, strict=True):
-            last = first + np.size(slope)
-            if name in self.loss.positive:
-                slope = slope * np.exp(
-                    np.clip(params[first:last].reshape(np.shape(slope)), -50, 50)
-                )
-            gradient[first:last] = np.ravel(slope)
-            first = last
-
-    def _penalty(self, A):
-        """Penalty and its derivative by A."""
-        pull = self.l2 * A
-        value = 0.5 * float(np.vdot(pull, A))
-        if not self.angular:
-            return value, pull
-        second = 1.0 + self.mean**2  # about mean(x_j²) / scale_j²
-        size = max(float(np.einsum("cj,cj,j->", A, A, second)), 1e-300)
-        return value / size, (pull - (2.0 * value / size) * A * second) / size
 
     def _loss(self, Z, index, auxiliary):
         """Loss of embedded rows; derivatives by Z and by the auxiliary parameters."""
@@ -272,132 +262,37 @@ class EmbeddingObjective:
         return index
 
 
-class TupleObjective(EmbeddingObjective):
-    """F over given pairs or triplets: tuple i is made of the rows i, n + i, 2n + i, …
-
-    A loss that has no formula for given tuples sees the rows of a batch with labels that say
-    what is known: rows of a similar pair, or anchor and positive, share a label that no other
-    row has.
-
-    Parameters
-    ----------
-    labels : ndarray of bool of shape (n,)
-        Whether the pair is similar; True for triplets.
-    arity : int
-        2 or 3.
-    """
-
-    def __init__(self, *args, arity, **settings):
-        super().__init__(*args, **settings)
-        self.arity = arity
-        loss = self.loss
-        self.formula = loss.pair_value_gradient
-        if arity == 3:
-            self.formula = loss.triplet_value_gradient or (self.formula and self._triplets_as_pairs)
-
-    def _triplets_as_pairs(self, A, P, N, s):
-        near = np.repeat([True, False], len(A))
-        both = np.vstack([A, A]), np.vstack([P, N])
-        value, first, second = self.loss.pair_value_gradient(*both, near, np.tile(s, 2))
-        return value, first[near] + first[~near], second[near], second[~near]
-
-    def _row_numbers(self, index):
-        return np.concatenate([index + k * len(self.s) for k in range(self.arity)])
-
-    def gather(self, index=None):
-        return super().gather(None if index is None else self._row_numbers(index))
-
-    def _rows_loss(self, Z, index, auxiliary):
-        similar = self.labels if index is None else self.labels[index]
-        s = self.s if index is None else np.ones(len(index))
-        if self.formula is not None:
-            known = (similar, s) if self.arity == 2 else (s,)
-            value, *parts = self.formula(*np.split(Z, self.arity), *known)
-            return value, np.concatenate(parts)
-        return self.function(
-            tuple_labels(similar, self.arity), Z, np.tile(s, self.arity), *auxiliary
-        )
-
-    def batches(self, random_state):
-        return uniform_batches(self.s, self.batch_size, random_state)
+@kernel(fastmath=REASSOCIATE)
+def _components(params, axis, shrink, scale, A, W):
+    """A = B P, and W = A / scale, transposed."""
+    k, d = A.shape
+    for c in range(k):
+        B = params[c * d : (c + 1) * d]
+        along = 0.0
+        for j in range(d):
+            along += B[j] * axis[j]
+        for j in range(d):
+            A[c, j] = B[j] - shrink * along * axis[j]
+            W[j, c] = A[c, j] / scale[j]
 
 
-def tuple_labels(similar, arity) -> np.ndarray:
-    """Labels of the rows of pairs or triplets: the last row of each is alone if not similar."""
-    n = len(similar)
-    anchor = np.arange(n)
-    if arity == 3:
-        return np.concatenate([anchor, anchor, n + anchor])
-    return np.concatenate([anchor, np.where(similar, anchor, n + anchor)])
-
-
-def scaled_rows(X, s, n_jobs) -> Rows:
-    """Rows about their weighted mean, scaled by the largest deviation from it.
-
-    A feature that is nearly always the same, a pixel at the margin or a rare word, has so small a
-    standard deviation that to divide by it would make it shout. A common factor makes the mean
-    square of all features 1.
-    """
-    rows = Rows(X, center=True, n_jobs=n_jobs)
-    # In coordinates of order one, in which nothing overflows.
-    p = s / s.sum()
-    zero = rows.shift / rows.scale
-    if rows.is_sparse:
-        scaled = X.multiply(1.0 / rows.scale).tocsr()
-        mean = p @ scaled
-        ends = [scaled.max(axis=0).toarray().ravel(), scaled.min(axis=0).toarray().ravel()]
-        largest = np.maximum(np.abs(ends[0] - mean), np.abs(ends[1] - mean))
-        square = p @ scaled.multiply(scaled) - mean**2
-        mean = mean - zero
-    else:
-        parts, ends = np.zeros((2, X.shape[1])), np.zeros((2, X.shape[1]))
-        for where, block in rows.blocks:
-            scaled = (block - rows.shift) / rows.scale
-            parts += p[where] @ scaled, p[where] @ scaled**2
-            np.maximum(ends, [scaled.max(axis=0), -scaled.min(axis=0)], out=ends)
-        mean, square = parts[0], parts[1] - parts[0] ** 2
-        largest = np.maximum(ends[0] - mean, ends[1] + mean)
-    varies = (square > 1e-14) & (largest > 1e-7)
-    largest = np.where(varies, largest, 1.0)
-    ratio = np.where(varies, square, 0.0) / largest**2
-    size = np.sqrt(ratio.sum() / max(varies.sum(), 1)) or 1.0
-    new = copy.copy(rows)
-    new.shift = rows.shift + rows.scale * mean
-    new.scale = rows.scale * largest * size
-    return new
-
-
-def merge_rows(X, labels, s):
-    """Rows in an order of their own, equal ones of a label merged and their weights added.
-
-    What is fitted then depends neither on the order of the rows, nor on whether a row is there
-    twice or has the weight 2, not even by rounding: which a problem that is not convex would
-    amplify.
-
-    Parameters
-    ----------
-    X : ndarray or CSR of shape (n, d)
-    labels : ndarray of shape (n,)
-    s : ndarray of shape (n,)
-        Weights.
-    """
-    C = sp.csr_array(X, dtype=np.float64, copy=True)
-    C.sum_duplicates()
-    C.eliminate_zeros()
-    ends = zip(C.indptr[:-1], C.indptr[1:], strict=True)
-    keys = [C.indices[a:b].tobytes() + b"|" + C.data[a:b].tobytes() for a, b in ends]
-    places: dict = {}
-    for i, key in enumerate(zip(keys, labels.tolist(), strict=True)):
-        places.setdefault(key, []).append(i)
-    members = [places[key] for key in sorted(places)]
-    first = np.array([rows[0] for rows in members])
-    return X[first], labels[first], np.array([s[rows].sum() for rows in members])
-
-
-def stack(parts):
-    """Rows of several matrices below each other."""
-    return sp.vstack(parts, format="csr") if sp.issparse(parts[0]) else np.vstack(parts)
-
-
-def _exp(x):
-    return float(np.exp(min(max(x, -50.0), 50.0)))
+@kernel(fastmath=REASSOCIATE)
+def _pull_back(dW, A, scale, l2, second, angular, axis, shrink, gradient):
+    """Penalty; ``gradient`` gets the derivative by B of it and of a loss that has dW by W."""
+    k, d = A.shape
+    value, size = 0.0, 0.0
+    for c in range(k):
+        for j in range(d):
+            value += 0.5 * l2[j] * A[c, j] * A[c, j]
+            size += second[j] * A[c, j] * A[c, j]
+    size = max(size, 1e-300) if angular else 1.0
+    value /= size
+    for c in range(k):
+        slope = gradient[c * d : (c + 1) * d]
+        along = 0.0
+        for j in range(d):
+            slope[j] = dW[c, j] / scale[j] + (l2[j] - 2.0 * value * second[j]) * A[c, j] / size
+            along += slope[j] * axis[j]
+        for j in range(d):
+            slope[j] -= shrink * along * axis[j]
+    return value

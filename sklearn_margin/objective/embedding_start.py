@@ -2,6 +2,7 @@
 
 import numpy as np
 import scipy.linalg
+import scipy.sparse as sp
 from sklearn.utils.extmath import randomized_svd
 
 __all__ = ["first_components"]
@@ -80,12 +81,8 @@ def _discriminants(Y, labels, s, mean, total, k):
     """Fisher's discriminants by falling ratio, then principal axes of the whitened rest."""
     n_classes = labels.max() + 1
     mass = np.bincount(labels, weights=s, minlength=n_classes)
-    sums = np.zeros((n_classes, Y.shape[1]))
-    if hasattr(Y, "multiply"):
-        for label in np.flatnonzero(mass):
-            sums[label] = s[labels == label] @ Y[labels == label]
-    else:
-        np.add.at(sums, labels, s[:, None] * Y)
+    sums = sp.csr_array((s, (labels, np.arange(len(s)))), (n_classes, len(s))) @ Y
+    sums = sums.toarray() if sp.issparse(sums) else sums
     there = mass > 0
     means = sums[there] / mass[there][:, None] - mean
     between = (means.T * (mass[there] / mass.sum())) @ means
@@ -115,11 +112,11 @@ def _sign(axes):
 
 def _finish(objective, B, X, s):
     """Off the mean, on which cosines would all depend alike, and scaled."""
-    if objective.axis is not None and B.shape[1] > B.shape[0]:
+    if objective.axis.any() and B.shape[1] > B.shape[0]:
         B = B - np.outer(B @ objective.axis, objective.axis)
     Z = X @ B.T
     Z = Z - s @ Z / s.sum()
     size = float(s @ np.einsum("ij,ij->i", Z, Z)) / s.sum()
-    if not objective.centred and objective.axis is not None:
+    if not objective.centred and objective.axis.any():
         size += float(np.sum((objective.turn(B) @ objective.mean) ** 2))
     return B / np.sqrt(size) if size > 0 else B

@@ -15,14 +15,15 @@ class Adam(Solver):
     """Adam [1]_ over batches, with a step that falls linearly to zero: "sgd" of embeddings.
 
     The run takes as many epochs as make ``n_updates`` updates, at least 5 and at most
-    ``max_iter``. It ends earlier if the loss (that on held-out rows, with early stopping) has not
-    improved by ``tol``, relatively, in ``n_iter_no_change`` epochs.
+    ``max_iter``. With early stopping it ends before if the loss of held-out rows has not improved
+    by ``tol``, relatively, in ``n_iter_no_change`` epochs. The loss of the rows that are learned
+    from is no reason to stop: it may rise while steps are long, to fall as they shorten.
 
     Parameters
     ----------
     learning_rate : float, default=0.01
         First step; features are standardised.
-    n_updates : int, default=2000
+    n_updates : int, default=1000
         Number of updates the length of the run is chosen by.
     early_stopping : bool, default=False
         Whether to hold out part of the rows (pairs, triplets) and return the point that is best
@@ -30,7 +31,7 @@ class Adam(Solver):
     validation_fraction : float, default=0.1
         Share held out.
     n_iter_no_change : int, default=10
-        Epochs without improvement after which to stop.
+        Epochs without improvement after which early stopping stops.
 
     References
     ----------
@@ -50,7 +51,7 @@ class Adam(Solver):
     def __init__(
         self,
         learning_rate=0.01,
-        n_updates=2000,
+        n_updates=1000,
         early_stopping=False,
         validation_fraction=0.1,
         n_iter_no_change=10,
@@ -82,19 +83,19 @@ class Adam(Solver):
             train, validation = objective.split_rows(self.validation_fraction, random_state)
         epochs = min(max_iter, max(_LEAST_EPOCHS, -(-self.n_updates // train.updates)))
         state = AdamState(start)
-        best = start if validation is None else start.copy()
-        best_value = np.inf if validation is None else validation.mean_loss(start)
-        mark, stale, n_iter = best_value, 0, 0
+        best = start.copy()
+        best_value = mark = np.inf if validation is None else validation.mean_loss(start)
+        stale, n_iter = 0, 0
         while n_iter < epochs and stale < self.n_iter_no_change:
             value = _epoch(train, state, self.learning_rate, n_iter, epochs, random_state)
             n_iter += 1
             if validation is not None:
                 value = validation.mean_loss(state.params)
-            if value < best_value:
-                best_value, best = value, state.params.copy() if validation is not None else best
-            improved = best_value < mark - tol * abs(mark) or not np.isfinite(mark)
-            stale = 0 if improved else stale + 1
-            mark = best_value if improved else mark
+                if value < best_value:
+                    best_value, best = value, state.params.copy()
+                improved = best_value < mark - tol * abs(mark)
+                stale = 0 if improved else stale + 1
+                mark = best_value if improved else mark
             if not np.isfinite(value) or value == 0.0:
                 break
             if callback is not None and callback(n_iter, state.params):

@@ -1,0 +1,282 @@
+"""What the fits of ``LinearEmbedding`` share: parameters, objectives, starts, results."""
+
+import copy
+import warnings
+
+import numpy as np
+import scipy.sparse as sp
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import column_or_1d
+
+from sklearn_margin._base import Fitted, _levels_to_caller, resolve_loss
+from sklearn_margin.losses import (
+    GE2E,
+    ArcFace,
+    Circle,
+    Contrastive,
+    EmbeddingLoss,
+    InfoNCE,
+    MultipleNegativesRanking,
+    Triplet,
+)
+from sklearn_margin.losses.base import check_choice, check_number, check_weights
+from sklearn_margin.objective import EmbeddingObjective, TupleObjective
+from sklearn_margin.objective.batches import choose_sampler
+from sklearn_margin.objective.embedding_rows import merge_rows, scaled_rows, stack
+from sklearn_margin.objective.embedding_start import first_components
+from sklearn_margin.solvers import LBFGS, Adam
+
+__all__ = ["BaseEmbedding"]
+
+LOSSES = {
+    "arc_face": ArcFace,
+    "circle": Circle,
+    "contrastive": Contrastive,
+    "ge2e": GE2E,
+    "info_nce": InfoNCE,
+    "multiple_negatives_ranking": MultipleNegativesRanking,
+    "triplet": Triplet,
+}
+_SOLVERS = {"adam": Adam, "lbfgs": LBFGS, "sgd": Adam}
+_COMPONENTS = 16  # where n_components is not given
+_FEW_ROWS = 500  # up to which "auto" compares all rows with each other at every step
+_MOST_ROWS = 20_000  # beyond which n × n matrices are refused
+
+
+class BaseEmbedding(Fitted):
+    """Builds the objectives of ``LinearEmbedding``, minimises them and stores what was learned."""
+
+    # --- fitting ---
+
+    def _fit_tuples(self, parts, names, similar, sample_weight):
+        context = self._init_callback_context(max_subtasks=self.max_iter)
+        context.call_on_fit_task_begin(estimator=self, X=parts[0], y=similar)
+        with self._unchanged_if_failed():
+            loss = self._checked_loss()
+            if loss.rows_per_class == 1:
+                raise ValueError(
+                    f"loss={self.loss!r} learns something for each class: it needs labels, by fit"
+                )
+            parts = self._validate_parts(parts, names)
+            n = parts[0].shape[0]
+            similar = np.ones(n, dtype=bool) if similar is None else _as_similar(similar, n)
+            s = check_weights(sample_weight, n)
+            kept = np.flatnonzero(s > 0)
+            X = stack([part[kept] for part in parts])
+            rows = scaled_rows(X, np.tile(s[kept], len(parts)), self.n_jobs)
+            settings = self._settings(X, "uniform")
+            objective = TupleObjective(
+                loss, rows, similar[kept], s[kept], n_classes=0, arity=len(parts), **settings
+            )
+            self._fit(objective, None, context, X, similar, sample_weight=sample_weight)
+        context.call_on_fit_task_end(estimator=self, X=parts[0], y=similar)
+        return self
+
+    def _fit(self, objective, classes, context, X, y, **metadata):
+        previous = None
+        if self.warm_start and hasattr(self, "components_"):
+            # A start says what shapes the auxiliary parameters have.
+            self._start(objective, check_random_state(self.random_state))
+            known = [np.shape(a) for a in self.auxiliary_.values()]
+            if (self.components_.shape, known) == (objective.shape, objective.auxiliary_shapes):
+                values = [np.ravel(a) for a in self.auxiliary_.values()]
+                previous = [(self.components_, np.concatenate([np.empty(0), *values]))]
+        ((coef, auxiliary),) = self._minimize(
+            [objective], previous, context, X, y,
+            lambda k, W, a: self._fitted(objective, classes, W, a), **metadata,
+        )  # fmt: skip
+        for name in ("classes_", "prototypes_", "_stream_state"):
+            self.__dict__.pop(name, None)
+        parts = (part.astype(X.dtype, copy=False) for part in (coef, auxiliary))
+        self.__dict__.update(self._fitted(objective, classes, *parts))
+
+    # --- parameters ---
+
+    def _loss(self):
+        return resolve_loss(self.loss, EmbeddingLoss, LOSSES)
+
+    def _checked_loss(self):
+        """The loss, after a check of all parameters."""
+        self._check_common_params()
+        if self.n_components is not None:
+            check_number(self.n_components, "n_components", minimum=1, integer=True)
+        check_number(self.batch_size, "batch_size", minimum=2, integer=True)
+        check_choice(self.init, "init", ("auto", "pca", "lda", "random"))
+        check_choice(self.sampler, "sampler", ("auto", "uniform", "balanced"))
+        if not isinstance(self.normalize, (bool, np.bool_)):
+            raise TypeError(f"normalize must be True or False, got {self.normalize!r}")
+        return self._loss()
+
+    def _check_solver(self):
+        if isinstance(self.solver, (Adam, LBFGS)):
+            self.solver.check_params()
+        elif not (isinstance(self.solver, str) and self.solver in ("auto", *_SOLVERS)):
+            raise ValueError(
+                f"solver must be one of {sorted(['auto', *_SOLVERS])}, an Adam or an LBFGS, got "
+                f"{self.solver!r}"
+            )
+
+    def _choose_solver(self, objective):
+        n, loss = len(objective.s), objective.loss
+        solver = self.solver
+        if isinstance(solver, str):
+            if solver == "auto":
+                few = n <= _FEW_ROWS and loss.is_smooth and objective.sampler == "uniform"
+                solver = "lbfgs" if few else "sgd"
+            solver = _SOLVERS[solver]()
+        reason = solver.obstacle(objective)
+        if isinstance(solver, LBFGS) and n > _MOST_ROWS and loss.rows_per_class > 1:
+            reason = f"it would compare {n} rows with each other"
+        if reason is not None:
+            raise ValueError(
+                f"solver={self.solver!r} cannot be used here: {reason}. Solvers that can: ['sgd']"
+            )
+        return solver
+
+    def _stochastic(self):
+        return Adam() if isinstance(self.solver, str) else self.solver
+
+    def _settings(self, X, sampler):
+        n_features = X.shape[1]
+        k = min(_COMPONENTS, n_features) if self.n_components is None else self.n_components
+        if k > n_features:
+            raise ValueError(f"n_components={k} is more than X has features: {n_features}")
+        return {
+            "n_components": k, "alpha": self.alpha, "normalize": self.normalize,
+            "batch_size": self.batch_size, "sampler": sampler,
+        }  # fmt: skip
+
+    # --- objectives ---
+
+    def _labelled(self, loss, X, y, s):
+        """Objective of labelled rows, and the classes."""
+        kept = np.flatnonzero(s > 0)
+        classes, labels = np.unique(y[kept], return_inverse=True)
+        if len(classes) < 2:
+            raise ValueError(
+                f"{type(self).__name__} needs at least 2 classes with a positive weight, got "
+                f"{len(classes)} class: {classes}"
+            )
+        if loss.rows_per_class > 1 and len(classes) == len(kept) and np.all(s[kept] <= 1):
+            warnings.warn(
+                "no two rows have the same label: components stay where they start",
+                UserWarning,
+                stacklevel=_levels_to_caller(),
+            )
+        X, s = (X[kept], s[kept]) if len(kept) < len(s) else (X, s)
+        if len(s) <= _FEW_ROWS:
+            X, labels, s = merge_rows(X, labels, s)
+        return self._objective(loss, X, labels, s, len(classes)), classes
+
+    def _objective(self, loss, X, labels, s, n_classes, stream=None):
+        sampler = self.sampler
+        if sampler == "auto":
+            sampler = choose_sampler(loss, labels, n_classes, self.batch_size)
+        rows = scaled_rows(X, s, self.n_jobs)
+        if stream is not None:  # in the coordinates of the first part
+            rows.shift, rows.scale = stream[0]
+        labels = labels.astype(np.intp, copy=False)
+        return EmbeddingObjective(
+            loss, rows, labels, s, n_classes=n_classes, **self._settings(X, sampler)
+        )
+
+    def _start(self, objective, random_state):
+        """Parameter vector to start from."""
+        labelled = not isinstance(objective, TupleObjective)
+        if self.init == "lda" and not labelled:
+            raise ValueError("init='lda' needs labels, by fit; for pairs and triplets take 'pca'")
+        B = first_components(objective, self.init, random_state)
+        auxiliary = ()
+        if objective.loss.auxiliary:
+            some = objective.some_rows(5000, random_state) if labelled else None
+            Z = objective.embed(B.ravel(), some)
+            labels = objective.labels[some] if labelled else np.zeros(len(Z), np.intp)
+            auxiliary = objective.loss.start(labels, Z, objective.n_classes, random_state)
+        return objective.begin(B, auxiliary)
+
+    def _validation(self, objective, classes, X_val, y_val):
+        if X_val is None and y_val is None:
+            return None
+        if X_val is None or y_val is None:
+            raise ValueError("X_val and y_val must be given together")
+        if not (isinstance(self.solver, Adam) and self.solver.early_stopping):
+            raise ValueError(
+                "X_val and y_val are used by solver=Adam(early_stopping=True) only, got "
+                f"solver={self.solver!r}"
+            )
+        rows = objective.rows
+        X_val, y_val = self._validate(X_val, y_val, reset=False)
+        if sp.issparse(X_val) != rows.is_sparse:
+            X_val = sp.csr_array(X_val) if rows.is_sparse else X_val.toarray()
+        unknown = np.setdiff1d(y_val, classes)
+        if len(unknown) and objective.loss.auxiliary:
+            raise ValueError(f"y_val holds labels that are not in y: {unknown}")
+        new = copy.copy(objective)
+        new.rows = rows.like(X_val.astype(rows.dtype, copy=False))
+        known = classes if objective.loss.auxiliary else np.unique(y_val)
+        new.labels, new.s = np.searchsorted(known, y_val).astype(np.intp), np.ones(len(y_val))
+        new.n_classes = len(known)
+        return new
+
+    def _validate_parts(self, parts, names, reset=True):
+        checked = []
+        for k, (part, name) in enumerate(zip(parts, names, strict=True)):
+            if part is None:
+                raise ValueError(f"{name} is None")
+            checked.append(self._validate(part, "no_validation", reset=reset and k == 0))
+        sizes = [part.shape[0] for part in checked]
+        if len(set(sizes)) > 1:
+            raise ValueError(f"{', '.join(names)} must have as many rows, got {sizes}")
+        if len({sp.issparse(part) for part in checked}) > 1:
+            checked = [sp.csr_array(part) for part in checked]
+        dtype = np.result_type(*(part.dtype for part in checked))
+        return [part.astype(dtype, copy=False) for part in checked]
+
+    def _known_classes(self, loss, y, classes, first):
+        if not loss.auxiliary:
+            return np.unique(y)
+        if first and classes is None:
+            raise ValueError("classes must be given at the first call of partial_fit")
+        known = np.unique(column_or_1d(classes)) if first else self.classes_
+        unknown = np.setdiff1d(y, known)
+        if len(unknown):
+            raise ValueError(f"y holds labels that are not in classes: {unknown}")
+        return known
+
+    # --- results ---
+
+    def _fitted(self, objective, classes, W, auxiliary):
+        """Fitted attributes of components and a vector of auxiliary parameters."""
+        parts = objective.split_auxiliary(np.asarray(auxiliary))
+        parts = [part if part.ndim else float(part) for part in parts]
+        values = dict(zip(objective.loss.auxiliary, parts, strict=True))
+        found = {"components_": W, "auxiliary_": values}
+        if classes is not None:
+            found["classes_"] = classes
+        if "prototypes" in values:
+            found["prototypes_"] = values["prototypes"]
+        return found
+
+    def _store_stream(self, objective, classes, params, dtype):
+        W, auxiliary = objective.to_coef(params)
+        if not (np.isfinite(W).all() and np.isfinite(auxiliary).all()):
+            raise ValueError(
+                f"{type(self).__name__}.partial_fit diverged: scale the features, or set a smaller "
+                "learning_rate in Adam(learning_rate=...)"
+            )
+        seen = getattr(self, "classes_", classes)
+        classes = np.union1d(seen, classes)
+        self.__dict__.update(
+            self._fitted(objective, classes, W.astype(dtype), auxiliary.astype(dtype))
+        )
+
+
+def _as_similar(similar, n):
+    """Booleans for True/False, 1/0 or 1/−1."""
+    similar = column_or_1d(similar, input_name="similar")
+    if len(similar) != n:
+        raise ValueError(f"similar has {len(similar)} entries, one per pair is {n}")
+    known = np.unique(similar)
+    if not np.all(np.isin(known, [0, 1, -1])) or {0, -1} <= set(known.tolist()):
+        raise ValueError(f"similar must hold True and False, 0 and 1, or -1 and 1, got {known}")
+    return similar == 1
