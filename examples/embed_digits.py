@@ -33,7 +33,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.neighbors import KNeighborsClassifier, NeighborhoodComponentsAnalysis
 
 from sklearn_margin import LinearEmbedding
-from sklearn_margin.losses import Circle, InfoNCE, Triplet
+from sklearn_margin.losses import Circle, InfoNCE
 from sklearn_margin.plotting import EmbeddingDisplay, HardnessDisplay
 
 # %%
@@ -51,7 +51,7 @@ def contestants():
         "discriminants (9)": LinearDiscriminantAnalysis(),
         "scikit-learn NCA": NeighborhoodComponentsAnalysis(16, random_state=0),
         **{name: LinearEmbedding(name, **common) for name in losses},
-        "triplet, alpha=3": LinearEmbedding(Triplet(), alpha=3, init="pca", **common),
+        "nca": LinearEmbedding("nca", init="pca", **common),
     }
 
 

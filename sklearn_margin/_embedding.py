@@ -8,9 +8,10 @@ import scipy.sparse as sp
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import column_or_1d
 
-from sklearn_margin._base import Fitted, _levels_to_caller, resolve_loss
+from sklearn_margin._base import Fitted, levels_to_caller, resolve_loss
 from sklearn_margin.losses import (
     GE2E,
+    NCA,
     ArcFace,
     Circle,
     Contrastive,
@@ -35,6 +36,7 @@ LOSSES = {
     "ge2e": GE2E,
     "info_nce": InfoNCE,
     "multiple_negatives_ranking": MultipleNegativesRanking,
+    "nca": NCA,
     "triplet": Triplet,
 }
 _SOLVERS = {"adam": Adam, "lbfgs": LBFGS, "sgd": Adam}
@@ -161,7 +163,7 @@ class BaseEmbedding(Fitted):
             warnings.warn(
                 "no two rows have the same label: components stay where they start",
                 UserWarning,
-                stacklevel=_levels_to_caller(),
+                stacklevel=levels_to_caller(),
             )
         X, s = (X[kept], s[kept]) if len(kept) < len(s) else (X, s)
         if len(s) <= _FEW_ROWS:

@@ -46,7 +46,7 @@ class LinearEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEmb
     ----------
     loss : str or EmbeddingLoss, default="triplet"
         "contrastive", "triplet", "info_nce", "multiple_negatives_ranking", "circle", "ge2e",
-        "arc_face", or a loss object.
+        "arc_face", "nca", or a loss object.
     n_components : int, default=None
         Dimension of the embedding; None is 16, or the number of features if that is smaller.
     normalize : bool, default=False

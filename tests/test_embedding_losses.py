@@ -12,6 +12,7 @@ from sklearn.base import clone
 from sklearn_margin import losses
 from sklearn_margin.losses import (
     GE2E,
+    NCA,
     ArcFace,
     Circle,
     Contrastive,
@@ -91,6 +92,15 @@ def info_nce(loss, y, Z):
     return mean(terms)
 
 
+def nca(loss, y, Z):
+    terms = []
+    for i in range(len(y)):
+        near = {j: math.exp(-(distance(Z[i], Z[j]) ** 2)) for j in range(len(y)) if j != i}
+        if positives(y, i):
+            terms.append(1 - sum(near[j] for j in positives(y, i)) / sum(near.values()))
+    return mean(terms)
+
+
 def multiple_negatives(loss, y, Z):
     rows = [[j for j in range(len(y)) if y[j] == label] for label in np.unique(y)]
     pairs = [where[:2] for where in rows if len(where) >= 2]
@@ -154,6 +164,7 @@ CASES = [
     *((Triplet(5, mining), triplet) for mining in ("all", "semihard", "hard")),
     (InfoNCE(), info_nce),
     (InfoNCE(temperature=1), info_nce),
+    (NCA(), nca),
     (MultipleNegativesRanking(), multiple_negatives),
     (MultipleNegativesRanking(scale=2), multiple_negatives),
     (Circle(), circle),
@@ -514,8 +525,8 @@ def test_clone_pickle_copy_equality(loss):
         assert other == loss
         assert other.value(y, Z, *more) == expected
         assert repr(other) == repr(loss)
-    name = next(iter(loss.get_params()))
-    assert clone(loss).set_params(**{name: 0.123}) != loss
+    for name in loss.get_params():
+        assert clone(loss).set_params(**{name: 0.123}) != loss
 
 
 # --- pairs and triplets that are given --------------------------------------------------------

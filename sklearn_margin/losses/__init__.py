@@ -14,6 +14,7 @@ from sklearn_margin.losses.embedding import EmbeddingLoss
 from sklearn_margin.losses.embedding_class import GE2E, ArcFace
 from sklearn_margin.losses.embedding_cosine import Circle, InfoNCE, MultipleNegativesRanking
 from sklearn_margin.losses.embedding_distance import Contrastive, Triplet
+from sklearn_margin.losses.embedding_neighbours import NCA
 from sklearn_margin.losses.multiclass import MulticlassLoss
 from sklearn_margin.losses.multiclass_hinge import CrammerSinger, WestonWatkins
 from sklearn_margin.losses.pairwise import (
@@ -34,6 +35,7 @@ from sklearn_margin.losses.regression import (
 
 __all__ = [
     "GE2E",
+    "NCA",
     "Absolute",
     "ArcFace",
     "BatchLoss",
