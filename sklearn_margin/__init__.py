@@ -3,7 +3,6 @@
 from sklearn_margin.classification import HingeClassifier, LinearClassifier
 from sklearn_margin.embedding import LinearEmbedding
 from sklearn_margin.path import regularization_path
-from sklearn_margin.plotting import RankingDisplay
 from sklearn_margin.quantile import QuantileRegressor
 from sklearn_margin.ranking import LinearRanker, RankSVM
 from sklearn_margin.regression import HuberRegressor, LinearRegressor
@@ -19,6 +18,5 @@ __all__ = [
     "LinearRegressor",
     "QuantileRegressor",
     "RankSVM",
-    "RankingDisplay",
     "regularization_path",
 ]

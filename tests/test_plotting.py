@@ -9,8 +9,9 @@ from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from sklearn_margin import RankingDisplay, RankSVM
+from sklearn_margin import RankSVM
 from sklearn_margin.metrics import ndcg_score
+from sklearn_margin.plotting import RankingDisplay
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt

@@ -13,8 +13,9 @@ from sklearn.model_selection import GridSearchCV, GroupKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from sklearn_margin import LinearRanker, RankingDisplay, RankSVM
+from sklearn_margin import LinearRanker, RankSVM
 from sklearn_margin.metrics import make_ranking_scorer, ndcg_score, pairwise_accuracy_score
+from sklearn_margin.plotting import RankingDisplay
 
 FEATURES = ["price", "stars", "district"]
 RANKERS = {

@@ -54,7 +54,8 @@ class RankingDisplay:
     Examples
     --------
     >>> import numpy as np
-    >>> from sklearn_margin import RankingDisplay, RankSVM
+    >>> from sklearn_margin import RankSVM
+    >>> from sklearn_margin.plotting import RankingDisplay
     >>> rng = np.random.default_rng(0)
     >>> X, groups = rng.normal(size=(200, 3)), np.repeat(np.arange(20), 10)
     >>> y = np.clip(np.round(X @ [2.0, 1.0, 0.0] + rng.normal(size=200)), 0, 4)
