@@ -44,6 +44,7 @@ def cases(limit: float = LIMIT) -> dict:
         "embedding-epochs": embedding.run_epochs,
         "embedding-digits": embedding.run_digits,
         "embedding-tables": embedding.run_tables,
+        "embedding-values": embedding.run_values,
     }
     quality = {
         "ranking-quality-letor": ranking_quality.run_letor,

@@ -257,3 +257,42 @@ def _measure(model, splits, mixed):
     error = np.std(accuracies, ddof=1) / np.sqrt(len(splits)) if len(splits) > 1 else np.nan
     taken = f"{np.mean(seconds):.2g}" if seconds else "–"
     return [f"{np.mean(accuracies):.3f} ± {error:.3f}", taken]
+
+
+# --- agreement with the formulas of others ----------------------------------------------------
+
+
+def run_values(quick: bool, repeats: int) -> dict:
+    """Values of losses on a batch beside pytorch-metric-learning, where conventions agree."""
+    import torch
+    from pytorch_metric_learning import distances, losses, reducers
+
+    rng = np.random.default_rng(0)
+    y, prototypes = rng.integers(5, size=40), rng.normal(size=(5, 6))
+    Z = prototypes[y] + rng.normal(size=(40, 6))  # no angle near π, where ArcFace is continued
+    mean = reducers.MeanReducer()
+    squared = distances.LpDistance(normalize_embeddings=False, power=2)
+    arc_face = losses.ArcFaceLoss(5, 6, margin=np.rad2deg(0.5), scale=64)
+    arc_face.W.data = torch.tensor(prototypes.T)
+    pairs = [
+        (InfoNCE(temperature=0.1), losses.NTXentLoss(temperature=0.1), ()),
+        (Circle(margin=0.25, scale=80), losses.CircleLoss(m=0.25, gamma=80, reducer=mean), ()),
+        (Triplet(margin=0.5, mining="all"),
+         losses.TripletMarginLoss(margin=0.5, distance=squared, reducer=mean), ()),
+        (ArcFace(margin=0.5, scale=64), arc_face, (prototypes,)),
+    ]  # fmt: skip
+    rows = []
+    for ours, theirs, more in pairs:
+        value = ours.value(y, Z, *more)
+        other = theirs(torch.tensor(Z), torch.tensor(y)).item()
+        error = f"{abs(value / other - 1):.0e}"
+        rows.append([repr(ours), type(theirs).__name__, f"{value:.10g}", f"{other:.10g}", error])
+    columns = ["ours", "theirs", "value", "their value", "relative difference"]
+    return {
+        "title": "embeddings, values of losses on one batch", "row": None, "summary": [],
+        "table": {"columns": columns, "rows": rows},
+        "notes": [
+            "Their contrastive loss has distances where Hadsell et al. square them, and their NCA "
+            "a logarithm."
+        ],
+    }  # fmt: skip
