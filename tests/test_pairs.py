@@ -590,3 +590,18 @@ def test_drawn_pairs_stand_for_all(weighting):
     assert np.abs(seen - expected).max() < 5 * np.sqrt(expected.max() * weights.max() / size)
     if weighting == "uniform":
         np.testing.assert_allclose(weights, 1.0)  # a heavy pair comes often, not with a jolt
+
+
+@pytest.mark.parametrize("loss", [PairwiseHinge(), PairwiseSquaredHinge(), PairwiseLogistic()])
+def test_rows_without_weight_are_written(loss):
+    rng = np.random.default_rng(0)
+    y, z = rng.integers(0, 3, 20).astype(float), rng.normal(size=20)
+    s = rng.integers(0, 2, 20).astype(float)
+    index = PairIndex(y, None, s, "uniform")
+    out = np.full(20, np.nan)
+    if loss.hinge_terms:
+        index.hinge_sums(np.array(loss.hinge_terms), z, out)
+        assert np.all(out[s == 0] == 0) and np.isfinite(out).all()
+    for out in (np.full(20, np.nan), np.full(20, np.nan)):
+        index.value_gradient(loss, z, out)
+        assert np.all(out[s == 0] == 0) and np.isfinite(out).all()

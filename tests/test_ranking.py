@@ -708,3 +708,23 @@ def test_given_pairs_that_do_not_converge():
     with pytest.warns(ConvergenceWarning, match="1 iterations") as record:
         RankSVM(max_iter=1, tol=1e-12).fit_pairs(X1, X2, t)
     assert record[0].filename == __file__
+
+
+@pytest.mark.parametrize("loss", ["hinge", "squared_hinge"])
+def test_rows_of_weight_zero_leave_the_gap_true(loss):
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        X, y, s = rng.normal(size=(200, 4)), rng.integers(0, 5, 200), rng.integers(0, 3, 200)
+        model = RankSVM(loss=loss, alpha=1e-2).fit(X, y, sample_weight=s)
+        kept = s > 0
+        best = RankSVM(loss=loss, alpha=1e-2, tol=1e-7).fit(X[kept], y[kept], sample_weight=s[kept])
+        value, minimum = (objective_of(m, loss, X, y, s) for m in (model, best))
+        assert value - minimum <= model.dual_gap_ + 1e-12
+        assert value <= minimum * (1 + 2e-4)
+
+
+def objective_of(model, loss, X, y, s):
+    """F of a RankSVM, from the public loss."""
+    cls = {"hinge": PairwiseHinge, "squared_hinge": PairwiseSquaredHinge}[loss]
+    value = cls(weighting="uniform").value(y, X @ model.coef_, s)
+    return value + model.alpha / 2 * model.coef_ @ model.coef_

@@ -131,9 +131,8 @@ class PairIndex:
         -------
         float
         """
-        if self.total == 0 or self.n_dropped:
-            out[:] = 0.0
         if self.total == 0:
+            out[:] = 0.0
             return 0.0
         if loss.hinge_terms:
             terms = np.array(loss.hinge_terms, dtype=np.float64)
@@ -143,9 +142,8 @@ class PairIndex:
 
     def hessian_product(self, loss, z, v, out, run: Callable = map) -> None:
         """Product of the Hessian of ``value`` at scores ``z`` with ``v``, into ``out``."""
-        if self.total == 0 or self.n_dropped:
-            out[:] = 0.0
         if self.total == 0:
+            out[:] = 0.0
             return
         if loss.hinge_terms:
             terms = np.array(loss.hinge_terms, dtype=np.float64)
@@ -172,6 +170,8 @@ class PairIndex:
 
     def _hinges(self, terms, z, v, out, run, product):
         """Sums of hinges over pairs; the derivative or the Hessian product goes to ``out``."""
+        if self.n_dropped:  # rows that no kernel writes
+            out[:] = 0.0
         if self._runs is None:
             self._runs = find_runs(self.layout.level_start, self.layout.group_level)
         order, y, s, level_start, _, difference = self.layout
@@ -248,6 +248,8 @@ class PairIndex:
                 value = loss._run(general, *arguments)
             return value, part
 
+        if self.n_dropped:
+            out[:] = 0.0
         sums, value = np.zeros(len(self.layout.order)), 0.0
         for unit, (one, part) in zip(self._units, run(work, self._units), strict=True):
             value += one  # in the order of units, whatever thread was first
