@@ -39,8 +39,9 @@ class LinearRanker(BaseRanker):
     l1_ratio : float, default=0.0
         Share of the L1 penalty, from 0 to 1.
     solver : str or Solver, default="auto"
-        "newton", "lbfgs", "smoothing", "subgradient", "sgd", a configured solver, or "auto",
-        which chooses by loss, penalty and shape.
+        "newton", "lbfgs", "coordinate_descent", "smoothing", "subgradient", "sgd", a configured
+        solver, or "auto", which chooses by loss, penalty and shape. ``fit_pairs`` has
+        "interior_point" and "dual_cd", too.
     tol : float, default=1e-4
         Relative accuracy; see the solvers. Small problems are solved more accurately.
     max_iter : int, default=1000
@@ -62,6 +63,8 @@ class LinearRanker(BaseRanker):
         Number of pairs in the training data.
     n_iter_ : int
         Iterations of the solver.
+    dual_gap_ : float
+        Bound on the distance to the minimum, where the solver has one.
     solver_ : str
         Name of the solver.
     n_features_in_ : int
