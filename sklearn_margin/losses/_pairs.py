@@ -17,13 +17,12 @@ import numpy as np
 from sklearn_margin._jit import kernel
 from sklearn_margin.losses._any_pairs import pair_product, pair_sums, pair_units
 from sklearn_margin.losses._hinge_pairs import (
-    find_runs,
     hinge_groups,
     hinge_stage,
-    load_runs,
     mean_by_place,
     work_arrays,
 )
+from sklearn_margin.losses._hinge_runs import find_runs, load_runs
 from sklearn_margin.losses._logistic_pairs import logistic_product, logistic_sums
 
 __all__ = ["PairIndex"]
