@@ -15,9 +15,9 @@ Why the cache is not numba's own. Numba invalidates a cached kernel when *its* f
 changes, not when a function it calls in another file does (numba issue 1833), and its
 index file loses updates when two processes compile at once. Here the name of a cache
 file is a digest of everything that determines the machine code: the argument types
-(which carry a digest of the loss's source), the sources of the package's kernels, and
-the target. There is no index; a file is written atomically; an unreadable one is
-recompiled over.
+(which carry a digest of the loss's source), the sources of the kernel's module and of
+what that imports inside the package, and the target. There is no index; a file is written
+atomically; an unreadable one is recompiled over.
 """
 
 import builtins
@@ -27,17 +27,19 @@ import hashlib
 import inspect
 import os
 import pickle
-import tempfile
+import re
 import threading
 import types as python_types
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
+from uuid import uuid4
 
 import numba
 import numpy as np
 from numba.core import cgutils, config, types
 from numba.core.caching import FunctionCache
+from numba.core.compiler_lock import global_compiler_lock
 from numba.core.imputils import impl_ret_borrowed
 from numba.core.serialize import dumps
 from numba.core.typing.templates import AttributeTemplate
@@ -57,6 +59,7 @@ from numba.extending import (
 __all__ = [
     "REASSOCIATE",
     "compiler_message",
+    "hold_while_forking",
     "kernel",
     "overload_on_class",
     "register_parameter_object",
@@ -67,18 +70,48 @@ REASSOCIATE = {"reassoc", "contract", "nsz"}
 
 JIT_DISABLED = bool(config.DISABLE_JIT)
 _OPTIONS = {"error_model": "numpy"}
-_KERNEL_FOLDERS = ("losses", "objective", "solvers")
+_ROOT = Path(__file__).parent
+_IMPORT = re.compile(
+    rf"^[ \t]*(?:from ({__package__}[\w.]*) import (\([^)]*\)|.*)|import ({__package__}[\w.]*))",
+    re.M,
+)
+
+
+def _module_file(module: str) -> Path | None:
+    """Source of a module of the package; None if there is none of that name."""
+    path = _ROOT.joinpath(*module.split(".")[1:])
+    candidates = (path / "__init__.py", path.with_suffix(".py"))
+    return next((file for file in candidates if file.is_file()), None)
 
 
 @functools.cache
-def _package_digest() -> str:
-    """Digest of every source a kernel can be made from, and of the compile options."""
+def _source(module: str) -> tuple[bytes, frozenset[str]]:
+    """Source of a module of the package, and the modules of the package that it imports from."""
+    content = _module_file(module).read_bytes()
+    imported = set()
+    for package, names, plain in _IMPORT.findall(content.decode()):
+        submodules = {f"{package}.{name}" for name in re.findall(r"\w+", names)}
+        submodules = {name for name in submodules if _module_file(name)}
+        imported |= submodules or {package or plain}
+    return content, frozenset(imported)
+
+
+@functools.cache
+def _stamp(module: str) -> str:
+    """Digest of every source of the package that kernels of ``module`` can be made from.
+
+    These are the module and what it imports, directly or not: the static graph of imports, which
+    holds more than a kernel needs and never less.
+    """
     digest = hashlib.sha256(f"{numba.__version__} {config.BOUNDSCHECK}".encode())
-    root = Path(__file__).parent
-    files = [file for folder in _KERNEL_FOLDERS for file in sorted((root / folder).glob("*.py"))]
-    for file in [root / "_jit.py", *files]:
-        digest.update(file.name.encode())
-        digest.update(file.read_bytes())
+    todo, found = [module, __name__], set()
+    while todo:
+        name = todo.pop()
+        if name not in found and _module_file(name):
+            found.add(name)
+            todo.extend(_source(name)[1])
+    for name in sorted(found):
+        digest.update(name.encode() + _source(name)[0])
     return digest.hexdigest()[:16]
 
 
@@ -89,11 +122,12 @@ class _Cache(FunctionCache):
         super().__init__(py_func)
         self._folder = Path(self._cache_path)
         self._prefix = f"{self._impl.filename_base.rsplit('-', 1)[0]}-"
+        self._module = py_func.__module__
 
     def _file(self, sig, codegen) -> Path:
         identity = repr((sig, codegen.magic_tuple(), self._py_func.__code__.co_code))
         digest = hashlib.sha256(identity.encode()).hexdigest()[:24]
-        return self._folder / f"{self._prefix}{_package_digest()}-{digest}.nbc"
+        return self._folder / f"{self._prefix}{_stamp(self._module)}-{digest}.nbc"
 
     def load_overload(self, sig, target_context):
         target_context.refresh()
@@ -114,19 +148,19 @@ class _Cache(FunctionCache):
         # A full disk or a folder that became read-only must not break a fit.
         with contextlib.suppress(OSError):
             self._folder.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile(dir=self._folder, delete=False) as temporary:
-                try:
-                    temporary.write(hashlib.sha256(payload).digest() + payload)
-                    temporary.flush()
-                    os.replace(temporary.name, self._file(sig, data.codegen))
-                except OSError:
-                    os.unlink(temporary.name)
-                    raise
+            # Not by ``tempfile``, whose files no other user of the installation may read.
+            temporary = self._folder / f"{uuid4().hex}.tmp"
+            try:
+                temporary.write_bytes(hashlib.sha256(payload).digest() + payload)
+                os.replace(temporary, self._file(sig, data.codegen))
+            except OSError:
+                temporary.unlink(missing_ok=True)
+                raise
             self._remove_stale()
 
     def _remove_stale(self):
         """Drop what earlier versions of the package compiled for this kernel."""
-        current = f"{self._prefix}{_package_digest()}-"
+        current = f"{self._prefix}{_stamp(self._module)}-"
         for file in self._folder.glob(f"{self._prefix}*.nbc"):
             if not file.name.startswith(current):
                 with contextlib.suppress(OSError):
@@ -165,14 +199,28 @@ def kernel(
     return dispatcher
 
 
+def hold_while_forking(lock) -> None:
+    """Let no thread hold ``lock`` while another forks the process: a child has the threads of its
+    parent no more, but their locks, and would wait for ever."""
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(
+            before=lock.acquire, after_in_parent=lock.release, after_in_child=lock.release
+        )
+
+
+_once = threading.RLock()
+hold_while_forking(_once)
+# Acquired first, since handlers run in the reverse order: who compiles may then want ``_once``.
+hold_while_forking(global_compiler_lock)
+
+
 def _cache_once(function):
     """As ``functools.cache``, but computed once even if several threads ask at once."""
     cached = functools.cache(function)
-    lock = threading.RLock()
 
     @functools.wraps(function)
     def locked(argument):
-        with lock:
+        with _once:
             return cached(argument)
 
     return locked
