@@ -1,8 +1,10 @@
 """What all linear estimators share: validation, solving, prediction."""
 
 import sys
+import time
 import warnings
 from contextlib import contextmanager
+from functools import partial
 
 import numpy as np
 import scipy.sparse as sp
@@ -79,6 +81,80 @@ def stack(solutions, dtype) -> tuple[np.ndarray, np.ndarray]:
     pairs = zip(coefs, solutions, strict=True)
     intercept = np.concatenate([np.broadcast_to(b, len(coef)) for coef, (_, b) in pairs])
     return np.concatenate(coefs).astype(dtype, copy=False), intercept.astype(dtype, copy=False)
+
+
+class _Watch:
+    """Callback of a solver that prints, and calls scikit-learn's callbacks.
+
+    Parameters
+    ----------
+    estimator : Fitted
+    objective : LinearObjective
+    context : CallbackContext
+        Task of the fit.
+    data : dict
+        What callbacks are given.
+    fitted : callable
+        ``fitted(coef, intercept)``: the fitted attributes that a solution would give.
+    """
+
+    def __init__(self, estimator, objective, context, data, fitted):
+        self.estimator, self.objective, self.data = estimator, objective, data
+        self.context, self.fitted = context, fitted
+        self.has_callbacks = bool(getattr(estimator, "_skl_callbacks", None))
+        self.gap = None  # of the iterate, told by the solver
+        self.began, self.n_read = time.perf_counter(), objective.rows.n_read[0]
+
+    @contextmanager
+    def problem(self, solver, several):
+        """One of ``several`` problems, a task of its own, or the only one."""
+        self._say(f"{type(self.objective.loss).__name__}, solver {solver.name}", "")
+        if not (several and self.has_callbacks):
+            yield
+            return
+        most = self.estimator.max_iter
+        self.context = self.context.subcontext(task_name="problem", max_subtasks=most)
+        self.context.call_on_fit_task_begin(**self.data)
+        yield
+        self.context.call_on_fit_task_end(**self.data)
+
+    def __call__(self, n_iter, params):
+        if self.estimator.verbose:
+            before = self.objective.rows.n_read[0]
+            value = self.objective.value(params)
+            self.objective.rows.n_read[0] = before
+            self._say(f"iteration {n_iter}: {value:.10g}", self._reached(value, self.gap))
+        if not self.has_callbacks:
+            return False
+        step = self.context.subcontext(task_name="iteration")
+        step.call_on_fit_task_begin(**self.data)
+        return step.call_on_fit_task_end(
+            **self.data,
+            reconstruction_attributes=lambda: self.fitted(*self.objective.to_coef(params)),
+        )
+
+    def end(self, result):
+        """Print how it ended."""
+        tol, ended = self.estimator.tol, "converged" if result.converged else "stopped"
+        reached = self._reached(result.value, result.gap)
+        self._say(
+            f"{ended} after {result.n_iter} iterations: {result.value:.10g}",
+            f"{reached}, tol {tol:g}" if reached else f"tol {tol:g}",
+        )
+
+    def _reached(self, value, gap):
+        if gap is None or not np.isfinite(gap):
+            return ""
+        return f"relative gap {gap / max(abs(value), 1e-300):.2g}"
+
+    def _say(self, what, reached):
+        if self.estimator.verbose:
+            rows, seconds = self.objective.rows, time.perf_counter() - self.began
+            n_reads = (rows.n_read[0] - self.n_read) / rows.shape[0]
+            parts = [what, reached, f"{n_reads:.4g} reads of X" if n_reads else "",
+                     f"{seconds:.2g} s" if n_reads else ""]  # fmt: skip
+            text = ", ".join(part for part in parts if part)
+            print(f"[{type(self.estimator).__name__}] {text}")
 
 
 class Fitted(CallbackSupportMixin, BaseEstimator):
@@ -201,8 +277,8 @@ class Fitted(CallbackSupportMixin, BaseEstimator):
         """
         random_state = check_random_state(self.random_state)
         solvers = [self._choose_solver(objective) for objective in objectives]
-        has_callbacks = bool(getattr(self, "_skl_callbacks", None))
         metadata = {name: value for name, value in metadata.items() if value is not None}
+        data = {"estimator": self, "X": X, "y": y, "metadata": metadata}
         results = []
         with objectives[0].rows.session():
             for k, (objective, solver) in enumerate(zip(objectives, solvers, strict=True)):
@@ -210,38 +286,18 @@ class Fitted(CallbackSupportMixin, BaseEstimator):
                     start = self._start(objective, random_state)
                 else:
                     start = objective.from_coef(*previous[k])
-                task = context
-                if has_callbacks and len(objectives) > 1:
-                    task = context.subcontext(task_name="problem", max_subtasks=self.max_iter)
-                    task.call_on_fit_task_begin(estimator=self, X=X, y=y, metadata=metadata)
-
-                def after(n_iter, params, k=k, objective=objective, task=task):
-                    if self.verbose:
-                        value = objective.value(params)
-                        print(f"[{type(self).__name__}] iteration {n_iter}: {value:.10g}")
-                    if not has_callbacks:
-                        return False
-                    step = task.subcontext(task_name="iteration")
-                    step.call_on_fit_task_begin(estimator=self, X=X, y=y, metadata=metadata)
-                    return step.call_on_fit_task_end(
-                        estimator=self,
-                        X=X,
-                        y=y,
-                        metadata=metadata,
-                        reconstruction_attributes=lambda: fitted(k, *objective.to_coef(params)),
+                watch = _Watch(self, objective, context, data, partial(fitted, k))
+                with watch.problem(solver, len(objectives) > 1):
+                    result = solver.solve(
+                        objective,
+                        start,
+                        tol=self.tol,
+                        max_iter=self.max_iter,
+                        callback=watch if watch.has_callbacks or self.verbose else None,
+                        random_state=random_state,
                     )
-
-                result = solver.solve(
-                    objective,
-                    start,
-                    tol=self.tol,
-                    max_iter=self.max_iter,
-                    callback=after if has_callbacks or self.verbose else None,
-                    random_state=random_state,
-                )
+                    watch.end(result)
                 results.append(result)
-                if task is not context:
-                    task.call_on_fit_task_end(estimator=self, X=X, y=y, metadata=metadata)
         self._report(results, solvers)
         solutions = [o.to_coef(r.params) for o, r in zip(objectives, results, strict=True)]
         if not all(np.isfinite(part).all() for solution in solutions for part in solution):
@@ -258,23 +314,35 @@ class Fitted(CallbackSupportMixin, BaseEstimator):
     def _report(self, results, solvers):
         """Store how the fit ended; warn if it ended too early."""
         self.n_iter_ = max(result.n_iter for result in results)
-        self.solver_ = solvers[0].name
+        self.solver_ = results[0].solver or solvers[0].name
         gaps = [result.gap for result in results]
         if any(gap is None for gap in gaps):
             self.__dict__.pop("dual_gap_", None)
         else:
             self.dual_gap_ = gaps[0] if len(gaps) == 1 else np.array(gaps)
-        failed = [r for r in results if not r.converged]
+        failed = [k for k, result in enumerate(results) if not result.converged]
         if failed and self.tol > 0:
-            worst = max(failed, key=lambda r: r.reached)
+            worst = max(failed, key=lambda k: np.nan_to_num(results[k].reached, nan=np.inf))
             warnings.warn(
-                f"{type(self).__name__} stopped after {worst.n_iter} iterations of "
-                f"solver={solvers[0].name!r} without converging: {worst.measure} "
-                f"{worst.reached:.2g}, wanted tol={self.tol:g}. Increase max_iter or tol, scale "
-                "the features, or choose another solver.",
+                self._complaint(results[worst], solvers[worst].name),
                 ConvergenceWarning,
                 stacklevel=levels_to_caller(),
             )
+
+    def _complaint(self, result, solver):
+        """What is wrong with a result, and what may help."""
+        found = f"{result.measure} {result.reached:.2g}, wanted tol={self.tol:g}"
+        if not np.isfinite(result.reached):
+            found = f"no bound on the error was found, wanted tol={self.tol:g}"
+        advice = "More iterations will not help: scale the features, increase alpha or tol"
+        if result.n_iter >= self.max_iter:
+            advice = "Increase max_iter or tol, or scale the features"
+        elif result.params.dtype == np.float32:
+            advice += ", or fit in float64"
+        return (
+            f"{type(self).__name__} stopped after {result.n_iter} iterations of "
+            f"solver={result.solver or solver!r} without converging: {found}. {advice}."
+        )
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

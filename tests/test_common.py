@@ -750,8 +750,11 @@ def test_tol_zero_asks_for_all_it_can(model):
 @every_model
 def test_verbose_prints(model, capsys):
     fitted = fit(clone(model).set_params(verbose=1))
+    name = type(model).__name__
     lines = capsys.readouterr().out.splitlines()
-    pattern = rf"\[{type(model).__name__}\] iteration (\d+): (\S+)"
+    assert all(line.startswith(f"[{name}] ") for line in lines)
+    lines = [line for line in lines if " iteration " in line]
+    pattern = rf"\[{name}\] iteration (\d+): ([^,]+),.* reads of X, \S+ s"
     matches = [re.fullmatch(pattern, line) for line in lines]
     iterations, values = [int(m[1]) for m in matches], [float(m[2]) for m in matches]
     firsts = [i for i, iteration in enumerate(iterations) if iteration == 1]

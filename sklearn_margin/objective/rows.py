@@ -134,6 +134,8 @@ class Rows:
         standardised as they are used.
     shift, scale : ndarray of float64 of shape (d,)
         Column means (or zeros) and root mean squares about them.
+    n_read : list of one int
+        Rows read so far by products with X; a part of the rows counts into the same list.
     """
 
     def __init__(self, X, *, center: bool, n_jobs: int | None = None):
@@ -144,6 +146,7 @@ class Rows:
         self.is_sparse = sp.issparse(X)
         self._pool: ThreadPoolExecutor | None = None
         self._explicit = False  # whether blocks are standardised as they are used
+        self.n_read = [0]
         self._divide()
         self.shift, self.scale = self._column_statistics(center)
         if self._explicit:
@@ -187,6 +190,10 @@ class Rows:
                 finally:
                     self._pool = None
 
+    def count_read(self, n_rows=None):
+        """Count a product with these rows, or with ``n_rows`` of them."""
+        self.n_read[0] += self.shape[0] if n_rows is None else n_rows
+
     def run(self, function: Callable, items: Iterable) -> list:
         """Results of ``function`` over ``items``, in their order."""
         entries = self.X.nnz if self.is_sparse else self.X.size
@@ -205,6 +212,7 @@ class Rows:
 
     def scores(self, u, intercept, out=None) -> np.ndarray:
         """X̃u + intercept by row, of shape (n,) or (n, n_outputs)."""
+        self.count_read()
         w, offset = self.coefficients(u)
         out = np.empty((self.shape[0], *w.shape[1:]), self.dtype) if out is None else out
 
@@ -222,6 +230,7 @@ class Rows:
         ``size`` is the number of entries of a partial sum, if large: then fewer are held at
         the same time. How blocks are grouped depends on the shape of X alone.
         """
+        self.count_read()
         budget = 2 * self.shape[0] * self.shape[1] // (8 * max(size, 1))
         n_groups = int(np.clip(budget, 2, _MOST_GROUPS)) if size else _MOST_GROUPS
         bounds = np.linspace(0, len(self.blocks), min(n_groups, len(self.blocks)) + 1).astype(int)
@@ -233,6 +242,7 @@ class Rows:
 
     def backproject(self, g) -> tuple[np.ndarray, float | np.ndarray]:
         """X̃ᵀg and Σg; for g of shape (n, n_outputs), of shapes (n_outputs, d) and (n_outputs,)."""
+        self.count_read()
 
         def work(block):
             where, B = block

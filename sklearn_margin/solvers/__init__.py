@@ -1,7 +1,7 @@
 """Solvers: how an objective is minimised, and which solver can minimise which."""
 
 from sklearn_margin.solvers.adam import Adam
-from sklearn_margin.solvers.base import Result, Solver, is_small
+from sklearn_margin.solvers.base import InTurn, Result, Solver, is_small
 from sklearn_margin.solvers.coordinate_descent import CoordinateDescent
 from sklearn_margin.solvers.dual_cd import DualCD
 from sklearn_margin.solvers.interior_point import InteriorPoint
@@ -114,7 +114,10 @@ def choose(solver, objective, tol=1e-4) -> Solver:
         raise ValueError(
             f"solver={chosen.name!r} cannot be used here: {reason}. Solvers that can: {able}"
         )
-    for cls in _preference(objective, tol):
-        if cls().obstacle(objective) is None:
-            return cls()
-    raise ValueError(f"no solver can minimise {type(objective.loss).__name__} with this penalty")
+    able = [cls() for cls in _preference(objective, tol) if cls().obstacle(objective) is None]
+    if not able:
+        name = type(objective.loss).__name__
+        raise ValueError(f"no solver can minimise {name} with this penalty")
+    # Where an exact solver fails, a rough one will not do better.
+    exact = [solver for solver in able if solver.exact]
+    return InTurn(exact) if len(exact) > 1 else able[0]

@@ -47,6 +47,7 @@ class Adam(Solver):
     """
 
     name = "adam"
+    exact = False
 
     def __init__(
         self,

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from sklearn.base import BaseEstimator
 
-__all__ = ["Result", "Solver"]
+__all__ = ["InTurn", "Result", "Solver", "tell"]
 
 # Work of a pass, in entries of X, up to which a fit is polished to high accuracy whatever ``tol``
 # says: the last steps of a second-order method cost next to nothing there.
@@ -23,6 +23,7 @@ class Result(NamedTuple):
     gap: float | None = None  # bound on F − min F, where one is known
     measure: str = "relative gradient norm"  # what tol was compared with
     reached: float = np.nan  # value of that measure
+    solver: str | None = None  # name of the solver that found params, if another one than asked
 
 
 class Iterate(NamedTuple):
@@ -51,6 +52,8 @@ class Solver(BaseEstimator):
     """A way to minimise an objective; its parameters can be searched like an estimator's."""
 
     name = ""
+    #: Whether a result can be wrong by little only if it says so: not so for first-order methods.
+    exact = True
 
     def obstacle(self, objective) -> str | None:
         """Why this solver cannot minimise ``objective``, or None if it can."""
@@ -81,7 +84,7 @@ class Solver(BaseEstimator):
         max_iter : int
             Most iterations (epochs for stochastic solvers).
         callback : callable, default=None
-            ``callback(n_iter, params)`` after each iteration; True stops.
+            ``callback(n_iter, params)`` after each iteration; True stops. See ``tell``.
         random_state : RandomState, default=None
             Randomness of stochastic solvers.
 
@@ -90,6 +93,75 @@ class Solver(BaseEstimator):
         Result
         """
         raise NotImplementedError
+
+
+def tell(callback, n_iter, params, gap=None) -> bool:
+    """Tell a callback, if there is one, of an iteration; whether it wants to stop.
+
+    If the callback has an attribute ``gap``, that is set first, to the bound on F − min F at
+    ``params``; None where it is not known.
+    """
+    if callback is None:
+        return False
+    if hasattr(callback, "gap"):
+        callback.gap = gap
+    return bool(callback(n_iter, params))
+
+
+class InTurn(Solver):
+    """What ``solver="auto"`` stands for: several solvers, the next one where one fails.
+
+    A solver fails if it ends without convergence although it had iterations left and no callback
+    stopped it. The next starts from the best point so far. Each lower bound of the minimum holds
+    for all of them: the gap is that of the best point to the best bound.
+
+    Parameters
+    ----------
+    solvers : list of Solver
+        At least one; each can minimise the objective.
+    """
+
+    def __init__(self, solvers):
+        self.solvers = solvers
+
+    @property
+    def name(self):
+        """Name of the solver that is tried first."""
+        return self.solvers[0].name
+
+    def obstacle(self, objective):
+        return self.solvers[0].obstacle(objective)
+
+    def solve(self, objective, start, *, tol, max_iter, callback=None, random_state=None):
+        best, lower, n_iter, stopped = None, -np.inf, 0, False
+
+        def after(inner, params):
+            nonlocal stopped
+            stopped = tell(callback, before + inner, params, after.gap)
+            return stopped
+
+        after.gap = None
+        for solver in self.solvers:
+            before = n_iter
+            result = solver.solve(
+                objective, start, tol=tol, max_iter=max_iter - n_iter,
+                callback=None if callback is None else after, random_state=random_state,
+            )  # fmt: skip
+            result, n_iter = result._replace(solver=solver.name), n_iter + result.n_iter
+            if result.gap is not None:
+                lower = max(lower, result.value - result.gap)
+            if best is None or result.converged or result.value < best.value:
+                best = result
+            if result.converged or stopped or n_iter >= max_iter or not np.isfinite(result.value):
+                break
+            start = best.params
+        if best.gap is not None:
+            gap = min(best.gap, max(best.value - lower, 0.0))
+            reached = gap / max(abs(best.value), 1e-300)
+            best = best._replace(
+                gap=gap, reached=reached, converged=best.converged or reached <= tol
+            )
+        return best._replace(n_iter=n_iter)
 
 
 def _pass_work(objective) -> float:

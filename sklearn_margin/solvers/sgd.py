@@ -70,6 +70,7 @@ class SGD(Solver):
     """
 
     name = "sgd"
+    exact = False
 
     def __init__(
         self,

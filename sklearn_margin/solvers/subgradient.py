@@ -27,6 +27,7 @@ class Subgradient(Solver):
     """
 
     name = "subgradient"
+    exact = False
 
     def obstacle(self, objective):
         return None
