@@ -3,7 +3,10 @@
 import cvxpy as cp
 import numpy as np
 
-from sklearn_margin.solvers import choose
+from sklearn_margin.objective import MulticlassObjective, Rows
+from sklearn_margin.solvers import SOLVERS, choose
+
+ROUGH = {"sgd", "subgradient"}  # solvers that come within percents of a minimum
 
 # --- losses of rows of scores, as CVXPY expressions by row ------------------------------------
 
@@ -86,6 +89,17 @@ def reference_of_rows(by_row, X, y, alpha, l1_ratio=0.0, fit_intercept=True, wei
     return Reference(loss, (k, X.shape[1]), alpha, l1_ratio, fit_intercept)
 
 
+def can_be_exact(loss, l1_ratio):
+    """Whether a solver that is not rough takes a loss of three classes with this penalty."""
+    y, s = np.arange(6) % 3, np.full(6, 1 / 6)
+    rows = Rows(np.ascontiguousarray(np.eye(6)[:, :2]), center=True)
+    objective = MulticlassObjective(
+        loss.for_classes(3), rows, y, s, n_outputs=3, l1_ratio=l1_ratio, fit_intercept=True
+    )
+    exact = [cls() for name, cls in SOLVERS.items() if name not in ROUGH]
+    return any(solver.obstacle(objective) is None for solver in exact)
+
+
 def minimum(objective, tol=1e-10):
     """Parameters and value at the optimum of one of our objectives, by ``solver="auto"``."""
     with objective.rows.session():
@@ -102,3 +116,13 @@ def gap_at(objective, params):
     g = np.empty_like(z)
     loss = objective.score_gradient(z, g)
     return objective.gap(params, objective.gradient_from(params, g), g, loss)
+
+
+def check_gap_near_and_far(objective, seed):
+    """Assert that the gap bounds the excess at points from the optimum itself to far away."""
+    best, lowest = minimum(objective)
+    direction = np.random.default_rng(seed + 1).normal(size=len(best))
+    for distance in (0.0, 1e-8, 1e-4, 1e-2, 1.0, 100.0):
+        for params in (best + distance * direction, best * (1 + distance), distance * direction):
+            excess = objective.value(params) - lowest
+            assert gap_at(objective, params) >= excess * (1 - 1e-6) - 1e-12 * abs(lowest) - 1e-13
