@@ -1,50 +1,67 @@
-"""Settings and reference solutions that several test files share."""
+"""How the suite runs, and fixtures that several test files share."""
 
 import os
 
+# A worker has one core; this counts only if numpy was not imported yet.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    for name in ("MKL_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        os.environ.setdefault(name, "1")
 # Scikit-learn's array API checks run only if scipy was told so before its first import.
 os.environ["SCIPY_ARRAY_API"] = "1"
 
-import cvxpy as cp
-import numpy as np
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
+from references import Reference
+
+from sklearn_margin.objective import rows
 
 
-class Reference:
-    """A convex problem over (w, b), solved by CVXPY and Clarabel; ``at`` evaluates it anywhere.
-
-    Parameters
-    ----------
-    loss : callable
-        ``loss(w, b)``: a CVXPY expression.
-    d : int or tuple of int
-        Number of features; (n_classes, n_features) for several scores per row.
-    """
-
-    def __init__(self, loss, d, alpha, l1_ratio=0.0, fit_intercept=True):
-        self.w = cp.Variable(d)
-        shape = self.w.shape[:-1]
-        self.b = cp.Variable(shape) if fit_intercept else cp.Constant(np.zeros(shape))
-        penalty = (1 - l1_ratio) / 2 * cp.sum_squares(self.w) + l1_ratio * cp.norm1(
-            cp.vec(self.w, "C")
-        )
-        self.problem = cp.Problem(cp.Minimize(loss(self.w, self.b) + alpha * penalty))
-        self.minimum = float(self.problem.solve(solver=cp.CLARABEL, tol_gap_rel=1e-9))
-        assert self.problem.status == "optimal"
-        self.coef = self.w.value.copy()
-        self.intercept = np.array(self.b.value)
-
-    def at(self, coef, intercept=0.0):
-        """Objective at a point."""
-        self.w.value = np.asarray(coef, dtype=np.float64)
-        if isinstance(self.b, cp.Variable):
-            self.b.value = np.asarray(intercept, dtype=np.float64)
-        else:
-            assert not np.any(intercept)
-        return float(self.problem.objective.value)
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config):
+    """Use all cores for the whole suite, and no workers, which take seconds to start, for a part
+    of it that is named: a file, a test, ``-k``. ``-n`` overrules both."""
+    if not config.pluginmanager.hasplugin("xdist") or hasattr(config, "workerinput"):
+        return
+    part = config.option.keyword or any(
+        "::" in argument or os.path.isfile(argument) for argument in config.args
+    )
+    if config.option.numprocesses is None and not part:
+        config.option.numprocesses = "auto"
+        if config.option.dist == "no":
+            config.option.dist = "worksteal"
 
 
 @pytest.fixture(scope="session")
 def reference():
     """The class ``Reference``."""
     return Reference
+
+
+@pytest.fixture
+def threads(monkeypatch):
+    """Hand work of any size to threads, the last block first, and fail unless some was handed.
+
+    A sum that is not taken in the order of blocks then differs from that of one thread. What is
+    yielded is a list of how many pieces of work each call had.
+    """
+    calls = []
+
+    class Pool(ThreadPoolExecutor):
+        def map(self, function, items):
+            caller, items = threading.get_ident(), list(items)
+            calls.append(len(items))
+
+            def work(item):
+                assert threading.get_ident() != caller
+                return function(item)
+
+            futures = [self.submit(work, item) for item in reversed(items)]
+            return [future.result() for future in reversed(futures)]
+
+    monkeypatch.setattr(rows, "_FEW_ENTRIES", 0)
+    monkeypatch.setattr(rows, "ThreadPoolExecutor", Pool)
+    yield calls
+    assert calls, "no thread was used"
+    assert max(calls) >= 2, "there was nothing to share among threads"

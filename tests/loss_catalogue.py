@@ -195,6 +195,17 @@ def _fits(loss, n_classes):
 
 
 FORMS = [(loss, columns) for loss in CASES for columns in forms(loss)]
+DEFAULT_FORMS = [(cls(), columns) for cls in PUBLIC for columns in forms(cls())]
+
+
+def entry(loss, columns):
+    """The functions that check the arrays a user gives, and kind of scores: what forms share."""
+    cls = type(loss)
+    return cls.value, cls.gradient, getattr(cls, "check_labels", None), bool(columns)
+
+
+#: A form for each way in; what is true of checks of arrays is tested of these.
+ENTRIES = list({entry(*form): form for form in reversed(DEFAULT_FORMS)}.values())[::-1]
 
 
 def form_id(loss, columns):

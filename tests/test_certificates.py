@@ -7,6 +7,7 @@ import pytest
 import scipy.sparse as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from references import check_gap_near_and_far, gap_at, minimum
 from sklearn.exceptions import ConvergenceWarning
 
 from sklearn_margin import HingeClassifier, LinearClassifier, LinearRanker, LinearRegressor
@@ -57,41 +58,17 @@ def build(loss, seed, fit_intercept, l1_ratio, alpha, weighted, container=np.asa
     return PointwiseObjective(loss, rows, y, s / s.sum(), **options)
 
 
-def gap_at(objective, params):
-    """The gap of a point, as a solver would compute it."""
-    z = objective.scores(params)
-    g = np.empty_like(z)
-    loss = objective.score_gradient(z, g)
-    projected, total = objective.rows.backproject(g)
-    u, _ = objective.split(params)
-    gradient = objective.join(projected + objective.penalty.gradient(u), total)
-    return objective.gap(params, gradient, g, loss)
-
-
-def minimum(objective):
-    """Parameters and value at the optimum."""
-    with objective.rows.session():
-        run = choose("auto", objective).solve(objective, objective.start(), tol=1e-10, max_iter=500)
-    return run.params, run.value
-
-
 @pytest.mark.parametrize("loss", SMOOTH, ids=lambda loss: str(loss).split("(")[0])
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(
     seed=st.integers(0, 5),
     fit_intercept=st.booleans(),
     l1_ratio=st.sampled_from([0.0, 0.5, 1.0]),
     alpha=st.sampled_from([1e-4, 1e-2, 1.0]),
     weighted=st.booleans(),
-    distance=st.sampled_from([0.0, 1e-8, 1e-4, 1e-2, 1.0, 100.0]),
 )
-def test_gap_at_any_point(loss, seed, fit_intercept, l1_ratio, alpha, weighted, distance):
-    objective = build(loss, seed, fit_intercept, l1_ratio, alpha, weighted)
-    best, lowest = minimum(objective)
-    direction = np.random.default_rng(seed + 1).normal(size=len(best))
-    for params in (best + distance * direction, best * (1 + distance), distance * direction):
-        excess = objective.value(params) - lowest
-        assert gap_at(objective, params) >= excess * (1 - 1e-6) - 1e-12 * abs(lowest) - 1e-13
+def test_gap_at_any_point(loss, seed, fit_intercept, l1_ratio, alpha, weighted):
+    check_gap_near_and_far(build(loss, seed, fit_intercept, l1_ratio, alpha, weighted), seed)
 
 
 @pytest.mark.parametrize("loss", SMOOTH, ids=lambda loss: str(loss).split("(")[0])
@@ -184,6 +161,7 @@ FITS = {
 
 @pytest.mark.parametrize("container", [np.asarray, sp.csr_array], ids=["dense", "csr"])
 @pytest.mark.parametrize("name", FITS)
+@pytest.mark.usefixtures("threads")
 def test_threads_change_no_bit_of_a_fit(name, container, large):
     X, z = large
     y = {"quantile": z, "ranker": np.digitize(z, [-1.0, 1.0])}.get(name, z > 0)
@@ -209,7 +187,6 @@ def test_unscaled_features_and_a_weak_penalty():
             model = LinearClassifier(loss, alpha=1 / (100 * n)).fit(X, y)
         signs = np.where(y, 1.0, -1.0)
         scores = model.decision_function(X)
-        value = model.dual_gap_ / 1e-4  # at least F
         hinge = {"hinge": Hinge(), "squared_hinge": SquaredHinge(), "logistic": Logistic()}[loss]
         total = hinge.value(signs, scores) + 0.5 * model.alpha * float((model.coef_**2).sum())
-        assert value <= total
+        assert model.dual_gap_ <= 1e-4 * total

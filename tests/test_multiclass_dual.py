@@ -4,10 +4,10 @@ import functools
 import math
 import warnings
 
-import cvxpy as cp
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from references import crammer_singer, reference_of_rows, weston_watkins
 from sklearn.datasets import load_iris
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.svm import LinearSVC
@@ -57,23 +57,11 @@ def solve(solver, objective, tol=1e-9, max_iter=2000, **options):
 
 
 @functools.cache
-def minimum(loss_name, fit_intercept, weighted=False, shape=(60, 5), n_classes=4, alpha=ALPHA):
+def minimum(loss, fit_intercept, weighted=False, shape=(60, 5), n_classes=4, alpha=ALPHA):
     """The least objective, by Clarabel, from the formulas and not from the code."""
     X, k, s = problem(shape, n_classes, weighted)
-    n = len(k)
-    margin = 0.8
-    W, b = cp.Variable((shape[1], n_classes)), cp.Variable((1, n_classes))
-    Z = X @ W + (np.ones((n, 1)) @ b if fit_intercept else 0)
-    wrong = np.ones((n, n_classes))
-    wrong[np.arange(n), k] = 0
-    true = cp.sum(cp.multiply(Z, 1 - wrong), axis=1, keepdims=True) @ np.ones((1, n_classes))
-    slack = margin * wrong + Z - true
-    if loss_name == "CrammerSinger":
-        losses = cp.max(slack, axis=1)
-    else:
-        losses = cp.sum(cp.multiply(wrong, cp.pos(slack)), axis=1)
-    goal = (s / s.sum()) @ losses + alpha / 2 * cp.sum_squares(W)
-    return float(cp.Problem(cp.Minimize(goal)).solve(solver=cp.CLARABEL, tol_gap_rel=1e-9))
+    by_row = {"CrammerSinger": crammer_singer, "WestonWatkins": weston_watkins}[loss]
+    return reference_of_rows(by_row, X, k, alpha, 0.0, fit_intercept, s, margin=0.8).minimum
 
 
 def check(run, objective, lowest, tol=1e-6):
@@ -150,8 +138,9 @@ def test_weights_are_repetitions(solver, loss, fit_intercept):
     np.testing.assert_allclose(weighted.intercept_, repeated.intercept_, rtol=1e-6, atol=1e-6)
 
 
-@pytest.mark.parametrize("container", CONTAINERS, ids=["dense", "csr"])
-@pytest.mark.parametrize("loss", LOSSES, ids=name_of)
+@pytest.mark.parametrize(
+    ("loss", "container"), list(zip(LOSSES, CONTAINERS, strict=True)), ids=["dense", "csr"]
+)
 @pytest.mark.parametrize("solver", EXACT)
 def test_single_precision(solver, loss, container):
     X, k, s = problem(weighted=True)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 from numpy.testing import assert_allclose
+from references import ROUGH, crammer_singer, cross_entropy, weston_watkins
 from scipy.optimize import minimize
 
 from sklearn_margin import HingeClassifier, losses
@@ -33,7 +34,6 @@ from sklearn_margin.solvers import SOLVERS as REGISTRY
 from sklearn_margin.solvers import base as solver_base
 
 ALPHA = 0.05
-ROUGH = {"sgd", "subgradient"}  # within 3 % rather than 1e-6
 
 
 class LogCosh(PointwiseLoss):
@@ -79,34 +79,11 @@ class Staircase(PointwiseLoss):
         return slope if r > 0 else -slope
 
 
-def true_score(y, z):
-    """Scores of the true classes, and 1 for the others, by row of a CVXPY expression."""
-    target = np.eye(z.shape[1])[y]
-    return cp.sum(cp.multiply(target, z), axis=1), 1 - target
-
-
-def crammer_singer(loss, y, z):
-    true, others = true_score(y, z)
-    return cp.max(z + loss.margin * others, axis=1) - true
-
-
-def weston_watkins(loss, y, z):
-    true, others = true_score(y, z)
-    rivals = cp.pos(loss.margin + z - cp.reshape(true, (len(y), 1), "C") @ np.ones((1, z.shape[1])))
-    return cp.sum(cp.multiply(others, rivals), axis=1)
-
-
-def cross_entropy(loss, y, z):
-    true, _ = true_score(y, z)
-    smoothed = (1 - loss.label_smoothing) * true + loss.label_smoothing * cp.mean(z, axis=1)
-    return cp.log_sum_exp(z, axis=1) - smoothed
-
-
 # Loss of y and z in CVXPY, written from the formulas and not from the code.
 FORMULAS = {
-    "CrammerSinger": crammer_singer,
-    "CrossEntropy": cross_entropy,
-    "WestonWatkins": weston_watkins,
+    "CrammerSinger": lambda loss, y, z: crammer_singer(y, z, loss.margin),
+    "CrossEntropy": lambda loss, y, z: cross_entropy(y, z, loss.label_smoothing),
+    "WestonWatkins": lambda loss, y, z: weston_watkins(y, z, loss.margin),
     "Absolute": lambda loss, y, z: cp.abs(y - z),
     "EpsilonInsensitive": lambda loss, y, z: cp.pos(cp.abs(y - z) - loss.epsilon),
     "Hinge": lambda loss, y, z: cp.pos(loss.margin - cp.multiply(y, z)),
@@ -337,12 +314,26 @@ def test_every_solver_is_used():
     assert sum(name in CATALOGUE for solver, name in claimed if solver == "interior_point") >= 4
 
 
-@pytest.mark.parametrize("container", [np.array, sp.csr_array], ids=["dense", "csr"])
-@pytest.mark.parametrize("weighted", [False, True], ids=["unweighted", "weighted"])
-@pytest.mark.parametrize(("solver", "name", "fit_intercept", "l1_ratio"), CASES)
+CONTAINERS = {"dense": np.array, "csr": sp.csr_array}
+
+
+def data_of_case(k):
+    """Weights and containers that a case is tested with: all for what is exact, one of the four
+    for what is rough, so that each loss has a container and both kinds of weights."""
+    solver, name, *_ = CASES[k]
+    if solver in ROUGH:
+        return [(k % 2 == 1, list(CONTAINERS)[sorted(FORMULAS).index(name) % 2])]
+    return [(weighted, container) for container in CONTAINERS for weighted in (False, True)]
+
+
+@pytest.mark.parametrize(
+    ("solver", "name", "fit_intercept", "l1_ratio", "weighted", "container"),
+    [(*case, *data) for k, case in enumerate(CASES) for data in data_of_case(k)],
+)
 def test_reaches_the_minimum(solver, name, fit_intercept, l1_ratio, weighted, container, optimum):
     data = problem(name, weighted)
-    objective = build(name, container(data.X), data, fit_intercept, ALPHA, l1_ratio)
+    X = CONTAINERS[container](data.X)
+    objective = build(name, X, data, fit_intercept, ALPHA, l1_ratio)
     check_optimal(REGISTRY[solver](), objective, optimum(name, fit_intercept, l1_ratio, weighted))
 
 
@@ -579,8 +570,11 @@ def test_stops_no_earlier_than_tol(solver, name, alpha, optimum):
 
 
 @pytest.mark.usefixtures("nothing_is_small")
-@pytest.mark.parametrize("solver", [s for s in REGISTRY if s not in ROUGH])
-@pytest.mark.parametrize("name", POINTWISE)
+@pytest.mark.parametrize(
+    ("solver", "name"),
+    sorted({(s, n) for s, n, fit_intercept, _ in CASES if s not in ROUGH and fit_intercept}
+           & {(s, n) for s in REGISTRY for n in POINTWISE}),
+)  # fmt: skip
 def test_the_intercept_is_fitted_where_features_say_nothing(solver, name, optimum):
     """A gradient of zero in the coefficients is no proof: the intercept is not penalised."""
     data = problem(name)
@@ -590,8 +584,6 @@ def test_the_intercept_is_fitted_where_features_say_nothing(solver, name, optimu
     else:
         y = y + 100.0
     objective = build(name, X, data._replace(y=y), True)
-    if REGISTRY[solver]().obstacle(objective) is not None or not LOSSES[name].convex:
-        return
     result = run(REGISTRY[solver](), objective, tol=1e-4)
     grid = np.linspace(y.min() - 3, y.max() + 3, 20_001)
     least = min(LOSSES[name].value(y, np.full(60, b)) for b in grid[::200])
@@ -710,28 +702,44 @@ def test_sgd_refuses_what_does_not_split_over_samples():
 
 @pytest.mark.parametrize("l1_ratio", [0.0, 0.5])
 @pytest.mark.parametrize("name", LOSSES)
-def test_auto_takes_the_first_that_can(name, l1_ratio):
+def test_auto_is_rough_only_where_all_are(name, l1_ratio):
     data = problem(name)
     objective = build(name, data.X, data, l1_ratio=l1_ratio)
-    chosen = choose("auto", objective)
-    assert chosen.obstacle(objective) is None
-    able = [n for n, cls in REGISTRY.items() if cls().obstacle(objective) is None]
-    # Smoothing comes before the dual method where there are several scores per row.
-    first = "smoothing" if objective.n_outputs > 1 and "smoothing" in able else able[0]
-    assert chosen.name == first
-    assert choose(chosen, objective) is chosen
+    able = {n for n, cls in REGISTRY.items() if cls().obstacle(objective) is None}
+    for tol in (1e-2, 1e-4, 1e-8):
+        chosen = choose("auto", objective, tol)
+        assert chosen.name in (able - ROUGH or able)
+        assert choose(chosen, objective) is chosen
 
 
-def test_auto_examples():
-    """Pinned, so that a change of the order is a decision."""
+# Pinned, so that a change is a decision: loss, l1_ratio, shape, density, tol, solver.
+CHOICES = [
+    ("Logistic", 0.0, (60, 4), 1, 1e-4, "newton"),
+    ("Logistic", 0.5, (60, 4), 1, 1e-4, "coordinate_descent"),
+    ("Cauchy", 0.0, (60, 4), 1, 1e-4, "lbfgs"),
+    ("PairwiseSquaredHinge", 0.0, (60, 4), 1, 1e-4, "newton"),
+    ("Hinge", 0.0, (60, 4), 1, 1e-4, "interior_point"),
+    ("Hinge", 0.0, (60_000, 4), 1, 1e-4, "smoothing"),  # many rows near each kink
+    ("Hinge", 0.0, (60_000, 4), 1, 1e-8, "interior_point"),  # finer than smoothing can
+    ("Hinge", 0.5, (60_000, 4), 1, 1e-4, "interior_point"),  # nor can it do L1
+    ("Hinge", 0.0, (1_000, 500), 1, 1e-4, "interior_point"),  # too few rows near each kink
+    ("Hinge", 0.0, (400, 600), 1, 1e-4, "dual_cd"),  # wide
+    ("Hinge", 0.0, (3_000, 2_000), 0.01, 1e-4, "dual_cd"),  # sparse, with many features
+    ("Staircase", 0.0, (60, 4), 1, 1e-4, "subgradient"),
+    ("Staircase", 0.0, (300_000, 4), 1, 1e-4, "sgd"),  # full subgradients cost too much
+]
 
-    def name_of(loss, l1_ratio=0.0):
-        return choose("auto", build(loss, problem(loss).X, problem(loss), l1_ratio=l1_ratio)).name
 
-    assert name_of("Logistic") == "newton"
-    assert name_of("Logistic", 0.5) in {"lbfgs", "coordinate_descent"}
-    assert name_of("Hinge") in {"interior_point", "dual_cd"}
-    assert name_of("PairwiseSquaredHinge") == "newton"
+@pytest.mark.parametrize(("name", "l1_ratio", "shape", "density", "tol", "solver"), CHOICES)
+def test_auto_chooses_by_loss_penalty_and_size(name, l1_ratio, shape, density, tol, solver):
+    rng = np.random.default_rng(0)
+    y = rng.choice([-1.0, 1.0], shape[0])
+    data = Problem(None, y, np.ones(shape[0]), np.zeros(shape[0], int))
+    if density < 1:
+        X = sp.random_array(shape, density=density, format="csr", rng=rng)
+    else:
+        X = rng.normal(size=shape)
+    assert choose("auto", build(name, X, data, l1_ratio=l1_ratio), tol).name == solver
 
 
 @pytest.mark.parametrize("wrong", [None, "nope", "", 3, Newton, np.array(["newton"])])
