@@ -2,12 +2,13 @@
 
 import numpy as np
 
-from sklearn_margin._jit import kernel
 from sklearn_margin.losses.base import check_number
+from sklearn_margin.solvers._quadratic import minimize_quadratic
 from sklearn_margin.solvers.base import (
     Iterate,
     Result,
     Solver,
+    certified,
     conjugate_gradients,
     draw_sample,
     forms_gram,
@@ -79,7 +80,7 @@ class CoordinateDescent(Solver):
         z = objective.scores(params)
         floor = 1e-3 * eps * objective.score_value(np.zeros_like(z))
         goal = min(tol, 30 * eps) if polish else tol
-        best, cautious, n_iter, stale = None, False, 0, 0
+        best, cautious, n_iter, stale, expected = None, False, 0, 0, np.inf
         while True:
             curvature = objective.curvature(z, cautious)
             value = curvature.value + objective.penalty.value(objective.split(params)[0])
@@ -88,15 +89,20 @@ class CoordinateDescent(Solver):
             if gap is not None and gap <= max(goal * value, floor):
                 best = Iterate(params, value, gap, gap)
                 break
-            path, slopes = model.minimize(params, gradient, 1e-3 * goal * max(value, floor))
-            bound = 0.5 * abs(float(slopes @ (path(1.0) - params))) if gap is None else gap
-            stale = stale + 1 if best is not None and bound > 0.5 * best.bound else 0
+            # The model is solved as exactly as the last step says that it is exact itself.
+            share = min(0.1 * expected / max(value, 1e-300), 1e-2)
+            least = max(1e-3 * goal * max(value, floor), share * min(expected, value))
+            path, slopes = model.minimize(params, gradient, least)
+            expected = 0.5 * abs(float(slopes @ (path(1.0) - params)))
+            bound = expected if gap is None else gap
+            better = best is None or value < best.value * (1 - 4 * eps) or bound < 0.5 * best.bound
+            stale = 0 if better else stale + 1
             if best is None or value < best.value or bound < best.bound:
                 best = Iterate(params, value, gap, bound)
             reached = best.bound <= max(tol * best.value, floor)
             if best.bound <= max(goal * best.value, floor) or n_iter == max_iter:
                 break
-            if stale >= (5 if reached else 50):
+            if stale >= (2 if reached else 10):
                 break
             n_iter += 1
             new = _line_search(objective, params, z, path, slopes, value)
@@ -107,8 +113,8 @@ class CoordinateDescent(Solver):
                 params, z = new
             if callback is not None and callback(n_iter, params):
                 break
-        converged = best.bound <= max(tol * best.value, floor)
-        return best.result(n_iter, converged, "predicted decrease")
+        best = certified(objective, best, max(tol * best.value, floor))
+        return best.result(n_iter, best.converged, "predicted decrease")
 
 
 def _line_search(objective, params, z, path, slopes, value):
@@ -152,58 +158,17 @@ class _GramModel:
         u, _ = self.objective.split(params)
         slope = gradient - self.objective.join(self.objective.penalty.l1 * np.sign(u), 0.0)
         smooth = slope.copy()
+        # Damped by coordinate: those of strong penalties must not hold the others.
         diagonal = self.hessian.diagonal()
-        damping = max(1e-15 * diagonal.max(), 1e-12 * np.abs(gradient).max(), 1e-300)
-        self.hessian[np.diag_indices(len(diagonal))] += damping
-        new = params.copy()
-        _descend_gram(self.hessian, self.l1, new, slope, goal, 10_000)
+        damping = np.where(diagonal > 0, 1e-15 * diagonal, 1e-12 * np.abs(gradient))
+        self.hessian[np.diag_indices(len(diagonal))] += np.maximum(damping, 1e-300)
+        new = minimize_quadratic(self.hessian, self.l1, params, slope, goal)
         change = new - params
         # The penalty of the change, by coordinate: along a straight path it is convex.
         l1_change = self.l1 * (np.abs(new) - np.abs(params))
         moved = change != 0
         slopes = smooth + np.divide(l1_change, change, out=np.zeros_like(change), where=moved)
         return lambda step: params + step * change, slopes
-
-
-@kernel
-def _descend_gram(hessian, l1, params, slope, goal, most):
-    """Cyclic coordinate descent on ½δᵀHδ + slope·δ + Σ l1|params|; ``slope`` follows."""
-    k = params.shape[0]
-    active = np.empty(k, np.int64)
-    for _ in range(most):
-        # One pass over all coordinates, then passes over those that are not zero.
-        m = 0
-        for j in range(k):
-            active[m] = j
-            m += 1
-        for inner in range(100):
-            total = 0.0
-            kept = 0
-            for position in range(m):
-                j = active[position]
-                bend = hessian[j, j]
-                if bend <= 0.0:
-                    continue
-                old = params[j]
-                shifted = old * bend - slope[j]
-                size = abs(shifted) - l1[j]
-                new = 0.0
-                if size > 0.0:
-                    new = size / bend if shifted > 0 else -size / bend
-                if new != 0.0 or l1[j] == 0.0:
-                    active[kept] = j
-                    kept += 1
-                delta = new - old
-                if delta != 0.0:
-                    params[j] = new
-                    for i in range(k):
-                        slope[i] += delta * hessian[j, i]
-                    total += bend * delta * delta
-            if inner == 0 and total <= goal:
-                return
-            if inner > 0 and total <= 0.1 * goal:
-                break
-            m = kept
 
 
 class _FaceModel:

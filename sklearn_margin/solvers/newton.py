@@ -5,12 +5,14 @@ from contextlib import suppress
 import numpy as np
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
+from sklearn_margin._linalg import factorized
 from sklearn_margin.losses.base import check_number
 from sklearn_margin.solvers.base import (
     SMALL,
     Iterate,
     Result,
     Solver,
+    certified,
     conjugate_gradients,
     draw_sample,
     forms_gram,
@@ -95,7 +97,7 @@ class Newton(Solver):
         system.begin()
         params = np.array(start, dtype=np.float64)
         z, known = objective.scores(params), None
-        best, cautious, n_iter, floor, first = None, False, 0, None, None
+        best, cautious, n_iter, floor, first, limit = None, False, 0, None, None, False
         while True:
             loss, g, gradient, solve = system(objective, params, z, known, cautious)
             value = loss + objective.penalty.value(objective.split(params)[0])
@@ -124,7 +126,7 @@ class Newton(Solver):
             if (converged and (exact or not polish)) or n_iter == max_iter:
                 break
             if exact and stalled:  # the limit of the arithmetic
-                best = best._replace(converged=True)
+                limit = True
                 break
             n_iter += 1
             del g, known, solve  # the search needs room for others as long as the scores
@@ -141,7 +143,10 @@ class Newton(Solver):
             params = params + step * p
             if callback is not None and callback(n_iter, params):
                 break
-        return best.result(n_iter, best.converged, "Newton decrement")
+        if best.gap is None:
+            return best.result(n_iter, best.converged or limit, "Newton decrement")
+        best = certified(objective, best, max(tol * best.value, floor or 1e-300))
+        return best.result(n_iter, best.converged, "duality gap")
 
 
 _MOST_PRODUCTS = 30  # with the Hessian, that conjugate gradients typically need
@@ -180,7 +185,7 @@ class _Cholesky:
         eps = np.finfo(objective.rows.dtype).eps
 
         def solve():
-            self.factor = _factorized(hessian, eps)
+            self.factor = factorized(hessian, eps)
             p = -self.factor(gradient)
             return p if np.isfinite(p).all() else -gradient
 
@@ -206,23 +211,6 @@ class _Cholesky:
 def _value_gradient(objective, z):
     g = np.empty_like(z)
     return objective.score_gradient(z, g), g
-
-
-def _factorized(hessian, eps):
-    """Function that solves with a positive semi-definite matrix, damped as little as needed."""
-    diagonal = hessian.diagonal().copy()
-    # Unit diagonal: whatever the scales of the penalty, damping then means the same.
-    root = np.sqrt(np.where(diagonal > 0, diagonal, 1.0))
-    hessian = hessian / np.outer(root, root)
-    damping = len(root) * eps
-    while True:
-        hessian[np.diag_indices(len(root))] = np.where(diagonal > 0, 1.0, 0.0) + damping
-        try:
-            factor = cho_factor(hessian, lower=True, check_finite=False)
-        except LinAlgError:
-            damping *= 100
-            continue
-        return lambda v: cho_solve(factor, v / root, check_finite=False) / root
 
 
 class _ConjugateGradients:
