@@ -85,7 +85,7 @@ class LinearObjective:
 
     #: Scores per row.
     n_outputs = 1
-    #: Whether ``gradient_hessian`` is there and cheap enough, if parameters are few.
+    #: Whether ``gradient_hessian`` is cheap, if parameters are few.
     forms_hessian = False
     #: Objective of a validation set, for early stopping.
     validation: "LinearObjective | None" = None
@@ -220,13 +220,20 @@ class LinearObjective:
         most = loss + self.penalty.value(u) if self._may_scale else np.inf
         slack, price = 0.0, 0.0
         size = float(np.abs(g).sum(dtype=np.float64))
-        if np.abs(b_slope).max() > np.sqrt(np.finfo(self.rows.dtype).eps) * size:
+        if np.abs(b_slope).max() > self._balance * size:
             share, slack = self._mend(g, b_slope, size) if self._may_scale else (1.0, 0.0)
             if share >= 1:
                 return most
             price = share * loss
         residual = slope - self.penalty.l1 * np.sign(u) if self.penalty.has_l1 else slope
         return min(price + self.penalty.gap(u, residual, slack, self._scale_price(loss)), most)
+
+    @property
+    def _balance(self):
+        r"""What Σg may be of Σ \|g\| and count as zero."""
+        if self.n_outputs == 1:
+            return 1e-15 if self._may_scale else 1e-12
+        return float(np.sqrt(np.finfo(self.rows.dtype).eps))
 
     def refined_gap(self, params) -> float:
         """As ``gap``, from a dual point that is better and takes longer to find; infinity where
@@ -251,6 +258,12 @@ class LinearObjective:
     def hessian_products(self, curvature) -> float:
         """What forming the Hessian costs, in products with it, where that depends on the point."""
         return 0.0
+
+    def gradient_hessian(self, params, curvature):
+        """Gradient and Hessian of F, of shapes (n_params,) and (n_params, n_params)."""
+        columns = [self.hessian_product(curvature, unit) for unit in np.eye(self.n_params)]
+        hessian = np.array(columns).reshape(self.n_params, self.n_params)
+        return self.gradient_from(params, curvature.gradient), 0.5 * (hessian + hessian.T)
 
     def hessian_product(self, curvature, direction) -> np.ndarray:
         """Product of the Hessian of F with ``direction``."""

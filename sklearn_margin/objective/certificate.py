@@ -41,32 +41,27 @@ def refined_gap(objective, params) -> float:
         Infinity where there is no bound.
     """
     z = objective.scores(params)
-    curvature = objective.curvature(z)
     n, d = objective.rows.shape
     X = objective.rows.dense(np.arange(n))
     if objective.fit_intercept:
         X = np.column_stack([X, np.ones(n)])
     u, _ = objective.split(params)
+    l2 = objective.join(objective.penalty.l2, 0.0)
+    curvature = objective.widest_curvature(z)
     g = curvature.gradient.astype(np.float64)
     v = _accurate_backprojection(objective, g)
-    size = float(np.abs(g).sum())
     weighted = _hessian_times(curvature, X)
     best, wanted = np.inf, np.zeros(n)
     for _ in range(_CORRECTIONS):
         delta, cost = objective.corrected(z, curvature, wanted)
         moved = v + X.T @ delta
+        gap = _gap(objective, u, moved, g + delta, curvature.value, cost)
+        best = min(best, gap) if np.isfinite(gap) else best
         residual, active = _residual(objective.penalty, u, moved[:d])
         if objective.fit_intercept:
             residual, active = np.append(residual, moved[d]), np.append(active, True)
-            balanced = abs(moved[d]) <= 1e-12 * size
-        else:
-            balanced = True
-        if balanced:
-            price = objective._scale_price(curvature.value + cost)
-            gap = cost + objective.penalty.gap(u, moved[:d] + objective.penalty.l2 * u, 0.0, price)
-            best = min(best, gap) if np.isfinite(gap) else best
         system = X[:, active].T @ weighted[:, active]
-        system[np.diag_indices(len(system))] += objective.join(objective.penalty.l2, 0.0)[active]
+        system[np.diag_indices(len(system))] += l2[active]
         try:
             step = factorized(system)(residual[active])
         except (LinAlgError, ValueError):
@@ -75,6 +70,21 @@ def refined_gap(objective, params) -> float:
         if not np.isfinite(wanted).all():
             break
     return best
+
+
+def _gap(objective, u, moved, g, loss, cost):
+    """Gap for the slopes g, which are ``cost`` away from those of L, with X̃ᵀg and Σg in
+    ``moved``."""
+    d = len(u)
+    slack = share = 0.0
+    size = float(np.abs(g).sum())
+    if objective.fit_intercept and abs(moved[d]) > 1e-15 * size:
+        if not objective._may_scale:
+            return np.inf
+        share, slack = objective._mend(g, moved[d], size)
+    price = objective._scale_price(loss + cost)
+    gap = objective.penalty.gap(u, moved[:d] + objective.penalty.l2 * u, slack, price)
+    return gap + cost + share * (loss + cost)
 
 
 def _residual(penalty, u, v):

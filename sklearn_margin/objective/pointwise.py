@@ -30,6 +30,9 @@ class DiagonalCurvature(NamedTuple):
         return product
 
 
+_NEXT = 0.01
+
+
 class PointwiseObjective(LinearObjective):
     """L(z) = Σ s_i ℓ(y_i, z_i) with Σ s_i = 1, or a batch loss of all scores.
 
@@ -99,6 +102,16 @@ class PointwiseObjective(LinearObjective):
             return np.inf
         return refined_gap(self, params)
 
+    def widest_curvature(self, z):
+        """Curvature at ``z``, or next to it where that of a row is larger: at a kink of the slope
+        either is right, and one of them lets the slope change."""
+        there = self.curvature(z)
+        h = there.h
+        step = _NEXT * np.sqrt(np.finfo(z.dtype).eps) * (np.abs(z) + np.abs(z).max(initial=0.0))
+        for side in (step, -step):
+            h = np.maximum(h, self.curvature((z + side).astype(z.dtype)).h)
+        return there._replace(h=h)
+
     def corrected(self, z, curvature, wanted):
         """A change of the slopes at ``z`` that is close to the one ``wanted``, and its price.
 
@@ -114,6 +127,7 @@ class PointwiseObjective(LinearObjective):
         with np.errstate(over="ignore"):
             far = np.divide(2 * np.abs(wanted) + 64 * eps * np.abs(g), h, where=movable,
                             out=np.zeros_like(g))  # fmt: skip
+            far[movable] += 64 * eps * np.abs(z[movable])
         there = (z + np.sign(wanted) * far).astype(z.dtype)
         moved = np.empty_like(z)
         self.score_gradient(there, moved)
@@ -265,6 +279,9 @@ class ConcomitantHuberObjective(PointwiseObjective):
         if sigma <= self.smallest or pivot <= 0:  # σ is held: no curvature through it
             return DiagonalCurvature(value, g, h)
         return DiagonalCurvature(value, g, h, q.astype(z.dtype, copy=False), pivot)
+
+    def widest_curvature(self, z):
+        return self.curvature(z)
 
     def corrected(self, z, curvature, wanted):
         r"""As for any loss, from the conjugate, which is known.

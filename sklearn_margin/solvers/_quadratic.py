@@ -34,46 +34,57 @@ def minimize_quadratic(hessian, l1, start, slope, goal):
     ndarray of shape (k,)
         x.
     """
-    x, now = start.copy(), slope.copy()
+    x, now, last = start.copy(), slope.copy(), np.inf
     for step in range(_MOST_STEPS):
-        decrease = _sweep(hessian, l1, x, now, goal, _SWEEPS if step else _FIRST_SWEEPS)
-        if decrease <= goal:
+        moved = _sweep(hessian, l1, x, now, goal, _SWEEPS if step else _FIRST_SWEEPS)
+        x, decrease, whole = _to_minimum_of_face(hessian, l1, x, now)
+        if max(moved, decrease) <= goal:
             break
-        x = _to_minimum_of_face(hessian, l1, x, now)
+        if whole and not decrease < 0.25 * last:  # what is left is rounding error
+            break
+        last = decrease if whole else np.inf
         now = slope + hessian @ (x - start)
     return x
 
 
 def _to_minimum_of_face(hessian, l1, x, slope):
-    """The best of two points: the minimum over variables that are not zero, those that would change
-    their sign set to zero; and the last point on the way there where none has."""
+    """The minimum over variables that are not zero, as far as they keep their signs.
+
+    Returns
+    -------
+    x : ndarray of shape (k,)
+        The better of two points, if one changes its sign on the way to the minimum: where the
+        first does, and the minimum with all that do set to zero.
+    decrease : float
+        Of the function, about.
+    whole : bool
+        Whether none changed its sign.
+    """
     free = np.flatnonzero(((x != 0) | (l1 == 0)) & (hessian.diagonal() > 0))
     inner, sign, strength = hessian[np.ix_(free, free)], np.sign(x[free]), l1[free]
     at, residual = x[free], slope[free] + strength * sign
     try:
         step = -factorized(inner)(residual)
     except (LinAlgError, ValueError):
-        return x
-    flips = (strength > 0) & ((at + step) * sign < 0)
-    clipped = np.where(flips, 0.0, at + step)
-    points = [clipped]
-    if flips.any():
-        times = np.divide(-at, step, out=np.full_like(at, np.inf), where=flips)
-        short = at + times.min() * step
-        short[times <= times.min()] = 0.0
-        points.append(short)
-
-    def change(point):
-        delta = point - at
-        bent = 0.5 * float(delta @ (inner @ delta)) + float(slope[free] @ delta)
-        return bent + float(strength @ (np.abs(point) - np.abs(at)))
-
-    best = min(points, key=change)
-    if not change(best) < 0:
-        return x
-    x = x.copy()
-    x[free] = best
-    return x
+        return x, 0.0, True
+    # By algebra: differences of the function are rounding error where H is nearly singular.
+    promised = -0.5 * float(residual @ step)
+    if not promised > 0:
+        return x, 0.0, True
+    new, x = at + step, x.copy()
+    flips = (strength > 0) & (new * sign < 0)
+    if not flips.any():
+        x[free] = new
+        return x, promised, True
+    times = np.divide(-at, step, out=np.full_like(at, np.inf), where=flips)
+    first = times.min()
+    decrease = first * (2 - first) * promised
+    short = np.where(times <= first, 0.0, at + first * step)
+    clipped = np.where(flips, 0.0, new)
+    delta = clipped - at
+    gain = -0.5 * float(delta @ (inner @ delta)) - float(residual @ delta)
+    x[free] = clipped if gain > decrease else short
+    return x, max(gain, decrease), False
 
 
 @kernel

@@ -116,7 +116,8 @@ def wants_sample(objective, start, small=SMALL) -> bool:
 
 def forms_gram(objective, gram_max) -> bool:
     """Whether to form the Hessian of F."""
-    return objective.forms_hessian and objective.n_params <= gram_max
+    few = objective.n_params <= gram_max
+    return few and (objective.forms_hessian or _pass_work(objective) * objective.n_params <= SMALL)
 
 
 def draw_sample(objective):
