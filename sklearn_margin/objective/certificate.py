@@ -91,7 +91,8 @@ def _residual(penalty, u, v):
     """What entries of v lack to be a subgradient of the penalty at −u, and which can be helped."""
     if not penalty.has_l1:
         return v + penalty.l2 * u, np.ones(len(u), dtype=bool)
-    zero = u == 0
+    # A coefficient that is rounding error may have the wrong sign, which costs next to nothing.
+    zero = penalty.l1 * np.abs(u) <= 1e-15 * penalty.value(u)
     inside = np.clip(v, -penalty.l1, penalty.l1)
     residual = np.where(zero, v - inside, v + penalty.l2 * u + penalty.l1 * np.sign(u))
     return residual, ~zero | (residual != 0)
