@@ -231,9 +231,7 @@ class LinearObjective:
     @property
     def _balance(self):
         r"""What Σg may be of Σ \|g\| and count as zero."""
-        if self.n_outputs == 1:
-            return 1e-15 if self._may_scale else 1e-12
-        return float(np.sqrt(np.finfo(self.rows.dtype).eps))
+        return 1e-15 * self.n_outputs if self._may_scale else 1e-12
 
     def refined_gap(self, params) -> float:
         """As ``gap``, from a dual point that is better and takes longer to find; infinity where
