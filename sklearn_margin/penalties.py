@@ -46,3 +46,54 @@ class ElasticNet:
         """Minimiser over v of ½‖v − u‖² + step · penalty(v)."""
         shrunk = np.sign(u) * np.maximum(np.abs(u) - step * self.l1, 0.0)
         return shrunk / (1.0 + step * self.l2)
+
+    def gap(self, u, residual, slack=0.0, price=np.inf) -> float:
+        r"""The penalty's part of a duality gap, for the best of a few multiples κv of v.
+
+        The least over κ of (1 − κ)·price + Σ_j [P_j(u_j) + P_j*(−κv_j) + κ u_j v_j], where
+        P_j*(−v) = ([\|v\| − l1]₊)² / (2 l2), and v_j is known up to ``slack``. With an L2 penalty
+        alone the sum is ½ Σ (κv_j + l2_j u_j)² / l2_j, and the best κ known.
+
+        Parameters
+        ----------
+        u : ndarray of shape (d,)
+            Coordinates.
+        residual : ndarray of shape (d,)
+            v + l2·u, which is small where v itself need not be.
+        slack : float or ndarray of shape (d,), default=0.0
+            By how much entries of v may be off.
+        price : float, default=inf
+            What (1 − κ) costs; infinity allows κ = 1 only.
+
+        Returns
+        -------
+        float
+            Infinity where there is no bound.
+        """
+        pull = self.l2 * u
+        longest = np.abs(residual - pull) + slack
+        with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+            if self.has_l1:
+                shrunk = float(np.min(self.l1 / longest, initial=1.0))
+            else:
+                grows = float(np.sum((residual - pull) * u + np.abs(u) * slack))
+                shrunk = float(
+                    np.minimum(max(price - grows, 0.0) / np.sum(longest**2 / self.l2), 1)
+                )
+            kappas = [1.0] if np.isinf(price) else [1.0, shrunk]
+            gaps = [(1 - k) * price if k < 1 else 0.0 for k in kappas]
+            terms = [self._terms(u, residual, slack, k) for k in kappas]
+        gaps = [gap + part for gap, part in zip(gaps, terms, strict=True)]
+        return min((gap for gap in gaps if not np.isnan(gap)), default=np.inf)
+
+    def _terms(self, u, residual, slack, kappa):
+        """Σ_j [P_j(u_j) + P_j*(−κv_j) + κ u_j v_j]."""
+        left = kappa * residual + (1 - kappa) * self.l2 * u  # κv + l2 u
+        off = kappa * slack
+        if not self.has_l1:
+            return 0.5 * float(np.sum((np.abs(left) + off) ** 2 / self.l2))
+        v = left - self.l2 * u
+        over = np.maximum(np.abs(v) + off - self.l1, 0.0)
+        conjugate = np.where(over > 1e-15 * self.l1, over**2 / (2 * self.l2), 0.0)
+        terms = u * v + np.abs(u) * off + self.l1 * np.abs(u) + 0.5 * self.l2 * u * u
+        return float(np.sum(np.maximum(terms + conjugate, 0.0)))

@@ -46,9 +46,10 @@ def _vector_exp(x):
 
 @_arithmetic
 def exp_negative(x):
-    """eˣ for x ≤ 0; 3e-308 where it is less."""
-    x = max(x, _LOWEST)
-    return math.exp(x) if JIT_DISABLED else _vector_exp(x)
+    """eˣ for x ≤ 0; 0 where it is less than 3e-308."""
+    lifted = max(x, _LOWEST)
+    e = math.exp(lifted) if JIT_DISABLED else _vector_exp(lifted)
+    return 0.0 if x < _LOWEST else e
 
 
 @_arithmetic

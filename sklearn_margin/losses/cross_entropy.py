@@ -128,34 +128,39 @@ def _softmax(k, z, s, smoothing, probability, out, with_gradient):
     total = 0.0
     n, c = z.shape
     rows = max(1, _CHUNK // c)
-    scratch = np.empty((rows, c))
+    scratch, best = np.empty((rows, c)), np.empty(rows, np.int64)
     for first in range(0, n, rows):
         last = min(first + rows, n)
         part = scratch[: last - first]
         for i in range(first, last):
-            top, mean = z[i, 0], 0.0
+            at, mean = 0, 0.0
             for j in range(c):
-                top = max(top, z[i, j])
+                at = j if z[i, j] > z[i, at] else at
                 mean += z[i, j] / c
+            top = z[i, at]
             for j in range(c):
                 part[i - first, j] = z[i, j] - top
+            best[i - first] = at
             if s[i] != 0:
                 total += s[i] * (top - z[i, k[i]] - smoothing * (mean - z[i, k[i]]))
         flat = part.reshape(part.size)
         for i in range(flat.shape[0]):
             flat[i] = exp_negative(flat[i])
         for i in range(first, last):
-            size = 0.0
+            rest = 0.0  # besides that of the largest score, which is 1
             for j in range(c):
-                size += part[i - first, j]
+                rest += part[i - first, j] if j != best[i - first] else 0.0
             if s[i] != 0:
-                total += s[i] * math.log(size)
+                total += s[i] * math.log1p(rest)
             if with_gradient:
+                size = 1.0 + rest
                 for j in range(c):
                     p = part[i - first, j] / size
                     probability[i, j] = p
                     out[i, j] = s[i] * (p - smoothing / c)
-                out[i, k[i]] -= s[i] * (1.0 - smoothing)
+                # 1 − p of the true class, to all digits where p is nearly 1.
+                missed = rest if k[i] == best[i - first] else size - part[i - first, k[i]]
+                out[i, k[i]] = s[i] * (smoothing * (1.0 - 1.0 / c) - missed / size)
     return total
 
 
@@ -198,22 +203,23 @@ class CrossEntropy(MulticlassLoss):
             raise ValueError(f"label_smoothing must be less than 1, got {self.label_smoothing!r}")
 
     def sample_value(self, k, z):
-        top = z[0]
-        mean = 0.0
+        top, mean = 0, 0.0
         for j in range(z.shape[0]):
-            top = max(top, z[j])
+            top = j if z[j] > z[top] else top
             mean += z[j] / z.shape[0]
-        total = 0.0
+        rest = 0.0
         for j in range(z.shape[0]):
-            total += math.exp(z[j] - top)
+            rest += math.exp(z[j] - z[top]) if j != top else 0.0
         target = z[k] + self.label_smoothing * (mean - z[k])
-        return math.log(total) + (top - target)
+        return math.log1p(rest) + (z[top] - target)
 
     def sample_gradient(self, k, z, out):
         self.sample_curvature(k, z, out)
+        others = 0.0
         for j in range(z.shape[0]):
+            others += out[j] if j != k else 0.0
             out[j] -= self.label_smoothing / z.shape[0]
-        out[k] -= 1.0 - self.label_smoothing
+        out[k] = self.label_smoothing * (1.0 - 1.0 / z.shape[0]) - others
 
     def sample_curvature(self, k, z, out):
         # The probabilities p: the Hessian is diag(p) − p pᵀ.
@@ -229,11 +235,15 @@ class CrossEntropy(MulticlassLoss):
             out[j] *= inverse
 
     def curvature_product(self, k, a, v, out):
-        mean = 0.0
+        # Relative to the likeliest class, whose p may be 1 to rounding error.
+        top = 0
         for j in range(a.shape[0]):
-            mean += a[j] * v[j]
+            top = j if a[j] > a[top] else top
+        middle, mean = v[top], 0.0
         for j in range(a.shape[0]):
-            out[j] = a[j] * (v[j] - mean)
+            mean += a[j] * (v[j] - middle)
+        for j in range(a.shape[0]):
+            out[j] = a[j] * ((v[j] - middle) - mean)
 
     # One exponential per score, in vector code, in place of the general kernels.
 

@@ -85,7 +85,7 @@ class LinearObjective:
 
     #: Scores per row.
     n_outputs = 1
-    #: Whether ``gradient_hessian`` is there and cheap enough, if parameters are few.
+    #: Whether ``gradient_hessian`` is cheap, if parameters are few.
     forms_hessian = False
     #: Objective of a validation set, for early stopping.
     validation: "LinearObjective | None" = None
@@ -194,8 +194,9 @@ class LinearObjective:
         κ in [0, 1]. That gives two ways to mend a g that is not feasible, at a price of
         (1 − κ) L each. With an intercept Σg must vanish: where it is more than rounding error,
         the entries of the sign that prevails are multiplied by κ. Since columns of X̃ have
-        root mean square 1, it changes no v_j by more than (1 − κ) √(n Σ g_i²). With an L1
-        penalty alone \|v_j\| must not exceed its strength: all of g is multiplied by κ.
+        root mean square 1, it changes no v_j by more than (1 − κ) √(n Σ g_i²). And all of g may
+        be multiplied by κ: so that \|v_j\| does not exceed the strength of an L1 penalty, or as
+        is best for an L2 penalty. With κ = 0 the gap is F itself; it is never larger.
 
         Parameters
         ----------
@@ -214,31 +215,37 @@ class LinearObjective:
         """
         if not (self.loss.convex and self.alpha > 0):
             return None
-        l2, l1 = self.penalty.l2, self.penalty.l1
         u, _ = self.split(params)
         slope, b_slope = self.split(gradient)
-        nonnegative = self.loss.nonnegative and self.loss.describes_itself("nonnegative")
+        most = loss + self.penalty.value(u) if self._may_scale else np.inf
         slack, price = 0.0, 0.0
         size = float(np.abs(g).sum(dtype=np.float64))
-        if np.abs(b_slope).max() > np.sqrt(np.finfo(self.rows.dtype).eps) * size:
-            share, slack = self._mend(g, b_slope, size) if nonnegative else (1.0, 0.0)
+        if np.abs(b_slope).max() > self._balance * size:
+            share, slack = self._mend(g, b_slope, size) if self._may_scale else (1.0, 0.0)
             if share >= 1:
-                return np.inf
+                return most
             price = share * loss
-        with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
-            if not self.penalty.has_l1:
-                return price + 0.5 * float(np.sum((np.abs(slope) + slack) ** 2 / l2))
-            v = slope - self.penalty.gradient(u)
-            longest = np.abs(v) + slack
-            gaps = []
-            for kappa in (1.0, float(np.min(l1 / longest, initial=1.0))):
-                if kappa < 1 and not nonnegative:
-                    continue
-                over = np.maximum(kappa * longest - l1, 0.0)
-                conjugate = np.where(over > 1e-15 * l1, over**2 / (2 * l2), 0.0)
-                terms = kappa * (u * v + np.abs(u) * slack) + l1 * np.abs(u) + 0.5 * l2 * u * u
-                gaps.append((1 - kappa) * loss + float(np.sum(np.maximum(terms + conjugate, 0.0))))
-            return price + min((gap for gap in gaps if not np.isnan(gap)), default=np.inf)
+        residual = slope - self.penalty.l1 * np.sign(u) if self.penalty.has_l1 else slope
+        return min(price + self.penalty.gap(u, residual, slack, self._scale_price(loss)), most)
+
+    @property
+    def _balance(self):
+        r"""What Σg may be of Σ \|g\| and count as zero."""
+        return 1e-15 * self.n_outputs if self._may_scale else 1e-12
+
+    def refined_gap(self, params) -> float:
+        """As ``gap``, from a dual point that is better and takes longer to find; infinity where
+        none is known."""
+        return np.inf
+
+    @property
+    def _may_scale(self):
+        """Whether κg is a dual point, for κ in [0, 1], if g is."""
+        return self.loss.nonnegative and self.loss.describes_itself("nonnegative")
+
+    def _scale_price(self, loss):
+        """What multiplying g by κ costs, by 1 − κ."""
+        return loss if self._may_scale else np.inf
 
     def _mend(self, g, total, size):
         """How little of g must go for its sum to vanish: the largest share 1 − κ of an entry, and
@@ -249,6 +256,12 @@ class LinearObjective:
     def hessian_products(self, curvature) -> float:
         """What forming the Hessian costs, in products with it, where that depends on the point."""
         return 0.0
+
+    def gradient_hessian(self, params, curvature):
+        """Gradient and Hessian of F, of shapes (n_params,) and (n_params, n_params)."""
+        columns = [self.hessian_product(curvature, unit) for unit in np.eye(self.n_params)]
+        hessian = np.array(columns).reshape(self.n_params, self.n_params)
+        return self.gradient_from(params, curvature.gradient), 0.5 * (hessian + hessian.T)
 
     def hessian_product(self, curvature, direction) -> np.ndarray:
         """Product of the Hessian of F with ``direction``."""

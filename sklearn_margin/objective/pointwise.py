@@ -7,6 +7,7 @@ import numpy as np
 from sklearn_margin._jit import kernel
 from sklearn_margin.losses.base import RegressionLoss
 from sklearn_margin.objective.base import LinearObjective
+from sklearn_margin.objective.certificate import reached_slopes, refined_gap
 from sklearn_margin.objective.rows import times, transposed_times
 
 __all__ = ["ConcomitantHuberObjective", "DiagonalCurvature", "PointwiseObjective"]
@@ -27,6 +28,9 @@ class DiagonalCurvature(NamedTuple):
         if self.q is not None:
             product -= self.q * (float(self.q @ v) / self.pivot)
         return product
+
+
+_NEXT = 0.01
 
 
 class PointwiseObjective(LinearObjective):
@@ -92,6 +96,43 @@ class PointwiseObjective(LinearObjective):
         first = random_state.permutation(len(self.y))[:limit]
         weights = self.s[first].astype(np.float64) * (len(self.y) if self.loss.splits else 1)
         return first, np.full(len(first), -1), self.y[first].astype(np.float64), weights
+
+    def refined_gap(self, params):
+        if self.n_outputs > 1 or not (self.loss.convex and self.loss.splits and self.alpha > 0):
+            return np.inf
+        return refined_gap(self, params)
+
+    def widest_curvature(self, z):
+        """Curvature at ``z``, or next to it where that of a row is larger: at a kink of the slope
+        either is right, and one of them lets the slope change."""
+        there = self.curvature(z)
+        h = there.h
+        step = _NEXT * np.sqrt(np.finfo(z.dtype).eps) * (np.abs(z) + np.abs(z).max(initial=0.0))
+        for side in (step, -step):
+            h = np.maximum(h, self.curvature((z + side).astype(z.dtype)).h)
+        return there._replace(h=h)
+
+    def corrected(self, z, curvature, wanted):
+        """A change of the slopes at ``z`` that is close to the one ``wanted``, and its price.
+
+        Returns
+        -------
+        delta : ndarray of float64 of shape (n,)
+        price : float
+            At least L*(g + delta) − L*(g) − z·delta, where g are the slopes.
+        """
+        eps = float(np.finfo(z.dtype).eps)
+        g, h = curvature.gradient.astype(np.float64), curvature.h.astype(np.float64)
+        movable = (h > 0) & (wanted != 0)
+        with np.errstate(over="ignore"):
+            far = np.divide(2 * np.abs(wanted) + 64 * eps * np.abs(g), h, where=movable,
+                            out=np.zeros_like(g))  # fmt: skip
+            far[movable] += 64 * eps * np.abs(z[movable])
+        there = (z + np.sign(wanted) * far).astype(z.dtype)
+        moved = np.empty_like(z)
+        self.score_gradient(there, moved)
+        delta = reached_slopes(g, moved.astype(np.float64), np.where(movable, wanted, 0.0), eps)
+        return delta, float(np.abs(delta) @ np.abs(there.astype(np.float64) - z))
 
     def envelope_excess(self, smooth, z):
         g = np.empty_like(z)
@@ -238,6 +279,34 @@ class ConcomitantHuberObjective(PointwiseObjective):
         if sigma <= self.smallest or pivot <= 0:  # σ is held: no curvature through it
             return DiagonalCurvature(value, g, h)
         return DiagonalCurvature(value, g, h, q.astype(z.dtype, copy=False), pivot)
+
+    def widest_curvature(self, z):
+        return self.curvature(z)
+
+    def corrected(self, z, curvature, wanted):
+        r"""As for any loss, from the conjugate, which is known.
+
+        With A(g) = Σ g_i²/(2 s_i) − ½ Σ s_i and σ ≥ ``smallest``, it is L*(g) = g·y +
+        smallest·A(g) where A(g) ≤ 0 and \|g_i\| ≤ epsilon·s_i, and infinite elsewhere: the supremum
+        over z at a fixed σ is g·y + σA(g). Where σ is free, A(g) = 0 at the slopes of L, so that
+        g + Δ may have to be scaled back.
+        """
+        s, g = self.s.astype(np.float64), curvature.gradient.astype(np.float64)
+        bound = float(self.loss.delta) * s
+        delta = np.clip(wanted, np.minimum(-bound - g, 0.0), np.maximum(bound - g, 0.0))
+        used = s > 0
+        allowed = 0.5 * float(s.sum())
+        reached = 0.5 * float(np.sum((g + delta)[used] ** 2 / s[used]))
+        rounding = 1e-14 * curvature.value
+        if reached > (1 + 1e-14) * allowed:
+            excess = reached / allowed - 1
+            root = np.sqrt(1 + excess)
+            delta = delta / root - excess / (root * (1 + root)) * g
+            reached = allowed
+        residuals = self.y.astype(np.float64) - z
+        price = curvature.value + float(g @ residuals) + float(delta @ residuals)
+        price += self.smallest * min(reached - allowed, 0.0)
+        return delta, max(price, 0.0) + rounding
 
     value_gradient = LinearObjective.value_gradient  # σ needs all scores first
     draws_samples = False

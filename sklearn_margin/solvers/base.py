@@ -188,13 +188,22 @@ def wants_sample(objective, start, small=SMALL) -> bool:
 
 def forms_gram(objective, gram_max) -> bool:
     """Whether to form the Hessian of F."""
-    return objective.forms_hessian and objective.n_params <= gram_max
+    few = objective.n_params <= gram_max
+    return few and (objective.forms_hessian or _pass_work(objective) * objective.n_params <= SMALL)
 
 
 def draw_sample(objective):
     """The objective of a tenth of the rows, and the relative sampling error of its minimum."""
     size = objective.rows.shape[0] // 10
     return objective.sample(size, np.random.RandomState(0)), objective.n_params / size
+
+
+def certified(objective, best, goal) -> Iterate:
+    """``best``, converged or not, with a more careful certificate if that at hand is no use."""
+    if best.gap is not None and best.gap > goal and is_small(objective):
+        gap = min(best.gap, objective.refined_gap(best.params))
+        best = best._replace(gap=gap, bound=gap)
+    return best._replace(converged=bool(best.bound <= goal))
 
 
 def conjugate_gradients(product, precondition, residual, value, *, least, most):

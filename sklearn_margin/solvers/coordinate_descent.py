@@ -2,12 +2,14 @@
 
 import numpy as np
 
-from sklearn_margin._jit import kernel
 from sklearn_margin.losses.base import check_number
+from sklearn_margin.solvers._quadratic import minimize_quadratic
+from sklearn_margin.solvers._search import Drift, line_search
 from sklearn_margin.solvers.base import (
     Iterate,
     Result,
     Solver,
+    certified,
     conjugate_gradients,
     draw_sample,
     forms_gram,
@@ -76,7 +78,7 @@ class CoordinateDescent(Solver):
         use_gram = forms_gram(objective, self.gram_max)
         model = _GramModel(objective) if use_gram else _FaceModel(objective)
         params = np.array(start, dtype=np.float64)
-        z = objective.scores(params)
+        z, drift = objective.scores(params), Drift(objective)
         floor = 1e-3 * eps * objective.score_value(np.zeros_like(z))
         goal = min(tol, 30 * eps) if polish else tol
         best, cautious, n_iter, stale = None, False, 0, 0
@@ -88,37 +90,63 @@ class CoordinateDescent(Solver):
             if gap is not None and gap <= max(goal * value, floor):
                 best = Iterate(params, value, gap, gap)
                 break
-            path, slopes = model.minimize(params, gradient, 1e-3 * goal * max(value, floor))
-            bound = 0.5 * abs(float(slopes @ (path(1.0) - params))) if gap is None else gap
-            stale = stale + 1 if best is not None and bound > 0.5 * best.bound else 0
+            expected = 0.5 * abs(model.minimize(params, gradient, 1e-3 * goal * max(value, floor)))
+            bound = expected if gap is None else gap
+            better = best is None or value < best.value * (1 - 4 * eps) or bound < 0.5 * best.bound
+            stale = 0 if better else stale + 1
             if best is None or value < best.value or bound < best.bound:
                 best = Iterate(params, value, gap, bound)
             reached = best.bound <= max(tol * best.value, floor)
             if best.bound <= max(goal * best.value, floor) or n_iter == max_iter:
                 break
-            if stale >= (5 if reached else 50):
+            exact = expected <= 1e-3 * eps * value and not better
+            if exact or stale >= (2 if reached else 10):
                 break
             n_iter += 1
-            new = _line_search(objective, params, z, path, slopes, value)
+            new = model.search(params, z, value)
             if new is None and cautious:
                 break
             cautious = new is None
             if new is not None:
-                params, z = new
+                params, there = new
+                z = drift.follow(params, z, there)
             if callback is not None and callback(n_iter, params):
                 break
-        converged = best.bound <= max(tol * best.value, floor)
-        return best.result(n_iter, converged, "predicted decrease")
+        best = certified(objective, best, max(tol * best.value, floor))
+        return best.result(n_iter, best.converged, "predicted decrease")
 
 
-def _line_search(objective, params, z, path, slopes, value):
+def _straight_search(objective, params, z, change, slopes, value):
+    """A point on the line along ``change`` where F is about lowest, and its scores; None if it is
+    where it was."""
+    dz = objective.scores(change)
+    longest = _too_long(z, dz)
+    change, dz = change / longest, dz / longest
+    u, _ = objective.split(params)
+    du, _ = objective.split(change)
+    # The slope at zero: of a coefficient that is zero, the penalty grows either way.
+    rise = np.where(u != 0, np.sign(u) * du, np.abs(du)) @ objective.penalty.l1
+    decrement = -float(slopes @ change) - float(rise)
+    if not decrement > 0:
+        return None
+    step, there, _ = line_search(objective, params, z, change, dz, decrement, value)
+    return (params + step * change, there) if step > 0 else None
+
+
+def _too_long(z, dz):
+    """Factor, at least 1, by which a step of scores is too long to be searched: where there is no
+    curvature it is as long as it likes."""
+    change, size = (float(np.abs(v).max(initial=0.0)) for v in (dz, z))
+    return max(change / (1e3 * (1.0 + size)), 1.0)
+
+
+def _curved_search(objective, params, z, path, slopes, value):
     """A point of ``path`` that lowers F by part of what its slope promises, and its scores; None
     if there is none."""
     noise = 10 * float(np.finfo(z.dtype).eps) * abs(value)
     step, new = 1.0, path(1.0)
     dz = objective.scores(new - params)
-    # Where there is no curvature a step is as long as it likes; keep the search in range.
-    longest = float(np.abs(dz).max(initial=0.0)) / (1e3 * (1.0 + float(np.abs(z).max(initial=0.0))))
+    longest = _too_long(z, dz)
     if longest > 1.0:
         step = 1.0 / longest
         new = path(step)
@@ -148,62 +176,22 @@ class _GramModel:
         return gradient
 
     def minimize(self, params, gradient, goal):
-        """The path of parameters to search along, and the slope of F along it."""
+        """Slope of F, penalty included, times the step to the minimum of the model."""
         u, _ = self.objective.split(params)
         slope = gradient - self.objective.join(self.objective.penalty.l1 * np.sign(u), 0.0)
         smooth = slope.copy()
+        # Damped by coordinate: those of strong penalties must not hold the others.
         diagonal = self.hessian.diagonal()
-        damping = max(1e-15 * diagonal.max(), 1e-12 * np.abs(gradient).max(), 1e-300)
-        self.hessian[np.diag_indices(len(diagonal))] += damping
-        new = params.copy()
-        _descend_gram(self.hessian, self.l1, new, slope, goal, 10_000)
-        change = new - params
-        # The penalty of the change, by coordinate: along a straight path it is convex.
+        damping = np.where(diagonal > 0, 1e-15 * diagonal, 1e-12 * np.abs(gradient))
+        self.hessian[np.diag_indices(len(diagonal))] += np.maximum(damping, 1e-300)
+        new = minimize_quadratic(self.hessian, self.l1, params, slope, goal)
+        self.change, self.smooth = new - params, smooth
         l1_change = self.l1 * (np.abs(new) - np.abs(params))
-        moved = change != 0
-        slopes = smooth + np.divide(l1_change, change, out=np.zeros_like(change), where=moved)
-        return lambda step: params + step * change, slopes
+        return float(smooth @ self.change) + float(l1_change.sum())
 
-
-@kernel
-def _descend_gram(hessian, l1, params, slope, goal, most):
-    """Cyclic coordinate descent on ½δᵀHδ + slope·δ + Σ l1|params|; ``slope`` follows."""
-    k = params.shape[0]
-    active = np.empty(k, np.int64)
-    for _ in range(most):
-        # One pass over all coordinates, then passes over those that are not zero.
-        m = 0
-        for j in range(k):
-            active[m] = j
-            m += 1
-        for inner in range(100):
-            total = 0.0
-            kept = 0
-            for position in range(m):
-                j = active[position]
-                bend = hessian[j, j]
-                if bend <= 0.0:
-                    continue
-                old = params[j]
-                shifted = old * bend - slope[j]
-                size = abs(shifted) - l1[j]
-                new = 0.0
-                if size > 0.0:
-                    new = size / bend if shifted > 0 else -size / bend
-                if new != 0.0 or l1[j] == 0.0:
-                    active[kept] = j
-                    kept += 1
-                delta = new - old
-                if delta != 0.0:
-                    params[j] = new
-                    for i in range(k):
-                        slope[i] += delta * hessian[j, i]
-                    total += bend * delta * delta
-            if inner == 0 and total <= goal:
-                return
-            if inner > 0 and total <= 0.1 * goal:
-                break
-            m = kept
+    def search(self, params, z, value):
+        """A point near the minimum of the model that lowers F, and its scores, or None."""
+        return _straight_search(self.objective, params, z, self.change, self.smooth, value)
 
 
 class _FaceModel:
@@ -222,7 +210,7 @@ class _FaceModel:
         return self.objective.gradient_from(params, curvature.gradient)
 
     def minimize(self, params, gradient, goal):
-        """The path of parameters to search along, and the slope of F along it."""
+        """Slope of F, penalty included, times the step to the minimum of the model."""
         objective = self.objective
         u, _ = objective.split(params)
         l1 = objective.join(objective.penalty.l1, 0.0)
@@ -239,7 +227,12 @@ class _FaceModel:
             new = params + step * p
             return np.where((l1 > 0) & (new * orthant <= 0), 0.0, new)
 
-        return path, steepest
+        self.path, self.steepest = path, steepest
+        return float(steepest @ (path(1.0) - params))
+
+    def search(self, params, z, value):
+        """A point near the minimum of the model that lowers F, and its scores, or None."""
+        return _curved_search(self.objective, params, z, self.path, self.steepest, value)
 
     def _solve(self, residual, free):
         objective = self.objective

@@ -5,13 +5,17 @@ from scipy.optimize import minimize
 
 from sklearn_margin.losses.base import check_number
 from sklearn_margin.solvers.base import (
+    Iterate,
     Result,
     Solver,
+    certified,
     draw_sample,
     is_small,
     preconditioner,
     wants_sample,
 )
+from sklearn_margin.solvers.coordinate_descent import CoordinateDescent
+from sklearn_margin.solvers.newton import Newton
 
 __all__ = ["LBFGS"]
 
@@ -24,7 +28,9 @@ class LBFGS(Solver):
 
     ``tol`` is compared with the largest entry of the (projected) gradient, relative to that
     at zero coefficients, and then with the duality gap relative to F, where there is one: if
-    that is larger, the run goes on to a gradient a tenth as large, as often as it helps.
+    that is larger, the run goes on to a gradient a tenth as large, as often as it helps. Rounding
+    error ends that early. If a problem is small and the loss has a Hessian, the last digits are
+    then found by the steps of ``newton`` or ``coordinate_descent``.
 
     Parameters
     ----------
@@ -76,6 +82,7 @@ class LBFGS(Solver):
                 stop = True
                 raise StopIteration
 
+        best, restarts = None, 0
         while True:
             found = minimize(
                 problem.value_gradient,
@@ -96,18 +103,46 @@ class LBFGS(Solver):
             x = found.x
             reached = problem.projected_norm(x, found.jac) / reference
             value, gap = _value_gap(objective, problem.decode(x))
-            relative = None if gap is None else gap / max(abs(value), 1e-300)
-            finished = found.status != 0 or stop or done >= max_iter
-            if finished or gap is None or relative <= tol or target <= 10 * eps:
+            here = Iterate(problem.decode(x), value, gap, reached if gap is None else gap)
+            if best is None or value < best.value or here.bound < best.bound:
+                best = here
+            if stop or done >= max_iter or gap is None or gap <= tol * value:
                 break
-            target *= 0.1
-        # A line search that can make no progress has met the limit of the arithmetic.
-        limit = found.status != 1 and reached <= 100 * np.sqrt(eps)
-        params, n_iter = problem.decode(x), min(done, max_iter)
+            if found.status == 0 and target <= 10 * eps:
+                break
+            # A line search that fails may do better without the corrections before it.
+            restarts += found.status != 0
+            if restarts > _RESTARTS:
+                break
+            target *= 0.1 if found.status == 0 else 1.0
+        n_iter = min(done, max_iter)
         if gap is None:
-            return Result(params, value, n_iter, bool(reached <= tol or limit), reached=reached)
-        converged = bool(relative <= tol or limit)
-        return Result(params, value, n_iter, converged, gap, "duality gap", relative)
+            # A line search that can make no progress has met the limit of the arithmetic.
+            limit = found.status != 1 and reached <= 100 * np.sqrt(eps)
+            return Result(best.params, best.value, n_iter, bool(reached <= tol or limit),
+                          reached=reached)  # fmt: skip
+        best = certified(objective, best, tol * best.value)
+        if not (best.converged or stop) and n_iter < max_iter and is_small(objective):
+            return _finish(objective, best, tol, max_iter, n_iter, callback)
+        return best.result(n_iter, best.converged, "duality gap")
+
+
+_RESTARTS = 2
+
+
+def _finish(objective, best, tol, max_iter, n_iter, callback):
+    """The last digits of a small problem, by a method of second order if the loss allows one."""
+    solver = CoordinateDescent() if objective.penalty.has_l1 else Newton()
+    if solver.obstacle(objective) is not None:
+        return best.result(n_iter, False, "duality gap")
+
+    def after(steps, params):
+        return callback is not None and callback(n_iter + steps, params)
+
+    run = solver.minimize(objective, best.params, tol, max_iter - n_iter, after)
+    if run.converged or run.value < best.value:
+        return run._replace(n_iter=n_iter + run.n_iter)
+    return best.result(n_iter, False, "duality gap")
 
 
 def _value_gap(objective, params):

@@ -5,12 +5,15 @@ from contextlib import suppress
 import numpy as np
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
+from sklearn_margin._linalg import factorized
 from sklearn_margin.losses.base import check_number
+from sklearn_margin.solvers._search import Drift, line_search
 from sklearn_margin.solvers.base import (
     SMALL,
     Iterate,
     Result,
     Solver,
+    certified,
     conjugate_gradients,
     draw_sample,
     forms_gram,
@@ -94,8 +97,8 @@ class Newton(Solver):
         system = system or self.system(objective)
         system.begin()
         params = np.array(start, dtype=np.float64)
-        z, known = objective.scores(params), None
-        best, cautious, n_iter, floor, first = None, False, 0, None, None
+        z, known, drift = objective.scores(params), None, Drift(objective)
+        best, cautious, n_iter, floor, first, limit = None, False, 0, None, None, False
         while True:
             loss, g, gradient, solve = system(objective, params, z, known, cautious)
             value = loss + objective.penalty.value(objective.split(params)[0])
@@ -124,7 +127,7 @@ class Newton(Solver):
             if (converged and (exact or not polish)) or n_iter == max_iter:
                 break
             if exact and stalled:  # the limit of the arithmetic
-                best = best._replace(converged=True)
+                limit = True
                 break
             n_iter += 1
             del g, known, solve  # the search needs room for others as long as the scores
@@ -133,15 +136,20 @@ class Newton(Solver):
             longest = float(np.abs(dz).max()) / (1e3 * (1.0 + float(np.abs(z).max())))
             if longest > 1.0:
                 p, dz, decrement = p / longest, dz / longest, decrement / longest
-            step, z, known = _line_search(objective, params, z, p, dz, decrement, value)
+            step, there, known = line_search(objective, params, z, p, dz, decrement, value)
             if step == 0.0 and (cautious or exact) and not system.stale:
                 break
             cautious = step < 0.1 and not system.stale
             system.note(decrement, step)
             params = params + step * p
+            z = drift.follow(params, z, there)
+            known = known if z is there else None
             if callback is not None and callback(n_iter, params):
                 break
-        return best.result(n_iter, best.converged, "Newton decrement")
+        if best.gap is None:
+            return best.result(n_iter, best.converged or limit, "Newton decrement")
+        best = certified(objective, best, max(tol * best.value, floor or 1e-300))
+        return best.result(n_iter, best.converged, "duality gap")
 
 
 _MOST_PRODUCTS = 30  # with the Hessian, that conjugate gradients typically need
@@ -180,7 +188,7 @@ class _Cholesky:
         eps = np.finfo(objective.rows.dtype).eps
 
         def solve():
-            self.factor = _factorized(hessian, eps)
+            self.factor = factorized(hessian, eps)
             p = -self.factor(gradient)
             return p if np.isfinite(p).all() else -gradient
 
@@ -206,23 +214,6 @@ class _Cholesky:
 def _value_gradient(objective, z):
     g = np.empty_like(z)
     return objective.score_gradient(z, g), g
-
-
-def _factorized(hessian, eps):
-    """Function that solves with a positive semi-definite matrix, damped as little as needed."""
-    diagonal = hessian.diagonal().copy()
-    # Unit diagonal: whatever the scales of the penalty, damping then means the same.
-    root = np.sqrt(np.where(diagonal > 0, diagonal, 1.0))
-    hessian = hessian / np.outer(root, root)
-    damping = len(root) * eps
-    while True:
-        hessian[np.diag_indices(len(root))] = np.where(diagonal > 0, 1.0, 0.0) + damping
-        try:
-            factor = cho_factor(hessian, lower=True, check_finite=False)
-        except LinAlgError:
-            damping *= 100
-            continue
-        return lambda v: cho_solve(factor, v / root, check_finite=False) / root
 
 
 class _ConjugateGradients:
@@ -301,60 +292,3 @@ class _ConjugateGradients:
         # Columns have unit spread, so the loss's part of the diagonal is about constant.
         inverse = 1.0 / (max(bend / float(gradient @ gradient), 1e-12) + l2)
         return lambda v: inverse * v
-
-
-def _line_search(objective, params, z, p, dz, decrement, value):
-    """Zero of the slope of F along p, to a tenth of the slope at 0; 0 if there is none.
-
-    The slope of a convex function is non-decreasing: bracket its zero, then close in by
-    regula falsi with the Illinois rule. A point where F is above ``value`` is too far.
-
-    Returns
-    -------
-    step : float
-    z : ndarray
-        Scores there.
-    known : tuple of float and ndarray, or None
-        Value and gradient of L there, if they were computed.
-    """
-    u, _ = objective.split(params)
-    du, _ = objective.split(p)
-    penalty_slope = float((objective.penalty.l2 * u) @ du)
-    penalty_bend = float((objective.penalty.l2 * du) @ du)
-    noise = 10 * float(np.finfo(z.dtype).eps) * abs(value)
-    goal = 0.1 * decrement
-    g = np.empty_like(z)
-    there, loss = z, np.nan
-
-    def slope_at(t):
-        nonlocal there, loss
-        there = (z + t * dz).astype(z.dtype, copy=False)
-        loss = objective.score_gradient(there, g)
-        slope = float(np.dot(g, dz)) + penalty_slope + t * penalty_bend
-        if not np.isfinite(slope):
-            return 1e300, False
-        lower = loss + objective.penalty.value(u + t * du) <= value + noise
-        return slope, abs(slope) <= goal and lower
-
-    low, slope_low = 0.0, -decrement
-    high = 1.0
-    slope_high, good = slope_at(high)
-    while slope_high < -goal and high < 1e12:
-        low, slope_low = high, slope_high
-        high *= 4.0
-        slope_high, good = slope_at(high)
-    if good:
-        return high, there, (loss, g)
-    for _ in range(60):
-        with np.errstate(all="ignore"):
-            t = (low * slope_high - high * slope_low) / np.float64(slope_high - slope_low)
-        if not low < t < high:
-            t = 0.5 * (low + high)
-        slope, good = slope_at(t)
-        if good:
-            return t, there, (loss, g)
-        if slope > 0:
-            high, slope_high, slope_low = t, slope, 0.5 * slope_low
-        else:
-            low, slope_low, slope_high = t, slope, 0.5 * slope_high
-    return low, (z + low * dz).astype(z.dtype, copy=False), None
