@@ -7,7 +7,8 @@ It offers three things to the rest of the package.
     is cached on disk, so that a kernel is compiled once per installation.
 ``register_parameter_object``
     Lets plain Python objects with scalar parameters (losses) be passed to kernels. Their
-    methods are compiled from the author's own Python source on demand.
+    methods are compiled from the author's own Python source on demand. What is wrong with a
+    method that cannot be compiled is said by ``_compile_errors``.
 ``overload_on_class``
     Lets one kernel work on several kinds of rows (dense, CSR).
 
@@ -20,7 +21,6 @@ what that imports inside the package, and the target. There is no index; a file 
 atomically; an unreadable one is recompiled over.
 """
 
-import builtins
 import contextlib
 import functools
 import hashlib
@@ -56,9 +56,13 @@ from numba.extending import (
     unbox,
 )
 
+from sklearn_margin._read_class import ABSENT, ClassReader, names_in, reachable_methods
+
 __all__ = [
+    "OPTIONS",
     "REASSOCIATE",
-    "compiler_message",
+    "class_source",
+    "compilable",
     "hold_while_forking",
     "kernel",
     "overload_on_class",
@@ -69,7 +73,7 @@ __all__ = [
 REASSOCIATE = {"reassoc", "contract", "nsz"}
 
 JIT_DISABLED = bool(config.DISABLE_JIT)
-_OPTIONS = {"error_model": "numpy"}
+OPTIONS = {"error_model": "numpy"}
 _ROOT = Path(__file__).parent
 _IMPORT = re.compile(
     rf"^[ \t]*(?:from ({__package__}[\w.]*) import (\([^)]*\)|.*)|import ({__package__}[\w.]*))",
@@ -192,7 +196,7 @@ def kernel(
         return functools.partial(kernel, fastmath=fastmath, inline=inline)
     if JIT_DISABLED:
         return function
-    dispatcher = numba.njit(nogil=True, fastmath=fastmath, inline=inline, **_OPTIONS)(function)
+    dispatcher = numba.njit(nogil=True, fastmath=fastmath, inline=inline, **OPTIONS)(function)
     # RuntimeError: numba found no folder it may write to. Compile without caching then.
     with contextlib.suppress(RuntimeError, OSError):
         dispatcher._cache = _Cache(function)
@@ -313,10 +317,14 @@ def register_parameter_object(base: type) -> None:
 
 
 def _typeof_parameter_object(obj, c):
-    source = _class_source(type(obj))
+    source = class_source(type(obj))
     fields, constants = [], []
     for name, default in source.parameters:
-        value = getattr(obj, name)
+        try:
+            value = getattr(obj, name)
+        except AttributeError:
+            obj.get_params(deep=False)  # says it better if a parameter has another name
+            raise
         if isinstance(value, str):
             constants.append((name, value))
             continue
@@ -326,7 +334,8 @@ def _typeof_parameter_object(obj, c):
             if name in source.names:
                 raise TypeError(
                     f"parameter {name}={value!r} of {type(obj).__name__} cannot be used in "
-                    "compiled methods: it must be a number, a boolean, a string or a tuple of such"
+                    "compiled methods: it must be a number, a boolean, a string, an array of "
+                    "numbers or a tuple of such"
                 ) from None
     return source.type_class(tuple(fields), tuple(constants))
 
@@ -348,110 +357,86 @@ class _ClassSource(NamedTuple):
     parameters: list[tuple[str, Any]]  # names and defaults
     names: set[str]  # every name its compiled methods mention
     type_class: type[ParameterObjectType]
+    requests: dict[str, tuple]  # by method, callers first: types it was last compiled for
+    globals: list[tuple[dict, str, Any]]  # values of the names that the methods mention …
+    attributes: list[tuple[type, str, Any]]  # … and of the class's attributes, when compiled
+
+    def is_current(self) -> bool:
+        """Whether none of them was bound to another object since."""
+        for scope, name, value in self.globals:
+            if scope.get(name, ABSENT) is not value:
+                return False
+        for holder, name, value in self.attributes:
+            if getattr(holder, name, ABSENT) is not value:
+                return False
+        return True
 
 
-@_cache_once
-def _class_source(cls: type) -> _ClassSource:
+_sources: dict[type, _ClassSource] = {}
+_requests: dict[str, dict[str, tuple]] = {}  # by identity of a type whose methods are registered
+
+
+def class_source(cls: type) -> _ClassSource:
+    """What compilation needs to know of a Python class, as it is now.
+
+    A method or a global that was bound to another object since the last call is noticed; an array
+    that was changed in place is not.
+    """
+    source = _sources.get(cls)
+    if source is None or not source.is_current():
+        with _once:
+            source = _sources[cls] = _read_class(cls)
+    return source
+
+
+def _read_class(cls):
     signature = inspect.signature(cls.__init__)
     parameters = [
         (name, parameter.default)
         for name, parameter in list(signature.parameters.items())[1:]
         if parameter.kind not in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL)
     ]
-    digest = hashlib.sha256()
+    reader = ClassReader(cls)
     for name in sorted(cls.kernel_methods):
-        _digest_function(getattr(cls, name), digest, cls, set())
-    type_class = _type_class(f"{cls.__name__}_{digest.hexdigest()[:16]}")
-    methods, names = _reachable_methods(cls)
+        reader.read_attribute(cls, name)
+        reader.read_function(getattr(cls, name))
+    identity = f"{cls.__name__}_{reader.digest.hexdigest()[:16]}"
+    type_class = _type_class(identity)
+    methods, names = reachable_methods(cls)
     # A property that compiled methods read is one more parameter, computed at each call.
     parameters += [(n, None) for n in sorted(names) if isinstance(getattr(cls, n, None), property)]
-    for name in methods:
-        overload_method(type_class, name, jit_options=dict(_OPTIONS))(_choose(getattr(cls, name)))
-    return _ClassSource(parameters, names, type_class)
+    if identity not in _requests:
+        requests = _requests[identity] = {}
+        for name in methods:
+            choice = _choose(getattr(cls, name), name, requests)
+            overload_method(type_class, name, jit_options=dict(OPTIONS))(choice)
+    scopes = [(scope, n, value) for (_, n), (scope, value) in reader.globals.items()]
+    held = [(holder, n, value) for (_, n), (holder, value) in reader.attributes.items()]
+    return _ClassSource(parameters, names, type_class, _requests[identity], scopes, held)
 
 
-def _choose(function):
-    """An overload that picks ``function``, with its very signature, as numba wants it."""
+def _choose(function, name, requests):
+    """An overload that picks ``function``, with its very signature, as numba wants it.
+
+    It notes in ``requests`` for which types it was asked.
+    """
+
+    def note(*types_of_arguments):
+        requests[name] = types_of_arguments
+
     parameters = inspect.signature(function).parameters.values()
-    scope = {"function": _compilable(function, {})}
+    scope = {"function": compilable(function, {}), "note": note}
     names = []
     for parameter in parameters:
         names.append(parameter.name)
         if parameter.default is not parameter.empty:
             scope[f"default_{parameter.name}"] = parameter.default
             names[-1] += f"=default_{parameter.name}"
-    return eval(f"lambda {', '.join(names)}: function", scope)
+    arguments = ", ".join(parameter.name for parameter in parameters)
+    return eval(f"lambda {', '.join(names)}: note({arguments}) or function", scope)
 
 
-def _reachable_methods(cls: type) -> tuple[set[str], set[str]]:
-    """Names of the methods that kernels call, directly or from one another, and all names
-    they mention."""
-    found: set[str] = set()
-    names: set[str] = set()
-    todo = list(cls.kernel_methods)
-    while todo:
-        name = todo.pop()
-        function = getattr(cls, name, None)
-        if name in found or not isinstance(function, python_types.FunctionType):
-            continue
-        found.add(name)
-        names |= _names(function)
-        todo.extend(_names(function))
-    return found, names
-
-
-def _codes(code):
-    """A code object and those of the lambdas and comprehensions inside it."""
-    yield code
-    for constant in code.co_consts:
-        if inspect.iscode(constant):
-            yield from _codes(constant)
-
-
-def _names(function) -> set[str]:
-    """Global names and attributes that a function mentions."""
-    return {name for code in _codes(function.__code__) for name in code.co_names}
-
-
-def _digest_function(function, digest, cls, seen) -> None:
-    """Feed everything that determines a function's machine code into ``digest``."""
-    if id(function) in seen:
-        return
-    seen.add(id(function))
-    for code in _codes(function.__code__):
-        constants = [c for c in code.co_consts if not inspect.iscode(c)]
-        digest.update(repr((code.co_name, code.co_code, code.co_names, constants)).encode())
-    _digest_value(function.__defaults__, digest, cls, seen)
-    cells = zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
-    scope = {**function.__globals__, **{name: cell.cell_contents for name, cell in cells}}
-    names = _names(function)
-    for name in sorted({*names, *function.__code__.co_freevars}):
-        found = [holder[name] for holder in (scope, vars(builtins)) if name in holder][:1]
-        # An attribute may belong to the class, or to a module that is mentioned too.
-        modules = (scope.get(n) for n in sorted(names))
-        for holder in (cls, *(m for m in modules if inspect.ismodule(m))):
-            if hasattr(holder, name):
-                found.append(getattr(holder, name))
-        for value in found:
-            digest.update(name.encode())
-            _digest_value(value, digest, cls, seen)
-
-
-def _digest_value(value, digest, cls, seen) -> None:
-    """Feed a constant or a function that compiled code uses into ``digest``."""
-    value = getattr(value, "py_func", value)
-    if isinstance(value, python_types.FunctionType):
-        _digest_function(value, digest, cls, seen)
-    elif isinstance(value, np.ndarray):
-        digest.update(repr((value.dtype, value.shape)).encode() + value.tobytes())
-    elif isinstance(value, (tuple, list)):
-        for item in value:
-            _digest_value(item, digest, cls, seen)
-    elif isinstance(value, (int, float, complex, str, bool, np.generic, type(None))):
-        digest.update(repr(value).encode())
-
-
-def _compilable(function, done):
+def compilable(function, done):
     """Return ``function`` with the plain Python functions it calls made compilable.
 
     So an author can factor a loss into helpers without importing numba. ``done`` maps
@@ -462,37 +447,18 @@ def _compilable(function, done):
         if not isinstance(value, python_types.FunctionType):
             return value
         if value not in done:
-            _compilable(value, done)
+            compilable(value, done)
         return done[value]
 
     code = function.__code__
     scope = dict(function.__globals__)
     cells = tuple(python_types.CellType() for _ in function.__closure__ or ())
     new = python_types.FunctionType(code, scope, function.__name__, function.__defaults__, cells)
-    done[function] = numba.njit(**_OPTIONS)(new)
-    scope.update({n: convert(scope[n]) for n in _names(function) if n in scope})
+    done[function] = numba.njit(**OPTIONS)(new)
+    scope.update({n: convert(scope[n]) for n in names_in(function) if n in scope})
     for cell, original in zip(cells, function.__closure__ or (), strict=True):
         cell.cell_contents = convert(original.cell_contents)
     return new
-
-
-_BOILERPLATE = (
-    "during:", "- ", "file ", "with argument", "overload ", "rejected", "raised from", "there are",
-    ">>>", "<source", "failed in nopython", "no match", "none", "during",
-)  # fmt: skip
-
-
-def compiler_message(error: Exception) -> str:
-    """What a numba error says, without the report of how numba came to say it."""
-    kept = []
-    for line in str(error).splitlines():
-        line = line.strip()
-        noise = (
-            line.lower().startswith(_BOILERPLATE) or "<lambda>" in line or "_OverloadMethod" in line
-        )
-        if line.strip("^ ") and not noise and line not in kept:
-            kept.append(line)
-    return " ".join(kept)[:1000]
 
 
 # --- one kernel for several kinds of rows ---------------------------------------------------
@@ -516,7 +482,7 @@ def overload_on_class(function: Callable, implementations: dict[type, Callable])
             return implementations.get(rows.instance_class)
         return None
 
-    options = {**_OPTIONS, "fastmath": REASSOCIATE}
+    options = {**OPTIONS, "fastmath": REASSOCIATE}
     overload(function, strict=False, jit_options=options)(choose)
 
 

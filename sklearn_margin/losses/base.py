@@ -14,8 +14,9 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils import assert_all_finite, check_array
 
+from sklearn_margin._compile_errors import explain_failure
 from sklearn_margin._groups import encode_groups
-from sklearn_margin._jit import compiler_message, kernel, register_parameter_object
+from sklearn_margin._jit import kernel, register_parameter_object
 from sklearn_margin.losses._pairs import PairIndex
 
 __all__ = ["BinaryLoss", "Loss", "PairwiseLoss", "PointwiseLoss", "RegressionLoss"]
@@ -83,9 +84,28 @@ class Loss(BaseEstimator):
     nonnegative = False
 
     def __eq__(self, other):
-        return type(self) is type(other) and self.get_params() == other.get_params()
+        if type(self) is not type(other):
+            return False
+        ours, theirs = self.get_params(deep=False), other.get_params(deep=False)
+        return all(_same(value, theirs[name]) for name, value in ours.items())
 
     __hash__ = None  # parameters can change
+
+    def get_params(self, deep=True):
+        """Parameters by name; see ``sklearn.base.BaseEstimator``.
+
+        Raises
+        ------
+        AttributeError
+            If ``__init__`` stores a parameter under another name than its own.
+        """
+        for name in self._get_param_names():
+            if not hasattr(self, name):
+                raise AttributeError(
+                    f"{type(self).__name__}.__init__ takes {name} and does not store it as "
+                    f"self.{name}, as it has to"
+                )
+        return super().get_params(deep)
 
     def check_params(self) -> None:
         """Raise ``ValueError`` or ``TypeError`` naming the parameter that is wrong."""
@@ -153,19 +173,35 @@ class Loss(BaseEstimator):
         try:
             return function(self, *args)
         except (numba.errors.NumbaError, numba.errors.UnsupportedBytecodeError) as error:
-            author = type(self.author)
-            name = author.__name__
-            for method in author.author_methods or author.kernel_methods[:2]:
-                if sum(method in vars(cls) for cls in author.__mro__) == 1:  # in its family only
-                    raise NotImplementedError(f"{name} does not define {method}") from error
-            raise TypeError(
-                f"{name} could not be compiled. Its methods may use scalars, the modules math and "
-                "numpy, the parameters of the loss and other such functions. The compiler said: "
-                + compiler_message(error)
-            ) from error
+            failure = self._failure(error)
+        except TypeError as error:
+            # A method that returns None on a branch fails when it does.
+            explained = "got None" in str(error) and explain_failure(self.author)
+            if not explained:
+                raise
+            failure = TypeError(explained)
+        raise failure from None  # numba's report would bury it
+
+    def _failure(self, error) -> Exception:
+        """What to raise for an error of the compiler."""
+        author = type(self.author)
+        for method in author.author_methods or author.kernel_methods[:2]:
+            if sum(method in vars(cls) for cls in author.__mro__) == 1:  # in its family only
+                return NotImplementedError(f"{author.__name__} does not define {method}")
+        explained = explain_failure(self.author)
+        return TypeError(explained or f"{author.__name__} cannot be compiled: {error}")
 
 
 register_parameter_object(Loss)
+
+
+def _same(a, b) -> bool:
+    """Whether two values of a parameter are equal."""
+    if isinstance(a, (tuple, list)) and type(a) is type(b):
+        return len(a) == len(b) and all(map(_same, a, b))
+    if isinstance(a, np.ndarray) or isinstance(b, np.ndarray):
+        return type(a) is type(b) and a.dtype == b.dtype and np.array_equal(a, b)
+    return a is b or bool(a == b)
 
 
 def check_scores(y_true, y_pred, sample_weight):
@@ -202,7 +238,7 @@ def check_weights(sample_weight, n_samples: int) -> np.ndarray:
     Raises
     ------
     ValueError
-        If a weight is negative or not finite, all are zero, or the length is wrong.
+        If a weight is negative, complex or not finite, all are zero, or the length is wrong.
     """
     if sample_weight is None:
         return np.ones(n_samples)
@@ -210,6 +246,8 @@ def check_weights(sample_weight, n_samples: int) -> np.ndarray:
     if sample_weight.ndim == 0:
         check_number(sample_weight.item(), "sample_weight", minimum=0, closed=False)
         return np.full(n_samples, float(sample_weight))
+    if sample_weight.dtype.kind == "c":
+        raise ValueError("sample_weight must hold real numbers, got complex ones")
     try:
         weight = sample_weight.astype(np.float64)
     except (TypeError, ValueError) as error:
