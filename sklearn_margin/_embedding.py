@@ -5,7 +5,7 @@ import warnings
 
 import numpy as np
 import scipy.sparse as sp
-from sklearn.utils import check_random_state
+from sklearn.utils import check_array, check_random_state
 from sklearn.utils.validation import column_or_1d
 
 from sklearn_margin._base import Fitted, levels_to_caller, resolve_loss
@@ -39,6 +39,7 @@ LOSSES = {
     "nca": NCA,
     "triplet": Triplet,
 }
+_STARTS = ("auto", "identity", "lda", "pca", "random")
 _SOLVERS = {"adam": Adam, "lbfgs": LBFGS, "sgd": Adam}
 _COMPONENTS = 16  # where n_components is not given
 _FEW_ROWS = 500  # up to which "auto" compares all rows with each other at every step
@@ -70,6 +71,8 @@ class BaseEmbedding(Fitted):
             objective = TupleObjective(
                 loss, rows, similar[kept], s[kept], n_classes=0, arity=len(parts), **settings
             )
+            if objective.formula is None and not similar[kept].any():
+                _warn_of_no_positives("no pair is similar")
             self._fit(objective, None, context, X, similar, sample_weight=sample_weight)
         context.call_on_fit_task_end(estimator=self, X=parts[0], y=similar)
         return self
@@ -103,11 +106,28 @@ class BaseEmbedding(Fitted):
         if self.n_components is not None:
             check_number(self.n_components, "n_components", minimum=1, integer=True)
         check_number(self.batch_size, "batch_size", minimum=2, integer=True)
-        check_choice(self.init, "init", ("auto", "pca", "lda", "random"))
+        self._given_start()
         check_choice(self.sampler, "sampler", ("auto", "uniform", "balanced"))
         if not isinstance(self.normalize, (bool, np.bool_)):
             raise TypeError(f"normalize must be True or False, got {self.normalize!r}")
         return self._loss()
+
+    def _given_start(self):
+        """The components that ``init`` holds; None if it is the name of a way to find some."""
+        if isinstance(self.init, str):
+            check_choice(self.init, "init", _STARTS)
+            return None
+        if self.init is None or np.isscalar(self.init):
+            raise ValueError(
+                f"init must be one of {list(_STARTS)} or an array of shape (n_components, "
+                f"n_features), got {self.init!r}"
+            )
+        W = check_array(self.init, dtype=np.float64, input_name="init")
+        if self.n_components not in (None, len(W)):
+            raise ValueError(
+                f"init has {len(W)} rows, one per component, but n_components={self.n_components}"
+            )
+        return W
 
     def _check_solver(self):
         if isinstance(self.solver, (Adam, LBFGS)):
@@ -139,10 +159,15 @@ class BaseEmbedding(Fitted):
         return Adam() if isinstance(self.solver, str) else self.solver
 
     def _settings(self, X, sampler):
-        n_features = X.shape[1]
+        n_features, W = X.shape[1], self._given_start()
         k = min(_COMPONENTS, n_features) if self.n_components is None else self.n_components
+        if W is not None:
+            k = len(W)
+            if W.shape[1] != n_features:
+                raise ValueError(f"init has {W.shape[1]} columns, but X has {n_features} features")
         if k > n_features:
-            raise ValueError(f"n_components={k} is more than X has features: {n_features}")
+            given = "init has more rows" if W is not None else f"n_components={k} is more"
+            raise ValueError(f"{given} than X has features: {k} > {n_features}")
         return {
             "n_components": k, "alpha": self.alpha, "normalize": self.normalize,
             "batch_size": self.batch_size, "sampler": sampler,
@@ -160,11 +185,7 @@ class BaseEmbedding(Fitted):
                 f"{len(classes)} class: {classes}"
             )
         if loss.rows_per_class > 1 and len(classes) == len(kept) and np.all(s[kept] <= 1):
-            warnings.warn(
-                "no two rows have the same label: components stay where they start",
-                UserWarning,
-                stacklevel=levels_to_caller(),
-            )
+            _warn_of_no_positives("no two rows have the same label")
         X, s = (X[kept], s[kept]) if len(kept) < len(s) else (X, s)
         if len(s) <= _FEW_ROWS:
             X, labels, s = merge_rows(X, labels, s)
@@ -185,9 +206,13 @@ class BaseEmbedding(Fitted):
     def _start(self, objective, random_state):
         """Parameter vector to start from."""
         labelled = not isinstance(objective, TupleObjective)
-        if self.init == "lda" and not labelled:
+        if _is(self.init, "lda") and not labelled:
             raise ValueError("init='lda' needs labels, by fit; for pairs and triplets take 'pca'")
-        B = first_components(objective, self.init, random_state)
+        W = np.eye(*objective.shape) if _is(self.init, "identity") else self._given_start()
+        if W is None:
+            B = first_components(objective, self.init, random_state)
+        else:
+            B = objective.turn_back(W * objective.rows.scale)
         auxiliary = ()
         if objective.loss.auxiliary:
             some = objective.some_rows(5000, random_state) if labelled else None
@@ -271,6 +296,20 @@ class BaseEmbedding(Fitted):
         self.__dict__.update(
             self._fitted(objective, classes, W.astype(dtype), auxiliary.astype(dtype))
         )
+
+
+def _warn_of_no_positives(reason):
+    warnings.warn(
+        f"{reason}: the loss draws no rows together, and the penalty moves the components. With "
+        "alpha=0, a loss of positives and negatives leaves them where they start",
+        UserWarning,
+        stacklevel=levels_to_caller(),
+    )
+
+
+def _is(value, name):
+    """Whether a parameter, which may be an array, is this string."""
+    return isinstance(value, str) and value == name
 
 
 def _as_similar(similar, n):

@@ -48,13 +48,17 @@ class LinearEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEmb
         "contrastive", "triplet", "info_nce", "multiple_negatives_ranking", "circle", "ge2e",
         "arc_face", "nca", or a loss object.
     n_components : int, default=None
-        Dimension of the embedding; None is 16, or the number of features if that is smaller.
+        Dimension of the embedding; None is 16, or the number of features if that is smaller, or
+        the number of rows of an array given as ``init``.
     normalize : bool, default=False
         Whether rows are scaled to length 1, for the loss and by ``transform``. Losses of cosines
         do not notice; for those of distances it makes another metric.
-    init : {"auto", "pca", "lda", "random"}, default="auto"
+    init : {"auto", "identity", "lda", "pca", "random"} or array-like of shape \
+(n_components, n_features), default="auto"
         Where to start. "lda": linear discriminants, then principal axes of what is left; "auto"
-        is the same for labels, and "pca" for pairs and triplets.
+        is the same for labels, and "pca" for pairs and triplets. "identity": the first
+        n_components features as they are. An array is W itself. With ``warm_start`` and previous
+        components of the right shape, those are taken, whatever ``init`` says.
     batch_size : int, default=128
         Rows (pairs, triplets) per batch.
     sampler : {"auto", "uniform", "balanced"}, default="auto"
@@ -75,7 +79,7 @@ class LinearEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEmb
         Most epochs (sgd) or iterations (lbfgs). The former takes as many epochs as make 1,000
         updates, if that is less; see ``Adam``.
     warm_start : bool, default=False
-        Whether to start from the previous components.
+        Whether to start from the previous components, if there are any of the right shape.
     n_jobs : int, default=None
         Threads; None is one.
     random_state : int, RandomState or None, default=None

@@ -588,7 +588,7 @@ def test_partial_fit_checks_classes_and_solver():
         ("loss", ["hinge", Hinge(), Circle, None, 1]),
         ("n_components", [0, -1, 7, 1.5, "a"]),
         ("normalize", [None, 1, "a"]),
-        ("init", ["identity", None, 1]),
+        ("init", ["identities", None, 1]),
         ("batch_size", [1, 0, 2.5, None]),
         ("sampler", ["all", None]),
         ("alpha", [-1, None, np.nan]),

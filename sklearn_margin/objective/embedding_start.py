@@ -9,6 +9,8 @@ __all__ = ["first_components"]
 
 _MOST_ROWS = 20_000  # a sample is enough for a start
 _MOST_FEATURES = 1_000  # beyond which covariances are formed in a subspace
+_LEAST_VARIANCE = 1e-6  # of a direction, in units of the mean variance of a feature
+_LEAST_RATIO = 1e-6  # of variances between and within classes, of a discriminant
 _SHRINKAGE = 0.1  # of the covariance within classes towards a multiple of the identity
 
 
@@ -86,22 +88,34 @@ def _discriminants(Y, labels, s, mean, total, k):
     there = mass > 0
     means = sums[there] / mass[there][:, None] - mean
     between = (means.T * (mass[there] / mass.sum())) @ means
+    d = len(total)
+    # A little of the variance everywhere: a direction in which no row differs from another, or
+    # no row from its class, is then no reason to divide by what rounding has left of a zero.
+    typical = np.trace(total) / d or 1.0
+    total = total + _LEAST_VARIANCE * typical * np.eye(d)
     within = total - between
-    d = len(within)
-    size = max(np.trace(within) / d, 1e-6 * np.trace(total) / d, 1e-300)
+    size = np.trace(within) / d
     within = (1 - _SHRINKAGE) * within + _SHRINKAGE * size * np.eye(d)
     ratios, vectors = scipy.linalg.eigh(between, within)
-    ratios, vectors = np.maximum(ratios[::-1][:k], 0.0), vectors[:, ::-1][:, :k]
-    found = min(k, int(there.sum()) - 1)
-    B = _sign(vectors[:, :found].T)
-    if found == k:
-        return B
-    # Axes of most variance among those that do not correlate with the discriminants.
-    projector = np.eye(d) - B.T @ np.linalg.pinv(B @ total @ B.T) @ (B @ total)
-    rest = _principal_axes(projector.T @ total @ projector, k - found) @ projector.T
-    spread = np.sqrt(np.maximum(np.einsum("ij,jk,ik->i", rest, total, rest), 1e-300))
-    typical = np.sqrt(np.einsum("ij,jk,ik->i", B, total, B)).min(initial=1.0)
-    return np.vstack([B, rest * (typical / spread.max(initial=1e-300))])
+    found = min(k, int(np.count_nonzero(ratios > _LEAST_RATIO)))
+    B = _sign(vectors[:, ::-1][:, :found].T)
+    return B if found == k else np.vstack([B, _rest(B, total, k - found)])
+
+
+def _rest(B, total, k):
+    """Axes of most variance among those that do not correlate with the discriminants B."""
+    projector = np.eye(len(total)) - B.T @ np.linalg.pinv(B @ total @ B.T) @ (B @ total)
+    rest = _principal_axes(projector.T @ total @ projector, k) @ projector.T
+    factor = _spread(B, total).min(initial=1.0) / _spread(rest, total).max()
+    if len(B):  # where rows hardly differ, coordinates longer than the others would only cost
+        longest = np.linalg.norm(B, axis=1).max()
+        factor = min(factor, longest / np.linalg.norm(rest, axis=1).max())
+    return rest * factor
+
+
+def _spread(axes, covariance):
+    """Standard deviation along each axis."""
+    return np.sqrt(np.maximum(np.einsum("ij,jk,ik->i", axes, covariance, axes), 1e-300))
 
 
 def _sign(axes):
@@ -119,4 +133,7 @@ def _finish(objective, B, X, s):
     size = float(s @ np.einsum("ij,ij->i", Z, Z)) / s.sum()
     if not objective.centred and objective.axis.any():
         size += float(np.sum((objective.turn(B) @ objective.mean) ** 2))
-    return B / np.sqrt(size) if size > 0 else B
+    length = np.sum(B**2)
+    if size <= _LEAST_VARIANCE**2 * length:  # no row differs from another but by rounding
+        size = length or 1.0
+    return B / np.sqrt(size)
