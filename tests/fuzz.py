@@ -23,7 +23,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
-from problems import draw, known
+from naive import known
+from problems import draw
 from sklearn.exceptions import ConvergenceWarning
 
 from sklearn_margin.objective.rows import Rows

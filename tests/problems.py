@@ -1,126 +1,21 @@
-"""Random problems of every kind, and their objectives written from the definitions alone.
+"""Random problems of every kind, with data, weights, a loss, a penalty and a tolerance.
 
-``draw(seed)`` gives a ``Problem``: data, weights, a loss, a penalty, a tolerance. It fits an
-estimator with any solver, and evaluates F(w, b) = weighted mean loss + penalty anywhere, in
-extended precision and without the package. ``known(problem)`` is the lowest value CVXPY and
-Clarabel find, evaluated the same way, so that it bounds the minimum from above whatever they say.
+``draw(seed)`` gives a ``Problem``. It fits an estimator with any solver, and evaluates
+F(w, b) = weighted mean loss + penalty anywhere, in extended precision and without the package.
 """
 
 import warnings
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
-import cvxpy as cp
 import numpy as np
 import scipy.sparse as sp
+from naive import FORMULA, concomitant
 
 from sklearn_margin import HuberRegressor, LinearClassifier, LinearRanker, LinearRegressor, losses
 
-__all__ = ["FORMULA", "KINDS", "Problem", "draw", "known"]
+__all__ = ["KINDS", "LOSSES", "WEIGHTS", "Problem", "draw"]
 
 LD = np.longdouble
-
-# --- losses: value of each row, or of each pair ------------------------------------------------
-
-
-def pos(u):
-    return np.maximum(u, 0)
-
-
-def huber(r, delta):
-    r = np.abs(r)
-    return np.where(r <= delta, r * r / 2, delta * (r - delta / 2))
-
-
-def log_sum_exp(z):
-    top = z.max(axis=1, keepdims=True)
-    return np.log(np.exp(z - top).sum(axis=1)) + top[:, 0]
-
-
-def above(z, k, margin):
-    """margin·[j ≠ k] + z_j − z_k."""
-    rows = np.arange(len(z))
-    t = z - z[rows, k][:, None] + margin
-    t[rows, k] = 0
-    return t
-
-
-#: Loss of labels (or targets) y and scores z, by row; of differences d, by pair.
-FORMULA = {
-    "Hinge": lambda p, y, z: pos(p.margin - y * z),
-    "SquaredHinge": lambda p, y, z: pos(p.margin - y * z) ** 2,
-    "SmoothedHinge": lambda p, y, z: huber(pos(p.margin - y * z), p.smoothing) / p.smoothing,
-    "ModifiedHuber": lambda p, y, z: 2 * huber(pos(1 - y * z), 2),
-    "Logistic": lambda p, y, z: np.logaddexp(LD(0), -y * z),
-    "Squared": lambda p, y, z: (y - z) ** 2,
-    "Absolute": lambda p, y, z: np.abs(y - z),
-    "Huber": lambda p, y, z: huber(y - z, p.delta),
-    "Quantile": lambda p, y, z: np.where(y > z, LD(p.quantile), LD(p.quantile) - 1) * (y - z),
-    "EpsilonInsensitive": lambda p, y, z: pos(np.abs(y - z) - p.epsilon),
-    "SquaredEpsilonInsensitive": lambda p, y, z: pos(np.abs(y - z) - p.epsilon) ** 2,
-    "CrossEntropy": lambda p, k, z: log_sum_exp(z) - z[np.arange(len(z)), k],
-    "CrammerSinger": lambda p, k, z: above(z, k, p.margin).max(axis=1),
-    "WestonWatkins": lambda p, k, z: pos(above(z, k, p.margin)).sum(axis=1),
-    "PairwiseHinge": lambda p, d: pos(p.margin - d),
-    "PairwiseSquaredHinge": lambda p, d: pos(p.margin - d) ** 2,
-    "PairwiseLogistic": lambda p, d: np.logaddexp(LD(0), -d),
-}
-
-
-def concomitant(r, s, epsilon):
-    """min over σ > 0 of Σ s [σ/2 + σ ρ(r/σ)]: the least of all values where the derivative can
-    vanish, with the k smallest residuals inside, and where a residual changes sides."""
-    r = np.abs(r)
-    order = np.argsort(r)
-    inside = np.concatenate([[LD(0)], np.cumsum(s[order] * r[order] ** 2)])
-    outside = np.concatenate([[LD(1)], 1 - np.cumsum(s[order])])
-    room = 1 - LD(epsilon) ** 2 * outside
-    square = np.divide(inside, room, out=np.zeros_like(room), where=room > 0)
-    sigma = np.concatenate([np.sqrt(square), r / epsilon])
-    sigma = sigma[sigma > 0][:, None]
-    best = epsilon * (s * r).sum()  # σ → 0
-    if len(sigma):
-        value = (s * (sigma / 2 + sigma * huber(r / sigma, LD(epsilon)))).sum(axis=1)
-        best = min(best, value.min())
-    return best
-
-
-# The same by CVXPY, for u = y·z (labels), r = y − z (targets), d (differences) or (Z, one-hot).
-EXPRESSION = {
-    "Hinge": lambda p, u: cp.pos(p.margin - u),
-    "SquaredHinge": lambda p, u: cp.square(cp.pos(p.margin - u)),
-    "SmoothedHinge": lambda p, u: cp.huber(cp.pos(p.margin - u), p.smoothing) / (2 * p.smoothing),
-    "ModifiedHuber": lambda p, u: cp.huber(cp.pos(1 - u), 2),
-    "Logistic": lambda p, u: cp.logistic(-u),
-    "Squared": lambda p, r: cp.square(r),
-    "Absolute": lambda p, r: cp.abs(r),
-    "Huber": lambda p, r: cp.huber(r, p.delta) / 2,
-    "Quantile": lambda p, r: p.quantile * cp.pos(r) + (1 - p.quantile) * cp.pos(-r),
-    "EpsilonInsensitive": lambda p, r: cp.pos(cp.abs(r) - p.epsilon),
-    "SquaredEpsilonInsensitive": lambda p, r: cp.square(cp.pos(cp.abs(r) - p.epsilon)),
-    "CrossEntropy": lambda p, Z, hot: (
-        cp.log_sum_exp(Z, axis=1) - cp.sum(cp.multiply(hot, Z), axis=1)
-    ),
-    "CrammerSinger": lambda p, Z, hot: (
-        cp.max(Z + p.margin * (1 - hot), axis=1) - cp.sum(cp.multiply(hot, Z), axis=1)
-    ),
-    "WestonWatkins": lambda p, Z, hot: cp.sum(
-        cp.multiply(
-            1 - hot,
-            cp.pos(
-                Z
-                - cp.reshape(cp.sum(cp.multiply(hot, Z), axis=1), (hot.shape[0], 1), "C")
-                @ np.ones((1, hot.shape[1]))
-                + p.margin
-            ),
-        ),
-        axis=1,
-    ),
-    "PairwiseHinge": lambda p, d: cp.pos(p.margin - d),
-    "PairwiseSquaredHinge": lambda p, d: cp.square(cp.pos(p.margin - d)),
-    "PairwiseLogistic": lambda p, d: cp.logistic(-d),
-}
-
-# --- a problem --------------------------------------------------------------------------------
 
 
 @dataclass
@@ -141,7 +36,6 @@ class Problem:
     container: str = "dense"
     epsilon: float = 1.35
     seed: int | None = None
-    extra: dict = field(default_factory=dict)
 
     def __repr__(self):
         n, d = self.X.shape
@@ -180,7 +74,7 @@ class Problem:
         """An estimator of this problem."""
         common = {
             "alpha": self.alpha, "l1_ratio": self.l1_ratio, "tol": self.tol, "solver": solver,
-            "random_state": 0, **self.extra, **params,
+            "random_state": 0, **params,
         }  # fmt: skip
         if self.family == "pairwise":
             return LinearRanker(self.loss, **common)
@@ -243,11 +137,6 @@ class Problem:
         if self.family == "pairwise":
             i, j, s = self.pairs()
             return (s * formula(self.loss, z[i] - z[j])).sum()
-        name = type(self.loss).__name__
-        if name == "CrossEntropy" and z.ndim == 1:
-            formula = FORMULA["Logistic"]
-        elif name in ("CrammerSinger", "WestonWatkins") and z.ndim == 1:
-            formula = FORMULA["Hinge"]
         used = s > 0
         return (s[used] * formula(self.loss, y[used], z[used])).sum()
 
@@ -299,101 +188,6 @@ class Problem:
                 b = np.median(y[self.shares() > 0])
             flat.append((np.zeros((k, d), LD) if many else np.zeros(d, LD), b))
         return self.values(flat)
-
-
-# --- a reference --------------------------------------------------------------------------------
-
-
-def known(problem):
-    """The least value of each problem that CVXPY and Clarabel find: an upper bound of its minimum;
-    infinity where they fail."""
-    found = []
-    for k, y in enumerate(problem.targets()):
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                points = problem.split(*_solve(problem, y))
-                values = problem_values(problem, k, points)
-        except (cp.error.SolverError, ValueError, ArithmeticError):
-            values = LD(np.inf)
-        found.append(values if np.isfinite(values) else LD(np.inf))
-    return np.array(found)
-
-
-def problem_values(problem, k, points):
-    X, y = problem.X.astype(LD), problem.targets()[k]
-    (w, b) = points[0]
-    return problem.mean_loss(y, X @ w.T + b) + problem.penalty(w)
-
-
-def _solve(problem, y):
-    """Coefficients and intercept of one problem, in extended precision.
-
-    Columns are centred (if there is an intercept) and divided by their size, or by what the
-    penalty says is the size of a coefficient where that is more.
-    """
-    X, s, alpha = problem.X.astype(LD), problem.shares(), problem.alpha
-    many = y.dtype != LD
-    if problem.family == "pairwise":
-        i, j, s = problem.pairs()
-        shift, A = np.zeros(X.shape[1], LD), X[i] - X[j]
-        if not len(A):
-            return np.zeros(X.shape[1], LD), LD(0)
-    else:
-        shift = X[s > 0].mean(axis=0) if problem.fit_intercept else np.zeros(X.shape[1], LD)
-        A, y, s = X[s > 0] - shift, y[s > 0], s[s > 0]
-    strength = max(np.sqrt(LD(alpha) * (1 - LD(problem.l1_ratio))), alpha * problem.l1_ratio)
-    scale = np.maximum(np.abs(A).max(axis=0), strength)
-    scale[scale == 0] = 1
-    A, s64 = (A / scale).astype(float), s.astype(float)
-    c = (1 / scale).astype(float)
-    k = int(y.max()) + 1 if many else 1
-    v = cp.Variable((X.shape[1], k)) if many else cp.Variable(X.shape[1])
-    free = problem.fit_intercept and problem.family != "pairwise"
-    b = cp.Variable(k if many else 1) if free else cp.Constant(np.zeros(k if many else 1))
-    unit, extra, name = LD(1), [], type(problem.loss).__name__
-    if problem.loss is None:
-        unit = max(np.abs(y).max(), LD(1e-300))
-        a, sigma = cp.Variable(len(y)), cp.Variable()
-        r = (y / unit).astype(float) - A @ v - b
-        total = (
-            sigma / 2
-            + cp.quad_over_lin(cp.multiply(np.sqrt(s64), a), sigma) / 2
-            + problem.epsilon * cp.sum(cp.multiply(s64, cp.abs(r - a)))
-        )
-        extra, alpha_l2, alpha_l1 = [sigma >= 0], alpha * float(unit), alpha
-        share = problem.l1_ratio
-        penalty = (1 - share) / 2 * alpha_l2 * cp.sum_squares(
-            cp.multiply(c, v)
-        ) + share * alpha_l1 * cp.norm1(cp.multiply(c, v))
-    else:
-        z = A @ v + (np.ones((len(A), 1)) @ cp.reshape(b, (1, k), "C") if many else b)
-        if many:
-            expression = EXPRESSION[name](problem.loss, z, np.eye(k)[y])
-        elif problem.family == "pairwise":
-            expression = EXPRESSION[name](problem.loss, A @ v)
-        elif problem.family == "regression":
-            expression = EXPRESSION[name](problem.loss, y.astype(float) - z)
-        else:
-            binary = {
-                "CrossEntropy": "Logistic",
-                "CrammerSinger": "Hinge",
-                "WestonWatkins": "Hinge",
-            }
-            name = binary.get(name, name)
-            expression = EXPRESSION[name](problem.loss, cp.multiply(y.astype(float), z))
-        total = cp.sum(cp.multiply(s64, expression))
-        w = cp.multiply(c[:, None] @ np.ones((1, k)) if many else c, v)
-        penalty = alpha * (
-            (1 - problem.l1_ratio) / 2 * cp.sum_squares(w) + problem.l1_ratio * cp.sum(cp.abs(w))
-        )
-    task = cp.Problem(cp.Minimize(total + penalty), extra)
-    task.solve(solver=cp.CLARABEL, tol_gap_rel=1e-10, tol_gap_abs=1e-13, tol_feas=1e-10)
-    if v.value is None:
-        raise ValueError(task.status)
-    w = unit * v.value.T.astype(LD) / scale
-    intercept = unit * np.asarray(b.value, dtype=LD) - w @ shift
-    return w, intercept
 
 
 # --- drawing ------------------------------------------------------------------------------------
