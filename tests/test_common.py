@@ -775,8 +775,12 @@ def test_verbose_prints(model, capsys):
 @pytest.mark.usefixtures("threads")
 def test_n_jobs(model, monkeypatch):
     monkeypatch.setattr(rows, "_BLOCK_BYTES", 1 << 10)
+    data = data_for(model, n=300)
+    expected = fit(model, data.X, data.y, **data.options)
     for n_jobs in (2, 3):
-        assert_same_model(fit(clone(model).set_params(n_jobs=n_jobs)), fit(model), rtol=0, atol=0)
+        threaded = clone(model).set_params(n_jobs=n_jobs)
+        threaded = fit(threaded, data.X, data.y, **data.options)
+        assert_same_model(threaded, expected, rtol=0, atol=0)
 
 
 @every_class
