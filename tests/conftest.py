@@ -24,9 +24,8 @@ def pytest_cmdline_main(config):
     of it that is named: a file, a test, ``-k``. ``-n`` overrules both."""
     if not config.pluginmanager.hasplugin("xdist") or hasattr(config, "workerinput"):
         return
-    part = config.option.keyword or any(
-        "::" in argument or os.path.isfile(argument) for argument in config.args
-    )
+    named = config.option.file_or_dir
+    part = config.option.keyword or any("::" in name or os.path.isfile(name) for name in named)
     if config.option.numprocesses is None and not part:
         config.option.numprocesses = "auto"
         if config.option.dist == "no":
