@@ -30,8 +30,10 @@ from sklearn_margin import (
     LinearRegressor,
     QuantileRegressor,
     RankSVM,
+    _base,
 )
 from sklearn_margin.losses import Absolute, Hinge, Logistic, PairwiseHinge, Squared
+from sklearn_margin.objective import Rows, rows
 from sklearn_margin.solvers import LBFGS, SGD, Newton
 
 N, D = 90, 4
@@ -246,15 +248,20 @@ def test_any_sparse_container(model):
 
 
 @every_model
-def test_sparse_indices_of_64_bits_stay(model):
+def test_sparse_indices_of_64_bits_stay(model, monkeypatch):
     """They are needed where nnz exceeds 2³¹: converting them would overflow, or copy X."""
     X = csr_with(np.int64)(data_for(model).X)
-    seen = []
+    seen = set()
+
+    class Watched(Rows):
+        def run(self, function, items):
+            matrices = [self.X, *(B for _, B in [*self.blocks, *self.slabs])]
+            seen.update(part.dtype for B in matrices for part in (B.indices, B.indptr))
+            return super().run(function, items)
+
+    monkeypatch.setattr(_base, "Rows", Watched)
     fit(model, X)
-    clone(model)._rows(X, True).run(
-        lambda block: seen.append(block[1].indices.dtype), clone(model)._rows(X, True).blocks
-    )
-    assert set(seen) == {np.dtype(np.int64)}
+    assert seen == {np.dtype(np.int64)}
     assert X.indices.dtype == np.int64
 
 
@@ -390,11 +397,11 @@ WRONG_WEIGHTS = {
 }
 
 
-@every_model
+@every_class
 @pytest.mark.parametrize("name", WRONG_WEIGHTS)
-def test_wrong_weights(model, name):
+def test_wrong_weights(cls, name):
     with pytest.raises((ValueError, TypeError), match="sample_weight"):
-        fit(model, sample_weight=WRONG_WEIGHTS[name])
+        fit(cls(), sample_weight=WRONG_WEIGHTS[name])
 
 
 # --- data that is wrong ----------------------------------------------------------------------
@@ -768,9 +775,20 @@ def test_verbose_prints(model, capsys):
 
 
 @every_model
-def test_n_jobs(model):
-    for n_jobs in (2, -1):
-        assert_same_model(fit(clone(model).set_params(n_jobs=n_jobs)), fit(model), rtol=0, atol=0)
+@pytest.mark.usefixtures("threads")
+def test_n_jobs(model, monkeypatch):
+    monkeypatch.setattr(rows, "_BLOCK_BYTES", 1 << 10)
+    data = data_for(model, n=300)
+    expected = fit(model, data.X, data.y, **data.options)
+    for n_jobs in (2, 3):
+        threaded = clone(model).set_params(n_jobs=n_jobs)
+        threaded = fit(threaded, data.X, data.y, **data.options)
+        assert_same_model(threaded, expected, rtol=0, atol=0)
+
+
+@every_class
+def test_n_jobs_of_minus_one_is_every_core(cls):
+    assert_same_model(fit(cls(n_jobs=-1)), fit(cls()), rtol=0, atol=0)
 
 
 @every_model
@@ -840,15 +858,18 @@ def batches(data, size=15):
 
 
 @every_kind
-@pytest.mark.parametrize("container", [np.array, sp.csr_array], ids=["dense", "csr"])
-@pytest.mark.parametrize("solver", ["sgd", SGD(batch_size=4)], ids=["sgd", "batch"])
+@pytest.mark.parametrize(
+    ("container", "solver"),
+    [(np.array, "sgd"), (sp.csr_array, "sgd"), (np.array, SGD(batch_size=4))],
+    ids=["dense", "csr", "mini-batches"],
+)
 def test_partial_fit(model, container, solver):
     data = data_for(model)
     best = fit(model).score(data.X, data.y, **data.options)
     model = clone(model).set_params(solver=solver, random_state=0)
     first = {"classes": [0, 1]} if is_classifier(model) else {}
     scores = []
-    for _ in range(20):
+    for _ in range(10):
         for X, y, options in batches(data):
             model.partial_fit(container(X), y, **first, **options)
             if not scores:

@@ -35,13 +35,12 @@ AT_LEAST = {
     QuantileRegressor: 61,
     RankSVM: 51,
 }
+# One for each way through an estimator; what losses of a kind differ by, checks do not look at.
 VARIANTS = [
     LinearClassifier(loss="crammer_singer"),
     LinearClassifier(loss="focal"),
     LinearClassifier(loss="logistic"),
-    LinearClassifier(loss="poly"),
     LinearClassifier(loss="squared_hinge"),
-    LinearClassifier(loss="weston_watkins"),
     LinearEmbedding(loss="arc_face"),
     LinearEmbedding(loss="contrastive", normalize=True),
     LinearEmbedding(loss="info_nce"),
@@ -58,7 +57,12 @@ ONE_PREDICTION = {
 }
 
 
-@parametrize_with_checks([*(cls() for cls in AT_LEAST), *VARIANTS])
+def quick(cls):
+    """With parameters of its own only where the default takes a thousand steps of Adam."""
+    return cls(max_iter=5) if cls is LinearEmbedding else cls()
+
+
+@parametrize_with_checks([*map(quick, AT_LEAST), *VARIANTS])
 def test_estimator_check(estimator, check):
     check(estimator)
 

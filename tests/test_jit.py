@@ -707,13 +707,19 @@ from threadpoolctl import ThreadpoolController
 from sklearn_margin import HingeClassifier
 
 blas = ThreadpoolController().select(user_api="blas").lib_controllers
-for library in blas:
-    library.set_num_threads(2)
+
+def numbers():
+    return {library.num_threads for library in blas}
+
+# By a thread that ends: OpenBLAS obeys a thread that has set this, as long as it lives.
+setter = threading.Thread(target=lambda: [library.set_num_threads(2) for library in blas])
+setter.start()
+setter.join()
 rng = np.random.default_rng(0)
 X = rng.normal(size=(50, 5))
 y = X[:, 0] > 0
 HingeClassifier().fit(X, y)
-assert [library.num_threads for library in blas] == [2] * len(blas)
+assert numbers() == {2}
 done = False
 
 def fit_again_and_again():
@@ -727,11 +733,13 @@ for attempt in range(20):
     time.sleep(0.003 * (attempt % 7))
     child = os.fork()
     if child == 0:
+        inherited = numbers()
         HingeClassifier().fit(X, y)
-        os._exit(0 if [library.num_threads for library in blas] == [2] * len(blas) else 3)
+        os._exit(7 if numbers() != {2} else inherited == {1})
     for _ in range(600):
         ended, status = os.waitpid(child, os.WNOHANG)
         if ended:
+            status = os.waitstatus_to_exitcode(status)
             break
         time.sleep(0.05)
     else:
@@ -739,7 +747,7 @@ for attempt in range(20):
         os.waitpid(child, 0)
         status = "hangs"
     outcomes.append(status)
-    if status:
+    if status not in (0, 1):
         break
 done = True
 thread.join()
@@ -750,7 +758,10 @@ print(json.dumps({"outcomes": outcomes}))
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_a_process_may_fork_while_a_thread_fits():
     """And BLAS has its threads again after a first fit of the child, whoever held the limit."""
-    assert run(PACKAGE.parent, FORKS)["outcomes"] == [0] * 20
+    outcomes = run(PACKAGE.parent, FORKS)["outcomes"]
+    assert set(outcomes) <= {0, 1}
+    assert len(outcomes) == 20
+    assert outcomes.count(1) >= 1  # inherited the limit
 
 
 # --- modes of numba ---------------------------------------------------------------------------

@@ -124,7 +124,7 @@ def test_hessian_of_extreme_rows(loss, columns):
 # --- claims -----------------------------------------------------------------------------------
 
 
-def worst_chord(loss, columns, tries=400):
+def worst_chord(loss, columns, tries=100):
     """How far the loss of a sample rises above a chord, at most; positive if not convex."""
     rng = np.random.default_rng(0)
     k = rng.integers(columns, size=tries)
@@ -162,14 +162,16 @@ def test_dice_is_not_convex():
     assert Dice().value(y, (a + b) / 2) > (Dice().value(y, a) + Dice().value(y, b)) / 2 + 0.01
 
 
-@pytest.mark.parametrize(("loss", "columns"), FORMS, ids=[form_id(*case) for case in FORMS])
+NOT_NEGATIVE = [(loss, columns) for loss, columns in FORMS if loss.nonnegative]
+
+
+@pytest.mark.parametrize(
+    ("loss", "columns"), NOT_NEGATIVE, ids=[form_id(*case) for case in NOT_NEGATIVE]
+)
 def test_losses_are_not_negative_where_they_say_so(loss, columns):
-    lowest = np.inf
-    for seed, spread in itertools.product(range(20), (1.0, 10.0, 100.0)):
+    for seed, spread in itertools.product(range(10), (1.0, 10.0, 100.0)):
         y, z, more = draw(loss, columns, n=3, seed=seed, spread=spread)
-        lowest = min(lowest, loss.value(y, z, **more))
-    if loss.nonnegative:
-        assert lowest >= -1e-15  # −log p − (1 − p) rounds
+        assert loss.value(y, z, **more) >= -1e-15  # −log p − (1 − p) rounds
 
 
 def test_a_negative_loss_claims_nothing():

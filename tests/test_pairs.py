@@ -332,7 +332,7 @@ def test_smoothed_hinge_is_the_sum_over_pairs(weighting, width):
 @pytest.mark.parametrize("grades", [2, 5, None])
 def test_long_levels_and_many_levels(cls, weighting, grades):
     rng = np.random.default_rng(1)
-    n = 900
+    n = 500
     y = rng.normal(size=n) if grades is None else rng.integers(0, grades, n).astype(float)
     z = np.round(rng.normal(size=n), 1)
     loss = cls(margin=0.5)
