@@ -31,20 +31,27 @@ from typing import NamedTuple
 import numpy as np
 from scipy.linalg import qr, solve_triangular
 
+from sklearn_margin.solvers._linalg import rank_tolerance
+
 __all__ = ["Bound", "HingeGap"]
 
 _ROWS = 1000  # fewest rows whose slopes may move
 _ROWS_PER_COLUMN = 50
-_COLUMNS = 1000  # most coordinates whose residual slopes may remove
-_DEPENDENT = 10.0  # rounding errors: a column no farther from the span of others lies in it
+_ENTRIES = 20_000_000  # most entries of those rows
 
 
 class Bound(NamedTuple):
     """What is known of a point."""
 
     value: float  # F
-    gap: float  # bound on F − min F
-    floor: float  # F less than this is zero to rounding error
+    lower: float  # bound on min F
+    noise: float = 0.0  # rounding errors of F
+    floor: float = 0.0  # F less than this is zero to rounding error
+
+    @property
+    def gap(self):
+        """Bound on F − min F."""
+        return max(self.value - self.lower, 0.0) + self.noise
 
 
 class HingeGap:
@@ -71,11 +78,12 @@ class HingeGap:
         self.from_zero = linear is None and bool((low <= 0).all() and (high >= 0).all())
         size = np.abs(objective.rows.shift) / objective.rows.scale
         self.blowup = objective.join(1.0 + size, 1.0)  # of rounding errors, by offsets
+        self.size = 1e-6 * float(np.sum(np.maximum(-low, high) * np.abs(kink)))
         self.dtype_eps = float(np.finfo(rows.dtype).eps)
         self.eps = self.dtype_eps if eps is None else eps
         self.root_n = np.sqrt(objective.rows.shape[0])  # norm of a column of X̃
 
-    def at(self, x, e, below, above, projected, thorough=np.inf) -> Bound:
+    def at(self, x, e, below, above, projected, thorough=np.inf, features=None) -> Bound:
         """Value and gap.
 
         Parameters
@@ -91,57 +99,80 @@ class HingeGap:
         thorough : float, default=inf
             If the ridge is not enough, and the sums are no more than this share of F, slopes are
             moved, which is more work.
+        features : ndarray of shape (n, n_features), default=None
+            X̃ in absolute value, if it is at hand: rounding errors are then known by row.
         """
         u, _ = self.objective.split(x)
         value = float(np.sum(np.where(e > 0, self.high, self.low) * e)) + self.penalty.value(u)
         if self.linear is not None:
             value += float(self.linear @ x)
-        noise, floor = self._rounding(x, e)
-        state = _State(self, x, e, below, above, projected)
+        own, common = self._errors(x, e, features)
+        state = _State(self, x, e, below, above, projected, features)
         gap, dear = state.by_ridge()
         if self.from_zero and self.penalty.has_l1:
             gap = min(gap, state.by_scale())
-        if (
-            not gap <= 2 * state.sums
-            and state.sums <= thorough * abs(value)
-            and dear.sum() <= _COLUMNS
-        ):
-            for drop in (False, True):
-                gap = min(gap, state.by_slopes(dear, drop))
-        gap += noise
-        if self.from_zero and not gap <= value:
-            gap = value
-        return Bound(value, gap, floor)
+        worth = not gap <= 2 * state.sums and state.sums <= thorough * abs(value)
+        if worth and self.most_rows(dear) * len(dear) <= _ENTRIES:
+            gap = min(gap, state.by_slopes(dear, False), state.by_slopes(dear, True))
+        # What errors of the scores do to Σ s·e, the lower bound.
+        gap += 2.0 * float(np.linalg.norm(state.slopes * own)) + common * abs(state.total)
+        lower = value - gap
+        if self.from_zero and not lower >= 0.0:
+            lower = 0.0
+        return Bound(value, lower, *self._noise(e, own, common))
 
-    def _rounding(self, x, e):
-        """Rounding errors of F: of typical signs, and at worst."""
-        unit = 4.0 * self.dtype_eps
-        delta = unit * (np.abs(self.kink) + np.abs(e) + float(self.blowup @ np.abs(x)))
-        near = np.maximum(-self.low, self.high)
-        steep = np.where(e > delta, np.abs(self.high), np.where(e < -delta, np.abs(self.low), near))
-        delta *= steep
-        return 2.0 * float(np.linalg.norm(delta)), float(delta.sum())
+    def most_rows(self, dear):
+        """How many rows have slopes that may move."""
+        return min(max(_ROWS, _ROWS_PER_COLUMN * int(dear.sum())), self.rows.shape[0])
+
+    def _errors(self, x, e, features):
+        """Rounding errors of scores in raw coordinates: of each, with any sign, and of all alike,
+        from the intercept and from coefficients of features far from zero."""
+        unit = self.dtype_eps
+        u = np.abs(self.objective.split(x)[0])
+        own = float(u.sum()) if features is None else features @ u
+        own = unit * (np.abs(self.kink) + np.abs(e) + own)
+        return own, unit * float(self.blowup @ np.abs(x) - u.sum())
+
+    def _noise(self, e, own, common):
+        """Rounding errors of F, and of a value that is zero but for those.
+
+        An error that all scores have in common meets the sum of the slopes of F, which nearly
+        vanishes, and rows at kinks.
+        """
+        slope = np.where(e > 0, self.high, self.low)
+        near = np.abs(e) <= own + common
+        steep = np.where(near, np.maximum(-self.low, self.high), np.abs(slope))
+        tilt = abs(float(np.sum(slope, where=~near))) + float(np.sum(steep, where=near))
+        noise = 2.0 * float(np.linalg.norm(steep * own)) + common * tilt
+        # Where errors are not small beside the data themselves, nothing is zero.
+        floor = min(2.0 * float(np.sum(steep * (own + common))), self.size)
+        return noise, floor
 
 
 class _State:
     """Slopes at a point, and what is left of v."""
 
-    def __init__(self, problem, x, e, below, above, projected):
+    def __init__(self, problem, x, e, below, above, projected, features):
         self.problem, self.x, self.projected = problem, x, projected
         join, penalty = problem.objective.join, problem.penalty
         self.l2, self.l1 = join(penalty.l2, 0.0), join(penalty.l1, 0.0)
         room = np.minimum(below, above)
         self.room, self.pull = room.sum(axis=0), (room * np.abs(e)).sum(axis=0)
-        slopes = (problem.low + below).sum(axis=0)
-        unit = 4.0 * problem.eps
-        self.error = unit * problem.root_n * float(np.linalg.norm(slopes)) * problem.blowup
-        self.error += unit * self.l2 * np.abs(x)
+        self.slopes = problem.low + below
+        by_row = np.abs(self.slopes.sum(axis=0))
+        if features is None:
+            size = problem.root_n * float(np.linalg.norm(by_row)) * problem.blowup
+        else:
+            size = join(features.T @ by_row, by_row.sum())
+        self.error = 4.0 * problem.eps * (size + self.l2 * np.abs(x))
         self.v = projected + self.l2 * x
         self.hinges = float(np.sum(np.where(e > 0, above, below) * np.abs(e)))
         self.kinks = self.l1 * np.abs(x) + np.clip(self.v, -self.l1, self.l1) * x
         self.kinks += np.where(self.l1 > 0, self.error * np.abs(x), 0.0)
         self.sums = self.hinges + float(self.kinks.sum())
-        self.work = float(np.sum((problem.low + below) * e))  # s·e
+        self.work = float(np.sum(self.slopes * e))
+        self.total = float(self.slopes.sum())
 
     def _ridge(self, slack):
         """What each coordinate costs if v is off by another ``slack``."""
@@ -182,7 +213,8 @@ class _State:
         inside = np.delete(lasso, -1) if self.problem.objective.fit_intercept else lasso
         if not inside.all():
             return np.inf
-        factor = float(np.min(self.l1[lasso] / longest[lasso], initial=1.0))
+        # Slopes that say nothing of a feature need not shrink for it.
+        factor = float(np.min(self.l1[lasso] / np.maximum(longest, self.l1)[lasso], initial=1.0))
         terms = self.l1 * size + factor * self.projected * self.x + 0.5 * self.l2 * size**2
         terms += (self.error + slack) * size
         shrink = (1.0 - factor) * self.work
@@ -234,7 +266,7 @@ class _State:
     def _roomy(self, dear):
         """The rows whose slopes have most room, by room, and their standardised features."""
         rows = self.problem.rows
-        most = max(_ROWS, _ROWS_PER_COLUMN * int(dear.sum()))
+        most = self.problem.most_rows(dear)
         index = np.flatnonzero(self.room > 0)
         if len(index) > most:
             largest = np.argpartition(self.room[index], len(index) - most)[-most:]
@@ -274,8 +306,7 @@ def _independent(A, bounded):
         diagonal = np.zeros(len(rest))
         size = min(R.shape)
         diagonal[:size] = np.abs(R.diagonal()[:size])
-        limit = _DEPENDENT * np.finfo(np.float64).eps
-        keep[rest[order[diagonal > limit]]] = True
+        keep[rest[order[diagonal > rank_tolerance(len(rest))]]] = True
     return keep
 
 

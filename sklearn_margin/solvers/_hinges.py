@@ -10,6 +10,7 @@ import numpy as np
 from scipy.linalg import qr, solve_triangular, svd
 
 from sklearn_margin.solvers._hinge_gap import Bound, HingeGap
+from sklearn_margin.solvers._linalg import rank_tolerance
 
 __all__ = [
     "DenseModel",
@@ -23,7 +24,6 @@ __all__ = [
 
 _WEAK_L2, _WEAK_L1 = 1e-11, 1e-6  # penalties that cancelling coefficients may overcome
 _GOOD = 1e-5  # distance of a unit column from the span of others that a normal matrix can see
-_DEPENDENT = 10.0  # rounding errors: a column no farther from the span of others lies in it
 
 
 class HingeModel:
@@ -174,7 +174,7 @@ class DenseModel(HingeModel):
         self.A = self.rows.dense(np.arange(self.n)).astype(np.float64, copy=False)
         constant = np.abs(self.A).max(axis=0, initial=0.0) <= 4 * self.eps
         self.A[:, constant & (self.rows.shift != 0)] = 0.0
-        self.raw, self.T = self.A, None
+        self.raw, self.features, self.T = self.A, np.abs(self.A), None
         if self.d > self.n and lies_in_span(objective):
             self._use_span()
         else:
@@ -202,13 +202,15 @@ class DenseModel(HingeModel):
         diagonal = np.abs(R.diagonal())
         if len(diagonal) == 0 or (len(diagonal) == len(weak) and diagonal.min() > _GOOD):
             return
-        k = np.count_nonzero(diagonal > _DEPENDENT * self.eps)
-        strong = np.setdiff1d(np.arange(self.d), weak)
+        k = np.count_nonzero(diagonal > rank_tolerance(len(weak)))
+        penalized = self.l2[weak[order[k:]]] + self.objective.penalty.l1[weak[order[k:]]] > 0
+        basis_of, rest = weak[order[:k]], weak[order[k:]][~penalized]
+        strong = np.setdiff1d(np.arange(self.d), np.append(basis_of, rest))
         self.T = np.zeros((self.d, len(strong) + k))
         self.T[strong, np.arange(len(strong))] = 1.0
         root = np.sqrt(np.count_nonzero(live))
         inverse = solve_triangular(R[:k, :k], root * np.eye(k), check_finite=False)
-        self.T[weak[order[:k]], len(strong) :] = inverse / norms[order[:k], None]
+        self.T[basis_of, len(strong) :] = inverse / norms[order[:k], None]
         basis = np.zeros((self.n, k))
         basis[live] = root * Q[:, :k]
         self.A = np.concatenate([self.raw[:, strong], basis], axis=1)
@@ -267,7 +269,7 @@ class DenseModel(HingeModel):
         e = self.raw @ u + b - self.by_hinge(self.kink)
         slopes = (self.by_hinge(self.left) + below).sum(axis=0)
         projected = self.objective.join(self.raw.T @ slopes, slopes.sum())
-        return self.certificate.at(params, e, below, above, projected, thorough)
+        return self.certificate.at(params, e, below, above, projected, thorough, self.features)
 
 
 def is_sum_of_hinges(loss) -> bool:
@@ -361,4 +363,4 @@ class SpanModel(HingeModel):
             room = np.minimum(below, above)
             share = abs(v[-1]) / max(float(room.sum()), 1e-300)
             gap += share * float(np.sum(room * np.abs(e))) if share < 1 else np.inf
-        return Bound(value, min(gap, value) if self.certificate.from_zero else gap, 0.0)
+        return Bound(value, max(value - gap, 0.0) if self.certificate.from_zero else value - gap)

@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
-__all__ = ["factorized"]
+__all__ = ["factorized", "rank_tolerance"]
 
 
 def factorized(matrix, damping=1e-15):
@@ -53,3 +53,10 @@ def factorized(matrix, damping=1e-15):
             if damping > 1e3 * len(inverse):  # only if the factorisation itself is at fault
                 raise
     return lambda v: cho_solve(factor, v * inverse, check_finite=False) * inverse
+
+
+def rank_tolerance(k):
+    """Distance from the span of the others below which one of ``k`` columns of unit length lies in
+    it to rounding error. By measurement: exact combinations of Gaussian columns, and dummies of a
+    category beside an intercept, end below half of it in a pivoted QR factorisation."""
+    return max(4.0 * np.sqrt(k), k) * np.finfo(np.float64).eps

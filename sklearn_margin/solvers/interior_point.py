@@ -6,7 +6,7 @@ import numpy as np
 from scipy.linalg import LinAlgError
 
 from sklearn_margin.losses.base import check_number
-from sklearn_margin.solvers._hinge_gap import HingeGap
+from sklearn_margin.solvers._hinge_gap import Bound, HingeGap
 from sklearn_margin.solvers._hinges import (
     DenseModel,
     HingeModel,
@@ -116,7 +116,7 @@ def _recomputed(model, run):
     """A lower bound on F without the rounding errors that updates of scores have gathered."""
     e = model.apply(run.proof.x) - model.kink
     bound = model.bound(run.proof.x, e, run.proof.t, run.projected)
-    return bound.value - bound.gap
+    return bound.lower
 
 
 def _certified(objective, params, rooms, run):
@@ -132,13 +132,13 @@ def _certified(objective, params, rooms, run):
     other = objective.join(u, b)
     bound = certificate.at(other, z + b - kink, *rooms, projected)
     better = bound.value < objective.value(params)
-    return (other if better else params), bound.value - bound.gap
+    return (other if better else params), bound.lower
 
 
 def _result(objective, params, lower, run, tol):
     value = objective.value(params)
-    gap = max(value - lower, 0.0)
-    converged = gap <= tol * abs(value) or value <= run.floor
+    gap = max(value - lower, 0.0) + run.bound.noise
+    converged = gap <= tol * abs(value) or value <= run.bound.floor
     reached = gap / max(abs(value), 1e-300)
     return Result(params, value, run.n_iter, bool(converged), gap, "duality gap", reached)
 
@@ -169,28 +169,28 @@ class _Run(NamedTuple):
     """What a path has led to."""
 
     point: _Point  # where F is least
-    value: float
-    own: float  # its own gap
+    bound: Bound  # what is known of it alone
     proof: _Point  # where the lower bound is from
     lower: float
     projected: np.ndarray  # Aᵀ slopes there
-    floor: float  # F less than this is zero to rounding error
     n_iter: int = 0
 
     @property
-    def gap(self):
-        return max(self.value - self.lower, 0.0)
+    def reached(self):
+        """Relative gap, of the least F and the best lower bound."""
+        value, noise = self.bound.value, self.bound.noise
+        return (max(value - self.lower, 0.0) + noise) / max(abs(value), 1e-300)
 
     def with_point(self, point, bound, projected):
         """Take notice of a point."""
-        run, lower = self, bound.value - bound.gap
-        if lower > run.lower:
-            run = run._replace(proof=point, lower=lower, projected=projected)
+        run, old = self, self.bound
+        if bound.lower > run.lower:
+            run = run._replace(proof=point, lower=bound.lower, projected=projected)
         # Of points whose F differs by rounding errors the one nearest to optimality.
-        noise = 1e-13 * abs(run.value)
-        equal = bound.value <= run.value + noise and bound.gap < run.own
-        if bound.value < run.value - noise or equal:
-            run = run._replace(point=point, value=bound.value, own=bound.gap, floor=bound.floor)
+        noise = 1e-13 * abs(old.value)
+        equal = bound.value <= old.value + noise and bound.gap < old.gap
+        if bound.value < old.value - noise or equal:
+            run = run._replace(point=point, bound=bound)
         return run
 
 
@@ -207,23 +207,14 @@ def _follow_path(model, start, tol, max_iter, callback=None, polish=False, first
         thorough = np.inf if model.exact or n_iter == max_iter else tol
         bound = model.bound(point.x, point.e, point.t, projected, thorough)
         if run is None:
-            run = _Run(
-                point,
-                bound.value,
-                bound.gap,
-                point,
-                bound.value - bound.gap,
-                projected,
-                bound.floor,
-            )
+            run = _Run(point, bound, point, bound.lower, projected)
         elif np.isfinite(bound.value):
             run = run.with_point(point, bound, projected)
         if n_iter > first and callback is not None and callback(n_iter, model.decode(run.point.x)):
             break
-        reached = run.gap / max(abs(run.value), 1e-300)
         better = bound.gap < least
-        unfinished = reached > tol or (polish and reached > goal and better)
-        if n_iter >= max_iter or not unfinished or run.value <= run.floor:
+        unfinished = run.reached > tol or (polish and run.reached > goal and better)
+        if n_iter >= max_iter or not unfinished or run.bound.value <= run.bound.floor:
             break
         in_vain = 0 if bound.gap < 0.9 * least else in_vain + 1
         least = min(least, bound.gap)
@@ -240,8 +231,10 @@ def _follow_path(model, start, tol, max_iter, callback=None, polish=False, first
 def _initial(model, start):
     x = model.encode(start)
     e = model.apply(x) - model.kink
-    spread = float(np.average(np.abs(e), weights=model.width)) if model.width.any() else 0.0
-    margin = (0.1 * spread if spread > 0 else 1.0) * model.distance
+    width, far = model.by_hinge(model.width), np.abs(model.by_hinge(e))
+    spread = float(np.average(far, weights=width)) if width.any() else 0.0
+    margin = np.full(len(e), 0.1 * spread if spread > 0 else 1.0)
+    margin[: width.size] *= model.distance[: width.size]
     p, q = np.maximum(e, 0) + margin, np.maximum(-e, 0) + margin
     return _Point(x, p, q, np.clip(p / (p + q), 0.1, 0.9), e)
 
@@ -332,7 +325,7 @@ def _sift(objective, start, tol, max_iter, callback, band):
         last = n_iter >= max_iter
         bound = certificate.at(x, e, below, above, projected, np.inf if last else tol)
         if bound.gap <= tol * abs(bound.value) or last:
-            return _result(objective, x, bound.value - bound.gap, run, tol), x, n_iter
+            return _result(objective, x, bound.lower, run, tol), x, n_iter
         wrong = ((e > 0) != (before > 0)).any(axis=0) & ~uncertain & weighted
         if not wrong.any():
             break
