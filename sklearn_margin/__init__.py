@@ -2,6 +2,7 @@
 
 from sklearn_margin.classification import HingeClassifier, LinearClassifier
 from sklearn_margin.embedding import LinearEmbedding
+from sklearn_margin.inspection import check_loss
 from sklearn_margin.path import regularization_path
 from sklearn_margin.quantile import QuantileRegressor
 from sklearn_margin.ranking import LinearRanker, RankSVM
@@ -18,5 +19,6 @@ __all__ = [
     "LinearRegressor",
     "QuantileRegressor",
     "RankSVM",
+    "check_loss",
     "regularization_path",
 ]

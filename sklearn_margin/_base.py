@@ -15,6 +15,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.extmath import safe_sparse_dot
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from sklearn_margin.inspection import check_on_rows, hint_for
 from sklearn_margin.losses.base import Loss, check_number
 from sklearn_margin.objective import Rows
 from sklearn_margin.solvers import SGD, choose, resolve
@@ -51,6 +52,7 @@ def resolve_loss(loss, family, names: dict[str, type[Loss]]) -> Loss:
         known = " or ".join(cls.__name__ for cls in families)
         raise TypeError(
             f"loss must be one of {sorted(names)} or an instance of {known}, got {loss!r}"
+            f"{hint_for(loss)}"
         )
     loss.check_params()
     return loss
@@ -275,6 +277,7 @@ class Fitted(CallbackSupportMixin, BaseEstimator):
         list of (coef, intercept)
             By problem.
         """
+        check_on_rows(objectives[0])
         random_state = check_random_state(self.random_state)
         solvers = [self._choose_solver(objective) for objective in objectives]
         metadata = {name: value for name, value in metadata.items() if value is not None}
@@ -371,6 +374,8 @@ class LinearModel(Fitted):
         reason = solver.obstacle(objective)
         if reason is not None:
             raise ValueError(f"partial_fit cannot be used here: {reason}")
+        if state is None:
+            check_on_rows(objective)
         start = objective.start() if previous is None else objective.from_coef(*previous)
         random_state = check_random_state(self.random_state)
         with objective.rows.session():
