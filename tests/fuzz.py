@@ -11,11 +11,13 @@ prints counts by kind of failure and solver, and what to run to see each failure
 * "gap too small": F exceeds the lowest known value by more than ``dual_gap_``;
 * "far, no penalty": the same where alpha = 0 and there is no gap, which is not a failure;
 * "n_iter": more iterations than ``max_iter``;
-* "work": more reads of X, or here, more seconds, than a problem of this size can need;
+* "work": more reads of X than a problem of this size can need; "slow" and "hangs": more seconds,
+  measured by this script only;
 * "not converged", by the fit's own account. Not a failure, but of ``auto`` it should be rare.
 """
 
 import argparse
+import multiprocessing
 import sys
 import time
 from collections import Counter
@@ -32,7 +34,7 @@ from sklearn_margin.solvers import SOLVERS
 
 ROUGH = ("sgd", "subgradient")  # these promise 3 %
 READS = 20_000  # of X: far more than any fit of a small problem should need
-SECONDS = 2.0
+SECONDS, MOST_SECONDS = 2.0, 40.0  # of a fit; after the latter the process is ended
 
 
 @dataclass
@@ -64,7 +66,7 @@ def reads():
         Rows.run = original
 
 
-def examine(problem, solvers=None, reference=True):
+def examine(problem, solvers=None, reference=True, watch=lambda solver: None):
     """Fit a problem by "auto" and all solvers that accept it.
 
     Parameters
@@ -74,6 +76,8 @@ def examine(problem, solvers=None, reference=True):
         Those to try.
     reference : bool, default=True
         Whether to ask CVXPY, too, for the minimum.
+    watch : callable, default=None
+        Is told each solver before it starts.
 
     Returns
     -------
@@ -83,13 +87,16 @@ def examine(problem, solvers=None, reference=True):
     """
     findings, fits = [], []
     for solver in ["auto", *SOLVERS] if solvers is None else solvers:
+        watch(solver)
         with reads() as count:
             began = time.process_time()
             try:
                 model, caught = problem.fit(solver)
-            except ValueError as error:
-                if "cannot be used here" not in str(error):
-                    findings.append(Finding("ValueError", solver, str(error)[:160]))
+            except (ValueError, TypeError) as error:
+                if isinstance(error, np.linalg.LinAlgError):
+                    findings.append(Finding("error", solver, f"LinAlgError: {error}"))
+                elif "cannot be used here" not in str(error):
+                    findings.append(Finding("refused", solver, str(error)[:160]))
                 continue
             except Exception as error:
                 findings.append(Finding("error", solver, f"{type(error).__name__}: {error}"[:160]))
@@ -106,6 +113,7 @@ def examine(problem, solvers=None, reference=True):
         fits.append((solver, model, caught, seconds, problem.split(coef, intercept)))
     if not problem.convex or not fits:
         return findings, len(fits)
+    watch("reference")
     best = known(problem) if reference else np.full(len(problem.targets()), np.longdouble(np.inf))
     values = [problem.values(points) for *_, points in fits]
     best = np.min([best, _in_double(problem), *values], axis=0)
@@ -169,6 +177,40 @@ def judge(problem, solver, model, caught, points, value, best, scale):
     return found
 
 
+class Worker:
+    """A process that examines one problem after the other, and can be ended when a fit hangs."""
+
+    def __init__(self):
+        context = multiprocessing.get_context("spawn")
+        self.pipe, other = context.Pipe()
+        self.process = context.Process(target=_work, args=(other,), daemon=True)
+        self.process.start()
+
+    def examine(self, seed, settings, solvers):
+        """As ``examine``, and the solver that hung or None."""
+        self.pipe.send((seed, settings, solvers))
+        solver = None
+        while self.pipe.poll(MOST_SECONDS if solver else None):
+            try:
+                what, content = self.pipe.recv()
+            except EOFError:
+                break
+            if what == "done":
+                return *content, None
+            solver = content
+        self.process.kill()
+        self.process.join()
+        return [], 0, solver
+
+
+def _work(pipe):
+    while True:
+        seed, settings, solvers = pipe.recv()
+        problem = draw(seed, **settings)
+        found = examine(problem, solvers, watch=lambda solver: pipe.send(("fit", solver)))
+        pipe.send(("done", found))
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, nargs=2, default=(0, 100), metavar=("FIRST", "END"))
@@ -177,18 +219,24 @@ def main():
     parser.add_argument("--dtype")
     parser.add_argument("--quiet", action="store_true", help="counts only")
     args = parser.parse_args()
-    counts, n_fits, lines = Counter(), 0, []
-    began = time.time()
+    counts, n_fits, began, worker = Counter(), 0, time.time(), Worker()
+    settings = {"family": args.family, "dtype": args.dtype}
     for seed in range(*args.seeds):
-        problem = draw(seed, family=args.family, dtype=args.dtype)
-        findings, fits = examine(problem, args.solver)
+        problem, solvers, findings = draw(seed, **settings), args.solver or ["auto", *SOLVERS], []
+        while True:
+            found, fits, hung = worker.examine(seed, settings, solvers)
+            if hung is None:
+                break
+            findings.append(Finding("hangs", hung, f"more than {MOST_SECONDS:.0f} s, or crashed"))
+            solvers, worker = [name for name in solvers if name != hung], Worker()
+            if hung not in ("auto", *SOLVERS):
+                break
         n_fits += fits
-        for finding in findings:
+        for finding in findings + found:
             alpha = "alpha=0" if problem.alpha == 0 else "alpha>0"
             counts[finding.kind, finding.solver, alpha, str(problem.X.dtype)] += 1
-            lines.append(f"{finding}\n    {problem}")
             if not args.quiet:
-                print(lines[-1], flush=True)
+                print(f"{finding}\n    {problem}", flush=True)
     print(f"\nseeds {args.seeds[0]} to {args.seeds[1]}: {n_fits} fits, {time.time() - began:.0f} s")
     for (kind, solver, alpha, dtype), count in sorted(counts.items()):
         print(f"{count:5d}  {kind:28s} {solver:20s} {alpha}  {dtype}")
