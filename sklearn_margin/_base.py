@@ -368,6 +368,30 @@ class LinearModel(Fitted):
         )
         return found.params
 
+    def _check_stored(self, coef, intercept, n_problems, n_features):
+        """Raise unless coefficients to go on from, as a fit left them or somebody set them, fit.
+
+        Parameters
+        ----------
+        coef : ndarray of shape (n_problems, n_features)
+        intercept : ndarray of shape (n_problems,)
+
+        Raises
+        ------
+        ValueError
+            If a shape is another, or a number is not finite; names the attribute.
+        """
+        wanted = {
+            "coef_": (coef, (n_problems, n_features)),
+            "intercept_": (intercept, (n_problems,)),
+        }
+        for name, (array, shape) in wanted.items():
+            if np.shape(array) != shape or not np.isfinite(array).all():
+                raise ValueError(
+                    f"{type(self).__name__} cannot go on from {name}, which is of shape "
+                    f"{np.shape(array)}: expected finite numbers of shape {shape}"
+                )
+
     def _stream(self, objective, state, previous):
         """One incremental pass over ``objective``: its state, coefficients and intercept."""
         solver = resolve(self.solver)
@@ -381,10 +405,11 @@ class LinearModel(Fitted):
         with objective.rows.session():
             state = stream(solver, objective, state, start, random_state)
         if not state.finite:
-            raise ValueError(
-                f"{type(self).__name__}.partial_fit diverged: scale the features, or set a smaller "
-                f"eta0 than {state.eta0:g} in SGD(eta0=...)"
+            eta0 = getattr(state, "eta0", None)
+            smaller = (
+                "" if eta0 is None else f", or set a smaller eta0 than {eta0:g} in SGD(eta0=...)"
             )
+            raise ValueError(f"{type(self).__name__}.partial_fit diverged: scale X or y{smaller}")
         coef, intercept = objective.split(state.average if solver.average else state.params)
         return state, objective.by_output(coef), intercept
 

@@ -26,6 +26,8 @@ from sklearn_margin.objective.batches import choose_sampler
 from sklearn_margin.objective.embedding_rows import merge_rows, scaled_rows, stack
 from sklearn_margin.objective.embedding_start import first_components
 from sklearn_margin.solvers import LBFGS, Adam
+from sklearn_margin.solvers._streaming import DAMAGED, is_kept_array
+from sklearn_margin.solvers.adam import AdamState
 
 __all__ = ["BaseEmbedding"]
 
@@ -283,6 +285,48 @@ class BaseEmbedding(Fitted):
         if "prototypes" in values:
             found["prototypes_"] = values["prototypes"]
         return found
+
+    def _kept_stream(self, n_features):
+        """A copy of what ``partial_fit`` kept: (shift, scale), shapes of auxiliary parameters and
+        an ``AdamState``; None at the first call.
+
+        Raises
+        ------
+        ValueError
+            If it is none of that, as after loading a file of another version.
+        """
+        kept = getattr(self, "_stream_state", None)
+        if kept is None:
+            return None
+        try:
+            (shift, scale), shapes, state = kept
+            shapes = [tuple(int(size) for size in shape) for shape in shapes]
+            known = all(is_kept_array(part, (n_features,)) for part in (shift, scale)) and np.all(
+                scale > 0
+            )
+            known = known and isinstance(state, AdamState) and state.updates >= 0
+        except (TypeError, ValueError, AttributeError):
+            known = False
+        if not known:
+            raise ValueError(DAMAGED)
+        return copy.deepcopy(((shift, scale), shapes, state))
+
+    def _check_stream(self, objective, state):
+        """Raise unless the kept ``state`` has the parameters of ``objective``."""
+        loss, known = objective.loss, len(getattr(self, "auxiliary_", {}))
+        if len(loss.auxiliary) != known or len(objective.auxiliary_shapes) != known:
+            raise ValueError(
+                "partial_fit cannot change to a loss that learns other parameters: got "
+                f"loss={loss!r}"
+            )
+        if self.components_.shape != objective.shape:
+            raise ValueError(
+                f"partial_fit cannot change n_components, which was {self.components_.shape[0]} "
+                f"in earlier calls: got {objective.shape[0]}"
+            )
+        parts = (getattr(state, name, None) for name in ("params", "first", "second"))
+        if not all(is_kept_array(part, (objective.n_params,)) for part in parts):
+            raise ValueError(DAMAGED)
 
     def _store_stream(self, objective, classes, params, dtype):
         W, auxiliary = objective.to_coef(params)

@@ -84,7 +84,7 @@ class BaseRanker(LinearModel):
 
     def _solve(self, objective, n_pairs, has_groups, context, X, y, **metadata):
         """Minimise, and store what was found."""
-        previous = [(self._dense_coef(),)] if self._warm(X.shape[1]) else None
+        previous = [self._solution(X.shape[1])] if self._warm(X.shape[1]) else None
         ((coef, _),) = self._minimize(
             [objective], previous, context, X, y,
             lambda k, coef, intercept: {"coef_": coef, "_has_groups": has_groups}, **metadata,
@@ -100,6 +100,12 @@ class BaseRanker(LinearModel):
         self.n_pairs_ = n_pairs
         self._has_groups = has_groups
         self.__dict__.pop("_stream_state", None)
+
+    def _solution(self, n_features):
+        """Coefficients to go on from."""
+        coef = self._dense_coef()
+        self._check_stored(coef[None], np.zeros(1), 1, n_features)
+        return (coef,)
 
     def _prepare(self, X, y, sample_weight=None, groups=None, reset=True):
         self._check_common_params()
@@ -214,7 +220,7 @@ class BaseRanker(LinearModel):
         with self._unchanged_if_failed():
             first = not hasattr(self, "coef_")
             (objective,), X, y = self._prepare(X, y, sample_weight, groups, reset=first)
-            previous = None if first else (self._dense_coef(),)
+            previous = None if first else self._solution(X.shape[1])
             state = getattr(self, "_stream_state", None)
             self._stream_state, coef, _ = self._stream(objective, state, previous)
             self.coef_ = coef.astype(X.dtype)

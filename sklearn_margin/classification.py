@@ -193,6 +193,9 @@ class _BaseClassifier(ClassifierMixin, LinearModel):
 
     def _solutions(self, objectives):
         """Coefficients and intercept of each problem."""
+        n_scores = sum(objective.n_outputs for objective in objectives)
+        n_features = objectives[0].rows.shape[1]
+        self._check_stored(self._dense_coef(), self.intercept_, n_scores, n_features)
         if objectives[0].n_outputs > 1:
             return [(self._dense_coef(), self.intercept_)]
         return list(zip(self._dense_coef(), self.intercept_, strict=True))
@@ -282,6 +285,11 @@ class _BaseClassifier(ClassifierMixin, LinearModel):
         rows = self._rows(X, center=False)
         objectives = self._objectives(loss, rows, y, s, classes)
         states = getattr(self, "_stream_states", None) or [None] * len(objectives)
+        if len(states) != len(objectives):
+            raise ValueError(
+                "partial_fit cannot change between a loss of all classes at once and one that is "
+                f"fitted one against the rest: got loss={loss!r}"
+            )
         previous = [None] * len(objectives) if first else self._solutions(objectives)
         found = [
             self._stream(*problem) for problem in zip(objectives, states, previous, strict=True)

@@ -1,7 +1,5 @@
 """Linear embeddings: metric learning by a loss of your choice."""
 
-import copy
-
 import numpy as np
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.callback import with_callbacks
@@ -273,7 +271,7 @@ class LinearEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEmb
             labels, kept = np.searchsorted(known, y), s > 0
             if not kept.all():
                 X, labels, s = X[kept], labels[kept], s[kept]
-            stream = copy.deepcopy(getattr(self, "_stream_state", None))
+            stream = self._kept_stream(X.shape[1])
             objective = self._objective(loss, X, labels, s, len(known), stream)
             random_state = check_random_state(self.random_state)
             with objective.rows.session():
@@ -282,6 +280,7 @@ class LinearEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEmb
                 else:
                     _, shapes, state = stream
                     objective.set_auxiliary_shapes(shapes)
+                    self._check_stream(objective, state)
                 stream_batches(self._stochastic(), objective, state, random_state)
             coordinates = objective.rows.shift, objective.rows.scale
             self._stream_state = coordinates, objective.auxiliary_shapes, state

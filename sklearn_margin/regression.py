@@ -55,6 +55,7 @@ class _BaseRegressor(RegressorMixin, LinearModel):
     def _solutions(self):
         """Coefficients and intercept by objective."""
         coef, intercept = np.atleast_2d(self._dense_coef()), np.atleast_1d(self.intercept_)
+        self._check_stored(coef, intercept, len(coef), self.n_features_in_)
         return list(zip(coef, intercept, strict=True))
 
     @with_callbacks
@@ -162,6 +163,11 @@ class _BaseRegressor(RegressorMixin, LinearModel):
                     f"{len(previous)}: got quantile={self.quantile!r}"
                 )
             states = getattr(self, "_stream_states", None) or [None] * len(objectives)
+            if len(states) != len(objectives):
+                raise ValueError(
+                    f"partial_fit kept {len(states)} states of earlier calls, and needs "
+                    f"{len(objectives)}: begin anew with a clone"
+                )
             streams = map(self._stream, objectives, states, previous)
             states, coef, intercept = zip(*streams, strict=True)
             coef, intercept = np.array(coef, X.dtype), np.array(intercept, X.dtype)

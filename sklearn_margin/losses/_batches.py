@@ -8,10 +8,10 @@ __all__ = ["batch_form"]
 
 
 def batch_form(loss, n_outputs) -> "BatchForm":
-    """A loss with a compiled method ``slopes(y, z, s, out)``.
+    """A loss with compiled methods ``mean(y, z, s)`` and ``slopes(y, z, s, out)``.
 
-    It writes the derivatives of the mean of s·loss over a batch with respect to the scores z, of
-    shape (n, n_outputs), to ``out``. A batch loss takes the place of that mean.
+    The mean of s·loss over a batch, and its derivatives with respect to the scores z, of shape
+    (n, n_outputs), written to ``out``. A batch loss takes the place of that mean.
     """
     if loss.splits:
         return OfScores(loss) if n_outputs == 1 else OfRows(loss)
@@ -23,7 +23,7 @@ def batch_form(loss, n_outputs) -> "BatchForm":
 class BatchForm(Loss):
     """A loss in this form."""
 
-    kernel_methods = ("slopes",)
+    kernel_methods = ("slopes", "mean")
 
     def __init__(self, inner):
         self.inner = inner
@@ -32,6 +32,13 @@ class BatchForm(Loss):
 class OfScores(BatchForm):
     """A loss of one score per sample."""
 
+    def mean(self, y, z, s):
+        total = 0.0
+        for i in range(z.shape[0]):
+            if s[i] != 0.0:
+                total += s[i] * self.inner.sample_value(y[i], z[i, 0])
+        return total / z.shape[0]
+
     def slopes(self, y, z, s, out):
         for i in range(z.shape[0]):
             out[i, 0] = s[i] * self.inner.sample_gradient(y[i], z[i, 0]) / z.shape[0]
@@ -39,6 +46,13 @@ class OfScores(BatchForm):
 
 class OfRows(BatchForm):
     """A loss of a row of scores per sample."""
+
+    def mean(self, y, z, s):
+        total = 0.0
+        for i in range(z.shape[0]):
+            if s[i] != 0.0:
+                total += s[i] * self.inner.sample_value(np.int64(y[i]), z[i])
+        return total / z.shape[0]
 
     def slopes(self, y, z, s, out):
         for i in range(z.shape[0]):
@@ -51,12 +65,18 @@ class OfRows(BatchForm):
 class BatchOfScores(BatchForm):
     """A batch loss of one score per sample."""
 
+    def mean(self, y, z, s):
+        return self.inner.batch_value(y, z[:, 0], s)
+
     def slopes(self, y, z, s, out):
         self.inner.batch_gradient(y, z[:, 0], s, out[:, 0])
 
 
 class BatchOfRows(BatchForm):
     """A batch loss of a row of scores per sample."""
+
+    def mean(self, y, z, s):
+        return self.inner.batch_value(y.astype(np.int64), z, s)
 
     def slopes(self, y, z, s, out):
         self.inner.batch_gradient(y.astype(np.int64), z, s, out)

@@ -9,9 +9,16 @@ from sklearn_margin.losses._batches import batch_form
 from sklearn_margin.losses.base import check_choice, check_number
 from sklearn_margin.objective.rows import row_add, row_dot, single_rows, squared_norms
 from sklearn_margin.penalties import ElasticNet
+from sklearn_margin.solvers._streaming import (
+    DistanceState,
+    StreamState,
+    check_state,
+    distance_epoch,
+    layout_of,
+)
 from sklearn_margin.solvers.base import Result, Solver
 
-__all__ = ["SGD", "SGDState", "stream"]
+__all__ = ["SGD", "stream"]
 
 _TRIAL_ROWS = 1000  # rows used to choose the first step length
 _BATCH = 256  # rows per update of a batch loss
@@ -152,22 +159,18 @@ class SGD(Solver):
         return Result(best, value, n_iter, converged, measure=measure, reached=np.nan)
 
 
-class SGDState:
-    """Where a run is; kept by estimators between calls of ``partial_fit``."""
+class SGDState(StreamState):
+    """A run whose steps follow a schedule."""
 
-    def __init__(self, params, eta0, period):
-        self.params = params
-        self.average = params.copy()
+    numbers = ("eta0", "period", "updates", "averaged", "next_restart")
+
+    def __init__(self, params, layout, eta0, period):
+        super().__init__(params, layout)
         self.eta0 = eta0
         self.period = period  # updates over which the step decays: those of the first pass
         self.updates = 0.0
         self.averaged = 0.0
         self.next_restart = 0.0  # of the average, each time the run has doubled
-
-    @property
-    def finite(self):
-        """Whether the run has not diverged."""
-        return bool(np.isfinite(self.params).all())
 
 
 class _Run:
@@ -220,7 +223,7 @@ class _Run:
         params = self.encode(start)
         if eta0 is None:
             eta0 = self._choose_step(params) if self.solver.eta0 == "auto" else self.solver.eta0
-        return SGDState(params, float(eta0), self.updates)
+        return SGDState(params, layout_of(self.objective), float(eta0), self.updates)
 
     @property
     def updates(self):
@@ -253,7 +256,8 @@ class _Run:
         unit = 1.0 / max(np.mean(sizes) + self.objective.fit_intercept, 1e-300)
         best, best_value = unit, np.inf
         for exponent in range(-4, 11):
-            state = SGDState(params.copy(), unit * 4.0**exponent, self.updates)
+            step = unit * 4.0**exponent
+            state = SGDState(params.copy(), layout_of(self.objective), step, self.updates)
             self.epoch(state, np.random.RandomState(0), limit=_TRIAL_ROWS)
             value = self.value(self.objective, state.params)
             if np.isfinite(value) and value < best_value:
@@ -268,15 +272,19 @@ def _largest_entries(X):
     return np.where(largest > 0, largest, 1.0)
 
 
-def stream(solver, objective, state, start, random_state) -> SGDState:
+def stream(solver, objective, state, start, random_state) -> StreamState:
     """One pass over the rows of ``objective``, for ``partial_fit``.
+
+    With a number for ``eta0``, or the schedule "pegasos", the schedule goes on from pass to pass.
+    Otherwise steps are learned from the rows as they come (``DistanceState``): no batch is
+    typical, least of all the first.
 
     Parameters
     ----------
     solver : SGD
     objective : LinearObjective
         Over the new rows.
-    state : SGDState or None
+    state : StreamState or None
         Where the stream is; None begins it.
     start : ndarray of shape (n_params,)
         Where to begin, in the coordinates of ``objective``.
@@ -284,12 +292,28 @@ def stream(solver, objective, state, start, random_state) -> SGDState:
 
     Returns
     -------
-    SGDState
-        In raw coordinates: features are used as they are, since their scales are not known.
+    StreamState
+        In raw coordinates: features are used as they are, since their scales are not known. A
+        new object, ``state`` stays as it was.
+
+    Raises
+    ------
+    ValueError
+        If ``state`` is not of this objective; see ``check_state``.
     """
+    learned = solver.eta0 == "auto" and solver.schedule != "pegasos"
     run = _Run(solver, objective, standardize=False)
-    state = run.initial(start) if state is None else copy.deepcopy(state)
-    run.epoch(state, random_state)
+    if state is not None:
+        check_state(state, objective)
+        if isinstance(state, DistanceState) != learned:  # the solver's parameters have changed
+            state = None
+    if state is not None:
+        state = copy.deepcopy(state)
+    elif learned:
+        state = DistanceState(run.encode(start), layout_of(objective))
+    else:
+        state = run.initial(start, eta0=1.0 if solver.eta0 == "auto" else None)
+    (distance_epoch if learned else _Run.epoch)(run, state, random_state)
     return state
 
 
