@@ -27,7 +27,7 @@ from sklearn_margin.objective.embedding_rows import merge_rows, scaled_rows, sta
 from sklearn_margin.objective.embedding_start import first_components
 from sklearn_margin.solvers import LBFGS, Adam
 
-__all__ = ["BaseEmbedding"]
+__all__ = ["BaseEmbedding", "meaning"]
 
 LOSSES = {
     "arc_face": ArcFace,
@@ -48,6 +48,8 @@ _MOST_ROWS = 20_000  # beyond which n × n matrices are refused
 
 class BaseEmbedding(Fitted):
     """Builds the objectives of ``LinearEmbedding``, minimises them and stores what was learned."""
+
+    _losses, _solvers = LOSSES, _SOLVERS
 
     # --- fitting ---
 
@@ -82,10 +84,8 @@ class BaseEmbedding(Fitted):
         if self.warm_start and hasattr(self, "components_"):
             # A start says what shapes the auxiliary parameters have.
             self._start(objective, check_random_state(self.random_state))
-            known = [np.shape(a) for a in self.auxiliary_.values()]
-            if (self.components_.shape, known) == (objective.shape, objective.auxiliary_shapes):
-                values = [np.ravel(a) for a in self.auxiliary_.values()]
-                previous = [(self.components_, np.concatenate([np.empty(0), *values]))]
+            known = self._known(objective)
+            previous = None if known is None else [known]
         ((coef, auxiliary),) = self._minimize(
             [objective], previous, context, X, y,
             lambda k, W, a: self._fitted(objective, classes, W, a), **metadata,
@@ -94,6 +94,36 @@ class BaseEmbedding(Fitted):
             self.__dict__.pop(name, None)
         parts = (part.astype(X.dtype, copy=False) for part in (coef, auxiliary))
         self.__dict__.update(self._fitted(objective, classes, *parts))
+
+    def _known(self, objective):
+        """Components and auxiliary parameters of the fit before, if they have the right shapes."""
+        if not hasattr(self, "components_"):
+            return None
+        known = [np.shape(a) for a in self.auxiliary_.values()]
+        if (self.components_.shape, known) != (objective.shape, objective.auxiliary_shapes):
+            return None
+        values = [np.ravel(a) for a in self.auxiliary_.values()]
+        return self.components_, np.concatenate([np.empty(0), *values])
+
+    def _continued(self, stream, objective):
+        """The state of ``partial_fit`` so far, if it is one of this objective."""
+        _, before, shapes, state = stream
+        now = meaning(objective)
+        changed = [name for name in now if now[name] != before[name]]
+        if changed:
+            raise ValueError(
+                f"partial_fit cannot change {changed[0]} from one call to the next: use fit, or a "
+                "clone"
+            )
+        objective.set_auxiliary_shapes(shapes)
+        sizes = {np.shape(part) for part in (state.params, state.first, state.second)}
+        if sizes != {(objective.n_params,)}:
+            raise ValueError("the state that partial_fit has kept is damaged: use fit, or a clone")
+        return state
+
+    def _has_unit_rows(self):
+        """Whether the fitted model scales embeddings to length 1."""
+        return getattr(self, "_normalized", self.normalize)
 
     # --- parameters ---
 
@@ -277,7 +307,7 @@ class BaseEmbedding(Fitted):
         parts = objective.split_auxiliary(np.asarray(auxiliary))
         parts = [part if part.ndim else float(part) for part in parts]
         values = dict(zip(objective.loss.auxiliary, parts, strict=True))
-        found = {"components_": W, "auxiliary_": values}
+        found = {"components_": W, "auxiliary_": values, "_normalized": bool(self.normalize)}
         if classes is not None:
             found["classes_"] = classes
         if "prototypes" in values:
@@ -296,6 +326,15 @@ class BaseEmbedding(Fitted):
         self.__dict__.update(
             self._fitted(objective, classes, W.astype(dtype), auxiliary.astype(dtype))
         )
+
+
+def meaning(objective):
+    """What the numbers in a parameter vector stand for, besides scales."""
+    return {
+        "n_components": objective.shape[0],
+        "normalize, or a loss of distances for one of cosines": objective.angular,
+        "the loss to one with other auxiliary parameters": objective.loss.auxiliary,
+    }
 
 
 def _warn_of_no_positives(reason):
