@@ -15,13 +15,29 @@ from sklearn.utils import check_random_state
 from sklearn.utils.extmath import safe_sparse_dot
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from sklearn_margin._hints import (
+    FIT_HINTS,
+    INIT_HINTS,
+    check_in_memory,
+    explain_nested,
+    explains_keywords,
+    parameter_of,
+)
 from sklearn_margin.inspection import check_on_rows, hint_for
 from sklearn_margin.losses.base import Loss, check_number
 from sklearn_margin.objective import Rows
-from sklearn_margin.solvers import SGD, choose, resolve
+from sklearn_margin.solvers import SGD, SOLVERS, choose, resolve
 from sklearn_margin.solvers.sgd import stream
 
-__all__ = ["Fitted", "LinearModel", "levels_to_caller", "resolve_loss", "stack", "uses_sgd"]
+__all__ = [
+    "Fitted",
+    "LinearModel",
+    "check_rows",
+    "levels_to_caller",
+    "resolve_loss",
+    "stack",
+    "uses_sgd",
+]
 
 
 def resolve_loss(loss, family, names: dict[str, type[Loss]]) -> Loss:
@@ -75,6 +91,34 @@ def levels_to_caller() -> int:
     ):
         frame, level = frame.f_back, level + 1
     return level
+
+
+def check_rows(X) -> None:
+    """Raise for an X that holds no rows, or whose indices point outside of it.
+
+    Neither scipy nor scikit-learn looks at the indices of a sparse matrix that is there already,
+    and compiled code would follow them anywhere.
+
+    Raises
+    ------
+    TypeError
+        For a path, a lazy frame or a generator.
+    ValueError
+        For a CSR or CSC matrix that is none.
+    """
+    check_in_memory(X, "X")
+    if not (sp.issparse(X) and X.format in ("csr", "csc") and X.ndim == 2):
+        return
+    n_major, n_minor = X.shape if X.format == "csr" else X.shape[::-1]
+    ends, indices = np.asarray(X.indptr), np.asarray(X.indices)
+    valid = len(ends) == n_major + 1 and ends[0] == 0 and np.all(ends[1:] >= ends[:-1])
+    valid = valid and ends[-1] <= min(len(indices), len(X.data))
+    used = indices[: ends[-1]] if valid else indices
+    if not valid or (len(used) and not 0 <= used.min() <= used.max() < n_minor):
+        raise ValueError(
+            f"X is not a valid {X.format.upper()} matrix of shape {X.shape}: its indptr or indices "
+            "point outside"
+        )
 
 
 def stack(solutions, dtype) -> tuple[np.ndarray, np.ndarray]:
@@ -166,6 +210,49 @@ class Fitted(CallbackSupportMixin, BaseEstimator):
     stores what ``_minimize`` returns.
     """
 
+    #: Classes of losses and solvers, by the names that the parameters can have.
+    _losses: dict[str, type[Loss]] = {}
+    _solvers: dict[str, type] = SOLVERS
+    #: What stands for parameters of other libraries.
+    _init_hints = INIT_HINTS
+
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        if "__init__" in vars(cls):
+            cls.__init__ = explains_keywords(cls.__init__, cls._init_hint)
+        for name in {"fit", "score"} & set(vars(cls)):
+            hint = explains_keywords(getattr(cls, name), lambda self, name: FIT_HINTS.get(name))
+            setattr(cls, name, hint)
+
+    def _init_hint(self, name):
+        """What to do instead of passing an unknown parameter to the constructor."""
+        own = type(self)._get_param_names()
+        for family, classes in (("loss", self._losses), ("solver", self._solvers)):
+            call = parameter_of(classes.values(), name) if family in own else None
+            if call is not None and name not in self._init_hints:
+                return f"it belongs to an object, {family}={call}"
+        return self._init_hints.get(name)
+
+    def set_params(self, **params):
+        """Set parameters of the estimator, or of its loss and solver: ``loss__delta=2.0``.
+
+        Parameters
+        ----------
+        **params
+            Values by name.
+
+        Returns
+        -------
+        self : object
+
+        Raises
+        ------
+        ValueError
+            If there is no such parameter.
+        """
+        explain_nested(self, params, {"loss": self._losses, "solver": self._solvers})
+        return super().set_params(**params)
+
     def _prepare(self, X, y, sample_weight=None):
         """Objectives of a fit, in a list; then validated X and y, and what else fit needs."""
         raise NotImplementedError
@@ -199,6 +286,9 @@ class Fitted(CallbackSupportMixin, BaseEstimator):
         return choose(self.solver, objective, self.tol)
 
     def _validate(self, X, y, reset=True, **options):
+        check_rows(X)
+        if not isinstance(y, str):  # "no_validation"
+            check_in_memory(y, "y")
         return validate_data(
             self,
             X,
@@ -418,6 +508,7 @@ class LinearModel(Fitted):
     def _scores(self, X):
         """X w + b, of shape (n,) or (n, n_problems)."""
         check_is_fitted(self)
+        check_rows(X)
         X = validate_data(self, X, reset=False, accept_sparse="csr", dtype=(np.float64, np.float32))
         coef = self.coef_.T
         if sp.issparse(coef) and not sp.issparse(X):

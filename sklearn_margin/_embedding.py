@@ -29,7 +29,7 @@ from sklearn_margin.solvers import LBFGS, Adam
 from sklearn_margin.solvers._streaming import DAMAGED, is_kept_array
 from sklearn_margin.solvers.adam import AdamState
 
-__all__ = ["BaseEmbedding"]
+__all__ = ["BaseEmbedding", "meaning"]
 
 LOSSES = {
     "arc_face": ArcFace,
@@ -50,6 +50,8 @@ _MOST_ROWS = 20_000  # beyond which n × n matrices are refused
 
 class BaseEmbedding(Fitted):
     """Builds the objectives of ``LinearEmbedding``, minimises them and stores what was learned."""
+
+    _losses, _solvers = LOSSES, _SOLVERS
 
     # --- fitting ---
 
@@ -84,10 +86,8 @@ class BaseEmbedding(Fitted):
         if self.warm_start and hasattr(self, "components_"):
             # A start says what shapes the auxiliary parameters have.
             self._start(objective, check_random_state(self.random_state))
-            known = [np.shape(a) for a in self.auxiliary_.values()]
-            if (self.components_.shape, known) == (objective.shape, objective.auxiliary_shapes):
-                values = [np.ravel(a) for a in self.auxiliary_.values()]
-                previous = [(self.components_, np.concatenate([np.empty(0), *values]))]
+            known = self._known(objective)
+            previous = None if known is None else [known]
         ((coef, auxiliary),) = self._minimize(
             [objective], previous, context, X, y,
             lambda k, W, a: self._fitted(objective, classes, W, a), **metadata,
@@ -96,6 +96,36 @@ class BaseEmbedding(Fitted):
             self.__dict__.pop(name, None)
         parts = (part.astype(X.dtype, copy=False) for part in (coef, auxiliary))
         self.__dict__.update(self._fitted(objective, classes, *parts))
+
+    def _known(self, objective):
+        """Components and auxiliary parameters of the fit before, if they have the right shapes."""
+        if not hasattr(self, "components_"):
+            return None
+        known = [np.shape(a) for a in self.auxiliary_.values()]
+        if (self.components_.shape, known) != (objective.shape, objective.auxiliary_shapes):
+            return None
+        values = [np.ravel(a) for a in self.auxiliary_.values()]
+        return self.components_, np.concatenate([np.empty(0), *values])
+
+    def _continued(self, stream, objective):
+        """The state of ``partial_fit`` so far, if it is one of this objective."""
+        _, before, shapes, state = stream
+        now = meaning(objective)
+        changed = [name for name in now if now[name] != before[name]]
+        if changed:
+            raise ValueError(
+                f"partial_fit cannot change {changed[0]} from one call to the next: use fit, or a "
+                "clone"
+            )
+        objective.set_auxiliary_shapes(shapes)
+        parts = (getattr(state, name, None) for name in ("params", "first", "second"))
+        if not all(is_kept_array(part, (objective.n_params,)) for part in parts):
+            raise ValueError(DAMAGED)
+        return state
+
+    def _has_unit_rows(self):
+        """Whether the fitted model scales embeddings to length 1."""
+        return getattr(self, "_normalized", self.normalize)
 
     # --- parameters ---
 
@@ -279,7 +309,7 @@ class BaseEmbedding(Fitted):
         parts = objective.split_auxiliary(np.asarray(auxiliary))
         parts = [part if part.ndim else float(part) for part in parts]
         values = dict(zip(objective.loss.auxiliary, parts, strict=True))
-        found = {"components_": W, "auxiliary_": values}
+        found = {"components_": W, "auxiliary_": values, "_normalized": bool(self.normalize)}
         if classes is not None:
             found["classes_"] = classes
         if "prototypes" in values:
@@ -311,23 +341,6 @@ class BaseEmbedding(Fitted):
             raise ValueError(DAMAGED)
         return copy.deepcopy(((shift, scale), shapes, state))
 
-    def _check_stream(self, objective, state):
-        """Raise unless the kept ``state`` has the parameters of ``objective``."""
-        loss, known = objective.loss, len(getattr(self, "auxiliary_", {}))
-        if len(loss.auxiliary) != known or len(objective.auxiliary_shapes) != known:
-            raise ValueError(
-                "partial_fit cannot change to a loss that learns other parameters: got "
-                f"loss={loss!r}"
-            )
-        if self.components_.shape != objective.shape:
-            raise ValueError(
-                f"partial_fit cannot change n_components, which was {self.components_.shape[0]} "
-                f"in earlier calls: got {objective.shape[0]}"
-            )
-        parts = (getattr(state, name, None) for name in ("params", "first", "second"))
-        if not all(is_kept_array(part, (objective.n_params,)) for part in parts):
-            raise ValueError(DAMAGED)
-
     def _store_stream(self, objective, classes, params, dtype):
         W, auxiliary = objective.to_coef(params)
         if not (np.isfinite(W).all() and np.isfinite(auxiliary).all()):
@@ -340,6 +353,15 @@ class BaseEmbedding(Fitted):
         self.__dict__.update(
             self._fitted(objective, classes, W.astype(dtype), auxiliary.astype(dtype))
         )
+
+
+def meaning(objective):
+    """What the numbers in a parameter vector stand for, besides scales."""
+    return {
+        "n_components": objective.shape[0],
+        "normalize, or a loss of distances for one of cosines": objective.angular,
+        "the loss to one with other auxiliary parameters": objective.loss.auxiliary,
+    }
 
 
 def _warn_of_no_positives(reason):

@@ -14,6 +14,9 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import assert_all_finite
 from sklearn.utils.validation import column_or_1d
 
+from sklearn_margin._hints import check_in_memory
+from sklearn_margin._jit import kernel
+
 
 def unpack_target(
     y: ArrayLike, groups: ArrayLike | None = None, *, input_name: str = "y"
@@ -50,10 +53,10 @@ def unpack_target(
     >>> relevance, groups.tolist()
     (array([2., 0.]), ['a', 'b'])
     """
-    y = _as_array(y)
+    y = _as_array(y, input_name)
     if not is_packed(y):
         relevance = float_column(y, input_name, warn=True)
-        return relevance, None if groups is None else _as_array(groups)
+        return relevance, None if groups is None else _as_array(groups, "groups")
     relevance = float_column(y[:, 0], input_name)
     packed = y[:, 1]
     if groups is not None:
@@ -103,9 +106,12 @@ def encode_groups(groups: ArrayLike | None, n_samples: int) -> NDArray[np.int64]
     """
     if groups is None:
         groups = np.zeros(n_samples, dtype=np.int64)
-    groups = _as_column(_as_array(groups), "groups")
+    groups = _as_column(_as_array(groups, "groups"), "groups")
     if groups.shape[0] != n_samples:
-        raise ValueError(f"groups has length {groups.shape[0]}, expected {n_samples}")
+        raise ValueError(
+            f"groups has length {groups.shape[0]}, expected {n_samples}, the group of each row"
+            + (_OF_SIZES if _are_sizes(groups, n_samples) else "")
+        )
     _check_not_empty(groups, "groups")
     if groups.dtype.kind in "biuf":
         assert_all_finite(groups, input_name="groups")
@@ -114,6 +120,17 @@ def encode_groups(groups: ArrayLike | None, n_samples: int) -> NDArray[np.int64]
         rank[np.argsort(first)] = np.arange(first.shape[0])
         return rank[inverse].astype(np.int64, copy=False)
     return _encode_by_hashing(groups)
+
+
+_OF_SIZES = (
+    ". These look like the sizes of the groups: if the rows of each group follow each other, pass "
+    "np.repeat(np.arange(len(sizes)), sizes)"
+)
+
+
+def _are_sizes(groups: NDArray[Any], n_samples: int) -> bool:
+    """Whether they may be what LightGBM and XGBoost call groups: how many rows each has."""
+    return groups.dtype.kind in "iuf" and bool((groups > 0).all()) and groups.sum() == n_samples
 
 
 def _encode_by_hashing(groups: NDArray[Any]) -> NDArray[np.int64]:
@@ -162,7 +179,7 @@ def float_column(
     ValueError
         If it is empty, not a vector, of another length, or holds anything but finite numbers.
     """
-    array = _as_column(_as_array(values), input_name, warn=warn)
+    array = _as_column(_as_array(values, input_name), input_name, warn=warn)
     if n_samples is not None and array.shape[0] != n_samples:
         raise ValueError(f"{input_name} has length {array.shape[0]}, expected {n_samples}")
     _check_not_empty(array, input_name)
@@ -176,7 +193,8 @@ def float_column(
     return array
 
 
-def _as_array(values: ArrayLike) -> NDArray[Any]:
+def _as_array(values: ArrayLike, input_name: str) -> NDArray[Any]:
+    check_in_memory(values, input_name)
     array = np.asarray(values)
     if array.dtype.kind == "U" and not hasattr(values, "dtype"):
         # A list of strings and numbers: as a string, NaN would pass for a group named "nan".
@@ -221,6 +239,7 @@ def check_scored_rows(
     codes = encode_groups(groups, n_samples)
     if sample_weight is None:
         return ScoredRows(relevance, score, codes, None)
+    check_in_memory(sample_weight, "sample_weight")
     if np.ndim(sample_weight) == 0:
         sample_weight = np.full(n_samples, sample_weight)
     weight = float_column(sample_weight, "sample_weight", n_samples=n_samples)
@@ -318,21 +337,13 @@ def count_pairs(rows: ScoredRows) -> tuple[float, float, float]:
     Exact integers without weights.
     """
     n_rows = rows.codes.shape[0]
-    if rows.weight is None:
-        lower = upper = np.ones(n_rows, dtype=np.int64)
-    else:
-        # w_i w_j = upper_i lower_j. Scaled by group, for the running sums of `lower` go through
-        # all groups, and a group of huge weights would drown the next one.
-        scale = np.zeros(rows.codes.max() + 1)
-        np.maximum.at(scale, rows.codes, rows.weight)
-        scale = scale[rows.codes]
-        lower, upper = rows.weight / scale, rows.weight * scale
-
     by_label = np.lexsort((rows.relevance, rows.codes))
     new_group = run_starts(rows.codes[by_label])
     new_level = new_group | run_starts(rows.relevance[by_label])
-    total = _pairs_between_levels(lower[by_label], upper[by_label], new_group, new_level)
     group_start = np.flatnonzero(new_group)
+    paired = np.add.reduceat(new_level, group_start, dtype=np.int64) > 1  # groups
+    lower, upper = _pair_factors(rows, paired)
+    total = _pairs_between_levels(lower[by_label], upper[by_label], new_group, new_level)
     level = np.empty(n_rows, dtype=np.int64)  # of the label: 0, 1, … within each group
     level[by_label] = np.cumsum(new_level)
     level -= level[by_label[group_start]][rows.codes]
@@ -347,6 +358,23 @@ def count_pairs(rows: ScoredRows) -> tuple[float, float, float]:
     return total, _ordered_pairs(level, start, lower, upper), tied
 
 
+def _pair_factors(rows: ScoredRows, paired: NDArray[np.bool_]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Factors of the weights of pairs, w_i w_j = lower_i upper_j; 0 in groups without pairs.
+
+    Up to a common factor, by which the largest weight of a group that has pairs is 1. The largest
+    of each group is 1 in `lower`, so that products do not vanish that are all a group has.
+    """
+    if rows.weight is None or not paired.any():
+        ones = np.ones(rows.codes.shape[0], dtype=np.int64)
+        return ones, ones
+    scale = np.zeros(paired.shape[0])
+    np.maximum.at(scale, rows.codes, rows.weight)
+    largest, there = scale[paired].max(), paired[rows.codes]
+    scale = np.where(there, scale[rows.codes], 1.0)
+    weight = np.where(there, rows.weight, 0.0)
+    return weight / scale, (weight / largest) * (scale / largest)
+
+
 def _pairs_between_levels(
     lower: NDArray[Any],
     upper: NDArray[Any],
@@ -356,10 +384,9 @@ def _pairs_between_levels(
     """Weight of the pairs of rows in the same block, but in different levels of it."""
     level_start = np.flatnonzero(new_level)
     lower, upper = np.add.reduceat(lower, level_start), np.add.reduceat(upper, level_start)
-    before = np.cumsum(lower) - lower
     first = np.flatnonzero(new_block[level_start])
-    before -= np.repeat(before[first], run_sizes(first, before.shape[0]))
-    return upper @ before
+    block_start = np.repeat(first, run_sizes(first, lower.shape[0]))
+    return upper @ _sums_within(lower, block_start)
 
 
 def _ordered_pairs(
@@ -381,13 +408,37 @@ def _ordered_pairs(
         # Indices rather than masks: three times as fast where the bits are in no order.
         zero, one = np.flatnonzero(is_zero), np.flatnonzero(~is_zero)
         start_zero, start_one = start[zero], start[one]
-        lower_sum, zero_count = _sums_before(np.where(is_zero, lower, 0)), _sums_before(is_zero)
-        total += upper[one] @ (lower_sum[one] - lower_sum[start_one])
+        zero_count = _sums_before(is_zero)
+        total += upper[one] @ _sums_within(np.where(is_zero, lower, 0), start)[one]
         moved = zero.shape[0] + start_one - zero_count[start_one]
         start = np.concatenate((zero_count[start_zero], moved))
         order = np.concatenate((zero, one))
         level, lower, upper = level[order], lower[order], upper[order]
     return total
+
+
+def _sums_within(values: NDArray[Any], start: NDArray[np.intp]) -> NDArray[Any]:
+    """Sum of the entries before each place in its bucket, which begins at `start`.
+
+    Of weights only weights are summed: a difference of sums that go through all buckets would
+    lose the digits of those that are small beside what came before.
+    """
+    if values.dtype.kind in "iu":
+        sums = _sums_before(values)
+        return sums[:-1] - sums[start]
+    sums = np.empty_like(values)
+    _running_sums_within(values, start, sums)
+    return sums
+
+
+@kernel
+def _running_sums_within(values, start, sums):
+    total = 0.0
+    for i in range(values.shape[0]):
+        if start[i] == i:
+            total = 0.0
+        sums[i] = total
+        total += values[i]
 
 
 def _sums_before(values: NDArray[Any]) -> NDArray[Any]:

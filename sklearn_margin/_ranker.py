@@ -1,22 +1,88 @@
 """What rankers share: pairs from labels or given ones, prediction, score."""
 
 import warnings
+from collections.abc import Iterable
+from inspect import signature
 
 import numpy as np
 import scipy.sparse as sp
 from sklearn.callback import with_callbacks
 from sklearn.utils import assert_all_finite
-from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from sklearn_margin._base import LinearModel, levels_to_caller, uses_sgd
 from sklearn_margin._groups import encode_groups, unpack_target
+from sklearn_margin._hints import INIT_HINTS, PAIR_HINTS, available_if
 from sklearn_margin.losses.base import normalize_weights
 from sklearn_margin.losses.pairwise import check_signs, sample_loss
 from sklearn_margin.metrics import pairwise_accuracy_score
 from sklearn_margin.objective import PairwiseObjective, PointwiseObjective
 
-__all__ = ["BaseRanker"]
+__all__ = ["BaseRanker", "check_groups_given", "check_monitors", "looks_like_grades"]
+
+_GRADES = (3, 31)  # levels; two are what AUC is about, LightGBM has gains for 31
+_ROWS_PER_GRADE = 20  # on average
+_LEAST_ROWS = 200
+
+
+def looks_like_grades(y) -> bool:
+    """Whether y is such that it rather has the grades of many queries than of one.
+
+    Few whole numbers, many rows of each: 3 to 31 grades, 200 rows and 20 per grade at least. Two
+    grades may well be one query, whose pairwise accuracy is the area under the ROC curve; real
+    numbers may be a regression's; and seldom have so many documents been judged for one query.
+    """
+    if len(y) < _LEAST_ROWS or len(np.unique(y[:1000])) > _GRADES[1]:
+        return False
+    grades = np.unique(y)
+    few = _GRADES[0] <= len(grades) <= min(_GRADES[1], len(y) / _ROWS_PER_GRADE)
+    return few and bool(np.all(grades >= 0) and np.all(grades == np.floor(grades)))
+
+
+def check_groups_given(estimator) -> None:
+    """Raise if a model was fitted with groups: they are needed to judge it, too.
+
+    Parameters
+    ----------
+    estimator : object
+        A ranker, or a pipeline or search that ends in one; other estimators pass.
+    """
+    while True:
+        if hasattr(estimator, "best_estimator_"):
+            estimator = estimator.best_estimator_
+        elif hasattr(estimator, "steps"):
+            estimator = estimator.steps[-1][1]
+        else:
+            break
+    if getattr(estimator, "_has_groups", False):
+        raise ValueError(
+            f"this {type(estimator).__name__} was fitted with groups and needs them to score: pass "
+            "groups=..., or y with the columns [relevance, group]"
+        )
+
+
+def check_monitors(estimator, groups) -> None:
+    """Raise before a fit with groups if a callback is to score it by a scorer that takes none.
+
+    Scikit-learn's ``ScoringMonitor`` passes on to its scorers all that ``fit`` was given, and none
+    of the scorers that scikit-learn has by name knows groups, be it as an argument or in y.
+    """
+    for callback in getattr(estimator, "_skl_callbacks", []):
+        scoring = getattr(callback, "_scoring", None)  # None: the method score of the estimator
+        scorers = scoring.values() if isinstance(scoring, dict) else scoring
+        for scorer in scorers if isinstance(scorers, Iterable) else [scoring]:
+            named = isinstance(scorer, str)
+            if named or not (scorer is None or groups is None or _takes_groups(scorer)):
+                raise TypeError(
+                    f"{type(callback).__name__} cannot score a fit with groups by {scorer!r}, "
+                    "which takes none: use sklearn_margin.metrics.make_ranking_scorer, such as "
+                    f"{type(callback).__name__}(scoring=make_ranking_scorer(ndcg_score))"
+                )
+
+
+def _takes_groups(scorer):
+    parameters = signature(getattr(scorer, "_score_func", scorer)).parameters.values()
+    return any(p.name == "groups" or p.kind is p.VAR_KEYWORD for p in parameters)
 
 
 class BaseRanker(LinearModel):
@@ -28,6 +94,7 @@ class BaseRanker(LinearModel):
     __metadata_request__score = {"groups": True}
 
     _coef_is_2d = False
+    _init_hints = INIT_HINTS | PAIR_HINTS
 
     def _loss(self):
         raise NotImplementedError
@@ -66,6 +133,8 @@ class BaseRanker(LinearModel):
         context.call_on_fit_task_begin(estimator=self, X=X, y=y)
         with self._unchanged_if_failed():
             (objective,), X, y = self._prepare(X, y, sample_weight, groups)
+            if objective.groups is not None:
+                check_monitors(self, groups)
             if objective.pairs.n_pairs == 0:
                 warnings.warn(
                     "no group holds two rows of different relevance: all coefficients are zero",
@@ -118,7 +187,17 @@ class BaseRanker(LinearModel):
             s = np.broadcast_to(1.0 / X.shape[0], X.shape[0])
         else:
             s = normalize_weights(sample_weight, X.shape[0], np.float64)
-        return [self._objective(self._rows(X, center=True), y, s, groups)], X, y
+        objective = self._objective(self._rows(X, center=True), y, s, groups)
+        if reset and objective.groups is None and looks_like_grades(objective.y):
+            warnings.warn(
+                f"{type(self).__name__} got grades y without groups, and compares all rows with "
+                "each other. If they belong to several queries, pass groups, with metadata routing "
+                "enabled inside a search, or y with the columns [relevance, group]; if all rows "
+                "are one query, groups=numpy.zeros(len(y)) says so",
+                UserWarning,
+                stacklevel=levels_to_caller(),
+            )
+        return [objective], X, y
 
     def _objective(self, rows, y, s, groups):
         y, groups = unpack_target(y, groups)
@@ -270,11 +349,8 @@ class BaseRanker(LinearModel):
         """
         check_is_fitted(self)
         y, groups = unpack_target(y, groups)
-        if groups is None and self._has_groups:
-            raise ValueError(
-                f"this {type(self).__name__} was fitted with groups and needs them to score: pass "
-                "groups=..., or y with the columns [relevance, group]"
-            )
+        if groups is None:
+            check_groups_given(self)
         return pairwise_accuracy_score(
             y, self.predict(X), groups=groups, sample_weight=sample_weight
         )

@@ -1,15 +1,17 @@
 """Linear classifiers."""
 
+import copy
+
 import numpy as np
 from sklearn.base import ClassifierMixin
 from sklearn.callback import with_callbacks
 from sklearn.utils import check_random_state
-from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_consistent_length, check_is_fitted, column_or_1d
 
 from sklearn_margin._base import LinearModel, resolve_loss, stack, uses_sgd
 from sklearn_margin._calibration import calibrate, held_out_scores
+from sklearn_margin._hints import INIT_HINTS, available_if
 from sklearn_margin.losses import (
     BatchLoss,
     CrammerSinger,
@@ -48,7 +50,7 @@ _LOSSES = {
 
 
 def _has_probability(estimator):
-    loss = estimator._loss()
+    loss = estimator._fitted_loss()
     if hasattr(loss, "probability"):
         return True
     raise AttributeError(
@@ -71,10 +73,12 @@ def _by_class(probability):
 
 
 def _is_calibrated(estimator):
-    if estimator.probability is not None:
+    fitted = hasattr(estimator, "coef_")
+    if hasattr(estimator, "calibrators_") if fitted else estimator.probability is not None:
         return True
     raise AttributeError(
         "predict_proba is not available: fit with probability='sigmoid' or 'isotonic'"
+        + (f", this one was not, whatever it is now: {estimator.probability!r}" if fitted else "")
     )
 
 
@@ -83,6 +87,11 @@ class _BaseClassifier(ClassifierMixin, LinearModel):
 
     def _loss(self):
         raise NotImplementedError
+
+    def _fitted_loss(self):
+        """The loss that the coefficients are of, whatever ``loss`` may be by now."""
+        kept = getattr(self, "_loss_of_fit", None)
+        return self._loss() if kept is None else kept
 
     @with_callbacks
     def fit(self, X, y, sample_weight=None, X_val=None, y_val=None):
@@ -125,6 +134,7 @@ class _BaseClassifier(ClassifierMixin, LinearModel):
             coef, intercept = stack(solutions, X.dtype)
             self._calibrate(objectives, coef, intercept, y, classes, sample_weight)
             self.classes_, self.coef_, self.intercept_ = classes, coef, intercept
+            self._loss_of_fit = self._kept_loss(classes)
             self.__dict__.pop("_stream_states", None)
         context.call_on_fit_task_end(estimator=self, X=X, y=y)
         return self
@@ -202,12 +212,17 @@ class _BaseClassifier(ClassifierMixin, LinearModel):
 
     def _partly_fitted(self, classes, k, coef, intercept):
         """Fitted attributes while problem k of several is being solved, for callbacks."""
+        fitted = {"classes_": classes, "_loss_of_fit": self._kept_loss(classes)}
         if coef.ndim == 2:
-            return {"classes_": classes, "coef_": coef, "intercept_": np.array(intercept)}
+            return {**fitted, "coef_": coef, "intercept_": np.array(intercept)}
         n_problems = 1 if len(classes) == 2 else len(classes)
         all_coef, all_intercept = np.zeros((n_problems, len(coef))), np.zeros(n_problems)
         all_coef[k], all_intercept[k] = coef, intercept
-        return {"classes_": classes, "coef_": all_coef, "intercept_": all_intercept}
+        return {**fitted, "coef_": all_coef, "intercept_": all_intercept}
+
+    def _kept_loss(self, classes):
+        """The loss in the form for these classes: a copy, for parameters may be set anew."""
+        return copy.deepcopy(self._loss().for_classes(len(classes)))
 
     def _class_factors(self, y, s, classes):
         """Class weight of each row; 0 for rows of no class, which have weight 0."""
@@ -297,6 +312,7 @@ class _BaseClassifier(ClassifierMixin, LinearModel):
         states = [state for state, *_ in found]
         coef, intercept = stack([solution for _, *solution in found], X.dtype)
         self.classes_, self.coef_, self.intercept_ = classes, coef, intercept
+        self._loss_of_fit = self._kept_loss(classes)
         self._stream_states, self.n_iter_ = states, 1
 
     def decision_function(self, X):
@@ -346,7 +362,7 @@ class _BaseClassifier(ClassifierMixin, LinearModel):
         ndarray of shape (n_samples, n_classes)
         """
         scores = self.decision_function(X)
-        loss = self._loss().for_classes(len(self.classes_))
+        loss = self._fitted_loss()
         probability = loss.probability(scores)
         return probability if isinstance(loss, MulticlassLoss) else _by_class(probability)
 
@@ -469,6 +485,8 @@ class LinearClassifier(_BaseClassifier):
         self.verbose = verbose
         self.class_weight = class_weight
 
+    _losses = _LOSSES
+
     def _loss(self):
         loss = resolve_loss(self.loss, (PointwiseLoss, MulticlassLoss, BatchLoss), _LOSSES)
         if isinstance(loss, RegressionLoss):
@@ -553,9 +571,16 @@ verbose, class_weight
         self.class_weight = class_weight
         self.probability = probability
 
+    _init_hints = INIT_HINTS | {"loss": "for other losses there is LinearClassifier(loss=...)"}
+
     def _loss(self):
         loss = Hinge(margin=self.margin)
         loss.check_params()
+        if isinstance(self.probability, (bool, np.bool_)):
+            raise ValueError(
+                f"probability must be 'sigmoid', 'isotonic' or None, got {self.probability}: what "
+                "SVC(probability=True) does is 'sigmoid', and None is without probabilities"
+            )
         if self.probability is not None:
             check_choice(self.probability, "probability", ("sigmoid", "isotonic"))
         return loss
@@ -622,3 +647,4 @@ verbose, class_weight
                 "calibrate"
             )
         super()._stream_classes(*args)
+        self.__dict__.pop("calibrators_", None)

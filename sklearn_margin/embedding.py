@@ -5,11 +5,11 @@ from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.callback import with_callbacks
 from sklearn.utils import check_random_state
 from sklearn.utils.extmath import safe_sparse_dot
-from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_margin._embedding import BaseEmbedding
+from sklearn_margin._embedding import BaseEmbedding, meaning
+from sklearn_margin._hints import available_if
 from sklearn_margin.losses.base import check_weights
 from sklearn_margin.losses.embedding_geometry import unit_rows
 from sklearn_margin.solvers import Adam
@@ -19,10 +19,14 @@ __all__ = ["LinearEmbedding"]
 
 
 def _has_prototypes(estimator):
-    if "prototypes" in estimator._loss().auxiliary:
+    fitted = hasattr(estimator, "components_")
+    if hasattr(estimator, "prototypes_") or (
+        not fitted and "prototypes" in estimator._loss().auxiliary
+    ):
         return True
     raise AttributeError(
-        f"predict needs a loss with prototypes, such as 'arc_face', got loss={estimator.loss!r}"
+        "predict needs a loss with prototypes, such as 'arc_face', got "
+        + ("components of another loss" if fitted else f"loss={estimator.loss!r}")
     )
 
 
@@ -49,8 +53,8 @@ class LinearEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEmb
         Dimension of the embedding; None is 16, or the number of features if that is smaller, or
         the number of rows of an array given as ``init``.
     normalize : bool, default=False
-        Whether rows are scaled to length 1, for the loss and by ``transform``. Losses of cosines
-        do not notice; for those of distances it makes another metric.
+        Whether rows are scaled to length 1, for the loss and, once fitted so, by ``transform``.
+        Losses of cosines do not notice; for those of distances it makes another metric.
     init : {"auto", "identity", "lda", "pca", "random"} or array-like of shape \
 (n_components, n_features), default="auto"
         Where to start. "lda": linear discriminants, then principal axes of what is left; "auto"
@@ -242,7 +246,8 @@ class LinearEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEmb
     def partial_fit(self, X, y, classes=None, sample_weight=None):
         """Learn from a part of the rows: one pass over them, at a constant step.
 
-        The first part decides about scales and the start, and should be typical.
+        The first part decides about scales and the start, and should be typical. After ``fit``,
+        learning goes on from its components, if they have the right shape.
 
         Parameters
         ----------
@@ -260,6 +265,12 @@ class LinearEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEmb
         -------
         self : object
             The estimator.
+
+        Raises
+        ------
+        ValueError
+            For wrong data; if n_components, normalize or the kind of the loss are not those of
+            the calls before.
         """
         with self._unchanged_if_failed():
             loss = self._checked_loss()
@@ -276,14 +287,14 @@ class LinearEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEmb
             random_state = check_random_state(self.random_state)
             with objective.rows.session():
                 if stream is None:
-                    state = AdamState(self._start(objective, random_state))
+                    start, previous = self._start(objective, random_state), self._known(objective)
+                    state = AdamState(start if previous is None else objective.from_coef(*previous))
                 else:
-                    _, shapes, state = stream
-                    objective.set_auxiliary_shapes(shapes)
-                    self._check_stream(objective, state)
+                    state = self._continued(stream, objective)
                 stream_batches(self._stochastic(), objective, state, random_state)
             coordinates = objective.rows.shift, objective.rows.scale
-            self._stream_state = coordinates, objective.auxiliary_shapes, state
+            shapes = objective.auxiliary_shapes
+            self._stream_state = coordinates, meaning(objective), shapes, state
             self._store_stream(objective, known, state.params, X.dtype)
             self.n_iter_, self.solver_ = 1, self._stochastic().name
         return self
@@ -307,7 +318,7 @@ class LinearEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEmb
         check_is_fitted(self)
         X = self._validate(X, "no_validation", reset=False)
         Z = safe_sparse_dot(X, self.components_.T, dense_output=True)
-        return unit_rows(np.ascontiguousarray(Z))[0] if self.normalize else Z
+        return unit_rows(np.ascontiguousarray(Z))[0] if self._has_unit_rows() else Z
 
     def pair_distance(self, X1, X2):
         """Distance between the embeddings of the rows of two matrices, row by row.
@@ -323,7 +334,7 @@ class LinearEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEmb
         """
         check_is_fitted(self)
         X1, X2 = self._validate_parts((X1, X2), ("X1", "X2"), reset=False)
-        if self.normalize:
+        if self._has_unit_rows():
             difference = self.transform(X1) - self.transform(X2)
         else:
             difference = safe_sparse_dot(X1 - X2, self.components_.T, dense_output=True)

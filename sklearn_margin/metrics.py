@@ -107,7 +107,7 @@ def ndcg_score(
     0.815
     """
     if k is not None:
-        check_scalar(k, "k", Integral, min_val=1)
+        _check_k(k)
     ndcg = grouped_ndcg(
         y_true,
         y_score,
@@ -260,7 +260,7 @@ def precision_at_k_score(
     >>> precision_at_k_score([1, 0, 1, 0, 1], [5, 4, 3, 2, 1], groups=[0, 0, 0, 1, 1], k=2)
     0.5
     """
-    check_scalar(k, "k", Integral, min_val=1)
+    _check_k(k)
     rows = check_scored_rows(y_true, y_score, groups, sample_weight)
     ranked = rank_within_groups(rows.score, rows.codes)
     counted = average_over_ties((ranked.position < k).astype(np.float64), ranked)
@@ -322,6 +322,12 @@ def pairwise_accuracy_score(
         warnings.warn(message, UndefinedMetricWarning, stacklevel=2)
         return float("nan")
     return float(min((ordered + tied / 2) / total, 1.0))
+
+
+def _check_k(k: Any) -> None:
+    if isinstance(k, bool):  # an integer to Python
+        raise TypeError(f"k must be a number of ranks, got {k}")
+    check_scalar(k, "k", Integral, min_val=1)
 
 
 def make_ranking_scorer(metric: Callable[..., float], **kwargs: Any) -> Callable[..., float]:

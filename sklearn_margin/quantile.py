@@ -6,7 +6,7 @@ from sklearn.metrics import d2_pinball_score
 from sklearn_margin.losses import Quantile
 from sklearn_margin.losses.base import check_number
 from sklearn_margin.objective import PointwiseObjective
-from sklearn_margin.regression import _BaseRegressor
+from sklearn_margin.regression import OTHER_LOSSES, _BaseRegressor
 
 __all__ = ["QuantileRegressor"]
 
@@ -28,8 +28,8 @@ class QuantileRegressor(_BaseRegressor):
         Quantile q of y given x; those of a list are fitted to the same rows, one by one.
     non_crossing : bool, default=False
         Whether to sort the predictions for each row, so that a higher quantile never gets a
-        lower prediction than a lower one [2]_. Coefficients stay as they are; of no effect for
-        one quantile.
+        lower prediction than a lower one [2]_. Coefficients stay as they are, so that it may be
+        changed after a fit; of no effect for one quantile.
     alpha, l1_ratio, fit_intercept, solver, tol, max_iter, warm_start, n_jobs, random_state, \
 verbose
         As in ``LinearRegressor``.
@@ -94,6 +94,8 @@ verbose
         self.n_jobs = n_jobs
         self.random_state = random_state
         self.verbose = verbose
+
+    _init_hints = OTHER_LOSSES
 
     @property
     def _has_several(self):

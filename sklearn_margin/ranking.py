@@ -19,6 +19,9 @@ _LOSSES = {
     "pairwise_logistic": PairwiseLogistic,
     "pairwise_squared_hinge": PairwiseSquaredHinge,
 }
+# Each estimator takes the words of the other, too.
+_LOSSES |= {name.removeprefix("pairwise_"): cls for name, cls in _LOSSES.items()}
+_HINGES = ("squared_hinge", "hinge", "pairwise_squared_hinge", "pairwise_hinge")
 
 
 class LinearRanker(BaseRanker):
@@ -31,8 +34,8 @@ class LinearRanker(BaseRanker):
     Parameters
     ----------
     loss : str or PairwiseLoss, default="pairwise_squared_hinge"
-        "pairwise_squared_hinge", "pairwise_hinge", "pairwise_logistic", "margin_ranking", or a loss
-        object.
+        "pairwise_squared_hinge", "pairwise_hinge", "pairwise_logistic" or, the same in short,
+        "squared_hinge", "hinge", "logistic"; "margin_ranking"; or a loss object.
     alpha : float, default=1e-4
         Strength of the penalty. The loss is a mean over P pairs: alpha = 1/(C·P) for
         ½‖w‖² + C·Σ. ``n_pairs_`` is P.
@@ -106,6 +109,8 @@ class LinearRanker(BaseRanker):
         self.random_state = random_state
         self.verbose = verbose
 
+    _losses = _LOSSES
+
     def _loss(self):
         return resolve_loss(self.loss, PairwiseLoss, _LOSSES)
 
@@ -122,7 +127,8 @@ class RankSVM(BaseRanker):
     margin : float, default=1.0
         Score difference from which a pair costs nothing.
     loss : {"squared_hinge", "hinge"}, default="squared_hinge"
-        The squared hinge is smooth and fits faster.
+        The squared hinge is smooth and fits faster. The names that ``LinearRanker`` has for them,
+        "pairwise_squared_hinge" and "pairwise_hinge", are understood, too.
     weighting : {"uniform", "difference"}, default="uniform"
         Weight of a pair.
     alpha, l1_ratio, solver, tol, max_iter, warm_start, n_jobs, random_state, verbose
@@ -175,8 +181,7 @@ class RankSVM(BaseRanker):
         self.verbose = verbose
 
     def _loss(self):
-        check_choice(self.loss, "loss", ("squared_hinge", "hinge"))
-        cls = PairwiseSquaredHinge if self.loss == "squared_hinge" else PairwiseHinge
-        loss = cls(margin=self.margin, weighting=self.weighting)
+        check_choice(self.loss, "loss", _HINGES)
+        loss = _LOSSES[self.loss](margin=self.margin, weighting=self.weighting)
         loss.check_params()
         return loss

@@ -5,9 +5,9 @@ from sklearn.base import RegressorMixin
 from sklearn.callback import with_callbacks
 from sklearn.utils import check_array, check_consistent_length
 from sklearn.utils.extmath import safe_sparse_dot
-from sklearn.utils.metaestimators import available_if
 
 from sklearn_margin._base import LinearModel, resolve_loss, stack, uses_sgd
+from sklearn_margin._hints import INIT_HINTS, available_if
 from sklearn_margin.losses import (
     Absolute,
     BinaryLoss,
@@ -31,6 +31,9 @@ _LOSSES = {
     "squared": Squared,
     "squared_epsilon_insensitive": SquaredEpsilonInsensitive,
 }
+
+
+OTHER_LOSSES = INIT_HINTS | {"loss": "for other losses there is LinearRegressor(loss=...)"}
 
 
 class _BaseRegressor(RegressorMixin, LinearModel):
@@ -279,6 +282,8 @@ class LinearRegressor(_BaseRegressor):
         self.random_state = random_state
         self.verbose = verbose
 
+    _losses = _LOSSES
+
     def _objective(self, rows, y, s):
         loss = resolve_loss(self.loss, PointwiseLoss, _LOSSES)
         if isinstance(loss, BinaryLoss):
@@ -374,6 +379,8 @@ verbose
         self.n_jobs = n_jobs
         self.random_state = random_state
         self.verbose = verbose
+
+    _init_hints = OTHER_LOSSES
 
     def _objective(self, rows, y, s):
         check_number(self.epsilon, "epsilon", minimum=1)

@@ -582,7 +582,7 @@ def test_wrong_parameters(cls, parameter):
         (LinearRegressor(Hinge()), "LinearClassifier"),
         (LinearRegressor("hinge"), "loss"),
         (LinearRanker(Hinge()), "loss"),
-        (LinearRanker("hinge"), "loss"),
+        (LinearRanker("absolute"), "loss"),
         (LinearRanker(PairwiseHinge(weighting="a")), "weighting"),
         (LinearClassifier(solver=SGD(batch_size=0)), "batch_size"),
         (LinearRegressor(solver=SGD(schedule="a")), "schedule"),

@@ -68,9 +68,7 @@ def fit_still(init, loss="nca", **parameters):
 
 @pytest.mark.parametrize("solver", ["sgd", "lbfgs"])
 @pytest.mark.parametrize("loss", ["nca", "info_nce"])
-@pytest.mark.parametrize(
-    "container", [np.array, np.ndarray.tolist, np.asfortranarray, pd.DataFrame]
-)
+@pytest.mark.parametrize("container", [np.array, np.ndarray.tolist, pd.DataFrame])
 def test_components_start_at_the_array(container, loss, solver):
     W = np.random.RandomState(0).randn(2, 4)
     model = fit_still(container(W), loss, solver=solver)

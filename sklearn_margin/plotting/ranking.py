@@ -3,7 +3,9 @@
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
+from sklearn_margin._groups import is_packed
 from sklearn_margin._ndcg import grouped_ndcg
+from sklearn_margin._ranker import check_groups_given
 from sklearn_margin.plotting._axes import axes_of
 
 __all__ = ["RankingDisplay"]
@@ -105,8 +107,15 @@ class RankingDisplay:
         Returns
         -------
         RankingDisplay
+
+        Raises
+        ------
+        ValueError
+            If the model was fitted with groups and none are given; and as ``from_predictions``.
         """
         check_is_fitted(estimator)
+        if groups is None and not is_packed(y):
+            check_groups_given(estimator)
         name = type(estimator).__name__ if name is None else name
         return cls.from_predictions(
             y, estimator.predict(X), groups=groups, sample_weight=sample_weight, ks=ks, gain=gain,
