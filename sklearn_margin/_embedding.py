@@ -111,12 +111,12 @@ class BaseEmbedding(Fitted):
         """The state of ``partial_fit`` so far, if it is one of this objective."""
         _, before, shapes, state = stream
         now = meaning(objective)
-        changed = [name for name in now if now[name] != before[name]]
-        if changed:
-            raise ValueError(
-                f"partial_fit cannot change {changed[0]} from one call to the next: use fit, or a "
-                "clone"
-            )
+        for name, value in now.items():
+            if value != before.get(name):
+                raise ValueError(
+                    f"partial_fit cannot change {name} from one call to the next, from "
+                    f"{before.get(name)!r} to {value!r}: use fit, or a clone"
+                )
         objective.set_auxiliary_shapes(shapes)
         parts = (getattr(state, name, None) for name in ("params", "first", "second"))
         if not all(is_kept_array(part, (objective.n_params,)) for part in parts):
@@ -317,8 +317,8 @@ class BaseEmbedding(Fitted):
         return found
 
     def _kept_stream(self, n_features):
-        """A copy of what ``partial_fit`` kept: (shift, scale), shapes of auxiliary parameters and
-        an ``AdamState``; None at the first call.
+        """A copy of what ``partial_fit`` kept: (shift, scale), what parameters mean, shapes of
+        auxiliary ones and an ``AdamState``; None at the first call.
 
         Raises
         ------
@@ -329,17 +329,18 @@ class BaseEmbedding(Fitted):
         if kept is None:
             return None
         try:
-            (shift, scale), shapes, state = kept
+            (shift, scale), before, shapes, state = kept
             shapes = [tuple(int(size) for size in shape) for shape in shapes]
             known = all(is_kept_array(part, (n_features,)) for part in (shift, scale)) and np.all(
                 scale > 0
             )
             known = known and isinstance(state, AdamState) and state.updates >= 0
+            known = known and isinstance(before, dict)
         except (TypeError, ValueError, AttributeError):
             known = False
         if not known:
             raise ValueError(DAMAGED)
-        return copy.deepcopy(((shift, scale), shapes, state))
+        return copy.deepcopy(((shift, scale), before, shapes, state))
 
     def _store_stream(self, objective, classes, params, dtype):
         W, auxiliary = objective.to_coef(params)
