@@ -227,8 +227,13 @@ def test_pair_by_pair_equals_the_fast_path(cls, weighting):
 
 def check_logistic(loss, y, z, s, groups, weighting, v, rtol=1e-12):
     """Compare value, gradient and Hessian product with sums over a list of all pairs."""
-    same = np.zeros(len(y), dtype=bool) if groups is None else groups[:, None] != groups
-    i, j = np.nonzero((y[:, None] > y) & ~same & (s[:, None] * s > 0))
+    found = []
+    labels = np.zeros(len(y), dtype=int) if groups is None else groups
+    order = np.argsort(labels, kind="stable")
+    for rows in np.split(order, np.flatnonzero(np.diff(labels[order])) + 1):
+        better, worse = np.nonzero((y[rows, None] > y[rows]) & (s[rows, None] * s[rows] > 0))
+        found.append((rows[better], rows[worse]))
+    i, j = np.concatenate(found, axis=1)
     index = PairIndex(y, None if groups is None else encode_groups(groups, len(y)), s, weighting)
     assert index.n_pairs == len(i)
     value, gradient, product = sums_by_index(loss, index, z, v)
