@@ -36,7 +36,7 @@ from sklearn_margin.solvers._linalg import rank_tolerance
 __all__ = ["Bound", "HingeGap"]
 
 _ROWS = 1000  # fewest rows whose slopes may move
-_ROWS_PER_COLUMN = 50
+_ROWS_PER_COLUMN = 20
 _ENTRIES = 20_000_000  # most entries of those rows
 
 
@@ -113,7 +113,9 @@ class HingeGap:
             gap = min(gap, state.by_scale())
         worth = not gap <= 2 * state.sums and state.sums <= thorough * abs(value)
         if worth and self.most_rows(dear) * len(dear) <= _ENTRIES:
-            gap = min(gap, state.by_slopes(dear, False), state.by_slopes(dear, True))
+            gap = min(gap, state.by_slopes(dear, False))
+            if self.objective.alpha > 0 and not gap <= 2 * state.sums:
+                gap = min(gap, state.by_slopes(dear, True))
         # What errors of the scores do to Σ s·e, the lower bound.
         gap += 2.0 * float(np.linalg.norm(state.slopes * own)) + common * abs(state.total)
         lower = value - gap
@@ -146,8 +148,8 @@ class HingeGap:
         tilt = abs(float(np.sum(slope, where=~near))) + float(np.sum(steep, where=near))
         noise = 2.0 * float(np.linalg.norm(steep * own)) + common * tilt
         # Where errors are not small beside the data themselves, nothing is zero.
-        floor = min(2.0 * float(np.sum(steep * (own + common))), self.size)
-        return noise, floor
+        worst = 2.0 * float(np.sum(steep * (own + common))) + noise
+        return noise, worst if worst <= self.size else -np.inf
 
 
 class _State:

@@ -174,6 +174,10 @@ class DenseModel(HingeModel):
         self.A = self.rows.dense(np.arange(self.n)).astype(np.float64, copy=False)
         constant = np.abs(self.A).max(axis=0, initial=0.0) <= 4 * self.eps
         self.A[:, constant & (self.rows.shift != 0)] = 0.0
+        # Means of rows that count are not quite zero, which large coefficients would notice.
+        live = self.by_hinge(self.width).any(axis=0)
+        self.mean = self.A[live].mean(axis=0) if objective.fit_intercept else np.zeros(self.d)
+        self.A -= self.mean
         self.raw, self.features, self.T = self.A, np.abs(self.A), None
         if self.d > self.n and lies_in_span(objective):
             self._use_span()
@@ -255,21 +259,24 @@ class DenseModel(HingeModel):
 
     def encode(self, params):
         u, b = self.objective.split(np.array(params, dtype=np.float64))
+        b += float(self.mean @ u)
         c = u if self.T is None else np.linalg.lstsq(self.T, u, rcond=None)[0]
         return self.objective.join(c, b)
 
     def decode(self, x):
         c, b = self.objective.split(x)
-        return self.objective.join(self.coef(c), b)
+        u = self.coef(c)
+        return self.objective.join(u, b - float(self.mean @ u))
 
     def bound(self, x, e, t, projected, thorough=np.inf):
-        params = self.decode(x)
-        u, b = self.objective.split(params)
+        c, b = self.objective.split(x)
+        u = self.coef(c)
         below, above = self.rooms(t)
         e = self.raw @ u + b - self.by_hinge(self.kink)
         slopes = (self.by_hinge(self.left) + below).sum(axis=0)
         projected = self.objective.join(self.raw.T @ slopes, slopes.sum())
-        return self.certificate.at(params, e, below, above, projected, thorough, self.features)
+        x = self.objective.join(u, b)
+        return self.certificate.at(x, e, below, above, projected, thorough, self.features)
 
 
 def is_sum_of_hinges(loss) -> bool:

@@ -24,6 +24,7 @@ __all__ = ["InteriorPoint"]
 _LARGEST = 3000  # order of the largest matrix to factorise
 _SIFT_ROWS = 20_000  # fewest rows for which sifting pays
 _PATIENCE = 30  # steps without progress
+_HOLDS = 3  # steps in a row that serve feasibility alone
 
 
 class InteriorPoint(Solver):
@@ -201,7 +202,7 @@ def _follow_path(model, start, tol, max_iter, callback=None, polish=False, first
     """
     point = _initial(model, start)
     goal = 1e-11 if model.rows.dtype == np.float64 else 1e-6
-    run, n_iter, in_vain, least = None, first, 0, np.inf
+    run, n_iter, in_vain, least, held = None, first, 0, np.inf, 0
     while True:
         projected = model.transpose(model.left + model.width * point.t)
         thorough = np.inf if model.exact or n_iter == max_iter else tol
@@ -220,8 +221,11 @@ def _follow_path(model, start, tol, max_iter, callback=None, polish=False, first
         least = min(least, bound.gap)
         if in_vain == _PATIENCE or not np.isfinite(bound.value):
             break
+        # Slopes that are less feasible than they are optimal prove nothing: time to catch up.
+        behind = bound.gap > 100.0 * _complementarity(model, point) + bound.noise
+        held = held + 1 if behind and held < _HOLDS else 0
         try:
-            point = _step(model, point, projected)
+            point = _step(model, point, projected, held > 0)
         except LinAlgError:
             break
         n_iter += 1
@@ -239,12 +243,15 @@ def _initial(model, start):
     return _Point(x, p, q, np.clip(p / (p + q), 0.1, 0.9), e)
 
 
-def _step(model, point, projected):
-    """One predictor-corrector step; ``projected`` is Aᵀ times the slopes at ``point``."""
+def _step(model, point, projected, hold=False):
+    """One predictor-corrector step; ``projected`` is Aᵀ times the slopes at ``point``.
+
+    With ``hold`` τ stays: such a step can be a whole one, after which the point is feasible.
+    """
     p, q, t, weight = point.p, point.q, point.t, model.width
     total = 2.0 * float(weight @ model.distance)
     upper, lower = p * (1 - t), q * t
-    tau = float(weight @ (upper + lower)) / total
+    tau = _complementarity(model, point) / total
     residual = p - q - point.e  # of e = p − q
     residual[model.dead] = 0.0
     dual = model.penalty_gradient(point.x) + projected
@@ -262,13 +269,16 @@ def _step(model, point, projected):
     def longest(dp, dq, dt):
         return min(_longest(p, dp), _longest(q, dq), _longest(t, dt), _longest(1 - t, -dt))
 
-    _, dp, dq, dt, _ = direction(-upper, -lower)
-    length = min(1.0, longest(dp, dq, dt))
-    reach = (p + length * dp) * (1 - t - length * dt) + (q + length * dq) * (t + length * dt)
-    if tau > 0:
-        tau *= (float(weight @ reach) / (total * tau)) ** 3
+    second = 0.0, 0.0
+    if not hold:
+        _, dp, dq, dt, _ = direction(-upper, -lower)
+        length = min(1.0, longest(dp, dq, dt))
+        reach = (p + length * dp) * (1 - t - length * dt) + (q + length * dq) * (t + length * dt)
+        if tau > 0:
+            tau *= (float(weight @ reach) / (total * tau)) ** 3
+        second = dp * dt, -dq * dt
     target = tau * model.distance
-    dx, dp, dq, dt, change = direction(target - upper + dp * dt, target - lower - dq * dt)
+    dx, dp, dq, dt, change = direction(target - upper + second[0], target - lower + second[1])
     length = min(1.0, 0.995 * longest(dp, dq, dt))
     tiny = np.finfo(np.float64).tiny
     x = point.x + length * dx
@@ -280,6 +290,12 @@ def _step(model, point, projected):
         model.apply(x) - model.kink if model.exact else point.e + length * change,
         length,
     )
+
+
+def _complementarity(model, point):
+    """What the gap is where slopes are feasible."""
+    p, q, t = point.p, point.q, point.t
+    return float(model.width @ (p * (1 - t) + q * t))
 
 
 def _longest(v, dv):
