@@ -33,7 +33,7 @@ class ElasticNet:
 
     def value(self, u) -> float:
         """Penalty at ``u``."""
-        return 0.5 * float(self.l2 @ (u * u)) + float(self.l1 @ np.abs(u))
+        return 0.5 * float((self.l2 * u) @ u) + float(self.l1 @ np.abs(u))
 
     def gradient(self, u) -> np.ndarray:
         """Derivative at ``u``; of the L1 part, the sign (0 at 0)."""
@@ -47,7 +47,7 @@ class ElasticNet:
         shrunk = np.sign(u) * np.maximum(np.abs(u) - step * self.l1, 0.0)
         return shrunk / (1.0 + step * self.l2)
 
-    def gap(self, u, residual, slack=0.0, price=np.inf) -> float:
+    def gap(self, u, residual, slack=0.0, price=np.inf) -> tuple[float, float]:
         r"""The penalty's part of a duality gap, for the best of a few multiples κv of v.
 
         The least over κ of (1 − κ)·price + Σ_j [P_j(u_j) + P_j*(−κv_j) + κ u_j v_j], where
@@ -67,8 +67,9 @@ class ElasticNet:
 
         Returns
         -------
-        float
+        gap : float
             Infinity where there is no bound.
+        kappa : float
         """
         pull = self.l2 * u
         longest = np.abs(residual - pull) + slack
@@ -84,7 +85,8 @@ class ElasticNet:
             gaps = [(1 - k) * price if k < 1 else 0.0 for k in kappas]
             terms = [self._terms(u, residual, slack, k) for k in kappas]
         gaps = [gap + part for gap, part in zip(gaps, terms, strict=True)]
-        return min((gap for gap in gaps if not np.isnan(gap)), default=np.inf)
+        pairs = [pair for pair in zip(gaps, kappas, strict=True) if not np.isnan(pair[0])]
+        return min(pairs, default=(np.inf, 1.0))
 
     def _terms(self, u, residual, slack, kappa):
         """Σ_j [P_j(u_j) + P_j*(−κv_j) + κ u_j v_j]."""

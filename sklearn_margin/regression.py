@@ -20,6 +20,7 @@ from sklearn_margin.losses import (
 )
 from sklearn_margin.losses.base import check_number, check_weights, normalize_weights
 from sklearn_margin.objective import ConcomitantHuberObjective, PointwiseObjective
+from sklearn_margin.objective.pointwise import cast_targets
 
 __all__ = ["HuberRegressor", "LinearRegressor"]
 
@@ -114,7 +115,7 @@ class _BaseRegressor(RegressorMixin, LinearModel):
     def _prepare(self, X, y, sample_weight=None):
         self._check_common_params()
         X, y = self._validate(X, y, y_numeric=True)
-        y = y.astype(X.dtype, copy=False)
+        y = cast_targets(y, X.dtype)
         s = normalize_weights(sample_weight, len(y), X.dtype)
         return self._objectives(self._rows(X, self.fit_intercept), y, s), X, y
 
@@ -155,7 +156,7 @@ class _BaseRegressor(RegressorMixin, LinearModel):
             self._check_common_params()
             first = not hasattr(self, "coef_")
             X, y = self._validate(X, y, reset=first, y_numeric=True)
-            y = y.astype(X.dtype, copy=False)
+            y = cast_targets(y, X.dtype)
             # Weights count relative to 1, for they must compare across batches.
             s = (check_weights(sample_weight, len(y)) / len(y)).astype(X.dtype, copy=False)
             objectives = self._objectives(self._rows(X, center=False), y, s)

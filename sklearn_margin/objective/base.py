@@ -3,6 +3,7 @@
 import copy
 
 import numpy as np
+from scipy.optimize import brentq
 
 from sklearn_margin.objective.rows import Rows
 from sklearn_margin.penalties import ElasticNet
@@ -87,6 +88,8 @@ class LinearObjective:
     n_outputs = 1
     #: Whether ``gradient_hessian`` is cheap, if parameters are few.
     forms_hessian = False
+    #: Whether a dual point may be multiplied by κ although it is feasible.
+    shrinks = True
     #: Objective of a validation set, for early stopping.
     validation: "LinearObjective | None" = None
     #: Whether the loss splits over samples that ``draw`` can choose from.
@@ -154,6 +157,11 @@ class LinearObjective:
         coef = np.asarray(coef, dtype=np.float64)
         return self.join(coef * self.rows.scale, intercept + float(self.rows.shift @ coef))
 
+    def anchored(self, step) -> np.ndarray:
+        """A step without the part that, by the form of the loss, changes nothing: rounding error
+        alone would say how long it is."""
+        return step
+
     # --- F and its derivatives ---
 
     def start(self) -> np.ndarray:
@@ -215,23 +223,48 @@ class LinearObjective:
         """
         if not (self.loss.convex and self.alpha > 0):
             return None
+        return self.scaled_gap(params, gradient, g, loss)[0]
+
+    def scaled_gap(self, params, gradient, g, loss) -> tuple[float, float]:
+        """As ``gap`` for a convex loss and a penalty; and the smallest factor that an entry of g
+        was multiplied by."""
         u, _ = self.split(params)
         slope, b_slope = self.split(gradient)
         most = loss + self.penalty.value(u) if self._may_scale else np.inf
-        slack, price = 0.0, 0.0
+        slack, share = 0.0, 0.0
         size = float(np.abs(g).sum(dtype=np.float64))
         if np.abs(b_slope).max() > self._balance * size:
             share, slack = self._mend(g, b_slope, size) if self._may_scale else (1.0, 0.0)
             if share >= 1:
-                return most
-            price = share * loss
+                return most, 0.0
         residual = slope - self.penalty.l1 * np.sign(u) if self.penalty.has_l1 else slope
-        return min(price + self.penalty.gap(u, residual, slack, self._scale_price(loss)), most)
+        gap, kappa = self.penalty.gap(u, residual, slack, self._scale_price(loss))
+        gap += share * loss
+        return (gap, kappa * (1 - share)) if gap < most else (most, 0.0)
 
     @property
     def _balance(self):
         r"""What Σg may be of Σ \|g\| and count as zero."""
         return 1e-15 * self.n_outputs if self._may_scale else 1e-12
+
+    def balanced(self, params) -> np.ndarray:
+        """Parameters with the intercept that is best for the coefficients: the slopes of the loss
+        then sum to zero, as those of a dual point must. Reads X once, for the scores."""
+        z = self.scores(params)
+        g = np.empty_like(z)
+
+        def slope(shift):
+            self.score_gradient((z + shift).astype(z.dtype), g)
+            return float(g.sum(dtype=np.float64))
+
+        far = 1.0 if slope(0.0) < 0 else -1.0
+        while slope(far) * far < 0:
+            far *= 4.0
+            if abs(far) > 1e12:
+                return params
+        best = params.copy()
+        best[-1] += brentq(slope, 0.0, far, xtol=1e-300, rtol=1e-15, maxiter=200, disp=False)
+        return best
 
     def refined_gap(self, params) -> float:
         """As ``gap``, from a dual point that is better and takes longer to find; infinity where
@@ -244,8 +277,9 @@ class LinearObjective:
         return self.loss.nonnegative and self.loss.describes_itself("nonnegative")
 
     def _scale_price(self, loss):
-        """What multiplying g by κ costs, by 1 − κ."""
-        return loss if self._may_scale else np.inf
+        """What multiplying g by κ costs, by 1 − κ; infinity if it must not be."""
+        wanted = self.shrinks or self.penalty.has_l1
+        return loss if wanted and self._may_scale else np.inf
 
     def _mend(self, g, total, size):
         """How little of g must go for its sum to vanish: the largest share 1 − κ of an entry, and

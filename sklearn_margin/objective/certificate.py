@@ -83,7 +83,7 @@ def _gap(objective, u, moved, g, loss, cost):
             return np.inf
         share, slack = objective._mend(g, moved[d], size)
     price = objective._scale_price(loss + cost)
-    gap = objective.penalty.gap(u, moved[:d] + objective.penalty.l2 * u, slack, price)
+    gap, _ = objective.penalty.gap(u, moved[:d] + objective.penalty.l2 * u, slack, price)
     return gap + cost + share * (loss + cost)
 
 

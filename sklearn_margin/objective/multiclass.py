@@ -86,6 +86,19 @@ class MulticlassObjective(PointwiseObjective):
     def start(self):
         return np.zeros(self.n_params)
 
+    @property
+    def _ignores_shifts(self):
+        """Whether the loss depends on differences of scores only."""
+        return getattr(self.loss, "shift_invariant", False)
+
+    def anchored(self, step):
+        if not self._ignores_shifts:
+            return step
+        u, b = self.split(step)
+        if self.alpha == 0:
+            u = self.by_output(u) - self.by_output(u).mean(axis=0)
+        return self.join(u, b - np.mean(b))
+
     # --- F and its derivatives ---
 
     def scores(self, params, out=None):
@@ -142,7 +155,19 @@ class MulticlassObjective(PointwiseObjective):
             hessian = hessian[np.ix_(order, order)]
         diagonal = np.arange(k * d)
         hessian[diagonal, diagonal] += self.penalty.l2
+        self._pin(hessian)
         return self.gradient_from(params, curvature.gradient), hessian
+
+    def _pin(self, hessian):
+        """Give the direction that changes nothing a curvature: steps of Newton's method, which have
+        no slope along it, are what they were, and rounding error is not divided by zero."""
+        if not self._ignores_shifts:
+            return
+        d, k = self.rows.shape[1], self.n_outputs
+        copies = np.arange(k * d).reshape(k, d).T if self.alpha == 0 else []
+        intercepts = [k * d + np.arange(k)] if self.fit_intercept else []
+        for index in [*copies, *intercepts]:
+            hessian[np.ix_(index, index)] += hessian[index, index].mean() / k
 
     def _add_hessian(self, index, curvature, out):
         """Add the blocks (a, b), b ≤ a, of Σ_i H_i ⊗ x̃_i x̃_iᵀ over some rows."""

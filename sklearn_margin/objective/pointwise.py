@@ -10,7 +10,7 @@ from sklearn_margin.objective.base import LinearObjective
 from sklearn_margin.objective.certificate import reached_slopes, refined_gap
 from sklearn_margin.objective.rows import times, transposed_times
 
-__all__ = ["ConcomitantHuberObjective", "DiagonalCurvature", "PointwiseObjective"]
+__all__ = ["ConcomitantHuberObjective", "DiagonalCurvature", "PointwiseObjective", "cast_targets"]
 
 
 class DiagonalCurvature(NamedTuple):
@@ -31,6 +31,25 @@ class DiagonalCurvature(NamedTuple):
 
 
 _NEXT = 0.01
+
+
+def cast_targets(y, dtype) -> np.ndarray:
+    """Targets in the dtype of X.
+
+    Raises
+    ------
+    ValueError
+        If the largest is not zero and becomes zero, or becomes infinite.
+    """
+    largest = float(np.abs(y).max(initial=0))
+    limits = np.finfo(dtype)
+    if largest > float(limits.max) or 0 < largest < float(limits.tiny):
+        size = "large" if largest > 1 else "small"
+        raise ValueError(
+            f"y is too {size} for {np.dtype(dtype)}, the dtype of X: its largest entry is "
+            f"{largest:g}. Scale y."
+        )
+    return y.astype(dtype, copy=False)
 
 
 class PointwiseObjective(LinearObjective):
@@ -55,9 +74,27 @@ class PointwiseObjective(LinearObjective):
 
     def start(self):
         params = super().start()
-        if self.fit_intercept and isinstance(self.loss, RegressionLoss):
-            params[-1] = np.median(self.y[self.s > 0])
+        if isinstance(self.loss, RegressionLoss):
+            middle = np.median(self.y[self.s > 0]) if self.fit_intercept else 0.0
+            self._check_range(middle)
+            if self.fit_intercept:
+                params[-1] = middle
         return params
+
+    def _check_range(self, z):
+        """Raise ``ValueError`` if the loss of targets at a score ``z`` leaves the floating-point
+        range: squares of 1e200 are infinite, those of 1e-200 vanish."""
+        z = np.full(len(self.y), z, dtype=self.y.dtype)
+        g = np.empty_like(z)
+        with np.errstate(over="ignore"):
+            value = self.score_gradient(z, g)
+        lost = self.loss.convex and self._may_scale and value < 1e3 * np.finfo(z.dtype).tiny
+        if value == np.inf or (lost and g.any()):
+            size = "large" if value == np.inf else "small"
+            raise ValueError(
+                f"y is too {size} for the loss {type(self.loss).__name__} in {z.dtype}: it is "
+                f"{value:g}. Scale y."
+            )
 
     def by_row(self, z):
         """A score vector with one entry, or row of entries, for each row of X."""

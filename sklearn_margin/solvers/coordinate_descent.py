@@ -185,7 +185,7 @@ class _GramModel:
         damping = np.where(diagonal > 0, 1e-15 * diagonal, 1e-12 * np.abs(gradient))
         self.hessian[np.diag_indices(len(diagonal))] += np.maximum(damping, 1e-300)
         new = minimize_quadratic(self.hessian, self.l1, params, slope, goal)
-        self.change, self.smooth = new - params, smooth
+        self.change, self.smooth = self.objective.anchored(new - params), smooth
         l1_change = self.l1 * (np.abs(new) - np.abs(params))
         return float(smooth @ self.change) + float(l1_change.sum())
 
@@ -221,7 +221,7 @@ class _FaceModel:
         )
         free = (sign != 0) | (steepest != 0)
         orthant = np.where(sign != 0, sign, -np.sign(steepest))
-        p = self._solve(-steepest, free)
+        p = objective.anchored(self._solve(-steepest, free))
 
         def path(step):
             new = params + step * p

@@ -12,6 +12,7 @@ from sklearn_margin.solvers.base import (
     draw_sample,
     is_small,
     preconditioner,
+    value_gap,
     wants_sample,
 )
 from sklearn_margin.solvers.coordinate_descent import CoordinateDescent
@@ -102,7 +103,7 @@ class LBFGS(Solver):
             )
             x = found.x
             reached = problem.projected_norm(x, found.jac) / reference
-            value, gap = _value_gap(objective, problem.decode(x))
+            value, gap = value_gap(objective, problem.decode(x))
             here = Iterate(problem.decode(x), value, gap, reached if gap is None else gap)
             if best is None or value < best.value or here.bound < best.bound:
                 best = here
@@ -143,18 +144,6 @@ def _finish(objective, best, tol, max_iter, n_iter, callback):
     if run.converged or run.value < best.value:
         return run._replace(n_iter=n_iter + run.n_iter)
     return best.result(n_iter, False, "duality gap")
-
-
-def _value_gap(objective, params):
-    """F at a point, which is less than that of the split problem where both parts of a coefficient
-    are positive; and the duality gap, None where there is none."""
-    if not objective.loss.convex:
-        return float(objective.value(params)), None
-    z = objective.scores(params)
-    g = np.empty_like(z)
-    loss = objective.score_gradient(z, g)
-    gap = objective.gap(params, objective.gradient_from(params, g), g, loss)
-    return loss + objective.penalty.value(objective.split(params)[0]), gap
 
 
 class _Plain:

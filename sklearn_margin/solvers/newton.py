@@ -16,6 +16,7 @@ from sklearn_margin.solvers.base import (
     certified,
     conjugate_gradients,
     draw_sample,
+    forming_is_cheap,
     forms_gram,
     is_small,
     wants_sample,
@@ -114,7 +115,7 @@ class Newton(Solver):
                 if best is None or value < best.value or gap < best.bound:
                     best = Iterate(params, value, gap, gap, True)
                 break
-            p = solve()
+            p = objective.anchored(solve())
             decrement = max(-float(gradient @ p), 0.0)
             bound = 0.5 * decrement if gap is None else gap
             converged = bound <= goal
@@ -182,7 +183,8 @@ class _Cholesky:
             gradient = objective.gradient_from(params, g)
             return loss, g, gradient, lambda: -self.factor(gradient)
         curvature = objective.curvature(z, cautious)
-        if objective.hessian_products(curvature) > _MOST_PRODUCTS:
+        costly = objective.hessian_products(curvature) > _MOST_PRODUCTS
+        if costly and not forming_is_cheap(objective):
             return self._by_products(objective, params, curvature)
         gradient, hessian = objective.gradient_hessian(params, curvature)
         eps = np.finfo(objective.rows.dtype).eps
@@ -265,9 +267,9 @@ class _ConjugateGradients:
         if not gradient.any():
             return np.zeros_like(gradient)
         p, n_products = conjugate_gradients(
-            lambda v: objective.hessian_product(curvature, v),
+            lambda v: objective.anchored(objective.hessian_product(curvature, v)),
             self._preconditioner(objective, curvature, gradient),
-            -gradient,
+            -objective.anchored(gradient),
             loss,
             least=1e-8,
             most=self.most,

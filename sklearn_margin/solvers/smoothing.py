@@ -97,6 +97,7 @@ class Smoothing(Solver):
         best, best_value, lower, stale, stop = params, np.inf, -np.inf, 0, False
         while True:
             smooth = objective.with_loss(objective.loss.smoothed(width))
+            smooth.shrinks = False  # what is good for F_w need not be for F
 
             def after(inner, params, done=n_iter):
                 nonlocal stop
@@ -116,7 +117,7 @@ class Smoothing(Solver):
             params = run.params
             value, above, charge = _excess(objective, smooth, params)
             excess = above / max(value, 1e-300)
-            bound = value - above - (run.gap if penalized else charge)
+            bound = value - above - charge
             stale = 0 if value < best_value or bound > lower else stale + 1
             lower = max(lower, bound)  # of min F, from whatever width gave the best
             if value < best_value:
@@ -157,16 +158,23 @@ def _first_width(objective, params, tol):
 
 
 def _excess(objective, smooth, params):
-    """F, how far it exceeds F_w plus what the dual value of F exceeds that of F_w; and, without
-    a penalty, what the rounding error of the dual point may cost."""
+    """F, how far it exceeds F_w plus what the dual value of F exceeds that of F_w, and how far F_w
+    exceeds its dual value.
+
+    Where the dual point is κg instead of g, the second difference, which is quadratic in the
+    slopes, is κ² times that at g at least, and L − L_w at most. Without a penalty the third is what
+    the rounding error of the dual point may cost.
+    """
     z = objective.scores(params)
     u, _ = objective.split(params)
     loss, above, g = objective.envelope_excess(smooth, z)
     value = loss + objective.penalty.value(u)
-    charge = 0.0
-    if not objective.alpha > 0:
-        slope = np.abs(objective.join(*objective.rows.backproject(g)))
-        charge = float(slope @ (np.abs(params) + np.abs(params).max(initial=0.0)))
-        rounding = np.sqrt(np.finfo(objective.rows.dtype).eps) * float(np.abs(g).sum())
-        charge = charge if slope.max(initial=0.0) <= rounding else np.inf
+    if objective.alpha > 0:
+        envelope = smooth.score_value(z)
+        gap, kappa = smooth.scaled_gap(params, smooth.gradient_from(params, g), g, envelope)
+        return value, above, gap + (1 - kappa**2) * max(loss - envelope, 0.0)
+    slope = np.abs(objective.join(*objective.rows.backproject(g)))
+    charge = float(slope @ (np.abs(params) + np.abs(params).max(initial=0.0)))
+    rounding = np.sqrt(np.finfo(objective.rows.dtype).eps) * float(np.abs(g).sum())
+    charge = charge if slope.max(initial=0.0) <= rounding else np.inf
     return value, above, charge
