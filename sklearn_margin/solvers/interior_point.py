@@ -13,6 +13,7 @@ from sklearn_margin.solvers._hinges import (
     is_sum_of_hinges,
     lies_in_span,
 )
+from sklearn_margin.solvers._small_path import solve_small_hinges, why_not_small_hinges
 from sklearn_margin.solvers.base import Result, Solver, is_small
 
 __all__ = ["InteriorPoint"]
@@ -70,6 +71,8 @@ class InteriorPoint(Solver):
 
     def obstacle(self, objective):
         loss = objective.loss
+        if _has_small_hinges(objective):
+            return why_not_small_hinges(objective)
         if not is_sum_of_hinges(loss):
             return f"the loss {type(loss).__name__} is not piecewise linear"
         n, d = objective.rows.shape
@@ -78,6 +81,10 @@ class InteriorPoint(Solver):
         return None
 
     def solve(self, objective, start, *, tol, max_iter, callback=None, random_state=None):
+        if _has_small_hinges(objective):
+            return solve_small_hinges(
+                objective, start, tol=tol, max_iter=max_iter, callback=callback
+            )
         n, d = objective.rows.shape
         if self.band > 0 and np.count_nonzero(objective.s) >= max(_SIFT_ROWS, 100 * d):
             result = _sift(objective, start, tol, max_iter, callback, self.band)
@@ -90,6 +97,11 @@ class InteriorPoint(Solver):
             params, value = _with_zeros(objective, model, run)
         gap = max(run.gap + value - run.value, 0.0)
         return _result(params, value, gap, run.n_iter, tol, run.floor)
+
+
+def _has_small_hinges(objective):
+    """Whether hinges are of several scores: of classes, or of pairs of rows."""
+    return objective.n_outputs > 1 or hasattr(objective, "pairs")
 
 
 def _with_zeros(objective, model, run):
