@@ -113,6 +113,25 @@ class PairIndex:
         level = np.repeat(levels[:-1], np.diff(levels))
         return first, level - first
 
+    def listed(self):
+        """Every pair, where there are few.
+
+        Returns
+        -------
+        better, worse : ndarray of int of shape (n_pairs,)
+            Rows.
+        weight : ndarray of shape (n_pairs,)
+            Weights; those of all pairs add up to ``total``.
+        """
+        first, worse = self.positions
+        better = np.repeat(np.arange(len(worse)), worse)
+        before = np.cumsum(worse) - worse
+        other = np.arange(len(better)) - np.repeat(before - first, worse)
+        weight = self.layout.s[better] * self.layout.s[other]
+        if self.layout.difference:
+            weight *= self.layout.y[better] - self.layout.y[other]
+        return self.layout.order[better], self.layout.order[other], weight
+
     def value_gradient(self, loss, z, out, run: Callable = map) -> float:
         """Weighted mean of the loss over pairs; its derivative goes to ``out``.
 

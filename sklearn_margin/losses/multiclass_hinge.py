@@ -116,6 +116,11 @@ class CrammerSinger(MulticlassLoss):
     def binary(self):
         return Hinge(self.margin)
 
+    @property
+    def hinge_shape(self):
+        """What the loss is of its margins and zero: the largest."""
+        return "largest"
+
     def smoothed(self, width):
         return SmoothedCrammerSinger(self.margin, width)
 
@@ -314,6 +319,11 @@ class WestonWatkins(MulticlassLoss):
     @property
     def binary(self):
         return Hinge(self.margin)
+
+    @property
+    def hinge_shape(self):
+        """What the loss is of its margins: the sum of their positive parts."""
+        return "sum"
 
     def smoothed(self, width):
         return SmoothedWestonWatkins(self.margin, width)

@@ -63,6 +63,11 @@ class PairwiseHinge(PairwiseLoss):
     def hinge_power(self):
         return 1 if self.describes_itself("hinge_power") else 0
 
+    @property
+    def hinge_shape(self):
+        """What the loss is of its margins: the sum of their positive parts."""
+        return "sum"
+
     def smoothed(self, width):
         return SmoothedPairwiseHinge(self.margin, self.pair_weighting, width)
 

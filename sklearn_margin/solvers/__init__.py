@@ -55,7 +55,8 @@ def _preference(objective, tol) -> list[type[Solver]]:
         # Smoothing ends with exact slopes if the problem is small, and minds no scales.
         smooth = is_small(objective) or not (wide or tol < _SMOOTHING_TOL)
         exact = [Smoothing, DualCD] if smooth else [DualCD, Smoothing]
-    elif size <= _FEW_ENTRIES:
+        exact = [InteriorPoint, *exact]
+    elif size <= _FEW_ENTRIES or hasattr(objective, "pairs"):
         exact = [InteriorPoint, DualCD, Smoothing]
     elif wide:
         exact = [DualCD, InteriorPoint, Smoothing]

@@ -17,6 +17,7 @@ from sklearn_margin.solvers._hinges import (
     lies_in_span,
 )
 from sklearn_margin.solvers._linalg import factorized
+from sklearn_margin.solvers._small_path import solve_small_hinges, why_not_small_hinges
 from sklearn_margin.solvers.base import Result, Solver, is_small
 
 __all__ = ["InteriorPoint"]
@@ -76,6 +77,8 @@ class InteriorPoint(Solver):
 
     def obstacle(self, objective):
         loss = objective.loss
+        if _has_small_hinges(objective):
+            return why_not_small_hinges(objective)
         if not is_sum_of_hinges(loss):
             return f"the loss {type(loss).__name__} is not piecewise linear"
         n, d = objective.rows.shape
@@ -84,6 +87,10 @@ class InteriorPoint(Solver):
         return None
 
     def solve(self, objective, start, *, tol, max_iter, callback=None, random_state=None):
+        if _has_small_hinges(objective):
+            return solve_small_hinges(
+                objective, start, tol=tol, max_iter=max_iter, callback=callback
+            )
         d, first = objective.rows.shape[1], 0
         if self.band > 0 and np.count_nonzero(objective.s) >= max(_SIFT_ROWS, 100 * d):
             result, start, first = _sift(objective, start, tol, max_iter, callback, self.band)
@@ -142,6 +149,11 @@ def _result(objective, params, lower, run, tol):
     converged = gap <= tol * abs(value) or value <= run.bound.floor
     reached = gap / max(abs(value), 1e-300)
     return Result(params, value, run.n_iter, bool(converged), gap, "duality gap", reached)
+
+
+def _has_small_hinges(objective):
+    """Whether hinges are of several scores: of classes, or of pairs of rows."""
+    return objective.n_outputs > 1 or hasattr(objective, "pairs")
 
 
 def _with_zeros(objective, result, t):

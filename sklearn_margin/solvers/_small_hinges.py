@@ -1,0 +1,265 @@
+"""Small problems whose loss is a sum of hinges of linear functions, and proofs about them."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+__all__ = ["Certificate", "SmallHinges", "least_squares"]
+
+_REFINEMENTS = 3  # of the solution of a linear system
+
+
+class Certificate(NamedTuple):
+    """A point, F there, and a bound on how far that is above the minimum."""
+
+    params: np.ndarray
+    value: float
+    gap: float
+
+
+class SmallHinges:
+    r"""Terms of the loss, then, for an L1 penalty, the coefficients themselves.
+
+    The variables x begin with the parameters. A term is l·e + (r − l)·[e]₊ with e = A x − kink.
+    The first terms, n rows of them, are hinges [e]₊ times their weight: those of the loss.
+
+    Parameters
+    ----------
+    objective : LinearObjective
+    dtype : dtype
+        What is computed in.
+    used, minus : ndarray of int of shape (n,)
+        Rows of X, and those that are subtracted from them; None is the shift of X̃.
+    """
+
+    #: Whether the slopes of a row of terms are a simplex, with a variable of its own.
+    simplex = False
+
+    def __init__(self, objective, dtype, used, minus=None):
+        self.objective, self.dtype = objective, np.dtype(dtype)
+        rows, penalty = objective.rows, objective.penalty
+        self.X = _raw_rows(rows, used, dtype)
+        self.X -= rows.shift if minus is None else _raw_rows(rows, minus, dtype)
+        self.X /= rows.scale
+        self.n, self.d = self.X.shape
+        self.n_params = objective.n_params
+        self.margin = float(objective.loss.margin)
+        self.l1, self.l2 = penalty.l1.astype(dtype), penalty.l2.astype(dtype)
+        self.has_l1 = penalty.has_l1
+
+    def _set_terms(self, kink, width):
+        more = self.l1 if self.has_l1 else self.l1[:0]
+        self.shape = width.shape
+        self.kink = np.concatenate([kink.ravel(), 0.0 * more])
+        self.left = np.concatenate([0.0 * kink.ravel(), -more])
+        self.width = np.concatenate([width.ravel(), 2.0 * more])
+        self.linear = np.zeros(self.n_params + self.n * self.simplex, self.dtype)
+
+    # --- what a subclass provides ---
+
+    def differences(self, x):
+        """A x by term of the loss, without the variables of the simplices."""
+        raise NotImplementedError
+
+    def margins(self, x):
+        """What the loss is a function of: ``differences`` plus the margin."""
+        raise NotImplementedError
+
+    def losses(self, t):
+        """Loss by row, for these margins."""
+        raise NotImplementedError
+
+    def loss_gap(self, p, t, losses):
+        """Σ [s ℓ(z) + s ℓ*(g/s) − g·z] for slopes p of the terms, as a sum of such terms."""
+        raise NotImplementedError
+
+    def slopes(self, p):
+        """Slopes of the scores of each row for slopes of its terms, of shape (n, n_outputs)."""
+        raise NotImplementedError
+
+    def matrix(self, h):
+        """Aᵀ diag(h) A over the terms of the loss, in the order of the parameters and the dtype of
+        ``h``."""
+        raise NotImplementedError
+
+    def feasible(self, p):
+        """Slopes of the loss near ``p`` that sum to zero if there are intercepts."""
+        raise NotImplementedError
+
+    def free(self, p):
+        """By how much slopes can move."""
+        raise NotImplementedError
+
+    # --- variables, and the linear map ---
+
+    def encode(self, params):
+        """x for a parameter vector."""
+        params = np.array(params, dtype=self.dtype)
+        if not self.simplex:
+            return params
+        return np.concatenate([params, self.margins(params).max(axis=1)])
+
+    def terms(self, v):
+        """The part of ``v`` by term of the loss, and the rest."""
+        size = self.shape[0] * self.shape[1]
+        return v[:size].reshape(self.shape), v[size:]
+
+    def apply(self, x):
+        """A x."""
+        e = self.differences(x)
+        if self.simplex:
+            e = e - x[self.n_params :, None]
+        u = x[: len(self.l2)]
+        return np.concatenate([e.ravel(), u] if self.has_l1 else [e.ravel()])
+
+    def back(self, v):
+        """Slopes of the parameters for those of the terms."""
+        g = self.slopes(v)
+        parts = [(g.T @ self.X).ravel()]
+        return np.concatenate([*parts, g.sum(axis=0)] if self.objective.fit_intercept else parts)
+
+    def transpose(self, v):
+        """Aᵀ v."""
+        terms, rest = self.terms(v)
+        params = self.back(terms)
+        params[: len(rest)] += rest
+        return np.concatenate([params, -terms.sum(axis=1)]) if self.simplex else params
+
+    def penalty_bend(self, x):
+        """Product of the Hessian of the penalty with x."""
+        bend = np.zeros_like(x)
+        bend[: len(self.l2)] = self.l2 * x[: len(self.l2)]
+        return bend
+
+    # --- linear systems ---
+
+    def solver(self, h, factorized):
+        """Function that solves with the Hessian of the penalty plus Aᵀ diag(h) A."""
+        terms, rest = self.terms(h)
+        total = terms.sum(axis=1)
+        matrix = self.matrix(terms)
+        diagonal = np.arange(len(self.l2))
+        matrix[diagonal, diagonal] += self.l2 + (rest if self.has_l1 else 0.0)
+        if self.objective.fit_intercept:
+            # That all intercepts grow alike changes nothing: the heaviest class keeps its own.
+            heaviest = len(diagonal) + np.argmax(matrix.diagonal()[len(diagonal) :])
+            matrix[heaviest, heaviest] *= 2.0
+        solve = factorized(matrix)
+
+        def once(right):
+            if not self.simplex:
+                return solve(right)
+            r, r_xi = right[: self.n_params], right[self.n_params :] / total
+            x = solve(r + self.back(terms * r_xi[:, None]))
+            back = (terms * self.differences(x)).sum(axis=1) / total
+            return np.concatenate([x, r_xi + back])
+
+        def refined(right):
+            x = once(right)
+            for _ in range(_REFINEMENTS):
+                x = x + once(right - self.transpose(h * self.apply(x)) - self.penalty_bend(x))
+            return x
+
+        return refined
+
+    # --- certificates ---
+
+    def certify(self, x, multipliers, rounds=1) -> Certificate:
+        """F, and the least bound on F − min F from slopes near ``multipliers``, rounding included.
+
+        For slopes g that are a feasible dual point, with v = X̃ᵀg,
+
+            F − D = Σ_i [s_i ℓ(z_i) + s_i ℓ*(g_i/s_i) − g_i·z_i] + Σ_j [P_j(u_j) + P_j*(−v_j)
+                    + u_j v_j]
+
+        is a sum of terms that are not negative. For ``rounds`` the slopes move so that more
+        of the second sum vanishes. A sum of m terms is off by at most unit · Σ|terms|, with a
+        unit of some √m times the rounding error (Higham & Mary 2019).
+        """
+        x = x[: self.n_params]
+        u, b = x[: len(self.l2)], x[len(self.l2) :]
+        t = self.margins(x)
+        losses = self.losses(t)
+        loss = self.s @ losses
+        value = loss + self.penalty(u)
+        unit = np.finfo(self.dtype).eps * (4.0 * np.sqrt(self.n + self.d) + 8.0)
+        least, p = value, self.feasible(multipliers)
+        for k in range(rounds):
+            g = self.slopes(p)
+            weight = np.abs(g).sum(axis=0)
+            total = g.sum(axis=0)
+            v = (g.T @ self.X).ravel()
+            size = (np.abs(g).T @ np.abs(self.X)).ravel()
+            if len(b) == 0 or np.abs(total).max() <= unit * weight.sum():
+                gap = self._penalty_gap(u, v, unit * size, self.loss_gap(p, t, losses), loss)
+                gap += unit * (size @ np.abs(u) + value)
+                gap += unit * (weight @ np.abs(b)) if len(b) else 0.0
+                least = min(least, gap + self._storage(x, size, weight))
+            if k + 1 < rounds:
+                p = self._nearer(p, u, v, total)
+        return Certificate(np.asarray(x, np.float64), float(value), float(least))
+
+    def penalty(self, u):
+        """The penalty at u."""
+        return 0.5 * (self.l2 @ (u * u)) + self.l1 @ np.abs(u)
+
+    def _penalty_gap(self, u, v, unsure, first, loss):
+        """The gap with all slopes as they are, or multiplied by κ ≤ 1 to meet an L1 penalty."""
+        longest, best = np.abs(v) + unsure, np.inf
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            shares = np.where(longest > self.l1, self.l1 / longest, 1.0)
+            for kappa in (1.0, shares.min(initial=1.0)):
+                over = np.maximum(kappa * longest - self.l1, 0.0)
+                over[over <= 2 * np.finfo(self.dtype).eps * self.l1] = 0.0
+                conjugate = np.where(over > 0, over**2 / (2.0 * self.l2), 0.0)
+                terms = kappa * u * v + self.l1 * np.abs(u) + 0.5 * self.l2 * u * u + conjugate
+                gap = kappa * first + (1 - kappa) * loss + np.maximum(terms, 0.0).sum()
+                best = gap if gap < best else best
+        return best
+
+    def _storage(self, x, size, weight):
+        """What it may cost that a model is stored in the precision of X, by raw features."""
+        rows = self.objective.rows
+        eps = np.finfo(rows.dtype).eps
+        cost = eps * (size @ np.abs(x[: len(size)]))
+        if self.objective.fit_intercept:
+            w, b = self.objective.to_coef(np.asarray(x, np.float64))
+            cost += eps * (weight @ (np.abs(b) + np.abs(w) @ np.abs(rows.shift)))
+        return cost
+
+    def _nearer(self, p, u, v, total):
+        """Slopes with which fewer coordinates miss their optimum.
+
+        The slopes that are not at a bound move by −diag(h) A y, where Aᵀ diag(h) A y is what
+        is missing; h is p of a simplex and p (1 − p/s) of a hinge, so that none leaves its bounds
+        if |A y| is less than 1.
+        """
+        over = np.sign(v) * np.maximum(np.abs(v) - self.l1, 0.0)
+        missing = np.where(u != 0, v + self.l2 * u + self.l1 * np.sign(u), over)
+        active = (u != 0) | (missing != 0)
+        if self.objective.fit_intercept:
+            missing = np.concatenate([missing, total])
+            active = np.concatenate([active, np.ones(len(total), bool)])
+        y = np.zeros(self.n_params, self.dtype)
+        if active.any():
+            free = np.maximum(self.free(p), 1e-300).astype(np.float64)
+            matrix = self.matrix(free)[np.ix_(active, active)]
+            y[active] = least_squares(matrix, missing[active])
+        return self.feasible(self.moved(p, self.differences(y)))
+
+    def moved(self, p, change):
+        """Slopes after margins have fallen by ``change``, to first order, but within bounds."""
+        raise NotImplementedError
+
+
+def _raw_rows(rows, index, dtype):
+    X = rows.X[index]
+    return (X.toarray() if rows.is_sparse else X).astype(dtype)
+
+
+def least_squares(matrix, right):
+    """Solution of a positive semi-definite system of whatever scales, in double precision."""
+    matrix = matrix.astype(np.float64)
+    root = np.sqrt(np.maximum(matrix.diagonal(), 1e-300))
+    right = right.astype(np.float64) / root
+    return np.linalg.lstsq(matrix / np.outer(root, root), right, rcond=1e-13)[0] / root
