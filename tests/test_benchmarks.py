@@ -9,6 +9,7 @@ from sklearn.datasets import dump_svmlight_file
 
 from sklearn_margin.losses import PairwiseHinge, PairwiseSquaredHinge
 
+pytestmark = pytest.mark.compiled
 data = pytest.importorskip("benchmarks.data")  # not in the source distribution
 
 from benchmarks import peers, ranking_quality  # noqa: E402

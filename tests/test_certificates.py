@@ -79,6 +79,7 @@ def test_gap_closes_at_the_optimum(loss, l1_ratio):
     assert gap_at(objective, best) <= 1e-8 * lowest
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize("loss", [*SMOOTH, *KINKED], ids=lambda loss: str(loss).split("(")[0])
 @settings(max_examples=15, deadline=None)
 @given(
@@ -159,6 +160,7 @@ FITS = {
 }
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize("container", [np.asarray, sp.csr_array], ids=["dense", "csr"])
 @pytest.mark.parametrize("name", FITS)
 @pytest.mark.usefixtures("threads")
@@ -175,6 +177,7 @@ def test_threads_change_no_bit_of_a_fit(name, container, large):
     assert fits[0] == fits[1] == fits[2]
 
 
+@pytest.mark.compiled
 def test_unscaled_features_and_a_weak_penalty():
     """Scales that span 10⁶ and C = 100, where LinearSVC gives up."""
     rng = np.random.default_rng(0)

@@ -348,6 +348,7 @@ def test_weights_are_repetitions(model, container):
     assert np.abs(fitted_values(plain) - fitted_values(weighted)).max() > 1e-3
 
 
+@pytest.mark.compiled
 @every_model
 def test_weight_zero_drops_a_row_whatever_it_holds(model):
     data = data_for(model)
@@ -746,6 +747,7 @@ def test_not_converged(model):
         model.set_params(max_iter=5000, tol=1e-4).fit(data.X, data.y, **data.options)
 
 
+@pytest.mark.compiled
 @every_model
 def test_tol_zero_asks_for_all_it_can(model):
     """No warning: nothing could satisfy the user."""
@@ -1052,6 +1054,7 @@ def test_metadata_routing_of_weights(model):
             ignores.fit(data.X, data.y, sample_weight=weight, **data.options)
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize(
     ("model", "grid"),
     [

@@ -296,6 +296,7 @@ class TwoMargins(PairwiseHinge):
         return (-1.0 if d < self.margin else 0.0) - (1.0 if d < 4.0 else 0.0)
 
 
+@pytest.mark.compiled
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.parametrize(
     ("estimator", "loss", "parent"),

@@ -152,6 +152,7 @@ def test_value_of_the_objective(loss, container, normalize):
     assert objective.batch_value_gradient(params, None)[0] == pytest.approx(expected, rel=1e-9)
 
 
+@pytest.mark.compiled
 @every_container
 @pytest.mark.parametrize("loss", [InfoNCE(), Contrastive(), Circle(), ArcFace()], ids=repr)
 def test_a_fit_is_a_minimum(loss, container):
@@ -175,6 +176,7 @@ def test_a_fit_is_a_minimum(loss, container):
             assert total(loss, codes, X, W, more, 0.01) > lowest * (1 - 1e-3)
 
 
+@pytest.mark.compiled
 def test_penalty():
     X, y = data()
     norms = [
@@ -187,6 +189,7 @@ def test_penalty():
 # --- what it is good for ----------------------------------------------------------------------
 
 
+@pytest.mark.compiled
 @every_loss
 @pytest.mark.parametrize("solver", ["auto", "sgd"])
 def test_neighbours_of_wine_are_found_in_raw_features(loss, solver):
@@ -201,6 +204,7 @@ def test_neighbours_of_wine_are_found_in_raw_features(loss, solver):
     assert found > 0.87 > 0.75 > cross_val_score(KNeighborsClassifier(), X, y).mean()
 
 
+@pytest.mark.compiled
 @every_loss
 @pytest.mark.parametrize("init", ["auto", "random"])
 def test_two_dimensions_of_digits(loss, init):
@@ -212,6 +216,7 @@ def test_two_dimensions_of_digits(loss, init):
     assert found > (0.84 if init == "auto" else 0.8)
 
 
+@pytest.mark.compiled
 def test_predict_by_prototypes():
     X, y = load_digits(return_X_y=True)
     X, X_test, y, y_test = train_test_split(X, y, random_state=0)
@@ -223,6 +228,7 @@ def test_predict_by_prototypes():
     assert not hasattr(LinearEmbedding("circle"), "predict")
 
 
+@pytest.mark.compiled
 def test_grid_search_in_a_pipeline():
     X, y = data()
     model = make_pipeline(
@@ -245,6 +251,7 @@ def test_grid_search_in_a_pipeline():
 # --- pairs and triplets -----------------------------------------------------------------------
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize(
     ("loss", "solver", "container"),
     [
@@ -336,6 +343,7 @@ def test_sparse_is_dense(loss, solver):
     np.testing.assert_allclose(dense.transform(sp.csr_array(X)), dense.transform(X), rtol=1e-10)
 
 
+@pytest.mark.compiled
 def test_sparse_and_wide_is_not_made_dense():
     rng = np.random.default_rng(0)
     X = sp.random_array((600, 50_000), density=4e-4, rng=rng, format="csr")
@@ -362,6 +370,7 @@ def test_float32(loss, container):
     assert np.abs(Z - Z2).max() < 0.1 * np.abs(Z2).max()
 
 
+@pytest.mark.compiled
 def test_containers():
     X, y = data()
     model = LinearEmbedding(n_components=2, random_state=0, max_iter=20)
@@ -375,6 +384,7 @@ def test_containers():
     assert list(clone(model).fit(frame, y).feature_names_in_) == list("abcdef")
 
 
+@pytest.mark.compiled
 def test_output_containers():
     X, y = data()
     model = LinearEmbedding(n_components=2, random_state=0, max_iter=20).fit(X, y)
@@ -388,6 +398,7 @@ def test_output_containers():
         np.testing.assert_allclose(found.to_numpy(), Z)
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize("loss", ["info_nce", "contrastive", "triplet", "arc_face"])
 def test_offsets_and_scales(loss):
     """Of features that are large and far from zero, and of constant ones."""
@@ -405,6 +416,7 @@ def test_offsets_and_scales(loss):
 # --- weights ----------------------------------------------------------------------------------
 
 
+@pytest.mark.compiled
 @every_loss
 @every_container
 def test_weights_are_repetitions_in_any_order(loss, container):
@@ -421,6 +433,7 @@ def test_weights_are_repetitions_in_any_order(loss, container):
     np.testing.assert_allclose(one.components_, other.components_, rtol=1e-6, atol=1e-8)
 
 
+@pytest.mark.compiled
 def test_weights_of_many_rows():
     """Rows are drawn by their weights."""
     X, y = data(700)
@@ -467,6 +480,7 @@ def test_the_sampler_is_chosen_by_what_the_loss_needs():
     assert choose_sampler(ArcFace(), many, 200, 128) == "uniform"
 
 
+@pytest.mark.compiled
 @every_loss
 def test_many_small_classes(loss):
     rng = np.random.default_rng(0)
@@ -504,6 +518,7 @@ def test_which_solver():
         )
 
 
+@pytest.mark.compiled
 @every_loss
 def test_a_seed_determines_the_fit(loss):
     X, y = data(600)
@@ -514,6 +529,7 @@ def test_a_seed_determines_the_fit(loss):
     assert np.abs(other.components_ - first.components_).max() > 0
 
 
+@pytest.mark.compiled
 def test_number_of_epochs():
     X, y = data(600)
     model = LinearEmbedding("circle", random_state=0, batch_size=100)
@@ -522,6 +538,7 @@ def test_number_of_epochs():
     assert clone(model).set_params(solver=Adam(n_updates=1)).fit(X, y).n_iter_ == 5
 
 
+@pytest.mark.compiled
 def test_a_loss_that_rises_at_first_does_not_end_the_run():
     """Rare words: long first steps spoil a good start, and later ones more than mend it."""
     rng = np.random.default_rng(0)
@@ -539,6 +556,7 @@ def test_a_loss_that_rises_at_first_does_not_end_the_run():
     assert neighbours(Z[:1000], y[:1000], Z[1000:], y[1000:]) > 0.65
 
 
+@pytest.mark.compiled
 def test_warm_start_and_repetition():
     X, y = data()
     model = LinearEmbedding("arc_face", n_components=2, warm_start=True, solver=LBFGS())
@@ -564,6 +582,7 @@ def test_early_stopping(given):
     assert at[0] < at[1]
 
 
+@pytest.mark.compiled
 def test_early_stopping_with_prototypes():
     """A validation set of a loss with auxiliary parameters has the same ones."""
     X, y = data(600)
@@ -586,6 +605,7 @@ def test_validation_sets_are_checked():
         clone(model).set_params(loss="arc_face").fit(X, y, X_val=X, y_val=np.full(120, "dog"))
 
 
+@pytest.mark.compiled
 @every_loss
 @every_container
 def test_partial_fit(loss, container):

@@ -24,6 +24,8 @@ from sklearn_margin import (
     RankSVM,
 )
 
+pytestmark = pytest.mark.compiled
+
 # Scikit-learn 1.9 has this many; fewer would mean that a tag or a method was lost.
 AT_LEAST = {
     HingeClassifier: 65,

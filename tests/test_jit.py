@@ -22,6 +22,7 @@ import sklearn_margin
 from sklearn_margin import _jit
 from sklearn_margin.losses import Hinge, PointwiseLoss
 
+pytestmark = pytest.mark.compiled
 PACKAGE = Path(sklearn_margin.__file__).parent
 
 # Each script prints one JSON object as its last line. ``compiled`` lists what was compiled so far.

@@ -128,6 +128,7 @@ FORMULAS = {
 }
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize("name", HINGES)
 @pytest.mark.parametrize("fit_intercept", [True, False])
 @pytest.mark.parametrize("weighted", [False, True])
@@ -146,6 +147,7 @@ def test_hinges_by_cvxpy(name, fit_intercept, weighted):
     np.testing.assert_allclose(ours.coef_.sum(axis=0), 0.0, atol=1e-8)
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize("margin", [0.5, 2.0])
 def test_margin_by_cvxpy(margin):
     X, y = data()
@@ -298,6 +300,7 @@ def test_a_common_factor_of_the_weights_means_nothing(name):
     np.testing.assert_allclose(other.coef_, one.coef_, rtol=1e-6, atol=1e-6)
 
 
+@pytest.mark.compiled
 def test_the_size_of_the_weights_matters_to_dice():
     """By ``smooth``: without it, or against as much more of it, only proportions count."""
     X, y = data()
@@ -385,6 +388,7 @@ def test_what_hinges_refuse(name, l1_ratio):
             LinearClassifier(name, solver="smoothing", l1_ratio=l1_ratio).fit(X, y)
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize("container", [np.asarray, sp.csr_array], ids=["dense", "csr"])
 @pytest.mark.parametrize("name", ["logistic", "crammer_singer", "focal", "dice"])
 @pytest.mark.usefixtures("threads")
@@ -420,6 +424,7 @@ SMOOTH = [
 ]  # fmt: skip
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize("loss", SMOOTH, ids=lambda loss: type(loss).__name__)
 @settings(max_examples=10, deadline=None)
 @given(
@@ -441,6 +446,7 @@ def test_gap_closes_at_the_optimum(loss, l1_ratio):
     assert gap_at(problem_, best) <= 1e-6 * lowest
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize(
     "loss", [CrossEntropy(), CrammerSinger(), WestonWatkins()], ids=lambda loss: type(loss).__name__
 )
@@ -479,6 +485,7 @@ def test_gap_of_every_solver_wherever_it_stops(
         assert run.n_iter <= max_iter
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize("name", HINGES)
 def test_last_digits_take_no_memory_by_pairs_of_rows(name):
     # A matrix of n × n once had 800 MB here.
@@ -495,6 +502,7 @@ def test_last_digits_take_no_memory_by_pairs_of_rows(name):
 
 
 # One epoch's kernel is compiled for each loss and kind of rows: some of each.
+@pytest.mark.compiled
 @pytest.mark.parametrize(
     ("name", "container"),
     [
