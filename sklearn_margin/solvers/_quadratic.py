@@ -34,15 +34,16 @@ def minimize_quadratic(hessian, l1, start, slope, goal):
     ndarray of shape (k,)
         x.
     """
-    x, now, last = start.copy(), slope.copy(), np.inf
+    x, now = start.copy(), slope.copy()
+    whole, face = True, None
     for step in range(_MOST_STEPS):
-        moved = _sweep(hessian, l1, x, now, goal, _SWEEPS if step else _FIRST_SWEEPS)
+        if whole:  # at the minimum of a face: variables that are zero may leave it
+            moved = _sweep(hessian, l1, x, now, goal, _SWEEPS if step else _FIRST_SWEEPS)
         x, decrease, whole = _to_minimum_of_face(hessian, l1, x, now)
-        if max(moved, decrease) <= goal:
-            break
-        if whole and not decrease < 0.25 * last:  # what is left is rounding error
-            break
-        last = decrease if whole else np.inf
+        if whole:
+            before, face = face, np.sign(x)
+            if max(moved, decrease) <= goal or np.array_equal(before, face):
+                break  # a face once more: what is left is rounding error
         now = slope + hessian @ (x - start)
     return x
 

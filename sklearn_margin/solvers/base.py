@@ -203,6 +203,15 @@ def draw_sample(objective):
     return objective.sample(size, np.random.RandomState(0)), objective.n_params / size
 
 
+def enough(tol, value, floor) -> float:
+    """The gap, or estimate of it, at which a fit of value F is good enough.
+
+    ``tol`` of F; but a minimum of zero has no relative accuracy. Where F is no more than the
+    rounding error of the loss at zero, ``floor``, a thousandth of that, will do.
+    """
+    return max(tol * value, floor if value <= 1e3 * floor else 0.0, 1e-300)
+
+
 def certified(objective, best, goal) -> Iterate:
     """``best``, converged or not, with a more careful certificate if that at hand is no use."""
     if best.gap == np.inf and objective.fit_intercept and objective.n_outputs == 1:
@@ -211,7 +220,7 @@ def certified(objective, best, goal) -> Iterate:
         if value <= best.value * (1 + 1e-15) and gap < np.inf:
             best = Iterate(params, value, gap, gap)
     if best.gap is not None and best.gap > goal and is_small(objective):
-        gap = min(best.gap, objective.refined_gap(best.params))
+        gap = float(min(best.gap, objective.refined_gap(best.params)))
         best = best._replace(gap=gap, bound=gap)
     return best._replace(converged=bool(best.bound <= goal))
 
@@ -227,7 +236,7 @@ def value_gap(objective, params):
     return loss + objective.penalty.value(objective.split(params)[0]), gap
 
 
-def conjugate_gradients(product, precondition, residual, value, *, least, most):
+def conjugate_gradients(product, precondition, residual, value, *, least, most, noise=0.0):
     """Solve H p = ``residual``, inexactly far from the optimum.
 
     The residual is reduced by the square root of its relative norm (Dembo, Eisenstat &
@@ -245,6 +254,9 @@ def conjugate_gradients(product, precondition, residual, value, *, least, most):
         The smallest factor.
     most : int
         The most products.
+    noise : float, default=0.0
+        Norm of what may be rounding error of the residual: no smaller one is aimed for, since along
+        directions of no curvature that would make steps as long as one likes.
 
     Returns
     -------
@@ -267,7 +279,7 @@ def conjugate_gradients(product, precondition, residual, value, *, least, most):
         r -= step * image
         y = precondition(r)
         previous, rho = rho, float(r @ y)
-        if rho <= forcing**2 * first:
+        if rho <= forcing**2 * first or float(r @ r) <= noise**2:
             break
         d = y + (rho / previous) * d
     return p, n_products

@@ -12,6 +12,7 @@ from sklearn_margin.solvers.base import (
     certified,
     conjugate_gradients,
     draw_sample,
+    enough,
     forms_gram,
     is_small,
     wants_sample,
@@ -87,7 +88,7 @@ class CoordinateDescent(Solver):
             value = curvature.value + objective.penalty.value(objective.split(params)[0])
             gradient = model.linearize(params, curvature)
             gap = objective.gap(params, gradient, curvature.gradient, curvature.value)
-            if gap is not None and gap <= max(goal * value, floor):
+            if gap is not None and gap <= enough(goal, value, floor):
                 best = Iterate(params, value, gap, gap)
                 break
             expected = 0.5 * abs(model.minimize(params, gradient, 1e-3 * goal * max(value, floor)))
@@ -96,8 +97,8 @@ class CoordinateDescent(Solver):
             stale = 0 if better else stale + 1
             if best is None or value < best.value or bound < best.bound:
                 best = Iterate(params, value, gap, bound)
-            reached = best.bound <= max(tol * best.value, floor)
-            if best.bound <= max(goal * best.value, floor) or n_iter == max_iter:
+            reached = best.bound <= enough(tol, best.value, floor)
+            if best.bound <= enough(goal, best.value, floor) or n_iter == max_iter:
                 break
             exact = expected <= 1e-3 * eps * value and not better
             if exact or stale >= (2 if reached else 10):
@@ -112,7 +113,7 @@ class CoordinateDescent(Solver):
                 z = drift.follow(params, z, there)
             if callback is not None and callback(n_iter, params):
                 break
-        best = certified(objective, best, max(tol * best.value, floor))
+        best = certified(objective, best, enough(tol, best.value, floor))
         return best.result(n_iter, best.converged, "predicted decrease")
 
 

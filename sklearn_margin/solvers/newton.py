@@ -16,6 +16,7 @@ from sklearn_margin.solvers.base import (
     certified,
     conjugate_gradients,
     draw_sample,
+    enough,
     forming_is_cheap,
     forms_gram,
     is_small,
@@ -110,7 +111,7 @@ class Newton(Solver):
             if floor is None and (value <= 1e-6 * first or n_iter == 20):
                 # A minimum of zero has no relative accuracy: measure it by the loss at zero.
                 floor = 1e-3 * eps * objective.score_value(np.zeros_like(z))
-            goal = max(tol * value, floor or 1e-300)
+            goal = enough(tol, value, floor or 0.0)
             if not polish and gap is not None and gap <= goal:  # no need of another direction
                 if best is None or value < best.value or gap < best.bound:
                     best = Iterate(params, value, gap, gap, True)
@@ -149,7 +150,7 @@ class Newton(Solver):
                 break
         if best.gap is None:
             return best.result(n_iter, best.converged or limit, "Newton decrement")
-        best = certified(objective, best, max(tol * best.value, floor or 1e-300))
+        best = certified(objective, best, enough(tol, best.value, floor or 0.0))
         return best.result(n_iter, best.converged, "duality gap")
 
 
@@ -202,7 +203,9 @@ class _Cholesky:
         self.factor = None
 
         def solve():
-            return _ConjugateGradients()._direction(objective, gradient, curvature, curvature.value)
+            system = _ConjugateGradients()
+            loss, g = curvature.value, curvature.gradient
+            return system._direction(objective, gradient, curvature, g, loss)
 
         return curvature.value, curvature.gradient, gradient, solve
 
@@ -251,8 +254,8 @@ class _ConjugateGradients:
             self.stale = self.part is not None and not cautious
             if self.stale:
                 there = self.part.scores(params)
-                return self._direction(self.part, gradient, self.part.curvature(there), loss)
-            return self._direction(objective, gradient, objective.curvature(z, cautious), loss)
+                return self._direction(self.part, gradient, self.part.curvature(there), g, loss)
+            return self._direction(objective, gradient, objective.curvature(z, cautious), g, loss)
 
         return loss, g, gradient, solve
 
@@ -262,8 +265,10 @@ class _ConjugateGradients:
             self.part = None
         self.decrement = decrement
 
-    def _direction(self, objective, gradient, curvature, loss):
+    def _direction(self, objective, gradient, curvature, g, loss):
         """Newton direction."""
+        eps = float(np.finfo(objective.rows.dtype).eps)
+        noise = eps * float(np.linalg.norm(g)) * np.sqrt(len(g) * len(gradient))
         if not gradient.any():
             return np.zeros_like(gradient)
         p, n_products = conjugate_gradients(
@@ -273,6 +278,7 @@ class _ConjugateGradients:
             loss,
             least=1e-8,
             most=self.most,
+            noise=noise,
         )
         if n_products > self.patience and self.gram is None and hasattr(objective, "sample_gram"):
             self.gram = objective.sample_gram()

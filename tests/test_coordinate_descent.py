@@ -1,0 +1,211 @@
+"""Proximal Newton steps: their models are solved exactly, in few sweeps."""
+
+import numpy as np
+import pytest
+from scipy.optimize import lsq_linear
+from sklearn.datasets import make_classification
+
+from sklearn_margin import LinearClassifier, LinearRegressor
+from sklearn_margin.losses import (
+    Logistic,
+    ModifiedHuber,
+    SmoothedHinge,
+    SquaredEpsilonInsensitive,
+    SquaredHinge,
+)
+from sklearn_margin.objective import Rows
+from sklearn_margin.objective.pointwise import PointwiseObjective
+from sklearn_margin.solvers import CoordinateDescent, Newton, _quadratic
+from sklearn_margin.solvers._quadratic import minimize_quadratic
+
+
+@pytest.fixture
+def sweeps(monkeypatch):
+    """The most sweeps that the models of a fit were allowed, one by one."""
+    calls, sweep = [], _quadratic._sweep
+
+    def counted(hessian, l1, x, slope, goal, most):
+        calls.append(most)
+        return sweep(hessian, l1, x, slope, goal, most)
+
+    monkeypatch.setattr(_quadratic, "_sweep", counted)
+    return calls
+
+
+def quadratic(seed, k=6, rank=6, strength=0.3):
+    rng = np.random.default_rng(seed)
+    A = rng.normal(size=(rank, k)) * 10.0 ** rng.uniform(-3, 3, k)
+    l1 = strength * np.abs(rng.normal(size=k))
+    l1[0] = 0.0
+    start = rng.normal(size=k) * (rng.random(k) < 0.5)
+    return A.T @ A, l1, start, A.T @ rng.normal(size=rank)
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize(("k", "rank"), [(6, 6), (6, 3), (20, 25)])
+def test_minimum_of_a_quadratic(seed, k, rank):
+    """Against the same problem in parts u⁺ − u⁻ = x that are not negative."""
+    hessian, l1, start, slope = quadratic(seed, k, rank)
+    x = minimize_quadratic(hessian, l1, start, slope, 1e-25)
+    now = slope + hessian @ (x - start)
+    scale = np.abs(slope).max()
+    assert np.all(np.abs(now)[x == 0] <= l1[x == 0] + 1e-9 * scale)
+    assert np.allclose((now + l1 * np.sign(x))[x != 0], 0, atol=1e-9 * scale)
+
+
+def test_minimum_of_a_quadratic_beside_another_solver():
+    hessian, l1, start, slope = quadratic(11, strength=10.0)
+    root = np.linalg.cholesky(hessian)
+    # ½ xᵀHx + c·x + Σ l1 (u⁺ + u⁻) as least squares in v = [u⁺, u⁻] ≥ 0.
+    c = slope - hessian @ start
+    linear = np.r_[c + l1, l1 - c]
+    A = np.c_[root.T, -root.T]
+    # |Av − b|² with Aᵀb = −linear needs linear in the range; add the rest as a small ridge
+    solution = lsq_linear(
+        np.r_[A, 1e-9 * np.eye(12)], np.r_[np.zeros(6), -linear / 1e-9], (0, np.inf), tol=1e-15
+    )
+    expected = solution.x[:6] - solution.x[6:]
+
+    def value(x):
+        d = x - start
+        return 0.5 * d @ hessian @ d + slope @ d + l1 @ np.abs(x)
+
+    x = minimize_quadratic(hessian, l1, start, slope, 1e-25)
+    assert value(x) <= value(expected) + 1e-9 * abs(value(expected))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_nearly_singular_quadratic_takes_few_sweeps(seed, sweeps):
+    rng = np.random.default_rng(seed)
+    A = rng.normal(size=(40, 12))
+    A[:, 6:] = A[:, :6] + 1e-5 * rng.normal(size=(40, 6))
+    slope = A.T @ rng.normal(size=40)
+    x = minimize_quadratic(A.T @ A, np.full(12, 1e-6), np.zeros(12), slope, 1e-25)
+    now = slope + A.T @ (A @ x)
+    assert np.all(np.abs(now) <= 1e-6 + 1e-9)
+    assert sum(sweeps) <= 300
+
+
+@pytest.mark.parametrize("l1_ratio", [0.5, 1.0])
+@pytest.mark.parametrize("C", [1e4, 1e6])
+def test_weak_penalties_take_few_sweeps(C, l1_ratio, sweeps):
+    X, y = make_classification(300, random_state=0)
+    model = LinearClassifier("logistic", alpha=1 / (C * 300), l1_ratio=l1_ratio).fit(X, y)
+    assert sum(sweeps) <= 3_000  # 10⁵ of them were one iteration
+    objective = PointwiseObjective(
+        Logistic(), Rows(X, center=True), np.where(y, 1.0, -1.0), np.full(300, 1 / 300),
+        alpha=1 / (C * 300), l1_ratio=l1_ratio, fit_intercept=True,
+    )  # fmt: skip
+    value = objective.value(objective.from_coef(model.coef_[0], model.intercept_[0]))
+    assert model.dual_gap_ <= 1e-4 * value
+
+
+def test_a_looser_tolerance_takes_fewer_iterations():
+    X, y = make_classification(300, random_state=0)
+    objective = build(Logistic(), X, np.where(y, 1.0, -1.0), 1e-6, 1.0)
+    start = objective.start()
+    fits = [CoordinateDescent().minimize(objective, start, tol, 100) for tol in (1e-1, 1e-4, 1e-12)]
+    assert fits[0].n_iter < fits[1].n_iter < fits[2].n_iter
+    assert all(run.converged for run in fits)
+
+
+def build(loss, X, y, alpha, l1_ratio, fit_intercept=True):
+    return PointwiseObjective(
+        loss, Rows(X, center=fit_intercept), y, np.full(len(y), 1 / len(y)),
+        alpha=alpha, l1_ratio=l1_ratio, fit_intercept=fit_intercept,
+    )  # fmt: skip
+
+
+def labelled(seed, n=20, d=7, noise=1.0):
+    rng = np.random.default_rng(seed)
+    X = rng.normal(size=(n, d))
+    return X, np.where(X @ rng.normal(size=d) + noise * rng.normal(size=n) > 0, 1.0, -1.0)
+
+
+def solve(solver, objective, tol=1e-8, max_iter=1000):
+    with objective.rows.session():
+        return solver.solve(objective, objective.start(), tol=tol, max_iter=max_iter)
+
+
+@pytest.mark.parametrize("loss", [SmoothedHinge(), SquaredHinge(), ModifiedHuber()], ids=str)
+@pytest.mark.parametrize("l1_ratio", [0.3, 1.0])
+def test_wide_scales_and_a_weak_penalty(loss, l1_ratio, sweeps):
+    X, y = labelled(1)
+    objective = build(loss, X * np.geomspace(1e-6, 1e6, 7), y, 1e-8, l1_ratio)
+    run = solve(CoordinateDescent(), objective)
+    assert run.converged
+    assert run.gap <= 1e-8 * run.value
+    assert run.n_iter <= 200
+    assert sum(sweeps) <= 20_000
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_almost_separable_rows_and_a_weak_lasso(seed):
+    """Each full step passes kinks of the slope: the search along it has to be exact."""
+    X, y = labelled(seed, 30, 6, noise=0.0)
+    run = solve(CoordinateDescent(), build(SquaredHinge(), 1e3 * X, y, 4e-5, 1.0))
+    assert run.converged
+    assert run.gap <= 1e-8 * run.value
+    assert run.n_iter <= 100
+
+
+def test_strong_penalties_do_not_hold_the_intercept():
+    """Columns so small that their penalty is 10¹⁷ leave the intercept free."""
+    X, y = labelled(2, 21, 2)
+    y[:15] = 1.0
+    run = solve(CoordinateDescent(), build(Logistic(), 1e-9 * X, y, 0.5, 0.3))
+    share = (y > 0).mean()
+    entropy = -share * np.log(share) - (1 - share) * np.log(1 - share)
+    assert run.converged
+    assert run.value == pytest.approx(entropy, rel=1e-9)
+
+
+@pytest.mark.parametrize("shift", [0.0, 1e4, 1e7])
+def test_offset_columns_without_an_intercept(shift):
+    X, y = labelled(3, 25, 3)
+    objective = build(SquaredHinge(), X + shift, y, 1e-6, 0.0, fit_intercept=False)
+    run, other = solve(CoordinateDescent(), objective), solve(Newton(), objective)
+    assert run.converged
+    assert run.value == pytest.approx(other.value, rel=1e-7)
+
+
+@pytest.mark.parametrize("scale", [1e-3, 1.0, 1e3])
+def test_squared_epsilon_insensitive_with_a_weak_penalty(scale):
+    rng = np.random.default_rng(4)
+    X = rng.normal(size=(15, 6)) * scale
+    y = X @ rng.normal(size=6) / scale + 0.3 * rng.normal(size=15)
+    objective = build(SquaredEpsilonInsensitive(), X, y, 1e-8, 0.5)
+    run, other = solve(CoordinateDescent(), objective), solve(Newton(), build(
+        SquaredEpsilonInsensitive(), X, y, 0.5e-8, 0.0))  # fmt: skip
+    assert run.converged
+    assert run.gap <= 1e-8 * run.value
+    assert run.value >= other.value * (1 - 1e-9)  # a penalty less
+
+
+@pytest.mark.parametrize("cls", [CoordinateDescent, Newton])
+@pytest.mark.parametrize("max_iter", [1, 2, 3, 5])
+def test_a_callback_sees_what_a_shorter_fit_returns(cls, max_iter):
+    X, y = labelled(5, 60, 5)
+    objective = build(Logistic(), X, y, 1e-3, 0.5 if cls is CoordinateDescent else 0.0)
+    seen = {}
+
+    def callback(n_iter, params):
+        seen[n_iter] = params.copy()
+
+    with objective.rows.session():
+        start = objective.start()
+        cls().solve(objective, start, tol=0.0, max_iter=20, callback=callback)
+        run = cls().solve(objective, start, tol=0.0, max_iter=max_iter)
+    assert max(seen) <= 20
+    assert run.n_iter == max_iter
+    assert np.array_equal(seen[max_iter], run.params)
+
+
+def test_regressor_with_a_duplicated_column_is_certified():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(40, 5))
+    y = X @ [1.0, 2.0, 0.0, 0.0, -1.0] + rng.normal(size=40)
+    X = np.c_[X, X[:, 0]]
+    model = LinearRegressor("squared", alpha=1e-6, l1_ratio=1.0, tol=1e-8).fit(X, y)
+    residuals = y - model.predict(X)
+    assert model.dual_gap_ <= 1e-8 * np.mean(residuals**2)
