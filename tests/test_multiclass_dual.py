@@ -254,4 +254,4 @@ def test_which_solver_is_chosen():
     assert choose("auto", many).name == "smoothing"
     assert choose("auto", many, 1e-8).name == "dual_cd"
     X, k, s = problem()
-    assert choose("auto", build(LOSSES[0], X, k, s), 1e-8).name == "smoothing"
+    assert choose("auto", build(LOSSES[0], X, k, s), 1e-8).name == "interior_point"

@@ -153,8 +153,14 @@ class PairwiseObjective(LinearObjective):
         g[:] = wide
         loss, envelope = float(sums[0, 0]), float((terms[:, 1:] * sums).sum())
         slopes = (sums[1, 0] - sums[0, 0]) / smooth.loss.envelope_width
-        gain = max(float(wide @ z) - self.loss.margin * slopes - envelope, 0.0)
-        return loss, max(loss - envelope - gain, 0.0), g
+        product = wide * z
+        gain = max(float(product.sum()) - self.loss.margin * slopes - envelope, 0.0)
+        # Sums of terms that are not negative, of which small differences are left: each is off by
+        # some √n times the rounding error, as its errors have any sign (Higham & Mary 2019).
+        size = 2.0 * float(np.abs(terms[:, 1:] * sums).sum()) + float(np.abs(product).sum())
+        size += self.loss.margin * float(sums[:, 0].sum()) / smooth.loss.envelope_width
+        rounding = 4.0 * np.finfo(np.float64).eps * np.sqrt(len(z)) * (size + loss)
+        return loss, max(loss - envelope - gain, 0.0) + rounding, g
 
     def sample(self, size, random_state):
         """The objective of some groups (rows, if there is one), drawn at random."""

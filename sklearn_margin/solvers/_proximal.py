@@ -4,6 +4,10 @@ import numpy as np
 
 from sklearn_margin._jit import kernel
 from sklearn_margin.losses.multiclass_hinge import SmoothedCrammerSinger
+from sklearn_margin.solvers._class_hinges import ClassHinges
+from sklearn_margin.solvers._rounding import rounding
+from sklearn_margin.solvers._small_hinges import Certificate
+from sklearn_margin.solvers._small_path import why_not_small_hinges
 from sklearn_margin.solvers.base import Result
 from sklearn_margin.solvers.multiclass_dual import Dual
 from sklearn_margin.solvers.newton import Newton
@@ -43,7 +47,9 @@ def polished(objective, result, tol, max_iter, callback=None, *, g=None, width=N
     def after(n_steps, params):
         return callback is not None and callback(result.n_iter + n_steps, params)
 
-    point, n_steps = _improve(objective, result.params, g, width, most, after)
+    point, g, n_steps = _improve(objective, result.params, g, width, most, after)
+    if point is not None:
+        point = _certified(objective, point, g)
     # Where both gaps are rounding error, Newton's coefficients are the better ones.
     if point is None or not point.gap < max(result.gap, 1e-13 * result.value):
         return result
@@ -57,9 +63,19 @@ _MOST_STEPS = 100  # of Newton's method
 _INNER_TOL = 1e-14  # relative gap of a round
 
 
+def _certified(objective, point, g):
+    """A point with a gap that includes rounding errors."""
+    if why_not_small_hinges(objective) is not None:
+        loss = point.value - objective.penalty.value(objective.split(point.params)[0])
+        charge = rounding(objective, point.params, g, loss, point.gap)
+        return Certificate(point.params, point.value, point.gap + charge)
+    model = ClassHinges(objective, np.longdouble)
+    return model.certify(point.params.astype(np.longdouble), g[objective.s > 0], rounds=2)
+
+
 def _improve(objective, params, g, width, most, after):
-    """The best certificate found, and the number of Newton steps it took."""
-    dual, n_steps, stale, best = Dual(objective, params), 0, 0, None
+    """The best certificate found, the slopes it is from, and the number of Newton steps."""
+    dual, n_steps, stale, best, slopes = Dual(objective, params), 0, 0, None, None
     if g is None:
         z = objective.by_row(objective.scores(params))
         g = np.empty_like(z)
@@ -79,11 +95,11 @@ def _improve(objective, params, g, width, most, after):
         if best is not None and point.gap > 0.1 * best.gap:
             width *= 0.3
         if best is None or point.gap < best.gap:
-            best = point
+            best, slopes = point, g
         # A gap of 1e-14 still allows coefficients that are off by 1e-7: no goal but rounding error.
         if run.n_iter == 0 or after(n_steps, best.params):
             break
-    return best, n_steps
+    return best, slopes, n_steps
 
 
 class _Proximal:

@@ -4,6 +4,7 @@ import numpy as np
 
 from sklearn_margin.losses.base import RegressionLoss, check_number
 from sklearn_margin.solvers._proximal import polished
+from sklearn_margin.solvers._rounding import rounding
 from sklearn_margin.solvers.base import (
     SMALL,
     Result,
@@ -12,6 +13,7 @@ from sklearn_margin.solvers.base import (
     is_small,
     wants_sample,
 )
+from sklearn_margin.solvers.coordinate_descent import CoordinateDescent
 from sklearn_margin.solvers.newton import Newton
 
 __all__ = ["Smoothing"]
@@ -57,9 +59,11 @@ class Smoothing(Solver):
         loss = objective.loss
         if not loss.describes_itself("smoothed") or loss.smoothed(1.0) is None:
             return f"the loss {type(loss).__name__} has no Moreau envelope here"
-        if not np.all(objective.penalty.l2 > 0) and not isinstance(loss, RegressionLoss):
-            return "without an L2 penalty (alpha > 0) the smoothed problem may have no minimum"
-        return Newton().obstacle(objective.with_loss(objective.loss.smoothed(1.0)))
+        bounded = objective.penalty.has_l1 or np.all(objective.penalty.l2 > 0)
+        if not bounded and not isinstance(loss, RegressionLoss):
+            return "without a penalty (alpha > 0) the smoothed problem may have no minimum"
+        smooth = objective.with_loss(objective.loss.smoothed(1.0))
+        return (CoordinateDescent() if objective.penalty.has_l1 else Newton()).obstacle(smooth)
 
     def solve(self, objective, start, *, tol, max_iter, callback=None, random_state=None):
         start, width, sample = self._from_sample(objective, start, tol, max_iter)
@@ -67,7 +71,8 @@ class Smoothing(Solver):
         result, width, _ = self._follow(
             objective, start, tol, max_iter, callback, width, excess, sample
         )
-        if result.converged and is_small(objective) and getattr(objective.loss, "has_dual", False):
+        exact = getattr(objective.loss, "has_dual", False) and not objective.penalty.has_l1
+        if result.converged and is_small(objective) and exact:
             return polished(objective, result, tol, max_iter, callback, width=width)
         return result
 
@@ -107,17 +112,19 @@ class Smoothing(Solver):
             inner_tol = 0.2 * max(tol, min(0.1, excess))  # no finer than the smoothing itself
             if not penalized:  # a dual point must then be exact
                 inner_tol = 1e-20
-            newton = Newton()
-            system = newton.system(smooth)
-            system.part = None if sample is None else sample.with_loss(smooth.loss)
-            run = newton.minimize(
-                smooth, params, inner_tol, max_iter - n_iter, after, system=system
-            )
+            left = max_iter - n_iter
+            if objective.penalty.has_l1:
+                run = CoordinateDescent().minimize(smooth, params, inner_tol, left, after)
+            else:
+                newton = Newton()
+                system = newton.system(smooth)
+                system.part = None if sample is None else sample.with_loss(smooth.loss)
+                run = newton.minimize(smooth, params, inner_tol, left, after, system=system)
             n_iter += run.n_iter
             params = run.params
-            value, above, charge = _excess(objective, smooth, params)
+            value, above, gap = _certificate(objective, smooth, run)
             excess = above / max(value, 1e-300)
-            bound = value - above - charge
+            bound = value - gap
             stale = 0 if value < best_value or bound > lower else stale + 1
             lower = max(lower, bound)  # of min F, from whatever width gave the best
             if value < best_value:
@@ -157,24 +164,29 @@ def _first_width(objective, params, tol):
     return width
 
 
-def _excess(objective, smooth, params):
-    """F, how far it exceeds F_w plus what the dual value of F exceeds that of F_w, and how far F_w
-    exceeds its dual value.
+def _certificate(objective, smooth, run):
+    """F, how far it exceeds F_w plus what the dual value of F exceeds that of F_w, and the duality
+    gap of F, rounding included. The dual point is the gradient g of the envelope, for which
 
-    Where the dual point is κg instead of g, the second difference, which is quadratic in the
-    slopes, is κ² times that at g at least, and L − L_w at most. Without a penalty the third is what
-    the rounding error of the dual point may cost.
+        L(z) + L*(g) − g·z = [L(z) − L_w(z)] − [L_w*(g) − L*(g)].
+
+    If it is multiplied by κ to be feasible, that is at most κ times as much, and (1 − κ) L(z),
+    where the gap of F_w has (1 − κ) L_w(z): multiplied by L/L_w it is more than enough.
     """
-    z = objective.scores(params)
-    u, _ = objective.split(params)
+    z = objective.scores(run.params)
+    u, _ = objective.split(run.params)
     loss, above, g = objective.envelope_excess(smooth, z)
-    value = loss + objective.penalty.value(u)
-    if objective.alpha > 0:
-        envelope = smooth.score_value(z)
-        gap, kappa = smooth.scaled_gap(params, smooth.gradient_from(params, g), g, envelope)
-        return value, above, gap + (1 - kappa**2) * max(loss - envelope, 0.0)
-    slope = np.abs(objective.join(*objective.rows.backproject(g)))
-    charge = float(slope @ (np.abs(params) + np.abs(params).max(initial=0.0)))
-    rounding = np.sqrt(np.finfo(objective.rows.dtype).eps) * float(np.abs(g).sum())
-    charge = charge if slope.max(initial=0.0) <= rounding else np.inf
-    return value, above, charge
+    penalty = objective.penalty.value(u)
+    value = loss + penalty
+    if not objective.alpha > 0:
+        slope = np.abs(objective.gradient_from(run.params, g))
+        charge = float(slope @ (np.abs(run.params) + np.abs(run.params).max(initial=0.0)))
+        zero = np.sqrt(np.finfo(objective.rows.dtype).eps) * float(np.abs(g).sum())
+        return value, above, above + (charge if slope.max(initial=0.0) <= zero else np.inf)
+    gap, envelope = run.gap, run.value - penalty
+    if objective.fit_intercept or objective.penalty.has_l1:
+        gap *= loss / envelope if envelope > 1e-8 * loss else np.inf
+    # A gap that was refined is that of another dual point.
+    if is_small(objective) or not gap <= 1.1 * run.gap:
+        gap = objective.gap(run.params, objective.gradient_from(run.params, g), g, loss)
+    return value, above, above + gap + rounding(objective, run.params, g, loss, gap)
