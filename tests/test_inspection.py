@@ -384,14 +384,6 @@ class WeightsThatAreNoCopies(BatchLoss):
         out[:] = -y * s * np.exp(-y * z) / len(y)
 
 
-class BatchOfArrays(BatchLoss):
-    def batch_value(self, y, z):
-        return z * z
-
-    def batch_gradient(self, y, z, out):
-        out[:] = 2.0 * z
-
-
 class WrongEmbedding(Centre):
     def gradient(self, labels, Z, sample_weight=None):
         return len(Z) * super().gradient(labels, Z, sample_weight)
@@ -439,7 +431,6 @@ WRONG = [
     (WrongHingePower(), r"WrongHingePower.pair_value\(d=.*by hinge_power"),
     (WeightsInTheValueOnly(), r"WeightsInTheValueOnly.batch_gradient\(y=.*s=\["),
     (WeightsThatAreNoCopies(), r"WeightsThatAreNoCopies.batch_value .*as many equal rows"),
-    (BatchOfArrays(), r"BatchOfArrays.batch_value must return a number"),
     (WrongEmbedding(), r"WrongEmbedding.gradient\(labels=.* of value .* a factor of 12\?"),
     (EmbeddingWithoutWeights(), r"EmbeddingWithoutWeights.value is .* as many equal rows"),
     (NotAngular(), r"NotAngular says angular = True"),
@@ -536,7 +527,6 @@ def fit_part(loss):
         (fit_classifier, WrongTrueSlope(), r"WrongTrueSlope.true_slope\(k="),
         (fit_two_classes, WrongTrueSlope(), r"WrongTrueSlope.true_slope\(y="),
         (fit_two_classes, WeightsThatAreNoCopies(), None),  # right for equal weights
-        (fit_two_classes, BatchOfArrays(), r"BatchOfArrays.batch_value must return a number"),
         (fit_ranker, WrongPair(), r"WrongPair.pair_gradient\(d=.*wrong sign\?"),
         (fit_pairs, WrongPair(), r"WrongPair.pair_gradient\(y=.*wrong sign\?"),
         (fit_embedding, WrongEmbedding(), r"WrongEmbedding.gradient\(labels="),
