@@ -436,7 +436,10 @@ def test_a_parameter_of_another_name_is_named():
         def __init__(self, width=1.0):
             self.w = width
 
-    for use in (lambda loss: loss.value([0.0], [1.0]), lambda loss: loss.get_params(), clone):
+    uses = [lambda loss: loss.get_params(), clone]
+    if not _jit.JIT_DISABLED:
+        uses.append(lambda loss: loss.value([0.0], [1.0]))
+    for use in uses:
         with pytest.raises(AttributeError, match=r"Stored.__init__ takes width and does not store"):
             use(Stored())
 
