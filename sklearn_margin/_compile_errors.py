@@ -22,6 +22,7 @@ from sklearn_margin._read_class import codes, reachable_methods
 
 __all__ = ["explain_failure"]
 
+_COMPILE_ERRORS = (numba.errors.NumbaError, numba.errors.UnsupportedBytecodeError)
 _ALLOWED = (
     "Methods of a loss may use numbers, loops, math, numpy, the parameters of the loss, its other "
     "methods and plain functions of that kind"
@@ -135,7 +136,11 @@ def _does_not_compile(cls, name, types_of_arguments):
     dispatcher = numba.njit(**OPTIONS)(compilable(function, {}))
     try:
         dispatcher.compile(tuple(types.unliteral(t) for t in types_of_arguments))
-    except (numba.errors.NumbaError, numba.errors.UnsupportedBytecodeError) as error:
+    except (
+        numba.errors.NumbaError,
+        numba.errors.UnsupportedBytecodeError,
+        AssertionError,
+    ) as error:
         cause, line = _cause(error, function)
         return f"cannot be compiled: {cause} {_place(function, line)}. {_ALLOWED}"
     arguments = inspect.signature(function).parameters
@@ -199,6 +204,8 @@ _TYPES = (
 
 def _cause(error: Exception, function: FunctionType) -> tuple[str, int | None]:
     """What a numba error says in one phrase, and about which line of the author's file."""
+    if isinstance(error, AssertionError):
+        return "it calls a function that is not of that kind, with *args perhaps", None
     text = str(error)
     file = re.escape(Path(function.__code__.co_filename).name)
     lines = re.findall(rf'{file}", line (\d+)|{file} \((\d+)\)', text)

@@ -40,15 +40,13 @@ def check_finite(form, case, x):
 
 def check_derivatives(form, cases, rng, strictness):
     """Finite values and derivatives; gradients and Hessians that are slopes."""
-    values, slopes, bends = [], [], []
-    for case, x in cases:
-        value, gradient = check_finite(form, case, x)
-        values.append(abs(value))
-        slopes.append(np.abs(gradient).max())
+    found = [check_finite(form, case, x) for case, x in cases]
+    values = [abs(value) for value, _ in found]
+    slopes = [np.abs(gradient).max() for _, gradient in found]
     unit = min(1.0, max(form.size(case, x) for case, x in cases)) or 1.0
     sizes = _Sizes(unit, min(1.0, max(values)), min(1.0, max(slopes)), strictness.tolerance)
-    for case, x in cases:
-        _check_gradient(form, case, x, sizes, rng, strictness.directions)
+    for (case, x), (_, gradient) in zip(cases, found, strict=True):
+        _check_gradient(form, case, x, gradient, sizes, rng.permutation(len(x)), strictness)
     if not form.has_hessian:
         return
     # Where all scores of a row are equal there are kinks in several directions.
@@ -69,13 +67,12 @@ class _Sizes(NamedTuple):
     tolerance: float
 
 
-def _check_gradient(form, case, x, sizes, rng, directions):
-    gradient = form.value_gradient(case, x)[1]
+def _check_gradient(form, case, x, gradient, sizes, order, strictness):
     if gradient.shape != x.shape:
         raise ValueError(
             f"{form.author}.{form.names[1]} gave {len(gradient)} numbers for {len(x)} scores"
         )
-    for j in rng.permutation(len(x))[:directions]:
+    for j in order[: strictness.directions]:
         unit = np.arange(len(x)) == j
         quotient = _quotient(
             lambda t, unit=unit: form.value_gradient(case, x + t * unit)[0],

@@ -53,21 +53,17 @@ class Form:
         self.loss = loss
         author = author_of(loss)
         self.author = type(author).__name__
+        self.has_hessian = getattr(loss, "has_hessian", False)
         if isinstance(author, ProbabilityLoss):
             self.names = ("true_value", "true_slope", "true_bend")
         elif isinstance(author, PairwiseLoss):
             self.names = ("pair_value", "pair_gradient", "pair_hessian")
 
-    @property
-    def has_hessian(self):
-        return self.loss.has_hessian
-
     exact_hessian = True
 
     def value_gradient(self, case, x) -> tuple[float, np.ndarray]:
         """Value and gradient at ``x``."""
-        with np.errstate(all="ignore"):
-            value, gradient = self._value_gradient(case, x)
+        value, gradient = self._value_gradient(case, x)
         if np.ndim(value) or isinstance(value, (complex, np.complexfloating)):
             raise ValueError(f"{self.author}.{self.names[0]} must return a number, got {value!r}")
         return float(value), np.ravel(gradient)
@@ -250,7 +246,6 @@ class BatchForm(Form):
     """A loss of a batch; a case is labels and weights, and x the scores."""
 
     names = ("batch_value", "batch_gradient", "")
-    has_hessian = False
 
     def __init__(self, loss, labels=None, n_classes=0):
         super().__init__(loss)
@@ -296,8 +291,6 @@ class BatchForm(Form):
 
 class EmbeddingForm(Form):
     """A loss of embeddings; a case is labels and weights, x the embeddings and what is learned."""
-
-    has_hessian = False
 
     def __init__(self, loss, labels=None, n_components=2, n_classes=None):
         super().__init__(loss)

@@ -83,7 +83,7 @@ def check_loss(loss, *, y=None, random_state=0):
     ...         return abs(z - y) ** 3
     ...     def sample_gradient(self, y, z):
     ...         return 3 * (z - y) ** 2
-    >>> check_loss(Cubic())  # doctest: +NORMALIZE_WHITESPACE
+    >>> check_loss(Cubic())
     Traceback (most recent call last):
         ...
     ValueError: Cubic.sample_gradient(y=-1, z=-20) returned 1083; the difference quotient of
@@ -96,6 +96,11 @@ def check_loss(loss, *, y=None, random_state=0):
         y = check_array(y, ensure_2d=False, dtype=None, input_name="y")
     rng = np.random.default_rng(check_random_state(random_state).randint(2**31))
     _check_parameters(loss)
+    with np.errstate(all="ignore"):
+        _check_forms(loss, y, rng)
+
+
+def _check_forms(loss, y, rng):
     for form in forms_of(loss, y):
         cases = list(form.points(rng))
         check_derivatives(form, cases, rng, STRICT)
@@ -141,13 +146,13 @@ def check_on_rows(objective) -> None:
     theirs = (name for cls in author.__mro__ if not is_ours(cls) for name in vars(cls))
     if formulas.isdisjoint(theirs):
         return
-    rng = np.random.default_rng(0)
-    form, cases = _form_on_rows(objective, rng)
-    if form is None:
-        return
-    if objective.loss.splits and isinstance(form, (ScoreForm, RowForm)):
-        _check_start(form, objective)
-    check_derivatives(form, cases, rng, CHEAP)
+    with np.errstate(all="ignore"):
+        rng = np.random.default_rng(0)
+        form, cases = _form_on_rows(objective, rng)
+        if objective.loss.splits and isinstance(form, (ScoreForm, RowForm)):
+            _check_start(form, objective)
+        if form is not None:
+            check_derivatives(form, cases, rng, CHEAP)
 
 
 # --- a few rows of a fit ------------------------------------------------------------------------
@@ -180,15 +185,15 @@ def _form_on_rows(objective, rng):
     begin = _begin(objective)
     spread = float(np.abs(form.labels - begin).max()) or max(1.0, abs(begin))
     spread = spread if np.abs(form.labels).max() != 1 else 1.0
-    cases = [(label, begin + spread * t) for label in form.labels for t in (0.0, 0.7, -0.7, -1.9)]
+    cases = [(label, begin + spread * t) for label in form.labels for t in (0.0, 0.7, -1.9)]
     return form, [(label, np.array([z])) for label, z in cases]
 
 
-def _some_rows(objective, most=4):
+def _some_rows(objective):
     """Rows with a positive weight, those of the smallest and the largest label among them."""
     used = np.flatnonzero(objective.s > 0)
     y = objective.y[used]
-    places = [np.argmin(y), np.argmax(y), *np.linspace(0, len(y) - 1, most).astype(int)]
+    places = [np.argmin(y), np.argmax(y), len(y) // 2]
     return used[np.unique(places)]
 
 
@@ -200,20 +205,27 @@ def _begin(objective):
 
 def _check_start(form, objective):
     """Values and derivatives of all rows are finite at the start."""
-    y, s = objective.y, objective.s
-    z = np.full(len(y) * objective.n_outputs, _begin(objective), s.dtype)
-    z = objective.by_row(z)
+    y, s, loss = objective.y, objective.s, objective.loss
+    z = np.full((len(y), objective.n_outputs), _begin(objective), s.dtype)
+    z = z if objective.n_outputs > 1 else z[:, 0]
     out = np.empty_like(z)
-    value = objective.loss.scores_value_gradient(y, z, s, out)
-    if np.isfinite(value) and np.isfinite(out).all():
+    value = loss.scores_value_gradient(y, z, s, out)
+    bad = ~np.isfinite(out.reshape(len(y), -1)).all(axis=1)
+    if np.isfinite(value) and not bad.any():
         return
-    for i in np.flatnonzero(s > 0):
-        check_finite(form, y[i].item(), np.ravel(z[i]).astype(np.float64))
-    if np.isnan(value) or np.isnan(out).any():  # in the arithmetic of the data only
-        raise ValueError(
-            f"{form.author}.{form.names[0]} is {value} in {s.dtype} where a fit starts: scale the "
-            "data, or give it as float64"
-        )
+    first, last = (np.argmax(bad), np.argmax(bad) + 1) if bad.any() else (0, len(y))
+    while last - first > 1:  # the value of one of these rows is not finite
+        middle = (first + last) // 2
+        half = slice(first, middle)
+        if np.isfinite(loss.scores_value(y[half], z[half], s[half])):
+            first = middle
+        else:
+            last = middle
+    check_finite(form, y[first].item(), np.atleast_1d(z[first]).astype(np.float64))
+    raise ValueError(
+        f"{form.author}.{form.names[0]} is {value} as {s.dtype} where a fit starts: scale the "
+        "data, or give them as float64"
+    )
 
 
 # --- what else there is ---------------------------------------------------------------------------

@@ -174,9 +174,11 @@ class Loss(BaseEstimator):
             return function(self, *args)
         except (numba.errors.NumbaError, numba.errors.UnsupportedBytecodeError) as error:
             failure = self._failure(error)
-        except TypeError as error:
-            # A method that returns None on a branch fails when it does.
-            explained = "got None" in str(error) and explain_failure(self.author)
+        except (TypeError, AssertionError) as error:
+            # A method that returns None on a branch fails when it does; and what the compiler
+            # thinks impossible is an assertion. Others may be the author's own.
+            suspect = "got None" in str(error) or isinstance(error, AssertionError)
+            explained = suspect and explain_failure(self.author)
             if not explained:
                 raise
             failure = TypeError(explained)

@@ -146,13 +146,13 @@ class BatchLoss(Loss):
 
 @kernel
 def _value(_, loss, y, z, s):
-    return loss.batch_value(y, z, s)
+    return float(loss.batch_value(y, z, s))
 
 
 @kernel
 def _value_gradient(_, loss, y, z, s, out):
     loss.batch_gradient(y, z, s, out)
-    return loss.batch_value(y, z, s)
+    return float(loss.batch_value(y, z, s))
 
 
 class Dice(BatchLoss):
