@@ -26,7 +26,7 @@ from sklearn_margin._hints import (
 from sklearn_margin.inspection import check_on_rows, hint_for
 from sklearn_margin.losses.base import Loss, check_number
 from sklearn_margin.objective import Rows
-from sklearn_margin.solvers import SGD, SOLVERS, choose, resolve
+from sklearn_margin.solvers import SGD, SOLVERS, InTurn, candidates, choose, resolve
 from sklearn_margin.solvers.sgd import stream
 
 __all__ = [
@@ -283,7 +283,8 @@ class Fitted(CallbackSupportMixin, BaseEstimator):
         resolve(self.solver)
 
     def _choose_solver(self, objective):
-        return choose(self.solver, objective, self.tol)
+        able = candidates(self.solver, objective, self.tol)
+        return able[0] if len(able) == 1 else InTurn(able)
 
     def _validate(self, X, y, reset=True, **options):
         check_rows(X)

@@ -17,12 +17,14 @@ __all__ = [
     "Adam",
     "CoordinateDescent",
     "DualCD",
+    "InTurn",
     "InteriorPoint",
     "Newton",
     "Result",
     "Smoothing",
     "Solver",
     "Subgradient",
+    "candidates",
     "choose",
     "resolve",
 ]
@@ -86,8 +88,8 @@ def resolve(solver) -> Solver | None:
     raise ValueError(f"solver must be one of {names} or a configured solver, got {solver!r}")
 
 
-def choose(solver, objective, tol=1e-4) -> Solver:
-    """The solver to use for ``objective``.
+def candidates(solver, objective, tol=1e-4) -> list[Solver]:
+    """The solvers to use for ``objective``, the next where one fails.
 
     Parameters
     ----------
@@ -99,7 +101,9 @@ def choose(solver, objective, tol=1e-4) -> Solver:
 
     Returns
     -------
-    Solver
+    list of Solver
+        One, if it was named. For "auto" the exact ones that can minimise the objective, or else
+        the best of the rough ones, which would do no better where another failed.
 
     Raises
     ------
@@ -110,7 +114,7 @@ def choose(solver, objective, tol=1e-4) -> Solver:
     if chosen is not None:
         reason = chosen.obstacle(objective)
         if reason is None:
-            return chosen
+            return [chosen]
         able = [name for name, cls in SOLVERS.items() if cls().obstacle(objective) is None]
         raise ValueError(
             f"solver={chosen.name!r} cannot be used here: {reason}. Solvers that can: {able}"
@@ -119,6 +123,9 @@ def choose(solver, objective, tol=1e-4) -> Solver:
     if not able:
         name = type(objective.loss).__name__
         raise ValueError(f"no solver can minimise {name} with this penalty")
-    # Where an exact solver fails, a rough one will not do better.
-    exact = [solver for solver in able if solver.exact]
-    return InTurn(exact) if len(exact) > 1 else able[0]
+    return [solver for solver in able if solver.exact] or able[:1]
+
+
+def choose(solver, objective, tol=1e-4) -> Solver:
+    """The first of ``candidates``."""
+    return candidates(solver, objective, tol)[0]
