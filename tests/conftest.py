@@ -24,12 +24,13 @@ def pytest_cmdline_main(config):
     of it that is named: a file, a test, ``-k``. ``-n`` overrules both."""
     if not config.pluginmanager.hasplugin("xdist") or hasattr(config, "workerinput"):
         return
-    named = config.option.file_or_dir
-    part = config.option.keyword or any("::" in name or os.path.isfile(name) for name in named)
-    if config.option.numprocesses is None and not part:
-        config.option.numprocesses = "auto"
-        if config.option.dist == "no":
-            config.option.dist = "worksteal"
+    option = config.option
+    part = option.keyword or any("::" in n or os.path.isfile(n) for n in option.file_or_dir)
+    measured = getattr(option, "cov_source", None)  # pytest-cov wants to be told before: -n auto
+    if option.numprocesses is None and not part and not measured:
+        option.numprocesses = "auto"
+    if option.numprocesses and option.dist == "no":
+        option.dist = "worksteal"  # each worker begins elsewhere: hardly a kernel is compiled twice
 
 
 @pytest.fixture(scope="session")

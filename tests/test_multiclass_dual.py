@@ -167,6 +167,7 @@ def test_agrees_with_liblinear(solver):
     np.testing.assert_allclose(model.coef_, peer.coef_, atol=1e-4)
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize("loss", LOSSES, ids=name_of)
 def test_warm_start_of_the_descent(loss, monkeypatch):
     monkeypatch.setattr(solver_base, "SMALL", 0)
@@ -244,6 +245,7 @@ def test_a_subclass_with_another_formula_is_not_believed():
     assert DualCD().obstacle(build(CrammerSinger().smoothed(0.1), X, k, s)) is not None
 
 
+@pytest.mark.compiled
 def test_which_solver_is_chosen():
     rng = np.random.default_rng(0)
     k = rng.integers(0, 3, 5_000)

@@ -430,6 +430,7 @@ def large():
     return X, z, rng.integers(0, 6000, 60_000)
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize("container", ["dense", "csr"])
 @pytest.mark.parametrize(
     "kind", ["Logistic", "ConcomitantHuber", "PairwiseLogistic", "PairwiseSquaredHinge"]
@@ -458,6 +459,7 @@ def test_threads_change_no_bit(kind, container, large):
             np.testing.assert_array_equal(got, expected)
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize("container", ["dense", "csr"])
 @pytest.mark.parametrize(
     "model",
@@ -480,6 +482,7 @@ def test_fits_do_not_depend_on_n_jobs(model, container, large):
     np.testing.assert_array_equal(fits[0], fits[1])
 
 
+@pytest.mark.compiled
 @pytest.mark.usefixtures("threads")
 def test_a_fit_in_another_thread_is_the_same(large):
     X, z, _ = large
@@ -566,6 +569,7 @@ def test_blas_threads_are_restored_when_sessions_overlap():
 # --- memory ----------------------------------------------------------------------------------
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize(
     ("model", "share"),
     [
@@ -588,6 +592,7 @@ def test_dense_rows_are_not_copied(model, share):
     assert peak < share * X.nbytes
 
 
+@pytest.mark.compiled
 def test_sparse_rows_are_not_copied_more_than_once():
     X = sp.random_array((50_000, 200), density=0.2, format="csr", rng=0)
     y = np.random.default_rng(0).random(50_000) < 0.5
@@ -601,6 +606,7 @@ def test_sparse_rows_are_not_copied_more_than_once():
     assert peak < 1.5 * size
 
 
+@pytest.mark.compiled
 def test_ranking_lists_no_pairs():
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(20_000, 3)), rng.integers(0, 5, 20_000)

@@ -266,6 +266,7 @@ def test_logistic_is_the_sum_over_pairs(cls, weighting, problem, spread):
     check_logistic(cls(), y, spread * z, s, groups, weighting, v)
 
 
+@pytest.mark.compiled
 @every_logistic
 @every_weighting
 @pytest.mark.parametrize("equal", [True, False], ids=["equal weights", "weights"])
@@ -281,6 +282,7 @@ def test_logistic_of_long_levels(cls, weighting, equal, spread):
     check_logistic(cls(), y, spread * y + 0.01 * z, s, groups, weighting, rng.normal(size=n))
 
 
+@pytest.mark.compiled
 @every_logistic
 @every_weighting
 def test_a_large_group_among_tiny_ones_is_shared_by_threads(cls, weighting):
@@ -456,6 +458,7 @@ def test_chunks_split_the_groups():
     assert covered == list(range(groups.max() + 1))
 
 
+@pytest.mark.compiled
 @every_loss
 @every_weighting
 def test_many_groups_in_several_chunks_and_threads(cls, weighting):
@@ -493,6 +496,7 @@ def test_many_groups_in_several_chunks_and_threads(cls, weighting):
         np.testing.assert_array_equal(threaded[2], product)
 
 
+@pytest.mark.compiled
 @every_loss
 @every_weighting
 @pytest.mark.parametrize("grades", [2, 5, None])
@@ -529,6 +533,7 @@ def test_threads_share_a_large_group(cls, weighting, grades, monkeypatch):
             np.testing.assert_array_equal(product, first[2])
 
 
+@pytest.mark.compiled
 @every_loss
 @every_weighting
 def test_100_000_rows_in_one_group_need_memory_for_rows_only(cls, weighting):

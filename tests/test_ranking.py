@@ -354,6 +354,7 @@ def scrambled():
     return X[order], y[order], np.array([f"query {(7 * k) % 12}" for k in groups[order]])
 
 
+@pytest.mark.compiled
 def test_grid_search_with_and_without_routing():
     X, y, groups = scrambled()
     routed, packed = routed_search(X, y, groups), packed_search(X, y, groups)
@@ -374,6 +375,7 @@ def test_grid_search_with_and_without_routing():
     assert again.best_params_ == packed.best_params_
 
 
+@pytest.mark.compiled
 def test_grid_search_by_hand():
     """The scores are those of the folds, computed without any of scikit-learn's plumbing."""
     X, y, groups = scrambled()

@@ -328,7 +328,11 @@ def data_of_case(k):
 
 @pytest.mark.parametrize(
     ("solver", "name", "fit_intercept", "l1_ratio", "weighted", "container"),
-    [(*case, *data) for k, case in enumerate(CASES) for data in data_of_case(k)],
+    [
+        pytest.param(*case, *data, marks=[pytest.mark.compiled] * (case[0] in ROUGH))
+        for k, case in enumerate(CASES)
+        for data in data_of_case(k)
+    ],
 )
 def test_reaches_the_minimum(solver, name, fit_intercept, l1_ratio, weighted, container, optimum):
     data = problem(name, weighted)
@@ -547,6 +551,7 @@ def nothing_is_small(monkeypatch):
     monkeypatch.setattr(solver_base, "SMALL", 0)
 
 
+@pytest.mark.compiled
 @pytest.mark.usefixtures("nothing_is_small")
 @pytest.mark.parametrize("alpha", [1e-6, ALPHA, 100.0])
 @pytest.mark.parametrize(
@@ -596,6 +601,7 @@ def test_the_intercept_is_fitted_where_features_say_nothing(solver, name, optimu
     assert LOSSES[name].value(y, np.full(60, result.params[-1])) <= least * (1 + 1e-3)
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize("l1_ratio", [0.0, 0.5])
 @pytest.mark.parametrize("name", [n for n in POINTWISE if is_kinked(n)])
 def test_sifting_rows(name, l1_ratio):
@@ -636,6 +642,7 @@ def sifting_cases():
     }  # fmt: skip
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize("case", sifting_cases())
 def test_sifting_hard_cases(case):
     name, X, y = sifting_cases()[case]
@@ -648,6 +655,7 @@ def test_sifting_hard_cases(case):
     assert sifted.value <= everything.value * (1 + 2e-6) + 1e-9
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize("container", [np.array, sp.csr_array], ids=["dense", "csr"])
 def test_sifting_where_the_samples_mislead(container):
     """A few rows of huge weight, which two small samples hardly see."""
@@ -790,6 +798,7 @@ def test_solver_parameters_out_of_range(solver, parameter, wrong):
         resolve(solver(**{parameter: wrong}))
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize("container", [np.asarray, sp.csr_array])
 @pytest.mark.parametrize(
     ("n", "d", "alpha"), [(4, 1, 1e-3), (4, 1, 0.1), (20, 2, 0.01), (20, 2, 0.1), (1000, 200, 1.0)]
