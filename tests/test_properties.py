@@ -56,6 +56,30 @@ def test_a_fit_is_certified_or_warns(family, loss, seed, kind, weights, l1_ratio
     assert failures(problem, EXACT) == [], problem
 
 
+#: Seeds of problems that fits once failed, and how.
+PAST = {
+    10: "auto, PairwiseHinge with L1: 25 % above the minimum, silent",
+    18: "interior_point, a constant column: LinAlgError",
+    21: "auto, CrammerSinger with L1: 63 % above the minimum, silent",
+    26: "interior_point, Quantile: gave up at 40 times the minimum",
+    28: "smoothing, PairwiseHinge: gap 0 at 0.1 % above the minimum",
+    35: "newton, columns of 1e30: gap 1e30, silent",
+    36: "lbfgs, columns of 1e-30: no step, silent",
+    60: "coordinate_descent and lbfgs, L1 and columns of 1e30: far, silent",
+    77: "auto, WestonWatkins, elastic net: 900 times the minimum, silent",
+    78: "interior_point, columns of 1e-6 to 1e6: gap above tol, silent",
+    135: "coordinate_descent, HuberRegressor: a fit without end",
+    219: "dual_cd, WestonWatkins, columns of 1e30: gap 0 at 14 times the minimum",
+    238: "smoothing, Absolute, two rows: gap 0 at 0.2 % above the minimum",
+}
+
+
+@pytest.mark.parametrize("seed", PAST, ids=lambda seed: f"{seed}-{PAST[seed]}")
+def test_what_once_failed(seed):
+    problem = draw(seed)
+    assert failures(problem, EXACT) == [], problem
+
+
 # --- the tests can fail -------------------------------------------------------------------------
 
 
