@@ -50,15 +50,20 @@ class ClassHinges(SmallHinges):
 
     # --- margins and losses ---
 
-    def differences(self, x):
+    def _scores(self, x):
         size = self.K * self.d
         z = self.X @ x[:size].reshape(self.K, self.d).T
-        if self.objective.fit_intercept:
-            z += x[size : self.n_params]
+        return z + x[size : self.n_params] if self.objective.fit_intercept else z
+
+    def differences(self, x):
+        z = self._scores(x)
         return z - z[self.true][:, None]
 
     def margins(self, x):
-        t = self.differences(x) + self.margin
+        return self.margins_of(self._scores(x))
+
+    def margins_of(self, z):
+        t = z - z[self.true][:, None] + self.margin
         t[self.true] = 0.0
         return t
 
