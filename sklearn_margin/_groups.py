@@ -178,8 +178,8 @@ def float_column(
 
 def _as_array(values: ArrayLike) -> NDArray[Any]:
     array = np.asarray(values)
-    if array.dtype.kind == "U" and not hasattr(values, "dtype"):
-        # A list of strings and numbers: as a string, NaN would pass for a group named "nan".
+    if array.dtype.kind in "SU" and not hasattr(values, "dtype"):
+        # A list of strings and numbers: as strings 1 and "1" would be one group, and NaN one.
         array = np.asarray(values, dtype=object)
     return array
 
