@@ -196,8 +196,8 @@ def float_column(
 def _as_array(values: ArrayLike, input_name: str) -> NDArray[Any]:
     check_in_memory(values, input_name)
     array = np.asarray(values)
-    if array.dtype.kind == "U" and not hasattr(values, "dtype"):
-        # A list of strings and numbers: as a string, NaN would pass for a group named "nan".
+    if array.dtype.kind in "SU" and not hasattr(values, "dtype"):
+        # A list of strings and numbers: as strings 1 and "1" would be one group, and NaN one.
         array = np.asarray(values, dtype=object)
     return array
 

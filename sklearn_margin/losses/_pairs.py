@@ -91,6 +91,7 @@ class PairIndex:
         level_start = np.append(np.flatnonzero(new_level), n)
         group_level = np.append(np.flatnonzero(new_group[level_start[:-1]]), len(level_start) - 1)
         s = sample_weight[order].astype(np.float64)
+        s *= _units_of_pairs(s, level_start, group_level)
         self.layout = _Layout(order, y, s, level_start, group_level, weighting == "difference")
         self.group_start = level_start[group_level]
         self.total, self.n_pairs = _count(*self.layout[1:])
@@ -274,6 +275,25 @@ class PairIndex:
             sums[self.group_start[unit[0]] : unit[3]] += part
         out[self.layout.order] = sums
         return float(value)
+
+
+def _units_of_pairs(s, level_start, group_level):
+    """Factors of the weights of rows with which the heaviest pair has the weight one.
+
+    A common factor means nothing, but products of tiny weights vanish: heavy rows that form no
+    pairs, of which the factor is 0, must not take the others out of the floating-point range.
+    """
+    if len(s) == 0:
+        return s
+    levels, sizes = np.maximum.reduceat(s, level_start[:-1]), np.diff(group_level)
+    first = np.maximum.reduceat(levels, group_level[:-1])
+    top = np.flatnonzero(levels == np.repeat(first, sizes))
+    _, once = np.unique(np.repeat(np.arange(len(sizes)), sizes)[top], return_index=True)
+    levels[top[once]] = 0.0
+    second = np.maximum.reduceat(levels, group_level[:-1])
+    largest = float((np.sqrt(first) * np.sqrt(second)).max())
+    factor = np.where(second > 0, 1.0 / max(largest, np.finfo(np.float64).tiny), 0.0)
+    return np.repeat(np.repeat(factor, sizes), np.diff(level_start))
 
 
 @kernel

@@ -6,7 +6,7 @@ import numpy as np
 
 from sklearn_margin.objective.pointwise import PointwiseObjective
 
-__all__ = ["MulticlassObjective"]
+__all__ = ["MulticlassObjective", "stationary"]
 
 _CHUNK = 4_000_000  # entries of rows that are made dense at a time
 
@@ -191,19 +191,22 @@ class MulticlassObjective(PointwiseObjective):
 
         With M_c the sum of g over class c, κ is a left null vector of M. Where entries of other
         classes are not negative and rows sum to zero, M generates a Markov chain, and κ is its
-        stationary distribution.
+        stationary distribution, which is known to all digits whatever the scales of the classes.
         """
         g = self.by_row(g)
         k = self.n_outputs
         sums = np.stack([np.bincount(self.y, g[:, c], minlength=k) for c in range(k)], axis=1)
         used = np.abs(sums).sum(axis=1) > 0
-        kappa = np.linalg.svd(sums[used].T)[2][-1] if used.any() else np.zeros(0)
-        kappa = kappa * np.sign(kappa.sum())
+        if (sums[~np.eye(k, dtype=bool)] >= 0).all():
+            kappa = stationary(sums[np.ix_(used, used)])
+        else:
+            kappa = np.linalg.svd(sums[used].T)[2][-1] if used.any() else np.zeros(0)
+            kappa = kappa * np.sign(kappa.sum())
         if len(kappa) == 0 or kappa.min() <= 0:
             return 1.0, 0.0
         # Slopes that lead into a class, and none out of it, cannot be balanced.
         rest = np.abs(sums[used].T @ kappa).max() / kappa.max()
-        if rest > np.sqrt(np.finfo(self.rows.dtype).eps) * size:
+        if rest > 64 * np.finfo(self.rows.dtype).eps * size:
             return 1.0, 0.0
         share = 1.0 - float(kappa.min() / kappa.max())
         squares = np.square(g, dtype=np.float64).sum(axis=0)
@@ -211,3 +214,33 @@ class MulticlassObjective(PointwiseObjective):
 
     def _settings(self):
         return {**super()._settings(), "n_outputs": self.n_outputs}
+
+
+def stationary(rates):
+    """Stationary distribution of a Markov chain, its largest entry one; zeros if some states
+    cannot be left.
+
+    Without subtractions, and so whatever the scales (Grassmann, Taksar & Heyman 1985).
+
+    Parameters
+    ----------
+    rates : ndarray of shape (k, k)
+        Rate from each state to each other; the diagonal is not read.
+
+    Returns
+    -------
+    ndarray of shape (k,)
+    """
+    rates, k = np.maximum(rates, 0.0), len(rates)
+    if k == 0:
+        return np.zeros(0)
+    for m in range(k - 1, 0, -1):
+        leaving = rates[m, :m].sum()
+        if not leaving > 0:
+            return np.zeros(k)
+        rates[:m, m] /= leaving
+        rates[:m, :m] += np.outer(rates[:m, m], rates[m, :m])
+    pi = np.ones(k)
+    for m in range(1, k):
+        pi[m] = pi[:m] @ rates[:m, m]
+    return pi / pi.max()

@@ -2,9 +2,10 @@
 
 import numpy as np
 
+from sklearn_margin.objective.multiclass import stationary
 from sklearn_margin.solvers._small_hinges import SmallHinges, least_squares
 
-__all__ = ["ClassHinges", "stationary"]
+__all__ = ["ClassHinges"]
 
 
 class ClassHinges(SmallHinges):
@@ -50,15 +51,20 @@ class ClassHinges(SmallHinges):
 
     # --- margins and losses ---
 
-    def differences(self, x):
+    def _scores(self, x):
         size = self.K * self.d
         z = self.X @ x[:size].reshape(self.K, self.d).T
-        if self.objective.fit_intercept:
-            z += x[size : self.n_params]
+        return z + x[size : self.n_params] if self.objective.fit_intercept else z
+
+    def differences(self, x):
+        z = self._scores(x)
         return z - z[self.true][:, None]
 
     def margins(self, x):
-        t = self.differences(x) + self.margin
+        return self.margins_of(self._scores(x))
+
+    def margins_of(self, z):
+        t = z - z[self.true][:, None] + self.margin
         t[self.true] = 0.0
         return t
 
@@ -151,33 +157,3 @@ class ClassHinges(SmallHinges):
         sums = np.zeros((self.K, self.K), self.dtype)
         np.add.at(sums, self.k, h)
         return np.diag((sums + sums.T).sum(axis=0)) - sums - sums.T
-
-
-def stationary(rates):
-    """Stationary distribution of a Markov chain, its largest entry one; zeros if some states
-    cannot be left.
-
-    Without subtractions, and so whatever the scales (Grassmann, Taksar & Heyman 1985).
-
-    Parameters
-    ----------
-    rates : ndarray of shape (k, k)
-        Rate from each state to each other; the diagonal is not read.
-
-    Returns
-    -------
-    ndarray of shape (k,)
-    """
-    rates = np.maximum(rates, 0.0)
-    np.fill_diagonal(rates, 0.0)
-    k = len(rates)
-    for m in range(k - 1, 0, -1):
-        leaving = rates[m, :m].sum()
-        if not leaving > 0:
-            return np.zeros(k)
-        rates[:m, m] /= leaving
-        rates[:m, :m] += np.outer(rates[:m, m], rates[m, :m])
-    pi = np.ones(k)
-    for m in range(1, k):
-        pi[m] = pi[:m] @ rates[:m, m]
-    return pi / pi.max()

@@ -29,7 +29,10 @@ class PairHinges(SmallHinges):
         return -(self.X @ x)[:, None]
 
     def margins(self, x):
-        return self.differences(x) + self.margin
+        return self.margins_of(self.X @ x)
+
+    def margins_of(self, z):
+        return self.margin - z[:, None]
 
     def losses(self, t):
         return np.maximum(t[:, 0], 0.0)

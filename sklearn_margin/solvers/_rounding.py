@@ -30,8 +30,10 @@ def rounding(objective, params, g, loss, gap):
     """
     l1, l2 = objective.penalty.l1, objective.penalty.l2
     u, b = objective.split(params)
-    norm = float(np.linalg.norm(g.astype(np.float64)))
-    unit = 4.0 * np.finfo(objective.rows.dtype).eps * np.sqrt(len(g)) * norm
+    # Slopes where scores are off may be those beyond a kink.
+    steepest = objective.n_outputs * np.linalg.norm(objective.s.astype(np.float64))
+    norm = max(float(np.linalg.norm(g.astype(np.float64))), float(steepest))
+    unit = 4.0 * np.finfo(objective.rows.dtype).eps * np.sqrt(objective.rows.shape[0]) * norm
     size = float(np.linalg.norm(u)) + float(np.abs(b).max())
     ridge = l2 > 0
     stiff = float(np.sum(1.0 / l2[ridge])) if ridge.all() else 0.0

@@ -38,9 +38,10 @@ class SmallHinges:
     def __init__(self, objective, dtype, used, minus=None):
         self.objective, self.dtype = objective, np.dtype(dtype)
         rows, penalty = objective.rows, objective.penalty
-        self.X = _raw_rows(rows, used, dtype)
-        self.X -= rows.shift if minus is None else _raw_rows(rows, minus, dtype)
-        self.X /= rows.scale
+        self.raw = _raw_rows(rows, used, dtype)
+        if minus is not None:
+            self.raw -= _raw_rows(rows, minus, dtype)
+        self.X = (self.raw if minus is not None else self.raw - rows.shift) / rows.scale
         self.n, self.d = self.X.shape
         self.n_params = objective.n_params
         self.margin = float(objective.loss.margin)
@@ -62,7 +63,11 @@ class SmallHinges:
         raise NotImplementedError
 
     def margins(self, x):
-        """What the loss is a function of: ``differences`` plus the margin."""
+        """What the loss is a function of."""
+        raise NotImplementedError
+
+    def margins_of(self, z):
+        """The same by scores, or by differences of scores."""
         raise NotImplementedError
 
     def losses(self, t):
@@ -98,6 +103,13 @@ class SmallHinges:
         if not self.simplex:
             return params
         return np.concatenate([params, self.margins(params).max(axis=1)])
+
+    def decode(self, x):
+        """Parameter vector for x, with intercepts no larger than they need be."""
+        params = x[: self.n_params].copy()
+        if self.objective.fit_intercept:
+            params[len(self.l2) :] -= params[len(self.l2) :].mean()
+        return params.astype(np.float64)
 
     def terms(self, v):
         """The part of ``v`` by term of the loss, and the rest."""
@@ -176,7 +188,8 @@ class SmallHinges:
         of the second sum vanishes. A sum of m terms is off by at most unit · Σ|terms|, with a
         unit of some √m times the rounding error (Higham & Mary 2019).
         """
-        x = x[: self.n_params]
+        params = self.decode(x)
+        x = params.astype(self.dtype)  # as it is returned
         u, b = x[: len(self.l2)], x[len(self.l2) :]
         t = self.margins(x)
         losses = self.losses(t)
@@ -194,10 +207,10 @@ class SmallHinges:
                 gap = self._penalty_gap(u, v, unit * size, self.loss_gap(p, t, losses), loss)
                 gap += unit * (size @ np.abs(u) + value)
                 gap += unit * (weight @ np.abs(b)) if len(b) else 0.0
-                least = min(least, gap + self._storage(x, size, weight))
+                least = min(least, gap)
             if k + 1 < rounds:
                 p = self._nearer(p, u, v, total)
-        return Certificate(np.asarray(x, np.float64), float(value), float(least))
+        return Certificate(params, float(value), float(least))
 
     def penalty(self, u):
         """The penalty at u."""
@@ -217,15 +230,19 @@ class SmallHinges:
                 best = gap if gap < best else best
         return best
 
-    def _storage(self, x, size, weight):
-        """What it may cost that a model is stored in the precision of X, by raw features."""
-        rows = self.objective.rows
-        eps = np.finfo(rows.dtype).eps
-        cost = eps * (size @ np.abs(x[: len(size)]))
-        if self.objective.fit_intercept:
-            w, b = self.objective.to_coef(np.asarray(x, np.float64))
-            cost += eps * (weight @ (np.abs(b) + np.abs(w) @ np.abs(rows.shift)))
-        return cost
+    def stored_value(self, params):
+        """F of the model as it is stored: by raw features, in the dtype of X."""
+        objective = self.objective
+        dtype = objective.rows.dtype
+        w, b = (np.asarray(part, dtype).astype(self.dtype) for part in objective.to_coef(params))
+        u = (w * objective.rows.scale).ravel()
+        X, z = self.raw, self.raw @ w.T
+        off = np.abs(X) @ np.abs(w).T
+        if objective.fit_intercept:
+            z, off = z + b, off + np.abs(b)
+        unit = np.finfo(self.dtype).eps * (4.0 * np.sqrt(self.n + self.d) + 8.0)
+        charge = 2.0 * unit * (self.s @ off.reshape(self.n, -1).sum(axis=1))
+        return float(self.s @ self.losses(self.margins_of(z)) + self.penalty(u) + charge)
 
     def _nearer(self, p, u, v, total):
         """Slopes with which fewer coordinates miss their optimum.

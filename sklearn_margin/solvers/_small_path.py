@@ -62,14 +62,14 @@ def solve_small_hinges(objective, start, *, tol, max_iter, callback=None) -> Res
         point = _Point(*(part.astype(np.longdouble) for part in run.point))
         run = _follow(model, point, goal, max_iter, callback, run.n_iter)
         found = min(found, _finish(make, run.point, model), key=lambda point: point.gap)
-    # A minimum of zero has no relative accuracy.
+    gap = max(make(objective, np.longdouble).stored_value(found.params) - found.value, 0.0)
+    gap += found.gap
+    # A minimum that is zero beside the rounding errors of margins has no relative accuracy.
     at_zero = float(model.s @ model.losses(model.margins(0.0 * model.encode(start))))
-    floor = 1e-3 * float(np.finfo(objective.rows.dtype).eps) * at_zero
-    converged = bool(found.gap <= max(tol * found.value, floor))
-    reached = found.gap / max(found.value, 1e-300)
-    return Result(
-        found.params, found.value, run.n_iter, converged, found.gap, "duality gap", reached
-    )
+    floor = 4.0 * float(np.finfo(np.float64).eps) * at_zero
+    converged = bool(gap <= max(tol * found.value, floor))
+    reached = gap / max(found.value, 1e-300)
+    return Result(found.params, found.value, run.n_iter, converged, gap, "duality gap", reached)
 
 
 class _Point(NamedTuple):
