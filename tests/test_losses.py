@@ -279,8 +279,11 @@ def test_smoothed_is_the_moreau_envelope(loss, width):
     assert pickle.loads(pickle.dumps(envelope)) == envelope == clone(envelope)
 
 
-@every_form
-@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize(
+    ("loss", "columns", "dtype"),
+    # Parameters are of double precision in any case, and each kernel is compiled again.
+    [(*form, np.float64) for form in FORMS] + [(*form, np.float32) for form in DEFAULT_FORMS],
+)
 def test_scores_of_1000_do_not_overflow(loss, columns, dtype):
     rng = np.random.default_rng(4)
     y, z, more = draw(loss, columns)
@@ -363,7 +366,7 @@ def test_weight_zero_drops_a_row_whatever_its_score(loss, columns):
 # --- arrays -----------------------------------------------------------------------------------
 
 
-@every_form
+@every_default_form
 def test_float32(loss, columns):
     y, z, more = draw(loss, columns)
     y, z = y.astype(np.float32), z.astype(np.float32)
@@ -377,7 +380,7 @@ def test_float32(loss, columns):
     np.testing.assert_allclose(gradient, loss.gradient(*wide, s, **more), rtol=2e-5, atol=1e-7)
 
 
-@every_form
+@every_default_form
 def test_the_scores_decide_the_dtype(loss, columns):
     y, z, more = draw(loss, columns)
     assert loss.gradient(y, z.astype(np.float32), **more).dtype == np.float32
@@ -385,7 +388,7 @@ def test_the_scores_decide_the_dtype(loss, columns):
     assert loss.gradient(y, np.round(z).astype(int), **more).dtype == np.float64
 
 
-@every_form
+@every_default_form
 def test_array_likes(loss, columns):
     y, z, more = draw(loss, columns)
     s = weights_for(len(z))
@@ -561,7 +564,7 @@ def test_parameter_protocol(loss):
         loss.set_params(no_such_parameter=1)
 
 
-@every_form
+@every_default_form
 def test_using_a_loss_leaves_no_state(loss, columns):
     fresh = clone(loss)
     y, z, more = draw(fresh, columns)

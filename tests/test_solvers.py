@@ -318,12 +318,15 @@ CONTAINERS = {"dense": np.array, "csr": sp.csr_array}
 
 
 def data_of_case(k):
-    """Weights and containers that a case is tested with: all for what is exact, one of the four
-    for what is rough, so that each loss has a container and both kinds of weights."""
-    solver, name, *_ = CASES[k]
+    """Weights and containers of a case: both of each, and all four in the cases of a loss.
+
+    One for what is rough, whose kernel is compiled for each loss and container.
+    """
+    solver, name, fit_intercept, l1_ratio = CASES[k]
     if solver in ROUGH:
         return [(k % 2 == 1, list(CONTAINERS)[sorted(FORMULAS).index(name) % 2])]
-    return [(weighted, container) for container in CONTAINERS for weighted in (False, True)]
+    odd = fit_intercept != (l1_ratio > 0)
+    return [(odd, "dense"), (not odd, "csr")]
 
 
 @pytest.mark.parametrize(
