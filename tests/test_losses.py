@@ -92,29 +92,27 @@ def test_tables_name_existing_losses(table):
 
 
 @every_form
-@pytest.mark.parametrize("weighted", [False, True])
-def test_value_is_the_weighted_mean_of_the_formula(loss, columns, weighted):
+def test_value_is_the_weighted_mean_of_the_formula(loss, columns):
     y, z, more = draw(loss, columns)
-    s = weights_for(len(z)) if weighted else None
-    value = loss.value(y, z, s, **more)
-    assert isinstance(value, float)
-    np.testing.assert_allclose(value, mean_by_loop(loss, y, z, s, **more), rtol=1e-13)
+    for s in (None, weights_for(len(z))):
+        value = loss.value(y, z, s, **more)
+        assert isinstance(value, float)
+        np.testing.assert_allclose(value, mean_by_loop(loss, y, z, s, **more), rtol=1e-13)
 
 
 @every_form
-@pytest.mark.parametrize("weighted", [False, True])
-def test_gradient_is_the_slope_of_the_value(loss, columns, weighted):
+def test_gradient_is_the_slope_of_the_value(loss, columns):
     y, z, more = draw(loss, columns, n=25)
-    s = weights_for(len(z)) if weighted else None
-    gradient = loss.gradient(y, z, s, **more)
-    assert gradient.shape == z.shape
-    left, right = one_sided_slopes(lambda at: loss.value(y, at, s, **more), z)
-    smooth_here = np.abs(right - left) < 1e-4
-    assert smooth_here.mean() >= 0.9
-    np.testing.assert_allclose(
-        gradient[smooth_here], ((left + right) / 2)[smooth_here], rtol=1e-6, atol=2e-8
-    )
-    assert_subgradient(gradient, left, right, 2e-8)
+    for s in (None, weights_for(len(z))):
+        gradient = loss.gradient(y, z, s, **more)
+        assert gradient.shape == z.shape
+        left, right = one_sided_slopes(lambda at, s=s: loss.value(y, at, s, **more), z)
+        smooth_here = np.abs(right - left) < 1e-4
+        assert smooth_here.mean() >= 0.9
+        np.testing.assert_allclose(
+            gradient[smooth_here], ((left + right) / 2)[smooth_here], rtol=1e-6, atol=2e-8
+        )
+        assert_subgradient(gradient, left, right, 2e-8)
 
 
 def labels_for(loss):
