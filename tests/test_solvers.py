@@ -344,6 +344,7 @@ def test_reaches_the_minimum(solver, name, fit_intercept, l1_ratio, weighted, co
     check_optimal(REGISTRY[solver](), objective, optimum(name, fit_intercept, l1_ratio, weighted))
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize(
     ("solver", "name", "fit_intercept", "container"),
     [
@@ -359,6 +360,7 @@ def test_more_features_than_rows(solver, name, fit_intercept, container, optimum
     check_optimal(REGISTRY[solver](), objective, optimum(name, fit_intercept, shape=(20, 45)))
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize(
     ("solver", "name"),
     [
