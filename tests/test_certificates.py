@@ -58,6 +58,7 @@ def build(loss, seed, fit_intercept, l1_ratio, alpha, weighted, container=np.asa
     return PointwiseObjective(loss, rows, y, s / s.sum(), **options)
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize("loss", SMOOTH, ids=lambda loss: str(loss).split("(")[0])
 @settings(max_examples=15, deadline=None)
 @given(

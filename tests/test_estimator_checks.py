@@ -46,7 +46,6 @@ VARIANTS = [
     LinearEmbedding(loss="arc_face"),
     LinearEmbedding(loss="contrastive", normalize=True),
     LinearEmbedding(loss="info_nce"),
-    LinearRegressor(loss="absolute"),
     LinearRegressor(loss="huber"),
     QuantileRegressor(quantile=0.7, l1_ratio=0.5),
 ]

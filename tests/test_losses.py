@@ -92,29 +92,27 @@ def test_tables_name_existing_losses(table):
 
 
 @every_form
-@pytest.mark.parametrize("weighted", [False, True])
-def test_value_is_the_weighted_mean_of_the_formula(loss, columns, weighted):
+def test_value_is_the_weighted_mean_of_the_formula(loss, columns):
     y, z, more = draw(loss, columns)
-    s = weights_for(len(z)) if weighted else None
-    value = loss.value(y, z, s, **more)
-    assert isinstance(value, float)
-    np.testing.assert_allclose(value, mean_by_loop(loss, y, z, s, **more), rtol=1e-13)
+    for s in (None, weights_for(len(z))):
+        value = loss.value(y, z, s, **more)
+        assert isinstance(value, float)
+        np.testing.assert_allclose(value, mean_by_loop(loss, y, z, s, **more), rtol=1e-13)
 
 
 @every_form
-@pytest.mark.parametrize("weighted", [False, True])
-def test_gradient_is_the_slope_of_the_value(loss, columns, weighted):
+def test_gradient_is_the_slope_of_the_value(loss, columns):
     y, z, more = draw(loss, columns, n=25)
-    s = weights_for(len(z)) if weighted else None
-    gradient = loss.gradient(y, z, s, **more)
-    assert gradient.shape == z.shape
-    left, right = one_sided_slopes(lambda at: loss.value(y, at, s, **more), z)
-    smooth_here = np.abs(right - left) < 1e-4
-    assert smooth_here.mean() >= 0.9
-    np.testing.assert_allclose(
-        gradient[smooth_here], ((left + right) / 2)[smooth_here], rtol=1e-6, atol=2e-8
-    )
-    assert_subgradient(gradient, left, right, 2e-8)
+    for s in (None, weights_for(len(z))):
+        gradient = loss.gradient(y, z, s, **more)
+        assert gradient.shape == z.shape
+        left, right = one_sided_slopes(lambda at, s=s: loss.value(y, at, s, **more), z)
+        smooth_here = np.abs(right - left) < 1e-4
+        assert smooth_here.mean() >= 0.9
+        np.testing.assert_allclose(
+            gradient[smooth_here], ((left + right) / 2)[smooth_here], rtol=1e-6, atol=2e-8
+        )
+        assert_subgradient(gradient, left, right, 2e-8)
 
 
 def labels_for(loss):
@@ -279,8 +277,11 @@ def test_smoothed_is_the_moreau_envelope(loss, width):
     assert pickle.loads(pickle.dumps(envelope)) == envelope == clone(envelope)
 
 
-@every_form
-@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize(
+    ("loss", "columns", "dtype"),
+    # Parameters are of double precision in any case, and each kernel is compiled again.
+    [(*form, np.float64) for form in FORMS] + [(*form, np.float32) for form in DEFAULT_FORMS],
+)
 def test_scores_of_1000_do_not_overflow(loss, columns, dtype):
     rng = np.random.default_rng(4)
     y, z, more = draw(loss, columns)
@@ -363,7 +364,7 @@ def test_weight_zero_drops_a_row_whatever_its_score(loss, columns):
 # --- arrays -----------------------------------------------------------------------------------
 
 
-@every_form
+@every_default_form
 def test_float32(loss, columns):
     y, z, more = draw(loss, columns)
     y, z = y.astype(np.float32), z.astype(np.float32)
@@ -377,7 +378,7 @@ def test_float32(loss, columns):
     np.testing.assert_allclose(gradient, loss.gradient(*wide, s, **more), rtol=2e-5, atol=1e-7)
 
 
-@every_form
+@every_default_form
 def test_the_scores_decide_the_dtype(loss, columns):
     y, z, more = draw(loss, columns)
     assert loss.gradient(y, z.astype(np.float32), **more).dtype == np.float32
@@ -385,7 +386,7 @@ def test_the_scores_decide_the_dtype(loss, columns):
     assert loss.gradient(y, np.round(z).astype(int), **more).dtype == np.float64
 
 
-@every_form
+@every_default_form
 def test_array_likes(loss, columns):
     y, z, more = draw(loss, columns)
     s = weights_for(len(z))
@@ -561,7 +562,7 @@ def test_parameter_protocol(loss):
         loss.set_params(no_such_parameter=1)
 
 
-@every_form
+@every_default_form
 def test_using_a_loss_leaves_no_state(loss, columns):
     fresh = clone(loss)
     y, z, more = draw(fresh, columns)

@@ -318,12 +318,15 @@ CONTAINERS = {"dense": np.array, "csr": sp.csr_array}
 
 
 def data_of_case(k):
-    """Weights and containers that a case is tested with: all for what is exact, one of the four
-    for what is rough, so that each loss has a container and both kinds of weights."""
-    solver, name, *_ = CASES[k]
+    """Weights and containers of a case: both of each, and all four in the cases of a loss.
+
+    One for what is rough, whose kernel is compiled for each loss and container.
+    """
+    solver, name, fit_intercept, l1_ratio = CASES[k]
     if solver in ROUGH:
         return [(k % 2 == 1, list(CONTAINERS)[sorted(FORMULAS).index(name) % 2])]
-    return [(weighted, container) for container in CONTAINERS for weighted in (False, True)]
+    odd = fit_intercept != (l1_ratio > 0)
+    return [(odd, "dense"), (not odd, "csr")]
 
 
 @pytest.mark.parametrize(
@@ -341,17 +344,23 @@ def test_reaches_the_minimum(solver, name, fit_intercept, l1_ratio, weighted, co
     check_optimal(REGISTRY[solver](), objective, optimum(name, fit_intercept, l1_ratio, weighted))
 
 
-@pytest.mark.parametrize("container", [np.array, sp.csr_array], ids=["dense", "csr"])
+@pytest.mark.compiled
 @pytest.mark.parametrize(
-    ("solver", "name", "fit_intercept"),
-    sorted({(s, n, b) for s, n, b, l1_ratio in CASES if s not in ROUGH and l1_ratio == 0}),
+    ("solver", "name", "fit_intercept", "container"),
+    [
+        (solver, name, fit_intercept, list(CONTAINERS)[(k + fit_intercept) % 2])
+        for k, (solver, name) in enumerate(sorted({case[:2] for case in CASES}))
+        for fit_intercept in (False, True)
+        if solver not in ROUGH and (solver, name, fit_intercept, 0.0) in CASES
+    ],
 )
 def test_more_features_than_rows(solver, name, fit_intercept, container, optimum):
     data = problem(name, shape=(20, 45))
-    objective = build(name, container(data.X), data, fit_intercept)
+    objective = build(name, CONTAINERS[container](data.X), data, fit_intercept)
     check_optimal(REGISTRY[solver](), objective, optimum(name, fit_intercept, shape=(20, 45)))
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize(
     ("solver", "name"),
     [
