@@ -28,14 +28,14 @@ def test_cross_entropy_keeps_its_digits_where_the_true_class_is_nearly_certain(m
     loss = CrossEntropy(label_smoothing=smoothing)
     mean = margin / 3 + 0.5 / 3
     expected = np.log1p(rest) + smoothing * (margin - mean)
-    assert loss.value([1], z) == pytest.approx(expected, rel=1e-14)
+    assert loss.value([1], z) == pytest.approx(expected, rel=1e-14, abs=0)
     gradient = loss.gradient([1], z)[0]
     slope = -rest / (1 + rest) + smoothing * (1 - 1 / 3)
-    assert gradient[1] == pytest.approx(slope, rel=1e-14)
+    assert gradient[1] == pytest.approx(slope, rel=1e-14, abs=0)
     row = np.empty(3)  # as a solver row by row computes it
     loss.sample_gradient(1, z[0], row)
-    assert row == pytest.approx(gradient, rel=1e-13)
-    assert loss.sample_value(1, z[0]) == pytest.approx(expected, rel=1e-14)
+    assert row == pytest.approx(gradient, rel=1e-13, abs=0)
+    assert loss.sample_value(1, z[0]) == pytest.approx(expected, rel=1e-14, abs=0)
 
 
 def test_curvature_keeps_its_digits_where_a_class_is_nearly_certain():
@@ -44,4 +44,4 @@ def test_curvature_keeps_its_digits_where_a_class_is_nearly_certain():
     out = np.empty(3)
     CrossEntropy().curvature_product(1, p, v, out)
     exact = [1e-20 * (1 - 2), 1e-20 * (2 - 1) + 3e-20 * (2 - 5), 3e-20 * (5 - 2)]
-    assert out == pytest.approx(exact, rel=1e-14)
+    assert out == pytest.approx(exact, rel=1e-14, abs=0)
