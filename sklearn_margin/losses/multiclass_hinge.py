@@ -144,20 +144,33 @@ class SmoothedCrammerSinger(CrammerSinger):
         super().__init__(margin)
         self.width = width
 
-    def shifted(self, k, z, j):
-        """Coordinate j of e_k + t/w."""
-        return 1.0 if j == k else (self.margin + (z[j] - z[k])) / self.width
-
-    def threshold(self, k, z):
-        """τ of the projection p_j = [e_k + t/w − τ]₊, from below (Michelot 1986)."""
-        top = 1.0
+    def leading(self, k, z):
+        """Index of the largest coordinate of e_k + t/w."""
+        top, largest = k, self.width
         for j in range(z.shape[0]):
-            top = max(top, self.shifted(k, z, j))
-        tau, count = top - 1.0, 0
+            if j != k and self.margin + (z[j] - z[k]) > largest:
+                top, largest = j, self.margin + (z[j] - z[k])
+        return top
+
+    def shifted(self, k, z, j, top):
+        """Coordinate j of e_k + t/w less the largest one, from a difference of scores: that of two
+        coordinates is as far off as both are large."""
+        if j == top:
+            return 0.0
+        if j == k:
+            return (self.width - (self.margin + (z[top] - z[k]))) / self.width
+        if top == k:
+            return (self.margin + (z[j] - z[k]) - self.width) / self.width
+        return (z[j] - z[top]) / self.width
+
+    def threshold(self, k, z, top):
+        """τ of the projection p_j = [e_k + t/w − τ]₊, less the largest coordinate, from below
+        (Michelot 1986)."""
+        tau, count = -1.0, 0
         for _ in range(z.shape[0]):
             total, before, count = -1.0, count, 0
             for j in range(z.shape[0]):
-                a = self.shifted(k, z, j)
+                a = self.shifted(k, z, j, top)
                 if a > tau:
                     total += a
                     count += 1
@@ -167,27 +180,29 @@ class SmoothedCrammerSinger(CrammerSinger):
         return tau
 
     def sample_value(self, k, z):
-        tau = self.threshold(k, z)
+        top = self.leading(k, z)
+        tau = self.threshold(k, z, top)
         value = 0.0
         for j in range(z.shape[0]):
-            a = self.shifted(k, z, j)
-            p = max(0.0, a - tau)
+            p = max(0.0, self.shifted(k, z, j, top) - tau)
             rest = p - 1.0 if j == k else p
-            t = 0.0 if j == k else a * self.width
+            t = 0.0 if j == k else self.margin + (z[j] - z[k])
             value += p * t - 0.5 * self.width * rest * rest
         return value
 
     def sample_gradient(self, k, z, out):
-        tau = self.threshold(k, z)
+        top = self.leading(k, z)
+        tau = self.threshold(k, z, top)
         for j in range(z.shape[0]):
-            out[j] = max(0.0, self.shifted(k, z, j) - tau)
+            out[j] = max(0.0, self.shifted(k, z, j, top) - tau)
         out[k] -= 1.0
 
     def sample_curvature(self, k, z, out):
         # 1/w on the support S of p: the Hessian is (I − 11ᵀ/|S|)/w there, 0 if S is one class.
-        tau, count = self.threshold(k, z), 0
+        top, count = self.leading(k, z), 0
+        tau = self.threshold(k, z, top)
         for j in range(z.shape[0]):
-            inside = self.shifted(k, z, j) > tau
+            inside = self.shifted(k, z, j, top) > tau
             out[j] = 1.0 / self.width if inside else 0.0
             count += inside
         if count == 1:

@@ -66,7 +66,7 @@ def solve_small_hinges(objective, start, *, tol, max_iter, callback=None) -> Res
     gap += found.gap
     # A minimum that is zero beside the rounding errors of margins has no relative accuracy.
     at_zero = float(model.s @ model.losses(model.margins(0.0 * model.encode(start))))
-    floor = 4.0 * float(np.finfo(np.float64).eps) * at_zero
+    floor = 16.0 * float(np.finfo(np.float64).eps) * at_zero
     converged = bool(gap <= max(tol * found.value, floor))
     reached = gap / max(found.value, 1e-300)
     return Result(found.params, found.value, run.n_iter, converged, gap, "duality gap", reached)

@@ -183,9 +183,8 @@ def _certificate(objective, smooth, run):
         charge = float(slope @ (np.abs(run.params) + np.abs(run.params).max(initial=0.0)))
         zero = np.sqrt(np.finfo(objective.rows.dtype).eps) * float(np.abs(g).sum())
         return value, above, above + (charge if slope.max(initial=0.0) <= zero else np.inf)
-    gap, envelope = run.gap, run.value - penalty
-    if objective.fit_intercept or objective.penalty.has_l1:
-        gap *= loss / envelope if envelope > 1e-8 * loss else np.inf
+    envelope = run.value - penalty
+    gap = run.gap * (loss / envelope) if envelope > 1e-8 * loss else np.inf
     # A gap that was refined is that of another dual point.
     if is_small(objective) or not gap <= 1.1 * run.gap:
         gap = objective.gap(run.params, objective.gradient_from(run.params, g), g, loss)
