@@ -13,7 +13,7 @@ RUN = 64  # neighbouring rows that are visited together
 COMPACT = 0.5  # share of rows below which they are copied
 
 
-def descend(dual, *, lower, tol, max_iter, callback, shrinking) -> Result:
+def descend(dual, *, tol, max_iter, callback, shrinking) -> Result:
     """Epochs over ever fewer rows, and a certificate over all of them where it may pay.
 
     Parameters
@@ -21,10 +21,9 @@ def descend(dual, *, lower, tol, max_iter, callback, shrinking) -> Result:
     dual : object
         State of the dual problem: ``part(index)`` is some rows side by side, ``epoch`` visits
         its active ones and says how far scores were off, ``store(part)`` takes its slopes over,
-        ``certify()`` is a primal point with its ``value`` and ``gap``, and
+        ``certify()`` is a primal point with its ``value``, a ``lower`` bound on F, the ``noise``
+        in both and a ``floor`` below which F is zero to rounding error, and
         ``unsettled(point, index)`` the rows to go on with.
-    lower : float
-        What F cannot be less than.
     tol, max_iter, callback
         As in ``Solver.solve``.
     shrinking : bool
@@ -37,7 +36,8 @@ def descend(dual, *, lower, tol, max_iter, callback, shrinking) -> Result:
     rng = np.random.RandomState(0)
     everything = np.flatnonzero(dual.objective.s > 0)
     part = dual.part(everything)
-    best, work, checked, off_then, stop = None, 0.0, 0.0, np.inf, False
+    best, lower, work, checked, off_then = None, -np.inf, 0.0, 0.0, np.inf
+    shown, stop = 0, False
     while True:
         work += len(part.active) / max(len(everything), 1)
         part, off = dual.epoch(part, rng, shrinking)
@@ -48,17 +48,18 @@ def descend(dual, *, lower, tol, max_iter, callback, shrinking) -> Result:
         n_iter = min(int(np.ceil(work)), max_iter)
         dual.store(part)
         point = dual.certify()
-        lower = max(lower, point.value - point.gap)
+        lower = max(lower, point.lower)
         if best is None or point.value < best.value:
             best = point
-        gap = max(best.value - lower, 0.0)
+        gap = max(best.value - lower, 0.0) + best.noise
         reached = gap / max(abs(best.value), 1e-300)
-        if callback is not None and callback(n_iter, best.params):
-            stop = True
-        if stop or reached <= tol or n_iter >= max_iter:
+        converged = reached <= tol or best.value <= best.floor
+        if callback is not None and n_iter > shown:  # once for each iteration, however many checks
+            shown, stop = n_iter, bool(callback(n_iter, best.params))
+        if stop or converged or n_iter >= max_iter:
             break
         part = dual.part(dual.unsettled(point, everything))
-    return Result(best.params, best.value, n_iter, reached <= tol, gap, "duality gap", reached)
+    return Result(best.params, best.value, n_iter, converged, gap, "duality gap", reached)
 
 
 def hasten(dual, part, slopes, off):

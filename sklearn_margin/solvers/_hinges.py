@@ -7,8 +7,13 @@ the slope is l + (r − l)·t, and the optimum is where
 """
 
 import numpy as np
+from scipy.linalg import qr, solve_triangular, svd
+
+from sklearn_margin.solvers._hinge_gap import Bound, HingeGap
+from sklearn_margin.solvers._linalg import rank_tolerance
 
 __all__ = [
+    "DenseModel",
     "HingeModel",
     "SpanModel",
     "best_intercept",
@@ -16,6 +21,9 @@ __all__ = [
     "is_sum_of_hinges",
     "lies_in_span",
 ]
+
+_WEAK_L2, _WEAK_L1 = 1e-11, 1e-6  # penalties that cancelling coefficients may overcome
+_GOOD = 1e-5  # distance of a unit column from the span of others that a normal matrix can see
 
 
 class HingeModel:
@@ -27,19 +35,23 @@ class HingeModel:
         Its loss is piecewise linear.
     index : ndarray of int, default=None
         Rows that are modelled; None is all of them.
-    linear : ndarray of shape (n_params,), default=0
+    linear : ndarray of shape (n_params,), default=None
         Gradient of what the other rows contribute, if they are known to be linear.
     """
 
-    def __init__(self, objective, index=None, linear=0.0):
+    def __init__(self, objective, index=None, linear=None):
         self.objective = objective
         self.rows = objective.rows if index is None else objective.rows.take(index)
-        self.linear = linear
+        self.linear = np.zeros(objective.n_params) if linear is None else linear
         y, weight = (v if index is None else v[index] for v in (objective.y, objective.s))
         self.n, self.d = len(y), objective.rows.shape[1]
         self.l2 = objective.penalty.l2
         kinks, lefts, rights = zip(*hinge_terms(objective, y, weight), strict=True)
         self.copies = len(kinks)
+        self.certificate = HingeGap(
+            objective, self.rows, np.array(kinks), np.array(lefts), np.array(rights), linear,
+            eps=self.eps,
+        )  # fmt: skip
         if objective.penalty.has_l1:
             kinks = (*kinks, np.zeros(self.d))
             lefts = (*lefts, -objective.penalty.l1)
@@ -47,6 +59,10 @@ class HingeModel:
         self.kink, self.left = np.concatenate(kinks), np.concatenate(lefts)
         self.width = np.concatenate(rights) - self.left
         self.dead = np.flatnonzero(self.width == 0)  # terms that are linear, or of no weight
+        self.distance = _distances(self.width)
+
+    eps = None  # rounding error of products with rows; None is that of X
+    exact = False  # whether products cost so little that nothing is left to updates
 
     def apply(self, x):
         """A x."""
@@ -68,19 +84,20 @@ class HingeModel:
         d = self.d
         matrix = np.empty((self.objective.n_params,) * 2)
         matrix[:d, :d] = gram
-        matrix[np.diag_indices(d)] += self.l2 + rest
         if self.objective.fit_intercept:
             matrix[:d, d] = matrix[d, :d] = cross
             matrix[d, d] = total
+        # What an offset that cancels leaves of a constant column is rounding error.
+        size = self.objective.rows.shift / self.objective.rows.scale
+        noise = 8 * np.finfo(self.rows.dtype).eps * total * size**2
+        lost = np.flatnonzero(gram.diagonal() < noise)
+        matrix[lost] = matrix[:, lost] = 0.0
+        matrix[np.diag_indices(d)] += self.l2 + rest
         return matrix
 
     def penalty_gradient(self, x):
         """Gradient of ½ Σ λ₂ u² and of the linear part."""
-        return self.objective.join(self.l2 * self.penalized(x), 0.0) + self.linear
-
-    def penalized(self, x):
-        """The part of x that the penalty acts on."""
-        return self.objective.split(x)[0]
+        return self.objective.join(self.l2 * self.objective.split(x)[0], 0.0) + self.linear
 
     def encode(self, params):
         """x for a parameter vector of the objective."""
@@ -90,39 +107,176 @@ class HingeModel:
         """Parameter vector of the objective for x."""
         return x
 
-    def value(self, x, e):
-        """The function minimised; F if all rows are modelled."""
-        u = self.penalized(x)
-        hinges = float(self.left @ e + self.width @ np.maximum(e, 0))
-        return hinges + 0.5 * float((self.l2 * u) @ u) + float(np.sum(self.linear * x))
+    def bound(self, x, e, t, projected, thorough=np.inf):
+        """Value, and a bound on how far it is from the minimum.
 
-    def dual_value(self, x, slope, projected):
-        """Lower bound on the minimum from the slopes of the terms; ``projected`` is Aᵀ slope."""
-        return -float(slope @ self.kink) - self.conjugate(x, projected + self.linear)
-
-    def conjugate(self, x, projected):
-        """Conjugate of the penalty at ``-projected``, the gradient of everything else.
-
-        Where nothing is penalised (an intercept, alpha = 0) it is finite only where
-        ``projected`` vanishes. What is rounding error beside the sum of all slopes is charged
-        at the size of x.
+        Parameters
+        ----------
+        x, e, t : ndarray
+            A point, the distances A x − kink, and the multipliers of the terms.
+        projected : ndarray
+            Aᵀ slopes there.
+        thorough : float, default=inf
+            As in ``HingeGap.at``.
         """
-        l2 = np.zeros_like(x)
-        l2[: len(self.penalized(x))] = self.l2
-        free = l2 <= 1e-12 * np.abs(projected).max(initial=0.0)
-        slopes = self.width.sum() + np.abs(self.linear).sum()
-        rounding = np.sqrt(np.finfo(self.rows.dtype).eps) * slopes
-        if np.abs(projected[free]).max(initial=0.0) > rounding:
-            return np.inf
-        charge = np.abs(projected) * (np.abs(x) + np.abs(x).max(initial=0.0))
-        square = 0.5 * projected**2 / np.where(free, 1.0, l2)
-        return float(np.where(free, charge, square).sum())
+        projected = self.of_rows(projected, t)
+        return self.certificate.at(x, self.by_hinge(e), *self.rooms(t), projected, thorough)
+
+    def of_rows(self, projected, t):
+        """Aᵀ slopes without the terms of an L1 penalty, but with the linear part."""
+        if self.objective.penalty.has_l1:
+            first = self.n * self.copies
+            lasso = self.left[first:] + self.width[first:] * t[first:]
+            projected = projected - self.objective.join(lasso, 0.0)
+        return projected + self.linear
+
+    def rooms(self, t):
+        """How far slopes of rows are from their bounds, below and above."""
+        width = self.by_hinge(self.width)
+        return width * self.by_hinge(t), width * (1.0 - self.by_hinge(t))
+
+    def by_hinge(self, v):
+        """The terms of rows, of shape (n_hinges, n)."""
+        return v[: self.n * self.copies].reshape(self.copies, self.n)
 
     def _fold(self, v):
         """Sum over copies of the rows, in the dtype of X; and the rest."""
-        rows = v[: self.n * self.copies].reshape(self.copies, self.n).sum(axis=0)
         rest = v[self.n * self.copies :]
-        return rows.astype(self.rows.dtype, copy=False), rest if len(rest) else 0.0
+        rows = self.by_hinge(v).sum(axis=0).astype(self.rows.dtype, copy=False)
+        return rows, rest if len(rest) else 0.0
+
+
+def _distances(width):
+    """Targets of complementarity by term, in units of the path's.
+
+    They are the same for all rows of ordinary weight. Rows that weigh next to nothing are kept
+    farther from their kinks: otherwise they, whom nobody minds, would cut all steps short.
+    """
+    live = width > 0
+    least = 1e-3 * width[live].mean() if live.any() else 0.0
+    return np.maximum(1.0, least / np.where(live, width, np.inf))
+
+
+class DenseModel(HingeModel):
+    """The same problem with few enough rows for standardised copies in double precision.
+
+    Columns that hardly a penalty holds, and that nearly depend on each other, have large
+    coefficients that cancel, and a normal matrix that has lost all digits of that. They are
+    replaced by an orthogonal basis of their span, A_j = Q R, and u = R⁻¹c. Columns in the span of
+    others to rounding error get no coefficient.
+    """
+
+    eps = float(np.finfo(np.float64).eps)
+    exact = True
+
+    def __init__(self, objective):
+        super().__init__(objective)
+        self.A = self.rows.dense(np.arange(self.n)).astype(np.float64, copy=False)
+        constant = np.abs(self.A).max(axis=0, initial=0.0) <= 4 * self.eps
+        self.A[:, constant & (self.rows.shift != 0)] = 0.0
+        # Means of rows that count are not quite zero, which large coefficients would notice.
+        live = self.by_hinge(self.width).any(axis=0)
+        self.mean = self.A[live].mean(axis=0) if objective.fit_intercept else np.zeros(self.d)
+        self.A -= self.mean
+        self.raw, self.features, self.T = self.A, np.abs(self.A), None
+        if self.d > self.n and lies_in_span(objective):
+            self._use_span()
+        else:
+            weak = np.flatnonzero((self.l2 <= _WEAK_L2) & (objective.penalty.l1 <= _WEAK_L1))
+            if len(weak):
+                self._change_basis(weak)
+        self.k = self.A.shape[1]
+        if self.T is not None:
+            self.ridge = (self.T.T * self.l2) @ self.T
+
+    def _use_span(self):
+        """With fewer rows than features u = Λ^{-½} V c, where A Λ^{-½} = U S Vᵀ."""
+        root = np.sqrt(self.l2)
+        U, size, Vt = svd(self.raw / root, full_matrices=False, check_finite=False)
+        keep = size > size[0] * self.eps
+        self.A, self.T = U[:, keep] * size[keep], Vt[keep].T / root[:, None]
+
+    def _change_basis(self, weak):
+        live = self.by_hinge(self.width).any(axis=0)
+        norms = np.linalg.norm(self.A[np.ix_(live, weak)], axis=0)
+        weak, norms = weak[norms > 0], norms[norms > 0]
+        Q, R, order = qr(
+            self.A[np.ix_(live, weak)] / norms, mode="economic", pivoting=True, check_finite=False
+        )
+        diagonal = np.abs(R.diagonal())
+        if len(diagonal) == 0 or (len(diagonal) == len(weak) and diagonal.min() > _GOOD):
+            return
+        k = np.count_nonzero(diagonal > rank_tolerance(len(weak)))
+        penalized = self.l2[weak[order[k:]]] + self.objective.penalty.l1[weak[order[k:]]] > 0
+        basis_of, rest = weak[order[:k]], weak[order[k:]][~penalized]
+        strong = np.setdiff1d(np.arange(self.d), np.append(basis_of, rest))
+        self.T = np.zeros((self.d, len(strong) + k))
+        self.T[strong, np.arange(len(strong))] = 1.0
+        root = np.sqrt(np.count_nonzero(live))
+        inverse = solve_triangular(R[:k, :k], root * np.eye(k), check_finite=False)
+        self.T[basis_of, len(strong) :] = inverse / norms[order[:k], None]
+        basis = np.zeros((self.n, k))
+        basis[live] = root * Q[:, :k]
+        self.A = np.concatenate([self.raw[:, strong], basis], axis=1)
+
+    def coef(self, c):
+        """Coefficients u."""
+        return c if self.T is None else self.T @ c
+
+    def apply(self, x):
+        c, b = self.objective.split(x)
+        z = self.A @ c + b
+        parts = [z] * self.copies
+        return np.concatenate([*parts, self.coef(c)] if self.objective.penalty.has_l1 else parts)
+
+    def transpose(self, v):
+        rows, rest = self.by_hinge(v).sum(axis=0), v[self.n * self.copies :]
+        projected = self.A.T @ rows
+        if len(rest):
+            projected += rest if self.T is None else self.T.T @ rest
+        return self.objective.join(projected, rows.sum())
+
+    def normal_matrix(self, h):
+        rows, rest = self.by_hinge(h).sum(axis=0), h[self.n * self.copies :]
+        k = self.k
+        matrix = np.empty((k + self.objective.fit_intercept,) * 2)
+        scaled = np.sqrt(rows)[:, None] * self.A
+        matrix[:k, :k] = scaled.T @ scaled
+        if self.T is None:
+            matrix[np.diag_indices(k)] += self.l2 + (rest if len(rest) else 0.0)
+        else:
+            matrix[:k, :k] += self.ridge
+            if len(rest):
+                matrix[:k, :k] += (self.T.T * rest) @ self.T
+        if self.objective.fit_intercept:
+            matrix[:k, k] = matrix[k, :k] = self.A.T @ rows
+            matrix[k, k] = rows.sum()
+        return matrix
+
+    def penalty_gradient(self, x):
+        gradient = self.l2 * self.coef(self.objective.split(x)[0])
+        return self.objective.join(gradient if self.T is None else self.T.T @ gradient, 0.0)
+
+    def encode(self, params):
+        u, b = self.objective.split(np.array(params, dtype=np.float64))
+        b += float(self.mean @ u)
+        c = u if self.T is None else np.linalg.lstsq(self.T, u, rcond=None)[0]
+        return self.objective.join(c, b)
+
+    def decode(self, x):
+        c, b = self.objective.split(x)
+        u = self.coef(c)
+        return self.objective.join(u, b - float(self.mean @ u))
+
+    def bound(self, x, e, t, projected, thorough=np.inf):
+        c, b = self.objective.split(x)
+        u = self.coef(c)
+        below, above = self.rooms(t)
+        e = self.raw @ u + b - self.by_hinge(self.kink)
+        slopes = (self.by_hinge(self.left) + below).sum(axis=0)
+        projected = self.objective.join(self.raw.T @ slopes, slopes.sum())
+        x = self.objective.join(u, b)
+        return self.certificate.at(x, e, below, above, projected, thorough, self.features)
 
 
 def is_sum_of_hinges(loss) -> bool:
@@ -138,8 +292,9 @@ def best_intercept(kink, low, high):
     return float(kink.ravel()[order[min(np.searchsorted(slope, 0.0), len(order) - 1)]])
 
 
-def hinge_terms(objective, y, weight):
-    """Kinks and weighted slopes of the hinges of the loss over rows."""
+def hinge_terms(objective, y=None, weight=None):
+    """Kinks and weighted slopes of the hinges of the loss over rows; all rows by default."""
+    y, weight = (objective.y, objective.s) if y is None else (y, weight)
     weight = weight.astype(np.float64)
     for kink, left, right in objective.loss.piecewise_linear(y.astype(np.float64)):
         yield kink, weight * left, weight * right
@@ -190,8 +345,8 @@ class SpanModel(HingeModel):
             matrix[k, k] = rows.sum()
         return matrix
 
-    def penalized(self, x):
-        return x[: self.k]
+    def penalty_gradient(self, x):
+        return self.objective.join(x[: self.k], 0.0)
 
     def encode(self, params):
         return self.objective.join(np.zeros(self.k), self.objective.split(params)[1])
@@ -200,3 +355,19 @@ class SpanModel(HingeModel):
         beta = (self.vectors @ (x[: self.k] / self.root)).astype(self.rows.dtype)
         u = self.rows.backproject(beta)[0] / self.feature_l2
         return self.objective.join(u, x[-1] if self.objective.fit_intercept else 0.0)
+
+    def bound(self, x, e, t, projected, thorough=np.inf):
+        """As for the whole problem, but for what the kernel has lost by rounding errors, and
+        without moving slopes: what holds is for ``certified`` to say."""
+        e, a = self.by_hinge(e), x[: self.k]
+        below, above = self.rooms(t)
+        hinges = float(np.sum(np.where(e > 0, above, below) * np.abs(e)))
+        low, high = self.certificate.low, self.certificate.high
+        value = float(np.sum(np.where(e > 0, high, low) * e)) + 0.5 * float(a @ a)
+        v = self.penalty_gradient(x) + projected
+        gap = hinges + 0.5 * float(v[: self.k] @ v[: self.k])
+        if self.objective.fit_intercept:
+            room = np.minimum(below, above)
+            share = abs(v[-1]) / max(float(room.sum()), 1e-300)
+            gap += share * float(np.sum(room * np.abs(e))) if share < 1 else np.inf
+        return Bound(value, max(value - gap, 0.0) if self.certificate.from_zero else value - gap)

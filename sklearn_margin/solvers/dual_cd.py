@@ -7,6 +7,7 @@ import numpy as np
 from sklearn_margin._jit import kernel
 from sklearn_margin.objective.rows import DenseRows, RawRows, row_add, row_dot, squared_norms
 from sklearn_margin.solvers._descent import COMPACT, RUN, descend, hasten, shuffle_run, take_rows
+from sklearn_margin.solvers._hinge_gap import HingeGap
 from sklearn_margin.solvers._hinges import best_intercept, hinge_terms, is_sum_of_hinges
 from sklearn_margin.solvers._proximal import polished
 from sklearn_margin.solvers.base import Solver, is_small
@@ -87,8 +88,8 @@ class DualCD(Solver):
                 return polished(objective, result, tol, max_iter, callback, g=g)
             return result
         return descend(
-            _Dual(objective, start), lower=-np.inf, tol=tol, max_iter=max_iter,
-            callback=callback, shrinking=self.shrinking,
+            _Dual(objective, start), tol=tol, max_iter=max_iter, callback=callback,
+            shrinking=self.shrinking,
         )  # fmt: skip
 
 
@@ -98,11 +99,13 @@ def _has_dual(objective):
 
 
 class _Certificate(NamedTuple):
-    """A primal point, how far its value is from the dual value, and its distances to kinks."""
+    """A primal point, its value, a lower bound, rounding errors of both; distances to kinks."""
 
     params: np.ndarray
     value: float
-    gap: float
+    lower: float
+    noise: float
+    floor: float
     e: np.ndarray  # (n_hinges, n)
 
 
@@ -139,6 +142,7 @@ class _Dual:
             self.rows = DenseRows(X, rows.shift, np.ones(d))
         terms = hinge_terms(objective, objective.y, objective.s)
         self.kink, self.low, self.high = (np.array(v) for v in zip(*terms, strict=True))
+        self.certificate = HingeGap(objective, rows, self.kink, self.low, self.high)
         self.norm = squared_norms(self.rows, np.arange(rows.shape[0]), np.zeros(d))
         self.norm /= objective.alpha
         # As if the intercept were a coefficient of a feature a tenth the size of a typical row:
@@ -261,7 +265,7 @@ class _Dual:
         """A primal point from slopes made feasible, and its duality gap.
 
         Since w = −Xᵀt/alpha, F − D = Σ [l e + (r − l)[e]₊ − t e] with e = X w + b − kink: a
-        sum of terms that are not negative.
+        sum of terms that are not negative, but for rounding errors.
         """
         objective, t, w, b = self.objective, self.t, self.w, 0.0
         if objective.fit_intercept:
@@ -276,15 +280,13 @@ class _Dual:
             if self.jumps < 5 and abs(self.sum) > 0.01 * float(np.abs(t).sum()):
                 self.jumps += 1
                 self.multiplier = b - float((objective.rows.shift - self.shift) @ w)
-        losses = np.where(e > 0, self.high, self.low) * e
-        gap = float(np.sum(losses - t * e))
-        if objective.fit_intercept and abs(t.sum()) > 1e-9 * np.abs(t).sum():
-            gap = np.inf
-        value = float(losses.sum()) + objective.penalty.value(u)
+        params = objective.join(u, b)
+        projected = objective.join(-objective.penalty.l2 * u, t.sum())
+        bound = self.certificate.at(params, e, t - self.low, self.high - t, projected)
         if objective.fit_intercept:  # which rows to work on is a matter of our own intercept
             own = self.multiplier - self.inverse_rho * self.sum
             e += own + float((objective.rows.shift - self.shift) @ w) - b
-        return _Certificate(objective.join(u, b), value, gap, e)
+        return _Certificate(params, *bound, e)
 
 
 _MEMORY = 2  # epochs between extrapolations

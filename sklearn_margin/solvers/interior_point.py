@@ -3,22 +3,27 @@
 from typing import NamedTuple
 
 import numpy as np
-from scipy.linalg import LinAlgError, cho_factor, cho_solve
+from scipy.linalg import LinAlgError
 
 from sklearn_margin.losses.base import check_number
+from sklearn_margin.solvers._hinge_gap import Bound, HingeGap
 from sklearn_margin.solvers._hinges import (
+    DenseModel,
     HingeModel,
     SpanModel,
+    best_intercept,
     hinge_terms,
     is_sum_of_hinges,
     lies_in_span,
 )
+from sklearn_margin.solvers._linalg import factorized
 from sklearn_margin.solvers.base import Result, Solver, is_small
 
 __all__ = ["InteriorPoint"]
 
 _LARGEST = 3000  # order of the largest matrix to factorise
 _SIFT_ROWS = 20_000  # fewest rows for which sifting pays
+_PATIENCE = 30  # steps without progress
 
 
 class InteriorPoint(Solver):
@@ -36,6 +41,11 @@ class InteriorPoint(Solver):
     differ says how uncertain a score is. Rows farther than ``band`` times that from their kink
     are taken as linear, the others are solved, and if any row proves to lie on the wrong side
     it joins them. The certificate is always that of the whole problem.
+
+    Of few rows a standardised copy is made, and columns that hardly a penalty holds and that nearly
+    depend on each other are replaced by an orthogonal basis of their span; where even that leaves
+    too few digits, the gap says so. What is returned, and shown to callbacks, is the best point
+    so far.
 
     ``tol`` is compared with the duality gap relative to F.
 
@@ -78,38 +88,75 @@ class InteriorPoint(Solver):
         return None
 
     def solve(self, objective, start, *, tol, max_iter, callback=None, random_state=None):
-        n, d = objective.rows.shape
+        d, first = objective.rows.shape[1], 0
         if self.band > 0 and np.count_nonzero(objective.s) >= max(_SIFT_ROWS, 100 * d):
-            result = _sift(objective, start, tol, max_iter, callback, self.band)
+            result, start, first = _sift(objective, start, tol, max_iter, callback, self.band)
             if result is not None:
                 return result
-        model = SpanModel(objective) if d > n and lies_in_span(objective) else HingeModel(objective)
-        run = _follow_path(model, start, tol, max_iter, callback, polish=is_small(objective))
-        params, value = model.decode(run.point.x), run.value
-        if objective.penalty.has_l1:
-            params, value = _with_zeros(objective, model, run)
-        gap = max(run.gap + value - run.value, 0.0)
-        return _result(params, value, gap, run.n_iter, tol, run.floor)
+        model = _model(objective)
+        run = _follow_path(
+            model, start, tol, max_iter, callback, polish=is_small(objective), first=first
+        )
+        params = model.decode(run.point.x)
+        if isinstance(model, SpanModel):
+            params, lower = _certified(objective, params, model.rooms(run.proof.t))
+        else:
+            lower = run.lower if model.exact else _recomputed(model, run)
+        result = _result(objective, params, lower, run, tol)
+        if objective.penalty.has_l1 and result.converged:
+            params = _with_zeros(objective, result, run.point.t[model.n * model.copies :])
+            return _result(objective, params, lower, run, tol)
+        return result
 
 
-def _with_zeros(objective, model, run):
+def _model(objective):
+    """The view of the problem that suits its shape."""
+    n, d = objective.rows.shape
+    if is_small(objective):
+        return DenseModel(objective)
+    return SpanModel(objective) if d > n and lies_in_span(objective) else HingeModel(objective)
+
+
+def _recomputed(model, run):
+    """A lower bound on F without the rounding errors that updates of scores have gathered."""
+    e = model.apply(run.proof.x) - model.kink
+    bound = model.bound(run.proof.x, e, run.proof.t, run.projected)
+    return bound.lower
+
+
+def _certified(objective, params, rooms):
+    """The better one of ``params`` and the coefficients that slopes give, −X̃ᵀs/λ₂; and a lower
+    bound on F from the latter."""
+    kink, low, high = (np.array(v) for v in zip(*hinge_terms(objective), strict=True))
+    certificate = HingeGap(objective, objective.rows, kink, low, high)
+    slopes = (low + rooms[0]).sum(axis=0).astype(objective.rows.dtype, copy=False)
+    projected = objective.join(*objective.rows.backproject(slopes))
+    u = -objective.split(projected)[0] / objective.penalty.l2
+    z = objective.rows.scores(u, 0.0)
+    b = best_intercept(kink - z, low, high) if objective.fit_intercept else 0.0
+    other = objective.join(u, b)
+    bound = certificate.at(other, z + b - kink, *rooms, projected)
+    better = bound.value < objective.value(params)
+    return (other if better else params), bound.lower
+
+
+def _result(objective, params, lower, run, tol):
+    value = objective.value(params)
+    gap = max(value - lower, 0.0) + run.bound.noise
+    converged = gap <= tol * abs(value) or value <= run.bound.floor
+    reached = gap / max(abs(value), 1e-300)
+    return Result(params, value, run.n_iter, bool(converged), gap, "duality gap", reached)
+
+
+def _with_zeros(objective, result, t):
     """The solution with the coefficients at zero that the path was leading there: those whose
-    multiplier is farther from its bounds than they are from zero. And F there."""
-    u, b = objective.split(run.point.x)
-    t = run.point.t[model.n * model.copies :]
+    multiplier ``t`` is farther from its bounds than they are from zero."""
+    u, b = objective.split(result.params)
     largest = float(np.abs(u).max(initial=0.0))
     settled = np.abs(u) < np.minimum(t, 1 - t) * largest
     params = objective.join(np.where(settled, 0.0, u), b)
-    value = objective.value(params)
-    if value <= run.value + 0.1 * run.gap + 1e-12 * abs(run.value):
-        return params, value
-    return run.point.x, run.value
-
-
-def _result(params, value, gap, n_iter, tol, floor):
-    reached = gap / max(abs(value), 1e-300)
-    converged = gap <= max(tol * abs(value), floor)
-    return Result(params, value, n_iter, bool(converged), gap, "duality gap", reached)
+    limit = result.value + 0.1 * result.gap + 1e-12 * abs(result.value)
+    return params if objective.value(params) <= limit else result.params
 
 
 class _Point(NamedTuple):
@@ -120,53 +167,78 @@ class _Point(NamedTuple):
     q: np.ndarray
     t: np.ndarray
     e: np.ndarray  # A x − kink
-    stalled: bool = False
 
 
 class _Run(NamedTuple):
-    """The best point of a path."""
+    """What a path has led to."""
 
-    point: _Point
-    value: float
-    gap: float
-    n_iter: int
-    floor: float  # gap that is zero to rounding error, for a minimum of zero
+    point: _Point  # where F is least
+    bound: Bound  # what is known of it alone
+    proof: _Point  # where the lower bound is from
+    lower: float
+    projected: np.ndarray  # Aᵀ slopes there
+    n_iter: int = 0
+
+    @property
+    def reached(self):
+        """Relative gap, of the least F and the best lower bound."""
+        value, noise = self.bound.value, self.bound.noise
+        return (max(value - self.lower, 0.0) + noise) / max(abs(value), 1e-300)
+
+    def with_point(self, point, bound, projected):
+        """Take notice of a point."""
+        run, old = self, self.bound
+        if bound.lower > run.lower:
+            run = run._replace(proof=point, lower=bound.lower, projected=projected)
+        # Of points whose F differs by rounding errors the one nearest to optimality.
+        noise = 1e-13 * abs(old.value)
+        equal = bound.value <= old.value + noise and bound.gap < old.gap
+        if bound.value < old.value - noise or equal:
+            run = run._replace(point=point, bound=bound)
+        return run
 
 
-def _follow_path(model, start, tol, max_iter, callback=None, polish=False) -> _Run:
-    """Follow the path until the duality gap is at most ``tol`` of the value."""
+def _follow_path(model, start, tol, max_iter, callback=None, polish=False, first=0) -> _Run:
+    """Follow the path until the duality gap is at most ``tol`` of the value.
+
+    Iterations are counted from ``first``.
+    """
     point = _initial(model, start)
     goal = 1e-11 if model.rows.dtype == np.float64 else 1e-6
-    floor = 0.1 * goal * float(model.width @ (point.p + point.q))
-    best, n_iter, in_vain = None, 0, 0
+    run, n_iter, in_vain, least = None, first, 0, np.inf
     while True:
-        value = model.value(point.x, point.e)
-        slope = model.left + model.width * point.t
-        projected = model.transpose(slope)
-        gap = max(value - model.dual_value(point.x, slope, projected), 0.0)
-        better = best is None or gap < best.gap
-        if better:
-            best = _Run(point, value, gap, n_iter, floor)
-        reached = best.gap / max(abs(best.value), 1e-300)
-        unfinished = reached > tol or (polish and reached > goal and better)
-        unfinished = unfinished and best.gap > floor
-        if n_iter == max_iter or not unfinished or not np.isfinite(value):
+        projected = model.transpose(model.left + model.width * point.t)
+        thorough = np.inf if model.exact or n_iter == max_iter else tol
+        bound = model.bound(point.x, point.e, point.t, projected, thorough)
+        if run is None:
+            run = _Run(point, bound, point, bound.lower, projected)
+        elif np.isfinite(bound.value):
+            run = run.with_point(point, bound, projected)
+        if n_iter > first and callback is not None and callback(n_iter, model.decode(run.point.x)):
             break
-        in_vain = 0 if better or not np.isfinite(best.gap) else in_vain + 1
-        if in_vain == 20 or (not better and point.stalled):
+        better = bound.gap < least
+        unfinished = run.reached > tol or (polish and run.reached > goal and better)
+        if n_iter >= max_iter or not unfinished or run.bound.value <= run.bound.floor:
+            break
+        in_vain = 0 if bound.gap < 0.9 * least else in_vain + 1
+        least = min(least, bound.gap)
+        if in_vain == _PATIENCE or not np.isfinite(bound.value):
+            break
+        try:
+            point = _step(model, point, projected)
+        except LinAlgError:
             break
         n_iter += 1
-        point = _step(model, point, projected)
-        if callback is not None and callback(n_iter, model.decode(point.x)):
-            break
-    return best._replace(n_iter=n_iter)
+    return run._replace(n_iter=n_iter)
 
 
 def _initial(model, start):
     x = model.encode(start)
     e = model.apply(x) - model.kink
-    spread = float(np.average(np.abs(e), weights=model.width)) if model.width.any() else 0.0
-    margin = 0.1 * spread if spread > 0 else 1.0
+    width, far = model.by_hinge(model.width), np.abs(model.by_hinge(e))
+    spread = float(np.average(far, weights=width)) if width.any() else 0.0
+    margin = np.full(len(e), 2.0 * spread if spread > 0 else 1.0)
+    margin[: width.size] *= model.distance[: width.size]
     p, q = np.maximum(e, 0) + margin, np.maximum(-e, 0) + margin
     return _Point(x, p, q, np.clip(p / (p + q), 0.1, 0.9), e)
 
@@ -174,14 +246,14 @@ def _initial(model, start):
 def _step(model, point, projected):
     """One predictor-corrector step; ``projected`` is Aᵀ times the slopes at ``point``."""
     p, q, t, weight = point.p, point.q, point.t, model.width
-    total = 2.0 * weight.sum()
+    total = 2.0 * float(weight @ model.distance)
     upper, lower = p * (1 - t), q * t
     tau = float(weight @ (upper + lower)) / total
     residual = p - q - point.e  # of e = p − q
     residual[model.dead] = 0.0
     dual = model.penalty_gradient(point.x) + projected
     omega = 1.0 / (p / (1 - t) + q / t)
-    solve = _factorized(model.normal_matrix(weight * omega))
+    solve = factorized(model.normal_matrix(weight * omega))
 
     def direction(target_p, target_q):
         rho = residual + target_p / (1 - t) - target_q / t
@@ -199,16 +271,17 @@ def _step(model, point, projected):
     reach = (p + length * dp) * (1 - t - length * dt) + (q + length * dq) * (t + length * dt)
     if tau > 0:
         tau *= (float(weight @ reach) / (total * tau)) ** 3
-    dx, dp, dq, dt, change = direction(tau - upper + dp * dt, tau - lower - dq * dt)
+    target = tau * model.distance
+    dx, dp, dq, dt, change = direction(target - upper + dp * dt, target - lower - dq * dt)
     length = min(1.0, 0.995 * longest(dp, dq, dt))
     tiny = np.finfo(np.float64).tiny
+    x = point.x + length * dx
     return _Point(
-        point.x + length * dx,
+        x,
         np.maximum(p + length * dp, tiny),
         np.maximum(q + length * dq, tiny),
         np.clip(t + length * dt, 1e-20, 1.0 - 1e-16),
-        point.e + length * change,
-        stalled=length < 1e-6,
+        model.apply(x) - model.kink if model.exact else point.e + length * change,
     )
 
 
@@ -218,63 +291,50 @@ def _longest(v, dv):
     return -1.0 / worst if worst < 0 else np.inf
 
 
-def _factorized(matrix):
-    """Solver for a positive semi-definite matrix, damped as little as needed."""
-    root = np.sqrt(np.maximum(matrix.diagonal(), 1e-300))
-    matrix = matrix / np.outer(root, root)
-    damping = 1e-15
-    while True:
-        matrix[np.diag_indices(len(root))] = 1.0 + damping
-        try:
-            factor = cho_factor(matrix, lower=True, check_finite=False)
-        except LinAlgError:
-            damping *= 100
-            if damping > 1:
-                raise
-            continue
-        return lambda v: cho_solve(factor, v / root, check_finite=False) / root
-
-
 def _sift(objective, start, tol, max_iter, callback, band):
     """Solve the rows whose side is uncertain, the others taken as linear.
 
-    Returns None where that does not lead to a certificate: the band is empty or wide, or rows
-    keep changing sides.
+    Returns
+    -------
+    result : Result or None
+        None where that does not lead to a certificate: the band is empty or wide, or rows keep
+        changing sides.
+    start : ndarray of shape (n_params,)
+        Where to start then.
+    n_iter : int
+        Iterations so far.
     """
     weighted = objective.s > 0
     x, error, n_iter = _two_samples(objective, start, max_iter, np.flatnonzero(weighted))
-    terms = hinge_terms(objective, objective.y, objective.s)
-    kinks, left, right = (np.array(part) for part in zip(*terms, strict=True))
+    kinks, left, right = (np.array(part) for part in zip(*hinge_terms(objective), strict=True))
+    certificate = HingeGap(objective, objective.rows, kinks, left, right)
     e = objective.scores(x) - kinks
     uncertain = (np.abs(e) <= band * error).any(axis=0)
     for _ in range(3):
         index = np.flatnonzero(uncertain & weighted)
         if not 2 * objective.n_params < len(index) < len(e[0]) // 2:
-            return None
+            break
         slope = np.where(e > 0, right, left)
-        slope[:, uncertain] = 0.0
-        total = slope.sum(axis=0).astype(objective.rows.dtype, copy=False)
-        linear = objective.join(*objective.rows.backproject(total))
+        total = np.where(uncertain, 0.0, slope.sum(axis=0))
+        linear = objective.join(*objective.rows.backproject(total.astype(objective.rows.dtype)))
         model = HingeModel(objective, index, linear)
-        run = _follow_path(model, x, 0.1 * tol, max_iter - n_iter, callback)
-        n_iter += run.n_iter
-        x = run.point.x
+        run = _follow_path(model, x, 0.1 * tol, max_iter, callback, first=n_iter)
+        x, n_iter = run.point.x, run.n_iter
         before, e = e, objective.scores(x) - kinks
         # The certificate over all rows: multipliers of the band, known slopes elsewhere.
-        inner = model.left + model.width * run.point.t
-        slope[:, index] = inner[: model.n * model.copies].reshape(model.copies, model.n)
-        hinges = float(np.sum(left * e + (right - left) * np.maximum(e, 0)))
-        value = hinges + objective.penalty.value(objective.split(x)[0])
-        conjugate = model.conjugate(x, model.transpose(inner) + linear)
-        gap = max(value + float(np.sum(slope * kinks)) + conjugate, 0.0)
-        if gap <= tol * abs(value) or n_iter >= max_iter:
-            return _result(x, value, gap, n_iter, tol, run.floor)
+        below, above = slope - left, right - slope
+        below[:, index], above[:, index] = model.rooms(run.proof.t)
+        projected = model.of_rows(run.projected, run.proof.t)
+        last = n_iter >= max_iter
+        bound = certificate.at(x, e, below, above, projected, np.inf if last else tol)
+        if bound.gap <= tol * abs(bound.value) or last:
+            return _result(objective, x, bound.lower, run, tol), x, n_iter
         wrong = ((e > 0) != (before > 0)).any(axis=0) & ~uncertain & weighted
         if not wrong.any():
-            return None
+            break
         band *= 2
         uncertain |= wrong | (np.abs(before) <= band * error).any(axis=0)
-    return None
+    return None, (x if n_iter >= max_iter else start), n_iter
 
 
 def _two_samples(objective, start, max_iter, rows):

@@ -28,9 +28,7 @@ def solve_multiclass(objective, *, start, tol, max_iter, callback, shrinking):
         Slopes where it ended.
     """
     dual = Dual(objective, start)
-    result = descend(
-        dual, lower=0.0, tol=tol, max_iter=max_iter, callback=callback, shrinking=shrinking
-    )  # these losses are not negative
+    result = descend(dual, tol=tol, max_iter=max_iter, callback=callback, shrinking=shrinking)
     return result, dual.g
 
 
@@ -42,6 +40,13 @@ class Certificate(NamedTuple):
     value: float
     gap: float
     excess: np.ndarray  # (n,)
+    noise: float = 0.0
+    floor: float = 0.0
+
+    @property
+    def lower(self):
+        """Lower bound on F; these losses are not negative."""
+        return max(self.value - self.gap, 0.0)
 
 
 class _Part:
@@ -174,17 +179,20 @@ class Dual:
 
     def _balanced(self):
         """Slopes near ``g`` that sum to zero, and whether they were found."""
-        total = self.g.sum(axis=0)
-        k = len(total)
-        flow = np.zeros((k, k))
-        loss, y, s = self.objective.loss, self.objective.y, self.s
-        _add_flows(loss, y, self.g, s, flow)
-        v = np.linalg.lstsq(flow, total, rcond=1e-12)[0]
-        if np.ptp(v) > 1.0:
-            return self.g, False
-        g = np.empty_like(self.g)
-        _follow_flow(loss, y, self.g, s, v, g)
-        return g, bool(np.abs(g.sum(axis=0)).max() <= 1e-9 * np.abs(g).sum())
+        g, loss, y, s = self.g, self.objective.loss, self.objective.y, self.s
+        size = np.abs(g).sum()
+        for _ in range(3):  # the last for rounding errors
+            total = g.sum(axis=0)
+            if np.abs(total).max() <= 1e-15 * size:
+                break
+            flow = np.zeros((len(total), len(total)))
+            _add_flows(loss, y, g, s, flow)
+            v = np.linalg.lstsq(flow, total, rcond=1e-12)[0]
+            if np.ptp(v) > 1.0:
+                return self.g, False
+            before, g = g, np.empty_like(g)
+            _follow_flow(loss, y, before, s, v, g)
+        return g, bool(np.abs(g.sum(axis=0)).max() <= 1e-12 * size)
 
 
 # --- rows against a matrix -------------------------------------------------------------------

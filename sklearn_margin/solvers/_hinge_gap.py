@@ -1,0 +1,353 @@
+r"""A proven bound on F − min F, for losses that are sums of hinges.
+
+F(x) = Σ_k h_k(e_k) + P(u), with e = A x − kink, x = [u, b], h_k(e) = max(l_k e, r_k e) and
+P(u) = ½ Σ λ_j u_j² + Σ κ_j \|u_j\|. Any slopes s_k ∈ [l_k, r_k] give the lower bound
+
+    F(x') ≥ Σ_k s_k e_k(x') + P(u')   for all x',
+
+and with v = Aᵀs + λu + σ, for any \|σ_j\| ≤ κ_j, that is F(x) less
+
+    Σ_k [h_k(e_k) − s_k e_k] + Σ_j [κ_j \|u_j\| − σ_j u_j] − v·(x' − x) − ½ Σ λ_j (u'_j − u_j)².
+
+The sums are of terms that are not negative and vanish at the optimum. What is left of v, which
+the optimum has not, is paid for in one of two ways.
+
+*By the ridge*: a coordinate costs at most v_j²/(2λ_j). That is nothing for λ of ordinary size, and
+impossible for an intercept or alpha = 0.
+
+*By moving slopes* so that v_j vanishes on a set S of coordinates. Let a slope have room
+ω_k = min(s_k − l_k, r_k − s_k), and B = diag(ω) A_S. The shortest change in units of room,
+δ = −ω ∘ B(BᵀB)⁻¹v, has length ρ = √(vᵀ(BᵀB)⁻¹v) = ‖R⁻ᵀv‖ for B = QR. If ρ ≤ 1 no slope leaves
+its bounds (they contain the Dikin ellipsoid), and the sums above grow by \|δ·e\| ≤ ρ ‖ω ∘ e‖. On
+the central path ‖ω ∘ e‖ is of the size of the gap itself. Nothing need be known of how large the
+optimum is.
+
+Rounding errors of v are bounded and paid for like v itself. Where they are larger than what the
+slopes have room for, there is no proof, and the gap is that to zero.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy.linalg import qr, solve_triangular
+
+from sklearn_margin.solvers._linalg import rank_tolerance
+
+__all__ = ["Bound", "HingeGap"]
+
+_ROWS = 1000  # fewest rows whose slopes may move
+_ROWS_PER_COLUMN = 20
+_ENTRIES = 20_000_000  # most entries of those rows
+
+
+class Bound(NamedTuple):
+    """What is known of a point."""
+
+    value: float  # F
+    lower: float  # bound on min F
+    noise: float = 0.0  # rounding errors of F
+    floor: float = 0.0  # F less than this is zero to rounding error
+
+    @property
+    def gap(self):
+        """Bound on F − min F."""
+        return max(self.value - self.lower, 0.0) + self.noise
+
+
+class HingeGap:
+    """Bounds at points of one problem.
+
+    Parameters
+    ----------
+    objective : LinearObjective
+    rows : Rows
+        Rows that are modelled.
+    kink, low, high : ndarray of shape (n_hinges, n)
+        Hinges of the loss, with their slopes weighted.
+    linear : ndarray of shape (n_params,), default=None
+        Gradient of what other rows contribute, if they are known to be linear.
+    eps : float, default=None
+        Rounding error of ``projected``; None is that of the dtype of X.
+    """
+
+    def __init__(self, objective, rows, kink, low, high, linear=None, eps=None):
+        self.objective, self.rows = objective, rows
+        self.kink, self.low, self.high = kink, low, high
+        self.linear = linear
+        self.penalty = objective.penalty
+        self.from_zero = linear is None and bool((low <= 0).all() and (high >= 0).all())
+        size = np.abs(objective.rows.shift) / objective.rows.scale
+        self.blowup = objective.join(1.0 + size, 1.0)  # of rounding errors, by offsets
+        self.size = 1e-6 * float(np.sum(np.maximum(-low, high) * np.abs(kink)))
+        self.dtype_eps = float(np.finfo(rows.dtype).eps)
+        self.eps = self.dtype_eps if eps is None else eps
+        self.root_n = np.sqrt(objective.rows.shape[0])  # norm of a column of X̃
+        self.sides = [
+            (
+                float(np.sum(slope * kink)),
+                self.root_n * float(np.linalg.norm(slope.sum(axis=0))),
+                max(abs(float(slope.sum())), 1e-300),
+            )
+            for slope in (high, low)
+        ]
+
+    def at(self, x, e, below, above, projected, thorough=np.inf, features=None) -> Bound:
+        """Value and gap.
+
+        Parameters
+        ----------
+        x : ndarray of shape (n_params,)
+            The point.
+        e : ndarray of shape (n_hinges, n)
+            Scores less kinks there.
+        below, above : ndarray of shape (n_hinges, n)
+            How far slopes are from their bounds, s − low and high − s.
+        projected : ndarray of shape (n_params,)
+            X̃ᵀs, and ``linear``.
+        thorough : float, default=inf
+            If the ridge is not enough, and the sums are no more than this share of F, slopes are
+            moved, which is more work.
+        features : ndarray of shape (n, n_features), default=None
+            X̃ in absolute value, if it is at hand: rounding errors are then known by row.
+        """
+        u, _ = self.objective.split(x)
+        value = float(np.sum(np.where(e > 0, self.high, self.low) * e)) + self.penalty.value(u)
+        if self.linear is not None:
+            value += float(self.linear @ x)
+        own, common = self._errors(x, e, features)
+        state = _State(self, x, value, e, below, above, projected, features)
+        gap, dear = state.by_ridge()
+        if self.from_zero and self.penalty.has_l1:
+            gap = min(gap, state.by_scale())
+        worth = not gap <= 2 * state.sums and state.sums <= thorough * abs(value)
+        if worth and self.most_rows(dear) * len(dear) <= _ENTRIES:
+            gap = min(gap, state.by_slopes(dear, False))
+            if self.objective.alpha > 0 and not gap <= 2 * state.sums:
+                gap = min(gap, state.by_slopes(dear, True))
+        # What errors of the scores do to Σ s·e, the lower bound.
+        gap += 2.0 * float(np.linalg.norm(state.slopes * own)) + common * abs(state.total)
+        lower = value - gap
+        if self.from_zero and not lower >= 0.0:
+            lower = 0.0
+        return Bound(value, lower, *self._noise(e, own, common))
+
+    def most_rows(self, dear):
+        """How many rows have slopes that may move."""
+        return min(max(_ROWS, _ROWS_PER_COLUMN * int(dear.sum())), self.rows.shape[0])
+
+    def farthest_intercept(self, value):
+        """Bound on |b| where F is at most ``value``.
+
+        F ≥ Σ r_k (x_k·u + b − kink_k), and the same with l_k; the penalty bounds u.
+        """
+        if not self.from_zero:
+            return np.inf
+        with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+            longest = np.minimum(np.sqrt(2 * value / self.penalty.l2), value / self.penalty.l1)
+            u = float(np.where(np.isnan(longest), np.inf, longest).sum())
+            return max((value + kinks + size * u) / total for kinks, size, total in self.sides)
+
+    def _errors(self, x, e, features):
+        """Rounding errors of scores in raw coordinates: of each, with any sign, and of all alike,
+        from the intercept and from coefficients of features far from zero."""
+        unit = self.dtype_eps
+        u = np.abs(self.objective.split(x)[0])
+        own = float(u.sum()) if features is None else features @ u
+        own = unit * (np.abs(self.kink) + np.abs(e) + own)
+        return own, unit * float(self.blowup @ np.abs(x) - u.sum())
+
+    def _noise(self, e, own, common):
+        """Rounding errors of F, and of a value that is zero but for those.
+
+        An error that all scores have in common meets the sum of the slopes of F, which nearly
+        vanishes, and rows at kinks.
+        """
+        slope = np.where(e > 0, self.high, self.low)
+        near = np.abs(e) <= own + common
+        steep = np.where(near, np.maximum(-self.low, self.high), np.abs(slope))
+        tilt = abs(float(np.sum(slope, where=~near))) + float(np.sum(steep, where=near))
+        noise = 2.0 * float(np.linalg.norm(steep * own)) + common * tilt
+        # Where errors are not small beside the data themselves, nothing is zero.
+        worst = 2.0 * float(np.sum(steep * (own + common))) + noise
+        return noise, worst if worst <= self.size else -np.inf
+
+
+class _State:
+    """Slopes at a point, and what is left of v."""
+
+    def __init__(self, problem, x, value, e, below, above, projected, features):
+        self.problem, self.x, self.value, self.projected = problem, x, value, projected
+        join, penalty = problem.objective.join, problem.penalty
+        self.l2, self.l1 = join(penalty.l2, 0.0), join(penalty.l1, 0.0)
+        room = np.minimum(below, above)
+        self.room, self.pull = room.sum(axis=0), (room * np.abs(e)).sum(axis=0)
+        self.slopes = problem.low + below
+        by_row = np.abs(self.slopes.sum(axis=0))
+        if features is None:
+            size = problem.root_n * float(np.linalg.norm(by_row)) * problem.blowup
+        else:
+            size = join(features.T @ by_row, by_row.sum())
+        self.error = 4.0 * problem.eps * (size + self.l2 * np.abs(x))
+        self.v = projected + self.l2 * x
+        self.hinges = float(np.sum(np.where(e > 0, above, below) * np.abs(e)))
+        self.kinks = self.l1 * np.abs(x) + np.clip(self.v, -self.l1, self.l1) * x
+        self.kinks += np.where(self.l1 > 0, self.error * np.abs(x), 0.0)
+        self.sums = self.hinges + float(self.kinks.sum())
+        self.work = float(np.sum(self.slopes * e))
+        self.total = float(self.slopes.sum())
+
+    def _ridge(self, slack):
+        """What each coordinate costs if v is off by another ``slack``."""
+        rest = np.maximum(np.abs(self.v) + self.error + slack - self.l1, 0.0)
+        with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+            cost = np.where(rest > 0, 0.5 * rest * (rest / self.l2), 0.0)
+        return np.where(np.isnan(cost), np.inf, cost)
+
+    def by_ridge(self):
+        """Gap if the ridge pays for everything but the intercept, whose sum of slopes all rows
+        have a share in; and the coordinates that make it dear."""
+        price, slack = self._balance()
+        cost = self._ridge(slack)
+        price += slack * float(np.sum(np.where(self.l1 > 0, np.abs(self.x), 0.0)))
+        dear = cost > 1e-3 * self.sums / len(cost)
+        if self.problem.objective.fit_intercept:
+            cost[-1], dear[-1] = 0.0, True
+        return self.sums + price + float(cost.sum()), dear
+
+    def _balance(self):
+        """What a sum of slopes that is not zero costs, and by how much its mending moves another
+        v_j at most: all rows have a share, or the distance to the best intercept is bounded."""
+        if not self.problem.objective.fit_intercept:
+            return 0.0, 0.0
+        total, room = abs(self.v[-1]) + self.error[-1], float(self.room.sum())
+        far = abs(self.x[-1]) + self.problem.farthest_intercept(self.value)
+        far = total * far if total > 0 else 0.0
+        if not total < room:
+            return far, 0.0
+        share = total / room
+        price = share * float(self.pull.sum())
+        if far <= price:
+            return far, 0.0
+        return price, share * float(np.linalg.norm(self.room)) * self.problem.root_n
+
+    def by_scale(self):
+        """Gap if all slopes shrink until the L1 penalty alone pays, |v_j| ≤ κ_j."""
+        price, slack = self._balance()
+        size = np.abs(self.x)
+        longest = np.abs(self.projected) + self.error + slack
+        lasso = self.l1 > 0
+        inside = np.delete(lasso, -1) if self.problem.objective.fit_intercept else lasso
+        if not inside.all():
+            return np.inf
+        # Slopes that say nothing of a feature need not shrink for it.
+        factor = float(np.min(self.l1[lasso] / np.maximum(longest, self.l1)[lasso], initial=1.0))
+        terms = self.l1 * size + factor * self.projected * self.x + 0.5 * self.l2 * size**2
+        terms += (self.error + slack) * size
+        shrink = (1.0 - factor) * self.work
+        return self.hinges + shrink + price + float(np.maximum(terms, 0.0)[lasso].sum())
+
+    def by_slopes(self, dear, drop):
+        """Gap if slopes move so that v vanishes in the coordinates ``dear``, or, with ``drop``, if
+        the penalty of those is taken as nothing, which costs its value."""
+        for _ in range(3):
+            gap, more = self._moved(dear, drop)
+            if gap < np.inf or not (more & ~dear).any():
+                return gap
+            dear = dear | more
+        return np.inf
+
+    def _moved(self, dear, drop):
+        index, A = self._roomy(dear)
+        columns = np.flatnonzero(dear)
+        kinks = 0.0 if drop else self.l1
+        lasso = np.where(dear, kinks, 0.0)[columns]
+        chosen = _independent(A[:, columns], lasso > 0)
+        ignored = columns[~chosen]
+        if len(ignored) and not drop:
+            ridge = self.l2[ignored] > 0
+            ignored, chosen = ignored[~ridge], chosen.copy()
+        if not self._vanish(A, columns[chosen], ignored, index):
+            return np.inf, dear
+        moved = columns[chosen]
+        v = self.projected if drop else self.v - np.clip(self.v, -self.l1, self.l1)
+        free = 0.0 * self.l1 if drop else self.l1 - np.minimum(np.abs(self.v), self.l1)
+        weight = self.room[index]
+        B = np.concatenate([weight[:, None] * A[:, moved], np.diag(free[moved])[free[moved] > 0]])
+        rho = _length(B, v[moved], self.error[moved])
+        if not rho <= 1.0:
+            return np.inf, dear
+        pull = np.append(self.pull[index], free[moved] * np.abs(self.x[moved]))
+        slack = rho * np.linalg.norm(weight[:, None] * A, axis=0)
+        cost = self._ridge(slack)
+        cost[moved] = cost[ignored] = 0.0
+        kinks = self.kinks + np.where(self.l1 > 0, slack * np.abs(self.x), 0.0)
+        kinks[moved] = self.kinks[moved]
+        if drop:
+            cost[columns] = 0.0
+            penalty = self.l1 * np.abs(self.x) + 0.5 * self.l2 * self.x**2
+            kinks[columns] = penalty[columns]
+        gap = self.hinges + float(kinks.sum() + cost.sum()) + rho * float(np.linalg.norm(pull))
+        return gap, dear | ~np.isfinite(cost)
+
+    def _roomy(self, dear):
+        """The rows whose slopes have most room, by room, and their standardised features."""
+        rows = self.problem.rows
+        most = self.problem.most_rows(dear)
+        index = np.flatnonzero(self.room > 0)
+        if len(index) > most:
+            largest = np.argpartition(self.room[index], len(index) - most)[-most:]
+            index = np.sort(index[largest])
+        index = index[np.argsort(-self.room[index], kind="stable")]
+        A = rows.dense(index).astype(np.float64, copy=False)
+        if self.problem.objective.fit_intercept:
+            A = np.concatenate([A, np.ones((len(index), 1))], axis=1)
+        return index, A
+
+    def _vanish(self, A, chosen, ignored, index):
+        """Whether columns that depend on the ``chosen`` ones among rows with room do so in all."""
+        live = np.count_nonzero((self.problem.high > self.problem.low).any(axis=0))
+        if len(ignored) == 0 or len(index) == live:
+            return True
+        if len(ignored) > 8:
+            return False
+        coefs = np.linalg.lstsq(A[:, chosen], A[:, ignored], rcond=None)[0]
+        for column, coef in zip(ignored, coefs.T, strict=True):
+            direction = np.zeros(len(self.x))
+            direction[column], direction[chosen] = 1.0, -coef
+            z = self.problem.rows.scores(*self.problem.objective.split(direction))
+            size = float(self.problem.blowup @ np.abs(direction))
+            if np.abs(z).max() > 100 * self.problem.dtype_eps * size:
+                return False
+        return True
+
+
+def _independent(A, bounded):
+    """Which columns to keep so that the others are in their span to rounding error; those that a
+    penalty bounds are kept."""
+    keep = bounded.copy()
+    norms = np.linalg.norm(A, axis=0)
+    rest = np.flatnonzero(~bounded & (norms > 0))
+    if len(rest) and len(A):
+        R, order = qr(A[:, rest] / norms[rest], mode="r", pivoting=True, check_finite=False)
+        diagonal = np.zeros(len(rest))
+        size = min(R.shape)
+        diagonal[:size] = np.abs(R.diagonal()[:size])
+        keep[rest[order[diagonal > rank_tolerance(len(rest))]]] = True
+    return keep
+
+
+def _length(B, v, error):
+    """‖R⁻ᵀv‖ for B = QR, at most, where v is known up to ``error``."""
+    if B.shape[1] == 0:
+        return 0.0
+    norms = np.linalg.norm(B, axis=0)
+    if len(B) < B.shape[1] or not (norms > 0).all():
+        return np.inf
+    R, order = qr(B / norms, mode="r", pivoting=True, check_finite=False)
+    R = R[: len(order)]
+    if not np.abs(R.diagonal()).min() > np.finfo(np.float64).eps:
+        return np.inf
+    with np.errstate(over="ignore"):
+        inverse = solve_triangular(R, np.eye(len(R)), check_finite=False).T
+        v, error = (v / norms)[order], (error / norms)[order]
+        return float(np.linalg.norm(inverse @ v) + np.linalg.norm(np.abs(inverse) @ error))
