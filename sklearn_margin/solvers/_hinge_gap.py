@@ -82,6 +82,14 @@ class HingeGap:
         self.dtype_eps = float(np.finfo(rows.dtype).eps)
         self.eps = self.dtype_eps if eps is None else eps
         self.root_n = np.sqrt(objective.rows.shape[0])  # norm of a column of X̃
+        self.sides = [
+            (
+                float(np.sum(slope * kink)),
+                self.root_n * float(np.linalg.norm(slope.sum(axis=0))),
+                max(abs(float(slope.sum())), 1e-300),
+            )
+            for slope in (high, low)
+        ]
 
     def at(self, x, e, below, above, projected, thorough=np.inf, features=None) -> Bound:
         """Value and gap.
@@ -107,7 +115,7 @@ class HingeGap:
         if self.linear is not None:
             value += float(self.linear @ x)
         own, common = self._errors(x, e, features)
-        state = _State(self, x, e, below, above, projected, features)
+        state = _State(self, x, value, e, below, above, projected, features)
         gap, dear = state.by_ridge()
         if self.from_zero and self.penalty.has_l1:
             gap = min(gap, state.by_scale())
@@ -126,6 +134,18 @@ class HingeGap:
     def most_rows(self, dear):
         """How many rows have slopes that may move."""
         return min(max(_ROWS, _ROWS_PER_COLUMN * int(dear.sum())), self.rows.shape[0])
+
+    def farthest_intercept(self, value):
+        """Bound on |b| where F is at most ``value``.
+
+        F ≥ Σ r_k (x_k·u + b − kink_k), and the same with l_k; the penalty bounds u.
+        """
+        if not self.from_zero:
+            return np.inf
+        with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+            longest = np.minimum(np.sqrt(2 * value / self.penalty.l2), value / self.penalty.l1)
+            u = float(np.where(np.isnan(longest), np.inf, longest).sum())
+            return max((value + kinks + size * u) / total for kinks, size, total in self.sides)
 
     def _errors(self, x, e, features):
         """Rounding errors of scores in raw coordinates: of each, with any sign, and of all alike,
@@ -155,8 +175,8 @@ class HingeGap:
 class _State:
     """Slopes at a point, and what is left of v."""
 
-    def __init__(self, problem, x, e, below, above, projected, features):
-        self.problem, self.x, self.projected = problem, x, projected
+    def __init__(self, problem, x, value, e, below, above, projected, features):
+        self.problem, self.x, self.value, self.projected = problem, x, value, projected
         join, penalty = problem.objective.join, problem.penalty
         self.l2, self.l1 = join(penalty.l2, 0.0), join(penalty.l1, 0.0)
         room = np.minimum(below, above)
@@ -195,16 +215,20 @@ class _State:
         return self.sums + price + float(cost.sum()), dear
 
     def _balance(self):
-        """What a vanishing sum of slopes costs if all rows have a share in it, and by how much it
-        moves another v_j at most."""
+        """What a sum of slopes that is not zero costs, and by how much its mending moves another
+        v_j at most: all rows have a share, or the distance to the best intercept is bounded."""
         if not self.problem.objective.fit_intercept:
             return 0.0, 0.0
         total, room = abs(self.v[-1]) + self.error[-1], float(self.room.sum())
+        far = abs(self.x[-1]) + self.problem.farthest_intercept(self.value)
+        far = total * far if total > 0 else 0.0
         if not total < room:
-            return np.inf, 0.0
+            return far, 0.0
         share = total / room
-        slack = share * float(np.linalg.norm(self.room)) * self.problem.root_n
-        return share * float(self.pull.sum()), slack
+        price = share * float(self.pull.sum())
+        if far <= price:
+            return far, 0.0
+        return price, share * float(np.linalg.norm(self.room)) * self.problem.root_n
 
     def by_scale(self):
         """Gap if all slopes shrink until the L1 penalty alone pays, |v_j| ≤ κ_j."""

@@ -10,10 +10,10 @@ def factorized(matrix, damping=1e-15):
     """Function that solves with a positive semi-definite matrix, damped as little as needed.
 
     The matrix is brought to unit diagonal, so that damping means the same whatever the scales of
-    the variables. A variable whose diagonal entry is not positive, and of which therefore nothing
-    but rounding errors is known, stays at zero. Entries of a positive semi-definite matrix of unit
-    diagonal are at most 1: what rounding errors make larger is cut off, and damping by the order
-    of the matrix is then enough by Gershgorin's theorem, so that few attempts suffice.
+    the variables. Off the diagonal a positive semi-definite matrix then has no entry above 1. A
+    variable that has, or whose diagonal entry is not positive, is known by rounding errors alone,
+    and stays at zero. The order of the matrix is damping enough by Gershgorin's theorem, so that
+    few attempts suffice.
 
     Parameters
     ----------
@@ -42,7 +42,9 @@ def factorized(matrix, damping=1e-15):
     scaled = (matrix * inverse) * inverse[:, None]
     if not np.isfinite(scaled).all():
         raise LinAlgError("the matrix is not finite")
-    np.clip(scaled, -1.0, 1.0, out=scaled)
+    i, j = np.nonzero(np.abs(scaled) > 1.0 + 1e-6)
+    lost = np.where(diagonal[i] < diagonal[j], i, j)
+    inverse[lost] = scaled[lost] = scaled[:, lost] = 0.0
     while True:
         scaled[np.diag_indices(len(inverse))] = 1.0 + damping
         try:

@@ -25,7 +25,6 @@ __all__ = ["InteriorPoint"]
 _LARGEST = 3000  # order of the largest matrix to factorise
 _SIFT_ROWS = 20_000  # fewest rows for which sifting pays
 _PATIENCE = 30  # steps without progress
-_HOLDS = 3  # steps in a row that serve feasibility alone
 
 
 class InteriorPoint(Solver):
@@ -43,6 +42,11 @@ class InteriorPoint(Solver):
     differ says how uncertain a score is. Rows farther than ``band`` times that from their kink
     are taken as linear, the others are solved, and if any row proves to lie on the wrong side
     it joins them. The certificate is always that of the whole problem.
+
+    Of few rows a standardised copy is made, and columns that hardly a penalty holds and that nearly
+    depend on each other are replaced by an orthogonal basis of their span; where even that leaves
+    too few digits, the gap says so. What is returned, and shown to callbacks, is the best point
+    so far.
 
     ``tol`` is compared with the duality gap relative to F.
 
@@ -102,7 +106,7 @@ class InteriorPoint(Solver):
         )
         params = model.decode(run.point.x)
         if isinstance(model, SpanModel):
-            params, lower = _certified(objective, params, model.rooms(run.proof.t), run)
+            params, lower = _certified(objective, params, model.rooms(run.proof.t))
         else:
             lower = run.lower if model.exact else _recomputed(model, run)
         result = _result(objective, params, lower, run, tol)
@@ -110,6 +114,11 @@ class InteriorPoint(Solver):
             params = _with_zeros(objective, result, run.point.t[model.n * model.copies :])
             return _result(objective, params, lower, run, tol)
         return result
+
+
+def _has_small_hinges(objective):
+    """Whether hinges are of several scores: of classes, or of pairs of rows."""
+    return objective.n_outputs > 1 or hasattr(objective, "pairs")
 
 
 def _model(objective):
@@ -127,7 +136,7 @@ def _recomputed(model, run):
     return bound.lower
 
 
-def _certified(objective, params, rooms, run):
+def _certified(objective, params, rooms):
     """The better one of ``params`` and the coefficients that slopes give, −X̃ᵀs/λ₂; and a lower
     bound on F from the latter."""
     kink, low, high = (np.array(v) for v in zip(*hinge_terms(objective), strict=True))
@@ -151,11 +160,6 @@ def _result(objective, params, lower, run, tol):
     return Result(params, value, run.n_iter, bool(converged), gap, "duality gap", reached)
 
 
-def _has_small_hinges(objective):
-    """Whether hinges are of several scores: of classes, or of pairs of rows."""
-    return objective.n_outputs > 1 or hasattr(objective, "pairs")
-
-
 def _with_zeros(objective, result, t):
     """The solution with the coefficients at zero that the path was leading there: those whose
     multiplier ``t`` is farther from its bounds than they are from zero."""
@@ -175,7 +179,6 @@ class _Point(NamedTuple):
     q: np.ndarray
     t: np.ndarray
     e: np.ndarray  # A x − kink
-    length: float = 1.0  # of the step to it
 
 
 class _Run(NamedTuple):
@@ -214,7 +217,7 @@ def _follow_path(model, start, tol, max_iter, callback=None, polish=False, first
     """
     point = _initial(model, start)
     goal = 1e-11 if model.rows.dtype == np.float64 else 1e-6
-    run, n_iter, in_vain, least, held = None, first, 0, np.inf, 0
+    run, n_iter, in_vain, least = None, first, 0, np.inf
     while True:
         projected = model.transpose(model.left + model.width * point.t)
         thorough = np.inf if model.exact or n_iter == max_iter else tol
@@ -233,11 +236,8 @@ def _follow_path(model, start, tol, max_iter, callback=None, polish=False, first
         least = min(least, bound.gap)
         if in_vain == _PATIENCE or not np.isfinite(bound.value):
             break
-        # Slopes that are less feasible than they are optimal prove nothing: time to catch up.
-        behind = bound.gap > 100.0 * _complementarity(model, point) + bound.noise
-        held = held + 1 if behind and held < _HOLDS else 0
         try:
-            point = _step(model, point, projected, held > 0)
+            point = _step(model, point, projected)
         except LinAlgError:
             break
         n_iter += 1
@@ -249,21 +249,18 @@ def _initial(model, start):
     e = model.apply(x) - model.kink
     width, far = model.by_hinge(model.width), np.abs(model.by_hinge(e))
     spread = float(np.average(far, weights=width)) if width.any() else 0.0
-    margin = np.full(len(e), 0.1 * spread if spread > 0 else 1.0)
+    margin = np.full(len(e), 2.0 * spread if spread > 0 else 1.0)
     margin[: width.size] *= model.distance[: width.size]
     p, q = np.maximum(e, 0) + margin, np.maximum(-e, 0) + margin
     return _Point(x, p, q, np.clip(p / (p + q), 0.1, 0.9), e)
 
 
-def _step(model, point, projected, hold=False):
-    """One predictor-corrector step; ``projected`` is Aᵀ times the slopes at ``point``.
-
-    With ``hold`` τ stays: such a step can be a whole one, after which the point is feasible.
-    """
+def _step(model, point, projected):
+    """One predictor-corrector step; ``projected`` is Aᵀ times the slopes at ``point``."""
     p, q, t, weight = point.p, point.q, point.t, model.width
     total = 2.0 * float(weight @ model.distance)
     upper, lower = p * (1 - t), q * t
-    tau = _complementarity(model, point) / total
+    tau = float(weight @ (upper + lower)) / total
     residual = p - q - point.e  # of e = p − q
     residual[model.dead] = 0.0
     dual = model.penalty_gradient(point.x) + projected
@@ -281,16 +278,13 @@ def _step(model, point, projected, hold=False):
     def longest(dp, dq, dt):
         return min(_longest(p, dp), _longest(q, dq), _longest(t, dt), _longest(1 - t, -dt))
 
-    second = 0.0, 0.0
-    if not hold:
-        _, dp, dq, dt, _ = direction(-upper, -lower)
-        length = min(1.0, longest(dp, dq, dt))
-        reach = (p + length * dp) * (1 - t - length * dt) + (q + length * dq) * (t + length * dt)
-        if tau > 0:
-            tau *= (float(weight @ reach) / (total * tau)) ** 3
-        second = dp * dt, -dq * dt
+    _, dp, dq, dt, _ = direction(-upper, -lower)
+    length = min(1.0, longest(dp, dq, dt))
+    reach = (p + length * dp) * (1 - t - length * dt) + (q + length * dq) * (t + length * dt)
+    if tau > 0:
+        tau *= (float(weight @ reach) / (total * tau)) ** 3
     target = tau * model.distance
-    dx, dp, dq, dt, change = direction(target - upper + second[0], target - lower + second[1])
+    dx, dp, dq, dt, change = direction(target - upper + dp * dt, target - lower - dq * dt)
     length = min(1.0, 0.995 * longest(dp, dq, dt))
     tiny = np.finfo(np.float64).tiny
     x = point.x + length * dx
@@ -300,14 +294,7 @@ def _step(model, point, projected, hold=False):
         np.maximum(q + length * dq, tiny),
         np.clip(t + length * dt, 1e-20, 1.0 - 1e-16),
         model.apply(x) - model.kink if model.exact else point.e + length * change,
-        length,
     )
-
-
-def _complementarity(model, point):
-    """What the gap is where slopes are feasible."""
-    p, q, t = point.p, point.q, point.t
-    return float(model.width @ (p * (1 - t) + q * t))
 
 
 def _longest(v, dv):

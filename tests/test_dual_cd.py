@@ -1,0 +1,92 @@
+"""Dual coordinate descent: its gap, and what callbacks see."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+from sklearn.datasets import make_regression
+
+from sklearn_margin.losses import Absolute, CrammerSinger, Hinge, Quantile
+from sklearn_margin.objective import MulticlassObjective, PointwiseObjective, Rows
+from sklearn_margin.solvers import DualCD
+
+
+def objective(loss, X, y, fit_intercept=True, alpha=1e-2):
+    rows, s = Rows(X, center=fit_intercept), np.full(len(y), 1 / len(y))
+    settings = {"alpha": alpha, "fit_intercept": fit_intercept}
+    if isinstance(loss, CrammerSinger):
+        return MulticlassObjective(loss, rows, y, s, n_outputs=3, **settings)
+    return PointwiseObjective(loss, rows, y, s, **settings)
+
+
+def solve(problem, **options):
+    settings = {"tol": 1e-6, "max_iter": 500, **options}
+    with problem.rows.session():
+        return DualCD().solve(problem, problem.start(), **settings)
+
+
+def example(name):
+    X, y = make_regression(300, 20, noise=10, random_state=0)
+    loss = {"hinge": Hinge(), "absolute": Absolute(), "crammer_singer": CrammerSinger()}[name]
+    if name == "hinge":
+        y = np.where(y > 0, 1.0, -1.0)
+    if name == "crammer_singer":
+        y = np.digitize(y, [-100.0, 100.0])
+    return objective(loss, X, y)
+
+
+@pytest.mark.parametrize("tol", [1e-4, 1e-8, 0.0])
+@pytest.mark.parametrize("name", ["hinge", "absolute", "crammer_singer"])
+def test_callbacks_are_called_once_an_iteration(name, tol):
+    problem = example(name)
+    for max_iter in (1, 3, 6, 10):
+        seen = []
+        result = solve(
+            problem,
+            tol=tol,
+            max_iter=max_iter,
+            callback=lambda n, _, seen=seen: seen.append(n),
+        )
+        assert seen == sorted(set(seen))
+        assert 1 <= len(seen) <= max_iter
+        assert seen[-1] <= result.n_iter <= max_iter
+
+
+@pytest.mark.parametrize("name", ["hinge", "absolute"])
+def test_callbacks_see_what_a_shorter_fit_returns(name):
+    problem, shown = example(name), {}
+    solve(problem, tol=0.0, max_iter=6, callback=lambda n, params: shown.update({n: params.copy()}))
+    assert len(shown) >= 3
+    for k, params in shown.items():
+        assert_allclose(solve(problem, tol=0.0, max_iter=k).params, params, rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["hinge", "absolute", "crammer_singer"])
+def test_the_first_gap_is_a_finite_bound(name):
+    problem = example(name)
+    best = solve(problem, tol=1e-9).value
+    result = solve(problem, tol=1e-9, max_iter=1)
+    assert result.value - best <= result.gap <= result.value * (1 + 1e-9)
+
+
+@pytest.mark.parametrize("seed", [0, 3])
+def test_the_gap_counts_rounding_errors(seed):
+    """Offsets of 1e8 leave eight digits of a score, and a gap of 1e-16 would be no bound."""
+    rng = np.random.default_rng(seed)
+    X = rng.normal(size=(24, 4)) + 10.0 ** rng.uniform(6, 8, 4)
+    y = rng.normal(size=24)
+    problem = objective(Quantile(quantile=0.1), X, y, alpha=0.1)
+    result = solve(problem, tol=1e-8, max_iter=100)
+    w, b = problem.to_coef(result.params)
+    r = y - (X.astype(np.longdouble) @ w + b)
+    exact = float(np.mean(np.maximum(0.1 * r, -0.9 * r)) + 0.05 * w @ w)
+    assert result.converged
+    assert abs(exact - result.value) <= result.gap
+    assert result.gap <= 1e-8 * exact
+
+
+def test_a_perfect_fit_converges():
+    rng = np.random.default_rng(0)
+    problem = objective(Absolute(), rng.normal(size=(30, 2)), np.zeros(30))
+    result = solve(problem)
+    assert result.converged
+    assert result.value == 0.0
