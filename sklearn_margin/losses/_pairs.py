@@ -278,10 +278,11 @@ class PairIndex:
 
 
 def _units_of_pairs(s, level_start, group_level):
-    """Factors of the weights of rows with which the heaviest pair has the weight one.
+    """Factors of the weights of rows that keep products of weights in the floating-point range.
 
     A common factor means nothing, but products of tiny weights vanish: heavy rows that form no
-    pairs, of which the factor is 0, must not take the others out of the floating-point range.
+    pairs, of which the factor is 0, must not take the others out of the range. Where the heaviest
+    pair is far from one, its weight becomes one.
     """
     if len(s) == 0:
         return s
@@ -292,8 +293,13 @@ def _units_of_pairs(s, level_start, group_level):
     levels[top[once]] = 0.0
     second = np.maximum.reduceat(levels, group_level[:-1])
     largest = float((np.sqrt(first) * np.sqrt(second)).max())
+    if _IN_RANGE[0] < largest < _IN_RANGE[1]:
+        return 1.0
     factor = np.where(second > 0, 1.0 / max(largest, np.finfo(np.float64).tiny), 0.0)
     return np.repeat(np.repeat(factor, sizes), np.diff(level_start))
+
+
+_IN_RANGE = (1e-30, 1e30)  # of the square root of a pair's weight
 
 
 @kernel
