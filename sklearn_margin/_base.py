@@ -154,7 +154,7 @@ class _Watch:
     @contextmanager
     def problem(self, solver, several):
         """One of ``several`` problems, a task of its own, or the only one."""
-        self._say(f"{type(self.objective.loss).__name__}, solver {solver.name}", "")
+        self._say(f"{type(self.objective.loss).__name__}, solver {solver.name}")
         if not (several and self.has_callbacks):
             yield
             return
@@ -193,14 +193,15 @@ class _Watch:
             return ""
         return f"relative gap {gap / max(abs(value), 1e-300):.2g}"
 
-    def _say(self, what, reached):
-        if self.estimator.verbose:
+    def _say(self, what, reached=None):
+        if not self.estimator.verbose:
+            return
+        parts = [what]
+        if reached is not None:
             rows, seconds = self.objective.rows, time.perf_counter() - self.began
             n_reads = (rows.n_read[0] - self.n_read) / rows.shape[0]
-            parts = [what, reached, f"{n_reads:.4g} reads of X" if n_reads else "",
-                     f"{seconds:.2g} s" if n_reads else ""]  # fmt: skip
-            text = ", ".join(part for part in parts if part)
-            print(f"[{type(self.estimator).__name__}] {text}")
+            parts += [reached, f"{n_reads:.4g} reads of X", f"{seconds:.2g} s"]
+        print(f"[{type(self.estimator).__name__}] {', '.join(part for part in parts if part)}")
 
 
 class Fitted(CallbackSupportMixin, BaseEstimator):

@@ -113,8 +113,18 @@ class CoordinateDescent(Solver):
                 z = drift.follow(params, z, there)
             if callback is not None and callback(n_iter, params):
                 break
+        best = best._replace(params=_without_rounding(objective, best.params, z))
         best = certified(objective, best, enough(tol, best.value, floor))
         return best.result(n_iter, best.converged, "predicted decrease")
+
+
+def _without_rounding(objective, params, z):
+    """Parameters with zeros for what an L1 penalty left of coefficients, where that changes scores
+    by less than their rounding error (columns of X̃ have root mean square 1)."""
+    u, b = objective.split(params)
+    eps = float(np.finfo(objective.rows.dtype).eps)
+    lost = (objective.penalty.l1 > 0) & (np.abs(u) <= 4 * eps * float(np.abs(z).max(initial=0.0)))
+    return objective.join(np.where(lost, 0.0, u), b)
 
 
 def _straight_search(objective, params, z, change, slopes, value):

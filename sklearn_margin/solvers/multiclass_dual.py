@@ -45,8 +45,9 @@ class Certificate(NamedTuple):
 
     @property
     def lower(self):
-        """Lower bound on F; these losses are not negative."""
-        return max(self.value - self.gap, 0.0)
+        """Lower bound on F; these losses are not negative. Of a large value and a large gap, the
+        difference is rounding error."""
+        return max(self.value - self.gap - 16 * 2.0**-52 * abs(self.value), 0.0)
 
 
 class _Part:
