@@ -38,6 +38,9 @@ class InteriorPoint(Solver):
     are taken as linear, the others are solved, and if any row proves to lie on the wrong side
     it joins them. The certificate is always that of the whole problem.
 
+    Hinges of several scores, those of classes or of pairs of rows, are solved if the problem is
+    small and there is a penalty: to rounding error, which the gap includes.
+
     ``tol`` is compared with the duality gap relative to F.
 
     Parameters

@@ -28,10 +28,12 @@ class Smoothing(Solver):
 
         F(x) − min F ≤ [L(z) − L_w(z)] − [L_w*(g) − L*(g)] + (duality gap of F_w at x)
 
-    for free: see ``LinearObjective.gap``. For a mean over rows the second bracket is
-    (w/2) Σ g_i²/s_i, and what remains is quadratic in the width. The width falls until that is
-    at most ``tol`` of F, which is practical down to about 1e-6. Small problems with a multiclass
-    hinge go on from there to the limit of the arithmetic, by the method of multipliers.
+    for free: see ``LinearObjective.gap``; rounding errors are added. For a mean over rows the
+    second bracket is (w/2) Σ g_i²/s_i, and what remains is quadratic in the width. The width
+    falls until that is at most ``tol`` of F, which is practical down to about 1e-6. With an L1
+    penalty the envelopes are minimised by proximal Newton steps. Without one, small problems with
+    a multiclass hinge go on from there to the limit of the arithmetic, by the method of
+    multipliers.
 
     Parameters
     ----------
