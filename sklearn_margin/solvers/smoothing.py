@@ -186,6 +186,6 @@ def _certificate(objective, smooth, run):
         return value, above, above + (charge if slope.max(initial=0.0) <= zero else np.inf)
     envelope = run.value - penalty
     gap = run.gap * (loss / envelope) if envelope > 1e-8 * loss else np.inf
-    if not gap <= 1.1 * run.gap:  # a pass over X that is seldom needed
+    if not gap <= max(1.1 * run.gap, above):  # a pass over X that is seldom needed
         gap = objective.gap(run.params, objective.gradient_from(run.params, g), g, loss)
     return value, above, above + gap + rounding(objective, run.params, g, loss, gap)
