@@ -54,7 +54,7 @@ def _preference(objective, tol) -> list[type[Solver]]:
         return [second_order, LBFGS, *rough]
     wide = d >= n or (objective.rows.is_sparse and d > _MANY_FEATURES)
     if objective.n_outputs > 1:
-        # Smoothing ends with exact slopes if the problem is small, and minds no scales.
+        # Smoothing ends with exact slopes if the problem is fairly small, and minds no scales.
         smooth = is_small(objective) or not (wide or tol < _SMOOTHING_TOL)
         exact = [Smoothing, DualCD] if smooth else [DualCD, Smoothing]
         exact = [InteriorPoint, *exact]

@@ -277,6 +277,6 @@ def _raw_rows(rows, index, dtype):
 def least_squares(matrix, right):
     """Solution of a positive semi-definite system of whatever scales, in double precision."""
     matrix = matrix.astype(np.float64)
-    root = np.sqrt(np.maximum(matrix.diagonal(), 1e-300))
+    root = np.sqrt(np.maximum(matrix.diagonal(), 1e-200))
     right = right.astype(np.float64) / root
     return np.linalg.lstsq(matrix / np.outer(root, root), right, rcond=1e-13)[0] / root

@@ -55,13 +55,13 @@ def solve_small_hinges(objective, start, *, tol, max_iter, callback=None) -> Res
     goal = min(tol, 5e4 * float(np.finfo(objective.rows.dtype).eps))
     model = make(objective)
     run = _follow(model, _initial(model, start), goal, max_iter, callback, 0)
-    found = _finish(make, run.point, model)
+    found = _finish(make, run.point, model, goal)
     cheap = model.n * model.n_params**2 <= _WIDE_WORK
     if found.gap > goal * found.value and cheap and not run.stopped:
         model = make(objective, np.longdouble)
         point = _Point(*(part.astype(np.longdouble) for part in run.point))
         run = _follow(model, point, goal, max_iter, callback, run.n_iter)
-        found = min(found, _finish(make, run.point, model), key=lambda point: point.gap)
+        found = min(found, _finish(make, run.point, model, goal), key=lambda point: point.gap)
     gap = max(make(objective, np.longdouble).stored_value(found.params) - found.value, 0.0)
     gap += found.gap
     # A minimum that is zero beside the rounding errors of margins has no relative accuracy.
@@ -119,18 +119,19 @@ def _follow(model, point, goal, max_iter, callback, n_iter):
         stop = callback is not None and bool(callback(n_iter, best[0].params))
 
 
-def _finish(make, point, model):
-    """The best certificate near a point: as it is, and with the coefficients at zero whose
-    multiplier is farther from its bounds than they are from zero."""
+def _finish(make, point, model, goal):
+    """A certificate near a point, with the coefficients at zero whose multiplier is farther from
+    its bounds than they are from zero; if that costs something, with none."""
     multipliers, t = model.terms(model.width * point.t)[0], model.terms(point.t)[1]
-    candidates = [point.x]
-    if model.has_l1:
-        candidates.append(point.x.copy())
-        u = candidates[1][: len(t)]
-        u[np.abs(u) < np.minimum(t, 1 - t) * np.abs(u).max(initial=0.0)] = 0.0
     wide = make(model.objective, np.longdouble)
-    found = [wide.certify(x.astype(wide.dtype), multipliers, rounds=6) for x in candidates]
-    return min(found, key=lambda point: point.gap + point.value)
+    x = point.x.astype(np.longdouble)
+    found = wide.certify(x, multipliers, rounds=6)
+    if not model.has_l1:
+        return found
+    u = x[: len(t)]
+    u[np.abs(u) < np.minimum(t, 1 - t) * np.abs(u).max(initial=0.0)] = 0.0
+    sparse = wide.certify(x, multipliers, rounds=6)
+    return sparse if sparse.gap <= max(found.gap, goal * sparse.value) else found
 
 
 def _step(model, point):

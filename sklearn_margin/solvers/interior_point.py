@@ -48,6 +48,9 @@ class InteriorPoint(Solver):
     too few digits, the gap says so. What is returned, and shown to callbacks, is the best point
     so far.
 
+    Hinges of several scores, those of classes or of pairs of rows, are solved if the problem is
+    small and there is a penalty: to rounding error, which the gap includes.
+
     ``tol`` is compared with the duality gap relative to F.
 
     Parameters

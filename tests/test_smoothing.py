@@ -1,0 +1,100 @@
+"""Smoothing: gaps that are bounds to the last digit, and L1 penalties."""
+
+import functools
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+
+from sklearn_margin import LinearClassifier, LinearRanker
+from sklearn_margin.losses import CrammerSinger, PairwiseHinge
+from sklearn_margin.losses.multiclass_hinge import SmoothedCrammerSinger
+from sklearn_margin.solvers import InteriorPoint, Smoothing
+from tests.test_multiclass_dual import build, solve
+
+
+@functools.cache
+def ranking(seed):
+    rng = np.random.default_rng(seed)
+    X = rng.normal(size=(20, 3))
+    return X, np.round(X @ [1, -1, 0.5] + rng.normal(size=20))
+
+
+def ranking_value(seed, coef):
+    X, y = ranking(seed)
+    return PairwiseHinge().value(y, X @ coef) + 0.005 * float(coef @ coef)
+
+
+@pytest.mark.parametrize("seed", [2, 12, 20, 35])
+def test_gap_of_pairs_includes_rounding(seed):
+    X, y = ranking(seed)
+    best = LinearRanker("pairwise_hinge", alpha=0.01, solver="interior_point").fit(X, y)
+    model = LinearRanker("pairwise_hinge", alpha=0.01, solver="smoothing", tol=1e-8).fit(X, y)
+    error = ranking_value(seed, model.coef_) - ranking_value(seed, best.coef_)
+    assert model.dual_gap_ >= error - 1e-16
+    assert model.dual_gap_ <= 2e-8
+
+
+@pytest.mark.parametrize("width", [0.3, 1e-4, 1e-8])
+def test_slopes_of_a_narrow_envelope(width):
+    """Against the projection on the simplex in extended precision."""
+    rng = np.random.default_rng(0)
+    z, k = rng.normal(size=(300, 5)) * 10, rng.integers(0, 5, 300)
+    z[::2, 2] = z[::2, 1] + width * rng.normal(size=150)
+    rows = np.arange(300)
+    out = np.empty_like(z)
+    SmoothedCrammerSinger(1.0, width).scores_value_gradient(k, z, np.ones(300), out)
+    t = 1 + z.astype(np.longdouble) - z[rows, k][:, None]
+    t[rows, k] = 0
+    shifted = t / np.longdouble(width)
+    shifted[rows, k] += 1
+    order = -np.sort(-shifted, axis=1)
+    tau = (np.cumsum(order, axis=1) - 1) / np.arange(1, 6)
+    tau = tau[rows, (order > tau).sum(axis=1) - 1]
+    expected = np.maximum(shifted - tau[:, None], 0)
+    expected[rows, k] -= 1
+    np.testing.assert_allclose(out, expected.astype(float), atol=1e-14 + 4e-15 / width)
+    np.testing.assert_allclose(out.sum(axis=1), 0, atol=1e-14)
+
+
+def multiclass(dtype=np.float64):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(60, 4))
+    k = (X @ rng.normal(size=(4, 3)) + rng.gumbel(size=(60, 3))).argmax(axis=1)
+    return X.astype(dtype), k
+
+
+@pytest.mark.parametrize("l1_ratio", [0.3, 1.0])
+@pytest.mark.parametrize("fit_intercept", [False, True])
+def test_l1_penalty(l1_ratio, fit_intercept):
+    X, k = multiclass()
+    objective = build(CrammerSinger(), X, k, np.ones(60), fit_intercept)
+    objective = type(objective)(
+        objective.loss, objective.rows, k, objective.s, n_outputs=3, alpha=0.02,
+        l1_ratio=l1_ratio, fit_intercept=fit_intercept,
+    )  # fmt: skip
+    best = solve(InteriorPoint(), objective)
+    result = solve(Smoothing(), objective, tol=1e-3)
+    assert result.converged
+    error = result.value - best.value
+    assert -1e-12 <= error <= result.gap <= 1e-3 * result.value
+
+
+@pytest.mark.parametrize("make", [np.asarray, sp.csr_array])
+def test_l1_penalty_on_pairs(make):
+    X, y = ranking(0)
+    settings = {"alpha": 0.05, "l1_ratio": 0.5}
+    best = LinearRanker("pairwise_hinge", solver="interior_point", **settings).fit(make(X), y)
+    model = LinearRanker("pairwise_hinge", solver="smoothing", **settings).fit(make(X), y)
+    np.testing.assert_allclose(model.coef_, best.coef_, atol=1e-2)
+    assert model.dual_gap_ <= 1e-4
+
+
+def test_large_problems_with_an_l1_penalty_are_certified():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(2_500, 40))
+    y = (X @ rng.normal(size=(40, 3)) + rng.gumbel(size=(2_500, 3))).argmax(axis=1)
+    model = LinearClassifier("crammer_singer", alpha=0.1, l1_ratio=0.5, tol=0.05).fit(X, y)
+    assert model.solver_ == "smoothing"
+    assert 0 < model.dual_gap_ < 0.1
+    assert np.count_nonzero(model.coef_ == 0) > 0
