@@ -121,6 +121,8 @@ class Newton(Solver):
             bound = 0.5 * decrement if gap is None else gap
             converged = bound <= goal
             stalled = best is not None and value >= best.value * (1 - 4 * eps)
+            if gap is not None:  # slopes may come to balance where F does not change any more
+                stalled = stalled and not bound < 0.5 * best.bound
             if best is None or value < best.value or bound < best.bound:
                 best = Iterate(params, value, gap, bound, converged)
             exact = 0.5 * decrement <= max(1e-3 * eps * value, floor or 1e-300) or (
