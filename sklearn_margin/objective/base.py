@@ -245,7 +245,8 @@ class LinearObjective:
     @property
     def _balance(self):
         r"""What Σg may be of Σ \|g\| and count as zero."""
-        return 1e-15 * self.n_outputs if self._may_scale else 1e-12
+        rounding = 5 * float(np.finfo(self.rows.dtype).eps) * self.n_outputs
+        return rounding if self._may_scale else max(rounding, 1e-12)
 
     def balanced(self, params) -> np.ndarray:
         """Parameters with the intercept that is best for the coefficients: the slopes of the loss

@@ -121,6 +121,8 @@ class Newton(Solver):
             bound = 0.5 * decrement if gap is None else gap
             converged = bound <= goal
             stalled = best is not None and value >= best.value * (1 - 4 * eps)
+            # Slopes may come to balance where F does not change any more.
+            better = best is not None and gap is not None and bound < 0.5 * best.bound
             if best is None or value < best.value or bound < best.bound:
                 best = Iterate(params, value, gap, bound, converged)
             exact = 0.5 * decrement <= max(1e-3 * eps * value, floor or 1e-300) or (
@@ -128,7 +130,7 @@ class Newton(Solver):
             )
             if (converged and (exact or not polish)) or n_iter == max_iter:
                 break
-            if exact and stalled:  # the limit of the arithmetic
+            if exact and stalled and not better:  # the limit of the arithmetic
                 limit = True
                 break
             n_iter += 1
