@@ -179,7 +179,8 @@ class PairwiseObjective(LinearObjective):
         if len(labels) == 1:
             units = labels = np.arange(len(self.y))
         held = np.zeros(labels[-1] + 1, dtype=bool)
-        held[random_state.permutation(labels)[: max(1, round(fraction * len(labels)))]] = True
+        size = max(1, min(len(labels) - 1, round(fraction * len(labels))))
+        held[random_state.permutation(labels)[:size]] = True
         return held[units]
 
     def take(self, index):

@@ -1,6 +1,7 @@
 """Averaged stochastic gradient descent."""
 
 import copy
+from collections import deque
 
 import numpy as np
 
@@ -9,6 +10,12 @@ from sklearn_margin.losses._batches import batch_form
 from sklearn_margin.losses.base import check_choice, check_number
 from sklearn_margin.objective.rows import row_add, row_dot, single_rows, squared_norms
 from sklearn_margin.penalties import ElasticNet
+from sklearn_margin.solvers._averaged_slopes import (
+    gap_by_passes,
+    gap_by_steps,
+    own_gap,
+    without_small,
+)
 from sklearn_margin.solvers._streaming import (
     DistanceState,
     StreamState,
@@ -16,12 +23,16 @@ from sklearn_margin.solvers._streaming import (
     distance_epoch,
     layout_of,
 )
-from sklearn_margin.solvers.base import Result, Solver
+from sklearn_margin.solvers.base import Result, Solver, is_small
 
 __all__ = ["SGD", "stream"]
 
 _TRIAL_ROWS = 1000  # rows used to choose the first step length
 _BATCH = 256  # rows per update of a batch loss
+_CUTS = 5  # of the step in vain, after which a run is at its end
+_STEPS = 800  # full subgradients for a certificate, if the problem is small,
+_STEPS_WORK = 1_000_000_000  # and entries of X they may read, if it is not
+_ROUGH = 0.03  # relative gap that is good enough for a stochastic method
 
 
 class SGD(Solver):
@@ -124,39 +135,126 @@ class SGD(Solver):
         random_state = np.random.RandomState(0) if random_state is None else random_state
         train, validation = objective, objective.validation
         if self.early_stopping and validation is None:
-            train, validation = objective.split_rows(self.validation_fraction, random_state)
-        measured = train if validation is None else validation
+            train, validation = _split(objective, self.validation_fraction, random_state)
         run = _Run(self, train)
-        state = run.initial(start)
-        reference = run.value(measured, state.params)
-        best, best_value, mark, stale, n_iter = start, reference, reference, 0, 0
-        cuts, most_cuts = 0, 5 if validation is None else 0
-        while n_iter < max_iter:
-            if stale >= self.n_iter_no_change:
-                if cuts == most_cuts:
-                    break
-                state = run.initial(best, eta0=state.eta0 / 3)
-                stale, cuts = 0, cuts + 1
+        search = _Search(run, train if validation is None else validation, start, tol)
+        n_iter, done, gap, limit = 0, False, None, max(tol, _ROUGH)
+        before = search.value
+        while n_iter < max_iter and not done:
             n_iter += 1
-            run.epoch(state, random_state)
-            candidates = [state.average, state.params] if self.average else [state.params]
-            values = [run.value(measured, c) for c in candidates]
-            i = int(np.nanargmin(values)) if np.isfinite(values).any() else 0
-            if not state.finite:  # diverged: back, with smaller steps
-                state = run.initial(best, eta0=state.eta0 / 10)
-                continue
-            if values[i] < best_value:
-                best, best_value = run.decode(candidates[i]), values[i]
-            improved = best_value < mark - tol * max(abs(mark), 1e-300)
-            stale = 0 if improved else stale + 1
-            cuts = 0 if improved else cuts
-            mark = best_value if improved else mark
-            if callback is not None and callback(n_iter, best):
+            search.epoch(random_state)
+            if callback is not None and callback(n_iter, search.found(validation)[0]):
                 break
-        converged = stale >= self.n_iter_no_change and cuts == most_cuts
-        value = objective.value(best) if measured is not objective else best_value
-        measure = "relative improvement per epoch"
-        return Result(best, value, n_iter, converged, measure=measure, reached=np.nan)
+            if search.stale < search.patience:
+                continue
+            if search.cuts < _CUTS and validation is None:
+                search.cut()
+                continue
+            done = True
+            if validation is None:
+                wanted = limit * abs(search.value)
+                gap = run.gap(search.best, search.eta0, wanted)
+                # No gap that is small enough: is more to be gained with patience?
+                gained = is_small(train) and before - search.value > 0.1 * wanted
+                if gap is not None and gap > wanted and gained:
+                    done, before = False, search.value
+                    search.begin_again()
+        params, value = search.found(validation)
+        done = done or search.is_at_rest
+        measure, reached = "relative improvement per epoch", max(search.recent)
+        if validation is not None:
+            value = objective.value(params)
+        elif gap is None:
+            gap = (
+                run.gap(params, search.eta0, limit * abs(value)) if done else own_gap(train, params)
+            )
+        if gap == np.inf:  # nothing is known, as where there is no gap
+            gap = None
+        if done and gap is not None:
+            measure, reached = "duality gap", gap / max(abs(value), 1e-300)
+            done = reached <= limit
+        return Result(params, value, n_iter, done, gap, measure, reached)
+
+
+class _Search:
+    """The best point of a run, and what progress there is."""
+
+    def __init__(self, run, measured, start, tol):
+        self.run, self.measured, self.tol = run, measured, tol
+        self.state = run.initial(start)
+        self.eta0 = self.state.eta0
+        self.best, self.value = start, run.value(measured, self.state.params)
+        self.mark, self.stale, self.cuts = self.value, 0, 0
+        self.patience = run.solver.n_iter_no_change
+        self.recent = deque(maxlen=self.patience)  # relative improvement of epochs
+
+    def epoch(self, random_state):
+        """One pass, and what came of it."""
+        run, state = self.run, self.state
+        run.epoch(state, random_state)
+        candidates = [state.average, state.params] if run.solver.average else [state.params]
+        values = [run.value(self.measured, point) for point in candidates]
+        i = int(np.nanargmin(values)) if np.isfinite(values).any() else 0
+        if not state.finite:  # diverged: back, with smaller steps
+            self.eta0 = state.eta0 / 10
+            self.state = run.initial(self.best, eta0=self.eta0)
+            self.recent.append(1.0)
+            return
+        before = self.value
+        if values[i] < self.value:
+            self.best, self.value = run.decode(candidates[i]), values[i]
+        gain = (before - self.value) / max(abs(before), 1e-300)
+        self.recent.append(gain if np.isfinite(gain) else 1.0)
+        improved = self.value < self.mark - self.tol * max(abs(self.mark), 1e-300)
+        self.stale = 0 if improved else self.stale + 1
+        self.cuts = 0 if improved else self.cuts
+        self.mark = self.value if improved else self.mark
+
+    def cut(self):
+        """Go on from the best point with a third of the step."""
+        self.state = self.run.initial(self.best, eta0=self.state.eta0 / 3)
+        self.stale, self.cuts = 0, self.cuts + 1
+
+    def begin_again(self):
+        """Go on from the best point with the first step, and twice the patience."""
+        self.state = self.run.initial(self.best, eta0=self.eta0)
+        self.patience *= 2
+        self.stale, self.cuts = 0, 0
+
+    @property
+    def is_at_rest(self):
+        """Whether no epoch of late has improved F by ``tol``."""
+        return len(self.recent) == self.recent.maxlen and max(self.recent) <= self.tol
+
+    def found(self, validation):
+        """The best point, with zeros where F does not mind, and its value."""
+        if validation is not None:
+            return self.best, self.value
+        return without_small(self.run.objective, self.best, self.value)
+
+
+def _split(objective, fraction, random_state):
+    """Objectives of the rows to learn from, and of a part to validate with.
+
+    Raises
+    ------
+    ValueError
+        If either would hold no row, or no pair, or if a class has no row to learn from.
+    """
+    n = objective.rows.shape[0]
+    if n < 2:
+        raise ValueError(f"validation_fraction={fraction} needs 2 rows to part, got {n}")
+    train, validation = objective.split_rows(fraction, random_state)
+    left = f"validation_fraction={fraction} leaves {train.rows.shape[0]} of {n} rows to learn from"
+    if hasattr(objective, "pairs"):
+        if objective.pairs.n_pairs and not (train.pairs.n_pairs and validation.pairs.n_pairs):
+            raise ValueError(f"{left}: one of the two parts holds no pair")
+        return train, validation
+    labels = np.unique(objective.y[objective.s > 0])
+    is_classifier = objective.n_outputs > 1 or np.isin(labels, [-1, 1]).all()
+    if is_classifier and len(np.unique(train.y[train.s > 0])) < len(labels):
+        raise ValueError(f"{left}, which lack one of {len(labels)} classes")
+    return train, validation
 
 
 class SGDState(StreamState):
@@ -217,6 +315,25 @@ class _Run:
         """F, or the loss alone on a validation objective, at a point of the run."""
         with np.errstate(all="ignore"):
             return objective.value(self.decode(params))
+
+    def gap(self, params, eta, wanted):
+        """Duality gap at a point of the objective; None where no gap is known.
+
+        From the slopes there; if that is above ``wanted``, from those of stochastic passes, where
+        samples are rows and not pairs, and then of full steps.
+        """
+        objective = self.objective
+        gap = own_gap(objective, params)
+        if gap is None or gap <= wanted or not objective.loss.splits:
+            return gap
+        with np.errstate(all="ignore"):
+            if objective.draw(np.random.RandomState(0), 1)[1].max(initial=-1) < 0:
+                gap = min(gap, gap_by_passes(self, params, eta, wanted))
+            if gap > wanted:
+                work = objective.rows.shape[0] * objective.n_params
+                most = int(np.clip(_STEPS_WORK // work, _STEPS // 20, _STEPS))
+                gap = min(gap, gap_by_steps(objective, params, wanted, most))
+        return gap
 
     def initial(self, start, eta0=None):
         """State at ``start``, with a step that was chosen by trial if none is given."""
