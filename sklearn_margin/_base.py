@@ -502,6 +502,7 @@ class LinearModel(Fitted):
                 "" if eta0 is None else f", or set a smaller eta0 than {eta0:g} in SGD(eta0=...)"
             )
             raise ValueError(f"{type(self).__name__}.partial_fit diverged: scale X or y{smaller}")
+        self.__dict__.pop("dual_gap_", None)  # of the coefficients before
         coef, intercept = objective.split(state.average if solver.average else state.params)
         return state, objective.by_output(coef), intercept
 

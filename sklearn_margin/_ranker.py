@@ -283,8 +283,8 @@ class BaseRanker(LinearModel):
     def partial_fit(self, X, y, sample_weight=None, groups=None):
         """Learn from a batch of rows: one pass of stochastic gradient descent over its pairs.
 
-        Pairs are formed within the batch. Features are used as they are; they should have
-        similar scales.
+        Pairs are formed within the batch. Features are used as they are, in any units; the steps
+        are learned from them (see ``SGD``).
 
         Parameters
         ----------
@@ -295,6 +295,12 @@ class BaseRanker(LinearModel):
         -------
         self : object
             The estimator.
+
+        Raises
+        ------
+        ValueError, TypeError
+            For a wrong parameter or wrong data, or if ``fit_intercept`` or the number of scores of
+            the loss is not that of earlier calls; the estimator stays as it was.
         """
         with self._unchanged_if_failed():
             first = not hasattr(self, "coef_")

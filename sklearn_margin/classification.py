@@ -251,7 +251,8 @@ class _BaseClassifier(ClassifierMixin, LinearModel):
     def partial_fit(self, X, y, classes=None, sample_weight=None):
         """Learn from a batch of rows: one pass of stochastic gradient descent.
 
-        Features are used as they are; they should have similar scales.
+        Features are used as they are, in any units; the steps are learned from them (see ``SGD``).
+        Rows in random order are learned from best.
 
         Parameters
         ----------
@@ -268,6 +269,12 @@ class _BaseClassifier(ClassifierMixin, LinearModel):
         -------
         self : object
             The estimator.
+
+        Raises
+        ------
+        ValueError, TypeError
+            For a wrong parameter or wrong data, or if ``fit_intercept`` or the number of scores of
+            the loss is not that of earlier calls; the estimator stays as it was.
         """
         with self._unchanged_if_failed():
             self._check_common_params()

@@ -136,7 +136,8 @@ class _BaseRegressor(RegressorMixin, LinearModel):
     def partial_fit(self, X, y, sample_weight=None):
         """Learn from a batch of rows: one pass of stochastic gradient descent.
 
-        Features are used as they are; they should have similar scales.
+        Features are used as they are, in any units; the steps are learned from them (see ``SGD``).
+        Rows in random order are learned from best.
 
         Parameters
         ----------
@@ -151,6 +152,12 @@ class _BaseRegressor(RegressorMixin, LinearModel):
         -------
         self : object
             The estimator.
+
+        Raises
+        ------
+        ValueError, TypeError
+            For a wrong parameter or wrong data, or if ``fit_intercept`` or the number of scores of
+            the loss is not that of earlier calls; the estimator stays as it was.
         """
         with self._unchanged_if_failed():
             self._check_common_params()

@@ -210,6 +210,14 @@ def test_attributes_that_are_not_finite():
         model.partial_fit(X, t)
 
 
+def test_the_gap_of_a_fit_does_not_outlive_its_coefficients():
+    X, t = data(60)
+    for model in (LinearRegressor("absolute"), LinearRanker()):
+        model.fit(X, np.round(t))
+        assert model.dual_gap_ >= 0
+        assert not hasattr(model.set_params(solver="sgd").partial_fit(X, np.round(t)), "dual_gap_")
+
+
 # --- no first batch is typical -----------------------------------------------------------------
 
 

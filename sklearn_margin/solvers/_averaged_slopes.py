@@ -60,7 +60,8 @@ def _gap(objective, params, z, loss, g, conjugate):
     excess = max(loss + conjugate - float(g @ z), 0.0)
     g = g.astype(z.dtype)
     gap = objective.gap(params, objective.gradient_from(params, g), g, loss)
-    return (None if gap is None else gap + excess), excess
+    rounding = 4 * float(np.finfo(z.dtype).eps) * (abs(loss) + abs(conjugate))
+    return (None if gap is None else gap + excess + rounding), excess
 
 
 def _balanced(objective, z, loss, g, conjugate):
@@ -245,25 +246,25 @@ def _averaging_pass(
     return conjugate
 
 
-def without_small(objective, params, value):
-    """``params`` and F with the smallest coordinates set to zero, as many as F does not mind.
+def without_small(objective, params, value, slack):
+    """``params`` with the smallest coordinates set to zero, and F there.
 
     What an averaged or a full subgradient method finds near a zero of an L1 problem is small, and
-    not zero. How many can go is found by bisection over the coordinates in the order of their
-    size.
+    not zero. As many coordinates are set to zero, in the order of their size, as F does not rise
+    by more than ``slack`` for, by bisection.
     """
     if not objective.penalty.has_l1:
         return params, value
     u, b = objective.split(params)
     order = np.argsort(np.abs(u))
-    low, high = int(np.count_nonzero(u == 0)), len(u) + 1  # F does not mind ``low`` of them
+    low, high, most = int(np.count_nonzero(u == 0)), len(u) + 1, value + slack
     while high - low > 1:
         middle = (low + high) // 2
         zeroed = np.array(u)
         zeroed[order[:middle]] = 0.0
         point = objective.join(zeroed, b)
         found = objective.value(point)
-        if found <= value:
+        if found <= most:
             low, params, value = middle, point, found
         else:
             high = middle

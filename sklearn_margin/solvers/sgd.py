@@ -5,17 +5,9 @@ from collections import deque
 
 import numpy as np
 
-from sklearn_margin._jit import kernel
-from sklearn_margin.losses._batches import batch_form
 from sklearn_margin.losses.base import check_choice, check_number
-from sklearn_margin.objective.rows import row_add, row_dot, single_rows, squared_norms
-from sklearn_margin.penalties import ElasticNet
-from sklearn_margin.solvers._averaged_slopes import (
-    gap_by_passes,
-    gap_by_steps,
-    own_gap,
-    without_small,
-)
+from sklearn_margin.solvers._averaged_slopes import own_gap, without_small
+from sklearn_margin.solvers._stochastic import Run
 from sklearn_margin.solvers._streaming import (
     DistanceState,
     StreamState,
@@ -27,11 +19,8 @@ from sklearn_margin.solvers.base import Result, Solver, is_small
 
 __all__ = ["SGD", "stream"]
 
-_TRIAL_ROWS = 1000  # rows used to choose the first step length
-_BATCH = 256  # rows per update of a batch loss
 _CUTS = 5  # of the step in vain, after which a run is at its end
-_STEPS = 800  # full subgradients for a certificate, if the problem is small,
-_STEPS_WORK = 1_000_000_000  # and entries of X they may read, if it is not
+_SLACK = 1e-4  # by which F may rise, relatively, where coordinates are set to zero
 _ROUGH = 0.03  # relative gap that is good enough for a stochastic method
 
 
@@ -56,7 +45,21 @@ class SGD(Solver):
     ``tol`` is compared with the relative improvement of F (of the validation loss, with
     early stopping) over ``n_iter_no_change`` epochs. When F no longer improves, the step is cut
     to a third and the run goes on from the best point; after five cuts in vain (the first, with
-    early stopping) it ends. It is not a certificate.
+    early stopping) it ends. If the loss is convex, alpha > 0 and all rows are learned from, it is
+    called converged only if the duality gap is then at most max(tol, 0.03) of F; a small problem
+    where it is not, and that is still gaining, is given another run with twice the patience. Where
+    no gap is known, converged means that F no longer improves, and proves nothing.
+
+    The gap is that of the slopes at the best point or, where that is too coarse, of the average
+    slopes of further passes with a constant step, or of full steps, that begin there [1]_; these
+    are not counted as epochs. It bounds the error, and can be far above it.
+
+    With an L1 penalty the smallest coordinates of the result are set to zero, as many as raise F
+    by no more than max(tol, 1e-4), relatively.
+
+    ``partial_fit`` uses features as they are, and with ``eta0="auto"`` it learns the step of each
+    coordinate from the rows as they come, without a schedule (but for "pegasos"): distance over
+    gradients [2]_.
 
     Parameters
     ----------
@@ -75,9 +78,17 @@ class SGD(Solver):
         when the loss on them no longer improves. The best point is returned. A validation
         set given to ``fit`` is used instead of a part of the training rows.
     validation_fraction : float, default=0.1
-        Share of rows held out.
+        Share of rows held out. It is an error if those left lack a class, or if either part lacks
+        rows or pairs.
     n_iter_no_change : int, default=5
         Epochs without improvement after which to stop.
+
+    References
+    ----------
+    .. [1] Nesterov, "Primal-dual subgradient methods for convex problems", Mathematical
+       Programming 120, 2009.
+    .. [2] Ivgi, Hinder & Carmon, "DoG is SGD's best friend: a parameter-free dynamic step size
+       schedule", ICML 2023.
 
     Examples
     --------
@@ -136,7 +147,7 @@ class SGD(Solver):
         train, validation = objective, objective.validation
         if self.early_stopping and validation is None:
             train, validation = _split(objective, self.validation_fraction, random_state)
-        run = _Run(self, train)
+        run = Run(self, train)
         search = _Search(run, train if validation is None else validation, start, tol)
         n_iter, done, gap, limit = 0, False, None, max(tol, _ROUGH)
         before = search.value
@@ -160,6 +171,8 @@ class SGD(Solver):
                     done, before = False, search.value
                     search.begin_again()
         params, value = search.found(validation)
+        if gap is not None:
+            gap += max(value - search.value, 0.0)
         done = done or search.is_at_rest
         measure, reached = "relative improvement per epoch", max(search.recent)
         if validation is not None:
@@ -227,10 +240,11 @@ class _Search:
         return len(self.recent) == self.recent.maxlen and max(self.recent) <= self.tol
 
     def found(self, validation):
-        """The best point, with zeros where F does not mind, and its value."""
+        """The best point, with zeros where F hardly minds, and its value."""
         if validation is not None:
             return self.best, self.value
-        return without_small(self.run.objective, self.best, self.value)
+        slack = max(self.tol, _SLACK) * abs(self.value)
+        return without_small(self.run.objective, self.best, self.value, slack)
 
 
 def _split(objective, fraction, random_state):
@@ -255,138 +269,6 @@ def _split(objective, fraction, random_state):
     if is_classifier and len(np.unique(train.y[train.s > 0])) < len(labels):
         raise ValueError(f"{left}, which lack one of {len(labels)} classes")
     return train, validation
-
-
-class SGDState(StreamState):
-    """A run whose steps follow a schedule."""
-
-    numbers = ("eta0", "period", "updates", "averaged", "next_restart")
-
-    def __init__(self, params, layout, eta0, period):
-        super().__init__(params, layout)
-        self.eta0 = eta0
-        self.period = period  # updates over which the step decays: those of the first pass
-        self.updates = 0.0
-        self.averaged = 0.0
-        self.next_restart = 0.0  # of the average, each time the run has doubled
-
-
-class _Run:
-    """Stochastic passes over one objective."""
-
-    def __init__(self, solver, objective, standardize=True):
-        self.solver = solver
-        self.objective = objective
-        self.loss = batch_form(objective.loss, objective.n_outputs)
-        self.batch = solver.batch_size
-        if self.batch == "auto":
-            self.batch = 1 if objective.loss.splits else _BATCH
-        rows = objective.rows
-        d = rows.shape[1]
-        # Sparse rows, and a stream, are met in raw coordinates.
-        shift, scale = np.zeros(d), np.ones(d)
-        if standardize and rows.is_sparse:
-            scale = _largest_entries(rows.X)
-        elif standardize:
-            shift, scale = rows.shift, rows.scale
-        self.shift, self.scale = shift, scale
-        self.rows = single_rows(rows.X, shift, scale)
-        penalty = ElasticNet(objective.alpha, objective.l1_ratio, scale)
-        self.l2, self.l1 = penalty.l2, penalty.l1
-        density = rows.X.nnz / max(1, rows.shape[0]) if rows.is_sparse else d
-        self.every = int(np.clip(d / max(1.0, density), 1, max(1, rows.shape[0] // 4)))
-
-    def encode(self, params):
-        """Coordinates of the run for those of the objective."""
-        w, b = self.objective.to_coef(params)
-        return self.objective.join(w * self.scale, b + w @ self.shift)
-
-    def decode(self, params):
-        """Coordinates of the objective for those of the run."""
-        return self.objective.from_coef(*self.to_coef(params))
-
-    def to_coef(self, params):
-        """Raw coefficients and intercept."""
-        u, b = self.objective.split(params)
-        w = self.objective.by_output(u) / self.scale
-        return w, b - w @ self.shift
-
-    def value(self, objective, params):
-        """F, or the loss alone on a validation objective, at a point of the run."""
-        with np.errstate(all="ignore"):
-            return objective.value(self.decode(params))
-
-    def gap(self, params, eta, wanted):
-        """Duality gap at a point of the objective; None where no gap is known.
-
-        From the slopes there; if that is above ``wanted``, from those of stochastic passes, where
-        samples are rows and not pairs, and then of full steps.
-        """
-        objective = self.objective
-        gap = own_gap(objective, params)
-        if gap is None or gap <= wanted or not objective.loss.splits:
-            return gap
-        with np.errstate(all="ignore"):
-            if objective.draw(np.random.RandomState(0), 1)[1].max(initial=-1) < 0:
-                gap = min(gap, gap_by_passes(self, params, eta, wanted))
-            if gap > wanted:
-                work = objective.rows.shape[0] * objective.n_params
-                most = int(np.clip(_STEPS_WORK // work, _STEPS // 20, _STEPS))
-                gap = min(gap, gap_by_steps(objective, params, wanted, most))
-        return gap
-
-    def initial(self, start, eta0=None):
-        """State at ``start``, with a step that was chosen by trial if none is given."""
-        params = self.encode(start)
-        if eta0 is None:
-            eta0 = self._choose_step(params) if self.solver.eta0 == "auto" else self.solver.eta0
-        return SGDState(params, layout_of(self.objective), float(eta0), self.updates)
-
-    @property
-    def updates(self):
-        """Updates per pass."""
-        return max(1, -(-self.objective.rows.shape[0] // self.batch))
-
-    def epoch(self, state, random_state, limit=None):
-        """One pass, or a shorter one. The average begins anew whenever the run has doubled."""
-        objective, solver = self.objective, self.solver
-        first, second, labels, weights = objective.draw(random_state, limit)
-        if solver.schedule == "constant":
-            eta0, decay, power = state.eta0, 0.0, 1.0
-        elif solver.schedule == "pegasos":
-            eta0, decay, power = 1.0 / objective.alpha, 1.0, 1.0
-        else:
-            eta0, decay, power = state.eta0, 1.0 / state.period, solver.power
-        if state.updates >= state.next_restart:
-            state.averaged, state.next_restart = 0.0, 2.0 * state.updates + state.period
-        state.updates, state.averaged = objective.loss._run(
-            _epoch, self.loss, self.rows, first, second, labels, weights, state.params,
-            state.average, self.l2, self.l1, eta0, decay, power, state.updates, state.averaged,
-            self.batch, max(1, self.every // self.batch), objective.n_outputs,
-            objective.fit_intercept,
-        )  # fmt: skip
-
-    def _choose_step(self, params):
-        """The step of a geometric grid that is best after a short pass (Bottou 2012)."""
-        rows = self.objective.draw(np.random.RandomState(0), 100)[0]
-        sizes = squared_norms(self.rows, rows, np.zeros(len(self.l2)))
-        unit = 1.0 / max(np.mean(sizes) + self.objective.fit_intercept, 1e-300)
-        best, best_value = unit, np.inf
-        for exponent in range(-4, 11):
-            step = unit * 4.0**exponent
-            state = SGDState(params.copy(), layout_of(self.objective), step, self.updates)
-            self.epoch(state, np.random.RandomState(0), limit=_TRIAL_ROWS)
-            value = self.value(self.objective, state.params)
-            if np.isfinite(value) and value < best_value:
-                best, best_value = state.eta0, value
-        return best
-
-
-def _largest_entries(X):
-    """Largest absolute value of each column of a CSR matrix; 1 for empty columns."""
-    largest = np.zeros(X.shape[1])
-    np.maximum.at(largest, X.indices, np.abs(X.data))
-    return np.where(largest > 0, largest, 1.0)
 
 
 def stream(solver, objective, state, start, random_state) -> StreamState:
@@ -419,7 +301,7 @@ def stream(solver, objective, state, start, random_state) -> StreamState:
         If ``state`` is not of this objective; see ``check_state``.
     """
     learned = solver.eta0 == "auto" and solver.schedule != "pegasos"
-    run = _Run(solver, objective, standardize=False)
+    run = Run(solver, objective, standardize=False)
     if state is not None:
         check_state(state, objective)
         if isinstance(state, DistanceState) != learned:  # the solver's parameters have changed
@@ -430,63 +312,5 @@ def stream(solver, objective, state, start, random_state) -> StreamState:
         state = DistanceState(run.encode(start), layout_of(objective))
     else:
         state = run.initial(start, eta0=1.0 if solver.eta0 == "auto" else None)
-    (distance_epoch if learned else _Run.epoch)(run, state, random_state)
+    (distance_epoch if learned else Run.epoch)(run, state, random_state)
     return state
-
-
-@kernel
-def _epoch(
-    _, loss, rows, first, second, labels, weights, params, average, l2, l1, eta0, decay, power,
-    updates, averaged, batch, every, n_outputs, fit_intercept,
-):  # fmt: skip
-    """One pass over the drawn samples. A sample is row ``first`` less row ``second`` ≥ 0."""
-    d = l2.shape[0]
-    u = params[: n_outputs * d].reshape((n_outputs, d))
-    b = params[n_outputs * d :]
-    scores, slopes = np.empty((batch, n_outputs)), np.empty((batch, n_outputs))
-    pending = 0.0
-    since = 0
-    n = first.shape[0]
-    for start in range(0, n, batch):
-        stop = min(start + batch, n)
-        size = stop - start
-        eta = eta0 / (1.0 + decay * updates) ** power
-        for k in range(size):
-            for c in range(n_outputs):
-                z = row_dot(rows, first[start + k], u[c])
-                if second[start + k] >= 0:
-                    z -= row_dot(rows, second[start + k], u[c])
-                scores[k, c] = z + b[c] if fit_intercept else z
-        loss.slopes(labels[start:stop], scores[:size], weights[start:stop], slopes[:size])
-        for k in range(size):
-            for c in range(n_outputs):
-                step = -eta * slopes[k, c]
-                if step != 0.0:
-                    row_add(rows, first[start + k], step, u[c])
-                    if second[start + k] >= 0:
-                        row_add(rows, second[start + k], -step, u[c])
-                    if fit_intercept:
-                        b[c] += step
-        pending += eta
-        updates += 1.0
-        since += 1
-        if since == every or stop == n:
-            for c in range(n_outputs):
-                _shrink(u[c], pending, l2, l1)
-            averaged += 1.0
-            for j in range(params.shape[0]):
-                average[j] += (params[j] - average[j]) / averaged
-            pending = 0.0
-            since = 0
-    return updates, averaged
-
-
-@kernel
-def _shrink(u, step, l2, l1):
-    """The proximal operator of the penalty."""
-    for j in range(u.shape[0]):
-        size = abs(u[j]) - step * l1[j]
-        if size <= 0.0:
-            u[j] = 0.0
-        else:
-            u[j] = (size if u[j] > 0 else -size) / (1.0 + step * l2[j])

@@ -19,8 +19,8 @@ class Subgradient(Solver):
     less an aim that is halved whenever it proves out of reach, after which the method
     returns to the best point [1]_. When the aim has become small, a new round begins with a
     large one and twice the patience, for in a narrow valley every aim seems out of reach at
-    first. The best point is returned, and with an L1 penalty its smallest coordinates are set
-    to zero where F does not mind.
+    first. The best point is returned; with an L1 penalty its smallest coordinates are set to
+    zero, as many as raise F by no more than half of ``tol``, relatively.
 
     ``tol`` is compared with the relative duality gap, wherever one is known: the loss is convex
     and alpha > 0. Its dual point is the subgradient at the best point, or the average of those
@@ -53,6 +53,8 @@ class Subgradient(Solver):
 
     def solve(self, objective, start, *, tol, max_iter, callback=None, random_state=None):
         D = preconditioner(objective)
+        # Part of the accuracy goes to zeros.
+        share = 0.5 * tol if objective.penalty.has_l1 else tol
         params = best = np.array(start, dtype=np.float64)
         value, gradient = objective.value_gradient(params)
         best_value, gap, n_iter = value, None, 0
@@ -60,7 +62,8 @@ class Subgradient(Solver):
         before, begun, idle = value, 0, 0  # F and iteration where the round began, vain rounds
         while n_iter < max_iter and idle < 2:
             scaled = D * gradient
-            squared = float(scaled @ scaled)
+            with np.errstate(over="ignore"):
+                squared = float(scaled @ scaled)
             if squared == 0:
                 break
             n_iter += 1
@@ -70,31 +73,34 @@ class Subgradient(Solver):
             if value < best_value:
                 since = 0 if value <= best_value - 0.5 * aim else since
                 best, best_value = params, value
-            if callback is not None and callback(
-                n_iter, without_small(objective, best, best_value)[0]
-            ):
-                break
+            if callback is not None:
+                shown, _ = without_small(objective, best, best_value, share * abs(best_value))
+                if callback(n_iter, shown):
+                    break
             if since <= patience and np.isfinite(value):
                 continue
             aim, since, params = 0.5 * aim, 0, best
             value, gradient = objective.value_gradient(params)
             if aim <= min(_FINEST, 0.1 * tol) * abs(best_value) or aim == 0:
-                gap = _gap(objective, best, tol * abs(best_value), n_iter - begun)
-                if gap is not None and gap <= tol * abs(best_value):
+                gap = _gap(objective, best, share * abs(best_value), n_iter - begun)
+                if gap is not None and gap <= share * abs(best_value):
                     break
                 idle = idle + 1 if before - best_value <= tol * abs(best_value) else 0
                 aim, patience = _COARSEST * abs(best_value), 2 * patience
                 before, begun = best_value, n_iter
-        best, best_value = without_small(objective, best, best_value)
-        scale = max(abs(best_value), 1e-300)
-        at_last = _gap(objective, best, tol * scale, n_iter - begun)
-        if at_last is not None:
-            gap = at_last if gap is None else min(gap, at_last)
+        params, value = without_small(objective, best, best_value, share * abs(best_value))
+        scale = max(abs(value), 1e-300)
+        if gap is not None:  # of the best point so far, at the end of a round
+            gap += max(value - best_value, 0.0)
+        if gap is None or gap > tol * scale:
+            last = _gap(objective, params, tol * scale, n_iter - begun)
+            gap = last if gap is None or last is None else min(gap, last)
         if gap is not None and gap < np.inf:
-            reached = gap / scale
-            return Result(best, best_value, n_iter, reached <= tol, gap, "duality gap", reached)
-        measure, reached = "relative improvement over a round", (before - best_value) / scale
-        return Result(best, best_value, n_iter, idle > 0, measure=measure, reached=reached)
+            measure, reached, done = "duality gap", gap / scale, gap <= tol * scale
+            return Result(params, value, n_iter, done, gap, measure, reached)
+        measure = "relative improvement over a round"
+        reached = min((before - best_value) / scale, 1.0)  # from an infinite F, all of it
+        return Result(params, value, n_iter, idle > 0, measure=measure, reached=reached)
 
 
 def _gap(objective, params, wanted, most):

@@ -1,0 +1,207 @@
+"""Stochastic passes over the rows of an objective."""
+
+import numpy as np
+
+from sklearn_margin._jit import kernel
+from sklearn_margin.losses._batches import batch_form
+from sklearn_margin.objective.rows import row_add, row_dot, single_rows, squared_norms
+from sklearn_margin.penalties import ElasticNet
+from sklearn_margin.solvers._averaged_slopes import gap_by_passes, gap_by_steps, own_gap
+from sklearn_margin.solvers._streaming import StreamState, layout_of
+
+__all__ = ["Run", "SGDState"]
+
+_TRIAL_ROWS = 1000  # rows used to choose the first step length
+_BATCH = 256  # rows per update of a batch loss
+_STEPS = 800  # full subgradients for a certificate, if the problem is small,
+_STEPS_WORK = 1_000_000_000  # and entries of X they may read, if it is not
+
+
+class SGDState(StreamState):
+    """A run whose steps follow a schedule."""
+
+    numbers = ("eta0", "period", "updates", "averaged", "next_restart")
+
+    def __init__(self, params, layout, eta0, period):
+        super().__init__(params, layout)
+        self.eta0 = eta0
+        self.period = period  # updates over which the step decays: those of the first pass
+        self.updates = 0.0
+        self.averaged = 0.0
+        self.next_restart = 0.0  # of the average, each time the run has doubled
+
+
+class Run:
+    """Stochastic passes over one objective."""
+
+    def __init__(self, solver, objective, standardize=True):
+        self.solver = solver
+        self.objective = objective
+        self.loss = batch_form(objective.loss, objective.n_outputs)
+        self.batch = solver.batch_size
+        if self.batch == "auto":
+            self.batch = 1 if objective.loss.splits else _BATCH
+        rows = objective.rows
+        d = rows.shape[1]
+        # Sparse rows, and a stream, are met in raw coordinates.
+        shift, scale = np.zeros(d), np.ones(d)
+        if standardize and rows.is_sparse:
+            scale = _largest_entries(rows.X)
+        elif standardize:
+            shift, scale = rows.shift, rows.scale
+        self.shift, self.scale = shift, scale
+        self.rows = single_rows(rows.X, shift, scale)
+        penalty = ElasticNet(objective.alpha, objective.l1_ratio, scale)
+        self.l2, self.l1 = penalty.l2, penalty.l1
+        density = rows.X.nnz / max(1, rows.shape[0]) if rows.is_sparse else d
+        self.every = int(np.clip(d / max(1.0, density), 1, max(1, rows.shape[0] // 4)))
+
+    def encode(self, params):
+        """Coordinates of the run for those of the objective."""
+        w, b = self.objective.to_coef(params)
+        return self.objective.join(w * self.scale, b + w @ self.shift)
+
+    def decode(self, params):
+        """Coordinates of the objective for those of the run."""
+        return self.objective.from_coef(*self.to_coef(params))
+
+    def to_coef(self, params):
+        """Raw coefficients and intercept."""
+        u, b = self.objective.split(params)
+        w = self.objective.by_output(u) / self.scale
+        return w, b - w @ self.shift
+
+    def value(self, objective, params):
+        """F, or the loss alone on a validation objective, at a point of the run."""
+        with np.errstate(all="ignore"):
+            return objective.value(self.decode(params))
+
+    def gap(self, params, eta, wanted):
+        """Duality gap at a point of the objective; None where no gap is known.
+
+        From the slopes there; if that is above ``wanted``, from those of stochastic passes, where
+        samples are rows and not pairs, and then of full steps.
+        """
+        objective = self.objective
+        gap = own_gap(objective, params)
+        if gap is None or gap <= wanted or not objective.loss.splits:
+            return gap
+        with np.errstate(all="ignore"):
+            if objective.draw(np.random.RandomState(0), 1)[1].max(initial=-1) < 0:
+                gap = min(gap, gap_by_passes(self, params, eta, wanted))
+            if gap > wanted:
+                work = objective.rows.shape[0] * objective.n_params
+                most = int(np.clip(_STEPS_WORK // work, _STEPS // 20, _STEPS))
+                gap = min(gap, gap_by_steps(objective, params, wanted, most))
+        return gap
+
+    def initial(self, start, eta0=None):
+        """State at ``start``, with a step that was chosen by trial if none is given."""
+        params = self.encode(start)
+        if eta0 is None:
+            eta0 = self._choose_step(params) if self.solver.eta0 == "auto" else self.solver.eta0
+        return SGDState(params, layout_of(self.objective), float(eta0), self.updates)
+
+    @property
+    def updates(self):
+        """Updates per pass."""
+        return max(1, -(-self.objective.rows.shape[0] // self.batch))
+
+    def epoch(self, state, random_state, limit=None):
+        """One pass, or a shorter one. The average begins anew whenever the run has doubled."""
+        objective, solver = self.objective, self.solver
+        first, second, labels, weights = objective.draw(random_state, limit)
+        if solver.schedule == "constant":
+            eta0, decay, power = state.eta0, 0.0, 1.0
+        elif solver.schedule == "pegasos":
+            eta0, decay, power = 1.0 / objective.alpha, 1.0, 1.0
+        else:
+            eta0, decay, power = state.eta0, 1.0 / state.period, solver.power
+        if state.updates >= state.next_restart:
+            state.averaged, state.next_restart = 0.0, 2.0 * state.updates + state.period
+        state.updates, state.averaged = objective.loss._run(
+            _epoch, self.loss, self.rows, first, second, labels, weights, state.params,
+            state.average, self.l2, self.l1, eta0, decay, power, state.updates, state.averaged,
+            self.batch, max(1, self.every // self.batch), objective.n_outputs,
+            objective.fit_intercept,
+        )  # fmt: skip
+
+    def _choose_step(self, params):
+        """The step of a geometric grid that is best after a short pass (Bottou 2012)."""
+        rows = self.objective.draw(np.random.RandomState(0), 100)[0]
+        sizes = squared_norms(self.rows, rows, np.zeros(len(self.l2)))
+        unit = 1.0 / max(np.mean(sizes) + self.objective.fit_intercept, 1e-300)
+        best, best_value = unit, np.inf
+        for exponent in range(-4, 11):
+            step = unit * 4.0**exponent
+            state = SGDState(params.copy(), layout_of(self.objective), step, self.updates)
+            self.epoch(state, np.random.RandomState(0), limit=_TRIAL_ROWS)
+            value = self.value(self.objective, state.params)
+            if np.isfinite(value) and value < best_value:
+                best, best_value = state.eta0, value
+        return best
+
+
+def _largest_entries(X):
+    """Largest absolute value of each column of a CSR matrix; 1 for empty columns."""
+    largest = np.zeros(X.shape[1])
+    np.maximum.at(largest, X.indices, np.abs(X.data))
+    return np.where(largest > 0, largest, 1.0)
+
+
+@kernel
+def _epoch(
+    _, loss, rows, first, second, labels, weights, params, average, l2, l1, eta0, decay, power,
+    updates, averaged, batch, every, n_outputs, fit_intercept,
+):  # fmt: skip
+    """One pass over the drawn samples. A sample is row ``first`` less row ``second`` ≥ 0."""
+    d = l2.shape[0]
+    u = params[: n_outputs * d].reshape((n_outputs, d))
+    b = params[n_outputs * d :]
+    scores, slopes = np.empty((batch, n_outputs)), np.empty((batch, n_outputs))
+    pending = 0.0
+    since = 0
+    n = first.shape[0]
+    for start in range(0, n, batch):
+        stop = min(start + batch, n)
+        size = stop - start
+        eta = eta0 / (1.0 + decay * updates) ** power
+        for k in range(size):
+            for c in range(n_outputs):
+                z = row_dot(rows, first[start + k], u[c])
+                if second[start + k] >= 0:
+                    z -= row_dot(rows, second[start + k], u[c])
+                scores[k, c] = z + b[c] if fit_intercept else z
+        loss.slopes(labels[start:stop], scores[:size], weights[start:stop], slopes[:size])
+        for k in range(size):
+            for c in range(n_outputs):
+                step = -eta * slopes[k, c]
+                if step != 0.0:
+                    row_add(rows, first[start + k], step, u[c])
+                    if second[start + k] >= 0:
+                        row_add(rows, second[start + k], -step, u[c])
+                    if fit_intercept:
+                        b[c] += step
+        pending += eta
+        updates += 1.0
+        since += 1
+        if since == every or stop == n:
+            for c in range(n_outputs):
+                _shrink(u[c], pending, l2, l1)
+            averaged += 1.0
+            for j in range(params.shape[0]):
+                average[j] += (params[j] - average[j]) / averaged
+            pending = 0.0
+            since = 0
+    return updates, averaged
+
+
+@kernel
+def _shrink(u, step, l2, l1):
+    """The proximal operator of the penalty."""
+    for j in range(u.shape[0]):
+        size = abs(u[j]) - step * l1[j]
+        if size <= 0.0:
+            u[j] = 0.0
+        else:
+            u[j] = (size if u[j] > 0 else -size) / (1.0 + step * l2[j])
