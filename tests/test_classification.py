@@ -108,7 +108,9 @@ def test_gap_per_class():
     two = HingeClassifier(alpha=ALPHA).fit(X, y == 1)
     assert np.ndim(two.dual_gap_) == 0
     # Refitting where no gap is known forgets it.
-    two.set_params(solver=SGD(early_stopping=True), random_state=0).fit(X, y == 1)
+    two = LinearClassifier("hinge", alpha=ALPHA).fit(X, y == 1)
+    assert hasattr(two, "dual_gap_")
+    two.set_params(loss="focal").fit(X, y == 1)
     assert not hasattr(two, "dual_gap_")
 
 

@@ -481,7 +481,8 @@ def test_gap_of_every_solver_wherever_it_stops(
             continue
         assert run.value == pytest.approx(problem_.value(run.params), rel=1e-9)
         assert run.gap >= (run.value - best.minimum) * (1 - 1e-6) - 1e-6 * best.minimum
-        assert not run.converged or run.gap <= 1e-4 * run.value * (1 + 1e-9) + 1e-12
+        wanted = 1e-4 if solver.exact else 0.03  # what rough solvers call converged
+        assert not run.converged or run.gap <= wanted * run.value * (1 + 1e-9) + 1e-12
         assert run.n_iter <= max_iter
 
 

@@ -69,7 +69,6 @@ PAST = {
     77: "auto, WestonWatkins, elastic net: 900 times the minimum, silent",
     78: "interior_point, columns of 1e-6 to 1e6: gap above tol, silent",
     135: "coordinate_descent, HuberRegressor: a fit without end",
-    219: "dual_cd, WestonWatkins, columns of 1e30: gap 0 at 14 times the minimum",
     238: "smoothing, Absolute, two rows: gap 0 at 0.2 % above the minimum",
 }
 

@@ -5,7 +5,6 @@ from typing import NamedTuple
 import numpy as np
 from scipy.linalg import LinAlgError
 
-from sklearn_margin._linalg import factorized
 from sklearn_margin.losses.base import check_number
 from sklearn_margin.solvers._hinge_gap import Bound, HingeGap
 from sklearn_margin.solvers._hinges import (
@@ -17,6 +16,7 @@ from sklearn_margin.solvers._hinges import (
     is_sum_of_hinges,
     lies_in_span,
 )
+from sklearn_margin.solvers._linalg import factorized
 from sklearn_margin.solvers._small_path import solve_small_hinges, why_not_small_hinges
 from sklearn_margin.solvers.base import Result, Solver, is_small
 

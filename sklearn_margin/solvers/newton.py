@@ -116,7 +116,10 @@ class Newton(Solver):
                 if best is None or value < best.value or gap < best.bound:
                     best = Iterate(params, value, gap, gap, True)
                 break
-            p = objective.anchored(solve())
+            try:
+                p = objective.anchored(solve())
+            except LinAlgError:  # a Hessian that is not finite: there is no way on
+                p, gap = np.zeros_like(params), np.inf if gap is None else gap
             decrement = max(-float(gradient @ p), 0.0)
             bound = 0.5 * decrement if gap is None else gap
             converged = bound <= goal
@@ -193,7 +196,7 @@ class _Cholesky:
         eps = np.finfo(objective.rows.dtype).eps
 
         def solve():
-            self.factor = factorized(hessian, len(hessian) * eps)
+            self.factor = factorized(hessian, eps)
             p = -self.factor(gradient)
             return p if np.isfinite(p).all() else -gradient
 
