@@ -41,12 +41,6 @@ def failures(problem, solvers):
 
 
 @pytest.mark.parametrize("family, loss", CONVEX)
-def zero(what):
-    """Whether F and its gap are zero to rounding error beside the loss at zero."""
-    numbers = re.search(r"F=([^,]+),.* F\(0\)=([^,]+), gap=([^,]+)", what)
-    return numbers and max(float(numbers[1]), float(numbers[3])) <= 1e-10 * float(numbers[2])
-
-
 @FEW
 @given(
     seed=st.integers(0, 2**31),
@@ -167,3 +161,9 @@ def test_the_reference_finds_the_minimum(family, loss):
     model, _ = problem.fit(tol=1e-9)
     found = problem.values(problem.split(model.coef_, getattr(model, "intercept_", 0.0)))
     np.testing.assert_allclose(known(problem).astype(float), found.astype(float), rtol=1e-6)
+
+
+def zero(what):
+    """Whether F and its gap are zero to rounding error beside the loss at zero."""
+    numbers = re.search(r"F=([^,]+),.* F\(0\)=([^,]+), gap=([^,]+)", what)
+    return numbers and max(float(numbers[1]), float(numbers[3])) <= 1e-10 * float(numbers[2])
