@@ -7,6 +7,7 @@ the types that the kernel asked for.
 """
 
 import builtins
+import contextlib
 import difflib
 import dis
 import inspect
@@ -29,13 +30,18 @@ _ALLOWED = (
 )
 
 
-def explain_failure(author) -> str | None:
+def explain_failure(author, kernel=None, arguments=()) -> str | None:
     """What is wrong with a method of a loss: class, method, cause and place.
 
     Parameters
     ----------
     author : Loss
         The loss whose methods could not be compiled, or gave no number.
+    kernel : callable, default=None
+        The kernel that failed when it ran. It may come from the disk, and then has asked for no
+        method in this process: it is compiled once more, in memory.
+    arguments : tuple
+        What the kernel was called with.
 
     Returns
     -------
@@ -50,6 +56,10 @@ def explain_failure(author) -> str | None:
         if problem:
             return f"{cls.__name__}.{name} {problem}"
     requests = class_source(cls).requests
+    if not requests and kernel is not None:
+        with contextlib.suppress(*_COMPILE_ERRORS):
+            again = numba.njit(**OPTIONS)(kernel.py_func)
+            again.compile(tuple(numba.typeof(argument) for argument in arguments))
     for name, types_of_arguments in reversed(list(requests.items())):  # what is called comes first
         problem = _does_not_compile(cls, name, types_of_arguments) if name in own else None
         if problem:

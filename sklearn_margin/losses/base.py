@@ -178,7 +178,7 @@ class Loss(BaseEstimator):
             # A method that returns None on a branch fails when it does; and what the compiler
             # thinks impossible is an assertion. Others may be the author's own.
             suspect = "got None" in str(error) or isinstance(error, AssertionError)
-            explained = suspect and explain_failure(self.author)
+            explained = suspect and explain_failure(self.author, function, (self, *args))
             if not explained:
                 raise
             failure = TypeError(explained)
