@@ -54,11 +54,7 @@ def test_a_fit_is_certified_or_warns(family, loss, seed, kind, weights, l1_ratio
         seed, family=family, loss=loss, kind=kind, dtype="float64", l1_ratio=l1_ratio,
         weights=weights, container=container,
     )  # fmt: skip
-    found = failures(problem, EXACT)
-    if "huge" in str(problem) and family == "multiclass":  # known: columns of 1e30, tol = 1e-8
-        found = [what for what in found if "exception" in what]
-    # Known: smoothing, asked for by name, works long on tiny problems with hardly a penalty.
-    found = [what for what in found if not what.startswith("work [smoothing") and not zero(what)]
+    found = [what for what in failures(problem, EXACT) if not excused(problem, what)]
     assert found == [], problem
 
 
@@ -75,6 +71,7 @@ PAST = {
     77: "auto, WestonWatkins, elastic net: 900 times the minimum, silent",
     78: "interior_point, columns of 1e-6 to 1e6: gap above tol, silent",
     135: "coordinate_descent, HuberRegressor: a fit without end",
+    219: "dual_cd, WestonWatkins, columns of 1e30: gap 0 at 14 times the minimum",
     238: "smoothing, Absolute, two rows: gap 0 at 0.2 % above the minimum",
 }
 
@@ -82,9 +79,7 @@ PAST = {
 @pytest.mark.parametrize("seed", PAST, ids=lambda seed: f"{seed}-{PAST[seed]}")
 def test_what_once_failed(seed):
     problem = draw(seed)
-    found = failures(problem, EXACT)
-    # Known: smoothing, asked for by name, works long on tiny problems with hardly a penalty.
-    found = [what for what in found if not what.startswith("work [smoothing") and not zero(what)]
+    found = [what for what in failures(problem, EXACT) if not excused(problem, what)]
     assert found == [], problem
 
 
@@ -165,7 +160,16 @@ def test_the_reference_finds_the_minimum(family, loss):
     np.testing.assert_allclose(known(problem).astype(float), found.astype(float), rtol=1e-6)
 
 
-def zero(what):
-    """Whether F and its gap are zero to rounding error beside the loss at zero."""
+def excused(problem, what):
+    """What is known to be amiss, and loud or slow, never wrong: nothing else may be excused.
+
+    ``smoothing``, asked for by name, works long where there is hardly a penalty; so do all on
+    several classes and columns of 1e30, where a solver may end without finite coefficients and
+    say so. And beside the loss at zero, a minimum of zero and its gap are rounding error.
+    """
     numbers = re.search(r"F=([^,]+),.* F\(0\)=([^,]+), gap=([^,]+)", what)
-    return numbers and max(float(numbers[1]), float(numbers[3])) <= 1e-10 * float(numbers[2])
+    if numbers and max(float(numbers[1]), float(numbers[3])) <= 1e-10 * float(numbers[2]):
+        return True
+    huge = "huge" in str(problem) and problem.family == "multiclass"
+    slow = what.startswith("work [smoothing") or (huge and what.startswith("work "))
+    return slow or (huge and what.startswith("refused") and "Scale them" in what)
