@@ -66,7 +66,7 @@ class PairIndex:
     n_pairs : int
         Number of pairs.
     total : float
-        Sum of the weights of all pairs.
+        Sum of the weights of all pairs; by a common factor another where they are extreme.
     chunks : list of (int, int)
         Ranges of groups, of similar numbers of rows, that can be worked on in parallel.
     large : list of int
@@ -91,7 +91,8 @@ class PairIndex:
         level_start = np.append(np.flatnonzero(new_level), n)
         group_level = np.append(np.flatnonzero(new_group[level_start[:-1]]), len(level_start) - 1)
         s = sample_weight[order].astype(np.float64)
-        s *= _units_of_pairs(s, level_start, group_level)
+        if n and not (s.min() > 1e-75 and s.max() < 1e75):
+            s *= _units_of_pairs(s, level_start, group_level)
         self.layout = _Layout(order, y, s, level_start, group_level, weighting == "difference")
         self.group_start = level_start[group_level]
         self.total, self.n_pairs = _count(*self.layout[1:])
@@ -284,8 +285,6 @@ def _units_of_pairs(s, level_start, group_level):
     pairs, of which the factor is 0, must not take the others out of the range. Where the heaviest
     pair is far from one, its weight becomes one.
     """
-    if len(s) == 0:
-        return s
     levels, sizes = np.maximum.reduceat(s, level_start[:-1]), np.diff(group_level)
     first = np.maximum.reduceat(levels, group_level[:-1])
     top = np.flatnonzero(levels == np.repeat(first, sizes))

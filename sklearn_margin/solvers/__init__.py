@@ -57,7 +57,8 @@ def _preference(objective, tol) -> list[type[Solver]]:
         # Smoothing ends with exact slopes if the problem is fairly small, and minds no scales.
         smooth = is_small(objective) or not (wide or tol < _SMOOTHING_TOL)
         exact = [Smoothing, DualCD] if smooth else [DualCD, Smoothing]
-        exact = [InteriorPoint, *exact]
+        few = size <= _FEW_ENTRIES or n < _MANY_ROWS * objective.n_params
+        exact.insert(0 if few else 1, InteriorPoint)
     elif size <= _FEW_ENTRIES or hasattr(objective, "pairs"):
         exact = [InteriorPoint, DualCD, Smoothing]
     elif wide:

@@ -3,9 +3,11 @@
 from typing import NamedTuple
 
 import numpy as np
+from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
 __all__ = ["Certificate", "SmallHinges", "least_squares"]
 
+_FEW = 200  # parameters, up to which least squares are quick
 _REFINEMENTS = 3  # of the solution of a linear system
 
 
@@ -145,7 +147,7 @@ class SmallHinges:
 
     # --- linear systems ---
 
-    def solver(self, h, factorized):
+    def solver(self, h):
         """Function that solves with the Hessian of the penalty plus Aᵀ diag(h) A."""
         terms, rest = self.terms(h)
         total = terms.sum(axis=1)
@@ -274,9 +276,62 @@ def _raw_rows(rows, index, dtype):
     return (X.toarray() if rows.is_sparse else X).astype(dtype)
 
 
+def factorized(matrix):
+    """Function that solves with a positive semi-definite matrix, damped as little as needed.
+
+    Raises
+    ------
+    LinAlgError
+        If it is not finite.
+    """
+    root = np.sqrt(np.maximum(matrix.diagonal(), 1e-300))
+    matrix = matrix / np.outer(root, root)
+    if matrix.dtype == np.longdouble:
+        solve = _wide_factorized(matrix)
+        return lambda v: solve(v / root) / root
+    damping = 1e-15
+    while True:
+        matrix[np.diag_indices(len(root))] = 1.0 + damping
+        try:
+            factor = cho_factor(matrix, lower=True, check_finite=False)
+            break
+        except LinAlgError:
+            damping *= 100
+            if damping > 1:
+                raise
+    return lambda v: cho_solve(factor, v / root, check_finite=False) / root
+
+
+def _wide_factorized(matrix):
+    """The same without LAPACK: L D Lᵀ, without the directions that rounding error hides."""
+    L, size = matrix.copy(), len(matrix)
+    smallest = size * np.finfo(matrix.dtype).eps
+    inverse = np.zeros(size, matrix.dtype)
+    for j in range(size):
+        pivot = L[j, j]
+        if pivot > smallest:
+            inverse[j] = 1.0 / pivot
+        column = L[j + 1 :, j].copy()
+        L[j + 1 :, j] *= inverse[j]
+        L[j + 1 :, j + 1 :] -= np.outer(L[j + 1 :, j], column)
+
+    def solve(v):
+        y = v.copy()
+        for j in range(size):
+            y[j + 1 :] -= y[j] * L[j + 1 :, j]
+        y *= inverse
+        for j in range(size - 1, -1, -1):
+            y[j] -= L[j + 1 :, j] @ y[j + 1 :]
+        return y
+
+    return solve
+
+
 def least_squares(matrix, right):
     """Solution of a positive semi-definite system of whatever scales, in double precision."""
     matrix = matrix.astype(np.float64)
     root = np.sqrt(np.maximum(matrix.diagonal(), 1e-200))
     right = right.astype(np.float64) / root
+    if len(root) > _FEW:
+        return factorized(matrix)(right * root)
     return np.linalg.lstsq(matrix / np.outer(root, root), right, rcond=1e-13)[0] / root

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 import numpy as np
-from scipy.linalg import LinAlgError, cho_factor, cho_solve
+from scipy.linalg import LinAlgError
 
 from sklearn_margin.solvers._class_hinges import ClassHinges
 from sklearn_margin.solvers._pair_hinges import PairHinges
@@ -12,7 +12,7 @@ from sklearn_margin.solvers.base import SMALL, Result
 __all__ = ["solve_small_hinges", "why_not_small_hinges"]
 
 _WIDE_WORK = 1_000_000  # multiplications of a Hessian, up to which extended precision is cheap
-_MOST_WORK = 30_000_000  # the same for a problem that is small
+_MOST_WORK = 1_000_000_000  # the same for a problem that is small
 _PATIENCE = 30  # steps without progress
 
 
@@ -114,8 +114,11 @@ def _follow(model, point, goal, max_iter, callback, n_iter):
         done = (reached and not nearer) or in_vain == _PATIENCE
         if done or stop or n_iter >= max_iter or not 0 < middle < np.inf:
             return _Run(best[1], n_iter, stop or n_iter >= max_iter)
+        try:
+            point = _step(model, point)
+        except LinAlgError:  # numbers have left the floating-point range
+            return _Run(best[1], n_iter, stop)
         n_iter += 1
-        point = _step(model, point)
         stop = callback is not None and bool(callback(n_iter, best[0].params))
 
 
@@ -145,7 +148,7 @@ def _step(model, point):
     residual = np.where(live, p - q - (model.apply(x) - model.kink), 0.0)  # of e = p − q
     dual = model.penalty_bend(x) + model.linear + model.transpose(model.left + width * t)
     omega = 1.0 / (p / (1 - t) + q / t)
-    solve = model.solver(width * omega, _factorized)
+    solve = model.solver(width * omega)
 
     def direction(target_p, target_q):
         rho = residual + target_p / (1 - t) - target_q / t
@@ -176,46 +179,3 @@ def _longest(v, dv):
     """Longest step that keeps v + step·dv non-negative."""
     worst = np.min(dv / v, initial=0.0)
     return -1.0 / worst if worst < 0 else np.inf
-
-
-def _factorized(matrix):
-    """Function that solves with a positive semi-definite matrix, damped as little as needed."""
-    root = np.sqrt(np.maximum(matrix.diagonal(), 1e-300))
-    matrix = matrix / np.outer(root, root)
-    if matrix.dtype == np.longdouble:
-        solve = _wide_factorized(matrix)
-        return lambda v: solve(v / root) / root
-    damping = 1e-15
-    while True:
-        matrix[np.diag_indices(len(root))] = 1.0 + damping
-        try:
-            factor = cho_factor(matrix, lower=True, check_finite=False)
-            break
-        except LinAlgError:
-            damping *= 100
-    return lambda v: cho_solve(factor, v / root, check_finite=False) / root
-
-
-def _wide_factorized(matrix):
-    """The same without LAPACK: L D Lᵀ, without the directions that rounding error hides."""
-    L, size = matrix.copy(), len(matrix)
-    smallest = size * np.finfo(matrix.dtype).eps
-    inverse = np.zeros(size, matrix.dtype)
-    for j in range(size):
-        pivot = L[j, j]
-        if pivot > smallest:
-            inverse[j] = 1.0 / pivot
-        column = L[j + 1 :, j].copy()
-        L[j + 1 :, j] *= inverse[j]
-        L[j + 1 :, j + 1 :] -= np.outer(L[j + 1 :, j], column)
-
-    def solve(v):
-        y = v.copy()
-        for j in range(size):
-            y[j + 1 :] -= y[j] * L[j + 1 :, j]
-        y *= inverse
-        for j in range(size - 1, -1, -1):
-            y[j] -= L[j + 1 :, j] @ y[j + 1 :]
-        return y
-
-    return solve
