@@ -3,7 +3,8 @@
 from typing import NamedTuple
 
 import numpy as np
-from scipy.linalg import LinAlgError, cho_factor, cho_solve
+
+from sklearn_margin.solvers._linalg import factorized
 
 __all__ = ["Certificate", "SmallHinges", "least_squares"]
 
@@ -158,7 +159,7 @@ class SmallHinges:
             # That all intercepts grow alike changes nothing: the heaviest class keeps its own.
             heaviest = len(diagonal) + np.argmax(matrix.diagonal()[len(diagonal) :])
             matrix[heaviest, heaviest] *= 2.0
-        solve = factorized(matrix)
+        solve = _solver(matrix)
 
         def once(right):
             if not self.simplex:
@@ -276,30 +277,19 @@ def _raw_rows(rows, index, dtype):
     return (X.toarray() if rows.is_sparse else X).astype(dtype)
 
 
-def factorized(matrix):
-    """Function that solves with a positive semi-definite matrix, damped as little as needed.
+def _solver(matrix):
+    """Function that solves with a positive semi-definite matrix, in its precision.
 
     Raises
     ------
     LinAlgError
         If it is not finite.
     """
+    if matrix.dtype != np.longdouble:
+        return factorized(matrix)
     root = np.sqrt(np.maximum(matrix.diagonal(), 1e-300))
-    matrix = matrix / np.outer(root, root)
-    if matrix.dtype == np.longdouble:
-        solve = _wide_factorized(matrix)
-        return lambda v: solve(v / root) / root
-    damping = 1e-15
-    while True:
-        matrix[np.diag_indices(len(root))] = 1.0 + damping
-        try:
-            factor = cho_factor(matrix, lower=True, check_finite=False)
-            break
-        except LinAlgError:
-            damping *= 100
-            if damping > 1:
-                raise
-    return lambda v: cho_solve(factor, v / root, check_finite=False) / root
+    solve = _wide_factorized(matrix / np.outer(root, root))
+    return lambda v: solve(v / root) / root
 
 
 def _wide_factorized(matrix):
