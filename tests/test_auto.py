@@ -33,7 +33,7 @@ class Fake(Solver):
             n_iter += 1
             if tell(callback, n_iter, params, self.gap):
                 break
-        return Result(params, self.value, n_iter, self.converged, self.gap, "duality gap",
+        return Result(params, self.value, n_iter, self.converged, self.gap, "relative gap",
                       self.gap / self.value)  # fmt: skip
 
 
@@ -99,7 +99,7 @@ def test_auto_recovers_from_a_solver_that_gives_up(monkeypatch):
     expected = HingeClassifier().fit(X, y)
 
     def give_up(self, objective, start, **options):
-        return Result(start, objective.value(start), 1, False, np.inf, "duality gap", np.inf)
+        return Result(start, objective.value(start), 1, False, np.inf, "relative gap", np.inf)
 
     monkeypatch.setattr(SOLVERS[expected.solver_], "solve", give_up)
     model = HingeClassifier().fit(X, y)  # no warning

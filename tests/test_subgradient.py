@@ -192,7 +192,7 @@ def test_converged_is_proven(solver, case):
 def test_what_is_measured(loss):
     objective, minimum, _ = example(loss, alpha=0.05)
     result = solve(Subgradient(), objective)
-    assert result.measure == "duality gap"
+    assert result.measure == "relative gap"
     assert result.reached == pytest.approx(result.gap / result.value)
     assert result.gap >= result.value - minimum * (1 + 1e-12)
     assert result.converged == (result.gap <= 1e-4 * result.value)

@@ -224,7 +224,12 @@ def check_scores(y_true, y_pred, sample_weight):
         )
     if len(y) != len(z):
         raise ValueError(f"y_true has {len(y)} entries and y_pred has {len(z)}: one per sample")
-    return y, z, normalize_weights(sample_weight, len(z), z.dtype)
+    return writable(y), writable(z), normalize_weights(sample_weight, len(z), z.dtype)
+
+
+def writable(array) -> np.ndarray:
+    """``array``, or a copy if it is read-only, for which kernels would be compiled once more."""
+    return array if array.flags.writeable else array.copy()
 
 
 def normalize_weights(sample_weight, n_samples: int, dtype) -> np.ndarray:

@@ -8,7 +8,7 @@ from sklearn.utils import check_array
 
 from sklearn_margin._jit import kernel
 from sklearn_margin.losses._exp import exp_negative, log1p_unit, weighted_sum
-from sklearn_margin.losses.base import BinaryLoss, check_number, normalize_weights
+from sklearn_margin.losses.base import BinaryLoss, check_number, normalize_weights, writable
 from sklearn_margin.losses.multiclass import MulticlassLoss, check_shape
 
 __all__ = ["CrossEntropy", "Logistic"]
@@ -301,8 +301,8 @@ class CrossEntropy(MulticlassLoss):
             return None
         self.check_params()
         check_shape(y_pred)
-        z = check_array(y_pred, dtype=(np.float64, np.float32), input_name="y_pred")
-        q = check_array(y_true, dtype=z.dtype, input_name="y_true")
+        z = writable(check_array(y_pred, dtype=(np.float64, np.float32), input_name="y_pred"))
+        q = writable(check_array(y_true, dtype=z.dtype, input_name="y_true"))
         if q.shape != z.shape:
             raise ValueError(f"soft labels y_true have shape {q.shape}, and y_pred has {z.shape}")
         off = np.abs(q.sum(axis=1) - 1.0) > 1e-3

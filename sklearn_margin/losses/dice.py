@@ -7,7 +7,7 @@ from sklearn.utils import check_array
 
 from sklearn_margin._jit import kernel
 from sklearn_margin.losses._batches import Unweighted
-from sklearn_margin.losses.base import Loss, check_number, check_weights
+from sklearn_margin.losses.base import Loss, check_number, check_weights, writable
 from sklearn_margin.losses.cross_entropy import CrossEntropy, Logistic
 from sklearn_margin.losses.multiclass import check_score_rows
 
@@ -128,7 +128,7 @@ class BatchLoss(Loss):
             y = self.check_labels(y)
         s = check_weights(sample_weight, len(z)).astype(z.dtype, copy=False)
         self.check_batch_weights(s)
-        return y, z, s
+        return writable(y), writable(z), s
 
     # What objectives call: validated arrays, weights as the user gave them.
 

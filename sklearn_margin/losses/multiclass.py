@@ -4,7 +4,7 @@ import numpy as np
 from sklearn.utils import check_array
 
 from sklearn_margin._jit import kernel
-from sklearn_margin.losses.base import BinaryLoss, Loss, normalize_weights
+from sklearn_margin.losses.base import BinaryLoss, Loss, normalize_weights, writable
 
 __all__ = ["MulticlassLoss"]
 
@@ -42,7 +42,7 @@ def check_score_rows(y_true, y_pred, sample_weight):
         raise ValueError(
             f"y_true must hold class indices from 0 to {z.shape[1] - 1}, got {y[wrong][0].item()!r}"
         )
-    return k, z, normalize_weights(sample_weight, len(z), z.dtype)
+    return k, writable(z), normalize_weights(sample_weight, len(z), z.dtype)
 
 
 class MulticlassLoss(Loss):

@@ -40,6 +40,8 @@ __all__ = [
     "RawRows",
     "Rows",
     "SparseRows",
+    "dense_rows",
+    "raw_rows",
     "row_add",
     "row_dot",
     "single_rows",
@@ -139,7 +141,7 @@ class Rows:
     """
 
     def __init__(self, X, *, center: bool, n_jobs: int | None = None):
-        self.X = X
+        self.X = _frozen(X)
         self.shape = X.shape
         self.dtype = X.dtype
         self.n_threads = effective_n_jobs(n_jobs)
@@ -167,7 +169,7 @@ class Rows:
     def like(self, X) -> "Rows":
         """Rows of another matrix in the coordinates of this one."""
         new = copy.copy(self)
-        new.X, new.shape = X, X.shape
+        new.X, new.shape = _frozen(X), X.shape
         new._divide()
         return new
 
@@ -289,7 +291,7 @@ class Rows:
             B = self.standardized(B)
             if self.is_sparse:
                 out = np.zeros(self.shape[1])
-                raw = RawRows(B.data, B.indices, B.indptr)
+                raw = raw_rows(B.data, B.indices, B.indptr)
                 return out, _normal_product(raw, h[where], w, offset, out)
             v = h[where] * (B @ w + offset).astype(self.dtype, copy=False)
             return B.T @ v, _sum(v)
@@ -480,11 +482,40 @@ class RawRows(NamedTuple):
     indptr: np.ndarray
 
 
+def dense_rows(X, shift, inverse) -> DenseRows:
+    """Rows of a dense matrix, as kernels take them.
+
+    Read-only, as are those below: the matrix is the user's, and a kernel is compiled once whether
+    that may be written to (memory-mapped ones may not) or not.
+    """
+    return DenseRows(_read_only(X), shift, inverse)
+
+
+def raw_rows(data, indices, indptr) -> RawRows:
+    """Rows of a CSR matrix as they are."""
+    return RawRows(_read_only(data), _read_only(indices), _read_only(indptr))
+
+
 def single_rows(X, shift, scale) -> DenseRows | SparseRows:
-    """The rows (x − shift) / scale of a validated matrix, as kernels take them."""
+    """The rows (x − shift) / scale of a validated matrix."""
     if sp.issparse(X):
-        return SparseRows(X.data, X.indices, X.indptr, 1.0 / scale)
-    return DenseRows(X, shift, 1.0 / scale)
+        return SparseRows(*raw_rows(X.data, X.indices, X.indptr), 1.0 / scale)
+    return dense_rows(X, shift, 1.0 / scale)
+
+
+def _frozen(X):
+    """A view of a matrix that may not be written to."""
+    if not sp.issparse(X):
+        return _read_only(X)
+    view = copy.copy(X)
+    view.data, view.indices, view.indptr = raw_rows(X.data, X.indices, X.indptr)
+    return view
+
+
+def _read_only(array):
+    view = array.view()
+    view.flags.writeable = False
+    return view
 
 
 def _dense_dot(rows, i, u):

@@ -4,7 +4,7 @@ which rows are visited."""
 import numpy as np
 
 from sklearn_margin._jit import kernel
-from sklearn_margin.objective.rows import DenseRows, RawRows
+from sklearn_margin.objective.rows import DenseRows, dense_rows, raw_rows
 from sklearn_margin.solvers.base import Result
 
 __all__ = ["COMPACT", "RUN", "descend", "hasten", "shuffle_run", "take_rows"]
@@ -59,7 +59,7 @@ def descend(dual, *, tol, max_iter, callback, shrinking) -> Result:
         if stop or converged or n_iter >= max_iter:
             break
         part = dual.part(dual.unsettled(point, everything))
-    return Result(best.params, best.value, n_iter, converged, gap, "duality gap", reached)
+    return Result(best.params, best.value, n_iter, converged, gap, "relative gap", reached)
 
 
 def hasten(dual, part, slopes, off):
@@ -79,14 +79,14 @@ def hasten(dual, part, slopes, off):
 def take_rows(rows, where):
     """Some rows, side by side."""
     if isinstance(rows, DenseRows):
-        return rows._replace(X=rows.X[where])
+        return dense_rows(rows.X[where], rows.shift, rows.inverse)
     lengths = np.diff(rows.indptr)[where]
     indptr = np.zeros(len(where) + 1, rows.indptr.dtype)
     np.cumsum(lengths, out=indptr[1:])
     data = np.empty(indptr[-1], rows.data.dtype)
     indices = np.empty(indptr[-1], rows.indices.dtype)
     _copy_rows(rows, where, indptr, data, indices)
-    return RawRows(data, indices, indptr)
+    return raw_rows(data, indices, indptr)
 
 
 @kernel

@@ -50,7 +50,7 @@ def solve_small_hinges(objective, start, *, tol, max_iter, callback=None) -> Res
     Result
     """
     if hasattr(objective, "pairs") and objective.pairs.n_pairs == 0:
-        return Result(np.zeros(objective.n_params), 0.0, 0, True, 0.0, "duality gap", 0.0)
+        return Result(np.zeros(objective.n_params), 0.0, 0, True, 0.0, "relative gap", 0.0)
     make = PairHinges if hasattr(objective, "pairs") else ClassHinges
     goal = min(tol, 5e4 * float(np.finfo(objective.rows.dtype).eps))
     model = make(objective)
@@ -69,7 +69,7 @@ def solve_small_hinges(objective, start, *, tol, max_iter, callback=None) -> Res
     floor = 16.0 * float(np.finfo(np.float64).eps) * at_zero
     converged = bool(gap <= max(tol * found.value, floor))
     reached = gap / max(found.value, 1e-300)
-    return Result(found.params, found.value, run.n_iter, converged, gap, "duality gap", reached)
+    return Result(found.params, found.value, run.n_iter, converged, gap, "relative gap", reached)
 
 
 class _Point(NamedTuple):

@@ -43,7 +43,7 @@ class Iterate(NamedTuple):
             n_iter,
             bool(converged),
             gap=self.gap,
-            measure=estimate if self.gap is None else "duality gap",
+            measure=estimate if self.gap is None else "relative gap",
             reached=self.bound / max(self.value, 1e-300),
         )
 

@@ -5,7 +5,13 @@ from typing import NamedTuple
 import numpy as np
 
 from sklearn_margin._jit import kernel
-from sklearn_margin.objective.rows import DenseRows, RawRows, row_add, row_dot, squared_norms
+from sklearn_margin.objective.rows import (
+    dense_rows,
+    raw_rows,
+    row_add,
+    row_dot,
+    squared_norms,
+)
 from sklearn_margin.solvers._descent import COMPACT, RUN, descend, hasten, shuffle_run, take_rows
 from sklearn_margin.solvers._hinge_gap import HingeGap
 from sklearn_margin.solvers._hinges import best_intercept, hinge_terms, is_sum_of_hinges
@@ -136,10 +142,10 @@ class _Dual:
         d = rows.shape[1]
         if rows.is_sparse:
             self.shift = np.zeros(d)
-            self.rows = RawRows(X.data, X.indices, X.indptr)
+            self.rows = raw_rows(X.data, X.indices, X.indptr)
         else:
             self.shift = rows.shift
-            self.rows = DenseRows(X, rows.shift, np.ones(d))
+            self.rows = dense_rows(X, rows.shift, np.ones(d))
         terms = hinge_terms(objective, objective.y, objective.s)
         self.kink, self.low, self.high = (np.array(v) for v in zip(*terms, strict=True))
         self.certificate = HingeGap(objective, rows, self.kink, self.low, self.high)

@@ -160,7 +160,7 @@ def _result(objective, params, lower, run, tol):
     gap = max(value - lower, 0.0) + run.bound.noise
     converged = gap <= tol * abs(value) or value <= run.bound.floor
     reached = gap / max(abs(value), 1e-300)
-    return Result(params, value, run.n_iter, bool(converged), gap, "duality gap", reached)
+    return Result(params, value, run.n_iter, bool(converged), gap, "relative gap", reached)
 
 
 def _with_zeros(objective, result, t):

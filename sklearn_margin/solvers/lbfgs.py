@@ -125,7 +125,7 @@ class LBFGS(Solver):
         best = certified(objective, best, tol * best.value)
         if not (best.converged or stop) and n_iter < max_iter and is_small(objective):
             return _finish(objective, best, tol, max_iter, n_iter, callback)
-        return best.result(n_iter, best.converged, "duality gap")
+        return best.result(n_iter, best.converged, "relative gap")
 
 
 _RESTARTS = 2
@@ -135,7 +135,7 @@ def _finish(objective, best, tol, max_iter, n_iter, callback):
     """The last digits of a small problem, by a method of second order if the loss allows one."""
     solver = CoordinateDescent() if objective.penalty.has_l1 else Newton()
     if solver.obstacle(objective) is not None:
-        return best.result(n_iter, False, "duality gap")
+        return best.result(n_iter, False, "relative gap")
 
     def after(steps, params):
         return callback is not None and callback(n_iter + steps, params)
@@ -143,7 +143,7 @@ def _finish(objective, best, tol, max_iter, n_iter, callback):
     run = solver.minimize(objective, best.params, tol, max_iter - n_iter, after)
     if run.converged or run.value < best.value:
         return run._replace(n_iter=n_iter + run.n_iter)
-    return best.result(n_iter, False, "duality gap")
+    return best.result(n_iter, False, "relative gap")
 
 
 class _Plain:

@@ -5,7 +5,13 @@ from typing import NamedTuple
 import numpy as np
 
 from sklearn_margin._jit import REASSOCIATE, kernel, overload_on_class
-from sklearn_margin.objective.rows import DenseRows, RawRows, squared_norms
+from sklearn_margin.objective.rows import (
+    DenseRows,
+    RawRows,
+    dense_rows,
+    raw_rows,
+    squared_norms,
+)
 from sklearn_margin.solvers._descent import COMPACT, RUN, descend, hasten, shuffle_run, take_rows
 
 __all__ = ["Dual", "solve_multiclass"]
@@ -74,10 +80,10 @@ class Dual:
         self.n, d = rows.shape
         if rows.is_sparse:
             self.shift = np.zeros(d)
-            self.rows = RawRows(X.data, X.indices, X.indptr)
+            self.rows = raw_rows(X.data, X.indices, X.indptr)
         else:
             self.shift = rows.shift
-            self.rows = DenseRows(X, rows.shift, np.ones(d))
+            self.rows = dense_rows(X, rows.shift, np.ones(d))
         self.s = objective.s.astype(np.float64)
         self.norm = squared_norms(self.rows, np.arange(self.n), np.zeros(d))
         self.norm /= objective.alpha

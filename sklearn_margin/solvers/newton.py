@@ -156,7 +156,7 @@ class Newton(Solver):
         if best.gap is None:
             return best.result(n_iter, best.converged or limit, "Newton decrement")
         best = certified(objective, best, enough(tol, best.value, floor or 0.0))
-        return best.result(n_iter, best.converged, "duality gap")
+        return best.result(n_iter, best.converged, "relative gap")
 
 
 _MOST_PRODUCTS = 30  # with the Hessian, that conjugate gradients typically need

@@ -184,7 +184,7 @@ class SGD(Solver):
         if gap == np.inf:  # nothing is known, as where there is no gap
             gap = None
         if done and gap is not None:
-            measure, reached = "duality gap", gap / max(abs(value), 1e-300)
+            measure, reached = "relative gap", gap / max(abs(value), 1e-300)
             done = reached <= limit
         return Result(params, value, n_iter, done, gap, measure, reached)
 

@@ -136,7 +136,7 @@ class Smoothing(Solver):
             if reached <= tol or stop or n_iter >= max_iter or stale == 2 or width < 1e-12:
                 break
             last, width = (width, excess), self._next_width(width, excess, last, tol)
-        result = Result(best, best_value, n_iter, reached <= tol, gap, "duality gap", reached)
+        result = Result(best, best_value, n_iter, reached <= tol, gap, "relative gap", reached)
         return result, width, excess
 
     def _next_width(self, width, excess, last, tol):

@@ -96,7 +96,7 @@ class Subgradient(Solver):
             last = _gap(objective, params, tol * scale, n_iter - begun)
             gap = last if gap is None or last is None else min(gap, last)
         if gap is not None and gap < np.inf:
-            measure, reached, done = "duality gap", gap / scale, gap <= tol * scale
+            measure, reached, done = "relative gap", gap / scale, gap <= tol * scale
             return Result(params, value, n_iter, done, gap, measure, reached)
         measure = "relative improvement over a round"
         reached = min((before - best_value) / scale, 1.0)  # from an infinite F, all of it
