@@ -130,23 +130,29 @@ class Point:
 class Line:
     """The points at params + t·p, whose scores need no further product with X.
 
+    Where the curvature of L vanishes p can be as long as it likes: it is shortened, so that scores
+    do not leave the range of numbers.
+
     Attributes
     ----------
-    longest : float
-        The length of a step to begin with, 1 or less: where the curvature of L vanishes p can be as
-        long as it likes, and scores would leave the range of numbers.
+    p : ndarray of shape (n_params,)
+        The direction, shortened.
+    shortened : float
+        By what factor, 1 or less.
     step : float
-        Length of the step that ``search`` took, in units of ``longest``.
+        t of the point that ``search`` found; 0 if none.
     """
 
     def __init__(self, point, value, p):
-        self.objective, self.params, self.p = point.objective, point.params, p
+        self.objective, self.params = point.objective, point.params
         self.value, self.end = value, None
         self._z, self._lost = point._z, point._lost
         self._dz = self.objective.scores(p)
         far = float(np.abs(self._dz).max(initial=0.0)) / (_FARTHEST * (1.0 + point.largest_score))
-        self.longest = 1.0 / max(far, 1.0)
-        self._u, self._du = point.u, self.objective.split(p)[0]
+        self.shortened, self.p = 1.0 / max(far, 1.0), p
+        if far > 1.0:
+            self.p, self._dz = p / far, self._dz / far
+        self._u, self._du = point.u, self.objective.split(self.p)[0]
         penalty = self.objective.penalty
         self._slope = float((penalty.l2 * self._u) @ self._du)
         self._bend = float((penalty.l2 * self._du) @ self._du)
@@ -156,7 +162,8 @@ class Line:
         self.is_lower = False
 
     def _params(self, t):
-        return self.end if t == 1.0 and self.end is not None else self.params + t * self.p
+        ends = self.end is not None and t == self.shortened == 1.0
+        return self.end if ends else self.params + t * self.p
 
     def _scores(self, t):
         return (self._z + t * self._dz).astype(self._z.dtype, copy=False)
@@ -216,16 +223,16 @@ class Line:
         Parameters
         ----------
         decrement : float
-            Minus the slope of F at 0, along a step of ``longest``.
+            Minus the slope of F at 0, along ``p``.
         """
         goal = 0.1 * decrement
         low, slope_low = 0.0, -decrement
         high = 1.0
-        slope_high = self._at(high)
+        slope_high = self.slope(high)
         while slope_high < -goal and high < 1e12:
             low, slope_low = high, slope_high
             high *= 4.0
-            slope_high = self._at(high)
+            slope_high = self.slope(high)
         if abs(slope_high) <= goal and self.is_lower:
             return self._take(high)
         for _ in range(60):
@@ -233,7 +240,7 @@ class Line:
                 t = (low * slope_high - high * slope_low) / np.float64(slope_high - slope_low)
             if not low < t < high:
                 t = 0.5 * (low + high)
-            slope = self._at(t)
+            slope = self.slope(t)
             near = abs(slope) <= goal or (self.objective.penalty.has_l1 and high - low <= 0.1 * low)
             if near and self.is_lower:
                 return self._take(t)
@@ -243,10 +250,6 @@ class Line:
                 low, slope_low, slope_high = t, slope, 0.5 * slope_high
         return self._take(low) if low > 0 else None
 
-    def _at(self, step):
-        """Slope by steps of ``longest``."""
-        return self.slope(step * self.longest) * self.longest
-
-    def _take(self, step):
-        self.step = step
-        return self.move(step * self.longest)
+    def _take(self, t):
+        self.step = t
+        return self.move(t)

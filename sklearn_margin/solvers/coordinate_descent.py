@@ -129,22 +129,19 @@ def _straight_search(point, change, slopes):
     u, du = point.u, objective.split(change)[0]
     # The slope at zero: of a coefficient that is zero, the penalty grows either way.
     rise = np.where(u != 0, np.sign(u) * du, np.abs(du)) @ objective.penalty.l1
-    decrement = -line.longest * (float(slopes @ change) + float(rise))
+    decrement = -line.shortened * (float(slopes @ change) + float(rise))
     return line.search(decrement) if decrement > 0 else None
 
 
 def _curved_search(point, path, slopes):
     """A point of ``path`` that lowers F by part of what its slope promises; None if there is
     none."""
-    step, line = 1.0, point.toward(path(1.0))
-    if line.longest < 1.0:
-        step = line.longest
-        line = point.toward(path(step))
+    step = 1.0
     for _ in range(40):
-        if line.falls(1.0, -float(slopes @ line.p)):
-            return line.move(1.0)
-        step *= 0.5
         line = point.toward(path(step))
+        if line.shortened == 1.0 and line.falls(1.0, -float(slopes @ line.p)):
+            return line.move(1.0)
+        step *= min(0.5, line.shortened)
     return None
 
 

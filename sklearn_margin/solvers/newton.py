@@ -137,7 +137,7 @@ class Newton(Solver):
             n_iter += 1
             del solve  # and the curvature it holds: the search needs room
             line = point.along(p)
-            decrement *= line.longest
+            decrement *= line.shortened
             new = line.search(decrement)
             if new is None and (cautious or exact) and not system.stale:
                 break
