@@ -10,12 +10,11 @@ from sklearn.exceptions import ConvergenceWarning
 
 from sklearn_margin import LinearClassifier, LinearRanker, LinearRegressor
 from sklearn_margin.losses import PointwiseLoss
+from sklearn_margin.objective.mean_slopes import _balanced, own_gap
 from sklearn_margin.solvers import SGD, Subgradient
 from sklearn_margin.solvers._averaged_slopes import (
-    _balanced,
     gap_by_passes,
     gap_by_steps,
-    own_gap,
     without_small,
 )
 from sklearn_margin.solvers._stochastic import Run

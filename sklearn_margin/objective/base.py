@@ -5,6 +5,7 @@ import copy
 import numpy as np
 from scipy.optimize import brentq
 
+from sklearn_margin.objective.point import Point
 from sklearn_margin.objective.rows import Rows
 from sklearn_margin.penalties import ElasticNet
 
@@ -88,6 +89,10 @@ class LinearObjective:
     n_outputs = 1
     #: Whether ``gradient_hessian`` is cheap, if parameters are few.
     forms_hessian = False
+    #: Whether a minimum deserves more digits than were asked for, where they are cheap.
+    polish = True
+    #: Work by row besides products with X, in entries of X.
+    extra_work = 0.0
     #: Whether a dual point may be multiplied by κ although it is feasible.
     shrinks = True
     #: Objective of a validation set, for early stopping.
@@ -163,6 +168,19 @@ class LinearObjective:
         return step
 
     # --- F and its derivatives ---
+
+    def at(self, params) -> Point:
+        """The point ``params``: what solvers look at."""
+        return Point(self, params)
+
+    @property
+    def pass_work(self) -> float:
+        """Work of a pass over the rows, in entries of X."""
+        return self.rows.shape[0] * (self.n_params + self.extra_work)
+
+    def loss_at_zero(self) -> float:
+        """L where all scores are zero."""
+        return self.score_value(np.zeros_like(self.scores(np.zeros(self.n_params))))
 
     def start(self) -> np.ndarray:
         """A point to start from: no coefficients, and a sensible intercept."""

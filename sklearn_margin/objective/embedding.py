@@ -226,6 +226,11 @@ class EmbeddingObjective:
     # --- batches ---
 
     @property
+    def pass_work(self) -> float:
+        """Work of a pass over the rows, in entries of X."""
+        return self.rows.shape[0] * self.n_params
+
+    @property
     def updates(self) -> int:
         """Batches per pass."""
         return max(1, -(-len(self.s) // self.batch_size))

@@ -4,8 +4,8 @@ import numpy as np
 
 from sklearn_margin._jit import kernel
 from sklearn_margin.losses.multiclass_hinge import SmoothedCrammerSinger
+from sklearn_margin.objective.rounding import rounding
 from sklearn_margin.solvers._class_hinges import ClassHinges
-from sklearn_margin.solvers._rounding import rounding
 from sklearn_margin.solvers._small_hinges import Certificate
 from sklearn_margin.solvers._small_path import why_not_small_hinges
 from sklearn_margin.solvers.base import Result

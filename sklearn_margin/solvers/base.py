@@ -164,15 +164,9 @@ class InTurn(Solver):
         return best._replace(n_iter=n_iter)
 
 
-def _pass_work(objective) -> float:
-    """Work of a pass over the rows, in entries of X."""
-    extra = getattr(objective, "extra_work", 0.0)  # by row, besides products with X
-    return objective.rows.shape[0] * (objective.n_params + extra)
-
-
 def is_small(objective) -> bool:
     """Whether extra accuracy is almost free."""
-    return _pass_work(objective) <= SMALL
+    return objective.pass_work <= SMALL
 
 
 def wants_sample(objective, start, small=SMALL) -> bool:
@@ -182,7 +176,7 @@ def wants_sample(objective, start, small=SMALL) -> bool:
         return False
     n, n_params = objective.rows.shape[0], objective.n_params
     # Several scores of a row say more than one.
-    many = n * objective.n_outputs >= 200 * n_params and _pass_work(objective) > small
+    many = n * objective.n_outputs >= 200 * n_params and objective.pass_work > small
     return many and not objective.split(start)[0].any()
 
 
@@ -194,7 +188,7 @@ def forms_gram(objective, gram_max) -> bool:
 
 def forming_is_cheap(objective) -> bool:
     """Whether the Hessian, formed column by column, costs next to nothing."""
-    return _pass_work(objective) * objective.n_params <= SMALL
+    return objective.pass_work * objective.n_params <= SMALL
 
 
 def draw_sample(objective):
@@ -229,11 +223,8 @@ def value_gap(objective, params):
     """F at a point, and the duality gap; None where there is none."""
     if not objective.loss.convex:
         return float(objective.value(params)), None
-    z = objective.scores(params)
-    g = np.empty_like(z)
-    loss = objective.score_gradient(z, g)
-    gap = objective.gap(params, objective.gradient_from(params, g), g, loss)
-    return loss + objective.penalty.value(objective.split(params)[0]), gap
+    point = objective.at(params)
+    return point.value, point.gap()
 
 
 def conjugate_gradients(product, precondition, residual, value, *, least, most, noise=0.0):

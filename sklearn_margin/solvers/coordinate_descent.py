@@ -4,7 +4,6 @@ import numpy as np
 
 from sklearn_margin.losses.base import check_number
 from sklearn_margin.solvers._quadratic import minimize_quadratic
-from sklearn_margin.solvers._search import Drift, line_search
 from sklearn_margin.solvers.base import (
     Iterate,
     Result,
@@ -78,25 +77,22 @@ class CoordinateDescent(Solver):
         eps = float(np.finfo(objective.rows.dtype).eps)
         use_gram = forms_gram(objective, self.gram_max)
         model = _GramModel(objective) if use_gram else _FaceModel(objective)
-        params = np.array(start, dtype=np.float64)
-        z, drift = objective.scores(params), Drift(objective)
-        floor = 1e-3 * eps * objective.score_value(np.zeros_like(z))
+        point = objective.at(np.array(start, dtype=np.float64))
+        floor = 1e-3 * eps * objective.loss_at_zero()
         goal = min(tol, 30 * eps) if polish else tol
         best, cautious, n_iter, stale = None, False, 0, 0
         while True:
-            curvature = objective.curvature(z, cautious)
-            value = curvature.value + objective.penalty.value(objective.split(params)[0])
-            gradient = model.linearize(params, curvature)
-            gap = objective.gap(params, gradient, curvature.gradient, curvature.value)
+            point.bend(cautious)
+            value, gap = point.value, model.linearize(point)
             if gap is not None and gap <= enough(goal, value, floor):
-                best = Iterate(params, value, gap, gap)
+                best = Iterate(point.params, value, gap, gap)
                 break
-            expected = 0.5 * abs(model.minimize(params, gradient, 1e-3 * goal * max(value, floor)))
+            expected = 0.5 * abs(model.minimize(1e-3 * goal * max(value, floor)))
             bound = expected if gap is None else gap
             better = best is None or value < best.value * (1 - 4 * eps) or bound < 0.5 * best.bound
             stale = 0 if better else stale + 1
             if best is None or value < best.value or bound < best.bound:
-                best = Iterate(params, value, gap, bound)
+                best = Iterate(point.params, value, gap, bound)
             reached = best.bound <= enough(tol, best.value, floor)
             if best.bound <= enough(goal, best.value, floor) or n_iter == max_iter:
                 break
@@ -104,73 +100,48 @@ class CoordinateDescent(Solver):
             if exact or stale >= (2 if reached else 10):
                 break
             n_iter += 1
-            new = model.search(params, z, value)
+            new = model.search()
             if new is None and cautious:
                 break
             cautious = new is None
-            if new is not None:
-                params, there = new
-                z = drift.follow(params, z, there)
-            if callback is not None and callback(n_iter, params):
+            point = point if new is None else new
+            if callback is not None and callback(n_iter, point.params):
                 break
-        best = best._replace(params=_without_rounding(objective, best.params, z))
+        best = best._replace(params=_without_rounding(objective, best.params, point.largest_score))
         best = certified(objective, best, enough(tol, best.value, floor))
         return best.result(n_iter, best.converged, "predicted decrease")
 
 
-def _without_rounding(objective, params, z):
+def _without_rounding(objective, params, largest_score):
     """Parameters with zeros for what an L1 penalty left of coefficients, where that changes scores
     by less than their rounding error (columns of X̃ have root mean square 1)."""
     u, b = objective.split(params)
     eps = float(np.finfo(objective.rows.dtype).eps)
-    lost = (objective.penalty.l1 > 0) & (np.abs(u) <= 4 * eps * float(np.abs(z).max(initial=0.0)))
+    lost = (objective.penalty.l1 > 0) & (np.abs(u) <= 4 * eps * largest_score)
     return objective.join(np.where(lost, 0.0, u), b)
 
 
-def _straight_search(objective, params, z, change, slopes, value):
-    """A point on the line along ``change`` where F is about lowest, and its scores; None if it is
-    where it was."""
-    dz = objective.scores(change)
-    longest = _too_long(z, dz)
-    change, dz = change / longest, dz / longest
-    u, _ = objective.split(params)
-    du, _ = objective.split(change)
+def _straight_search(point, change, slopes):
+    """The point on the line along ``change`` where F is about lowest; None if that is where it
+    was."""
+    objective = point.objective
+    line = point.along(change)
+    u, du = point.u, objective.split(change)[0]
     # The slope at zero: of a coefficient that is zero, the penalty grows either way.
     rise = np.where(u != 0, np.sign(u) * du, np.abs(du)) @ objective.penalty.l1
-    decrement = -float(slopes @ change) - float(rise)
-    if not decrement > 0:
-        return None
-    step, there, _ = line_search(objective, params, z, change, dz, decrement, value)
-    return (params + step * change, there) if step > 0 else None
+    decrement = -line.shortened * (float(slopes @ change) + float(rise))
+    return line.search(decrement) if decrement > 0 else None
 
 
-def _too_long(z, dz):
-    """Factor, at least 1, by which a step of scores is too long to be searched: where there is no
-    curvature it is as long as it likes."""
-    change, size = (float(np.abs(v).max(initial=0.0)) for v in (dz, z))
-    return max(change / (1e3 * (1.0 + size)), 1.0)
-
-
-def _curved_search(objective, params, z, path, slopes, value):
-    """A point of ``path`` that lowers F by part of what its slope promises, and its scores; None
-    if there is none."""
-    noise = 10 * float(np.finfo(z.dtype).eps) * abs(value)
-    step, new = 1.0, path(1.0)
-    dz = objective.scores(new - params)
-    longest = _too_long(z, dz)
-    if longest > 1.0:
-        step = 1.0 / longest
-        new = path(step)
-        dz = objective.scores(new - params)
+def _curved_search(point, path, slopes):
+    """A point of ``path`` that lowers F by part of what its slope promises; None if there is
+    none."""
+    step = 1.0
     for _ in range(40):
-        there = (z + dz).astype(z.dtype, copy=False)
-        u, _ = objective.split(new)
-        lower = objective.score_value(there) + objective.penalty.value(u)
-        if lower <= value + 0.01 * float(slopes @ (new - params)) + noise:
-            return new, there
-        step *= 0.5
-        new = path(step)
-        dz = objective.scores(new - params)
+        line = point.toward(path(step))
+        if line.shortened == 1.0 and line.falls(1.0, -float(slopes @ line.p)):
+            return line.move(1.0)
+        step *= min(0.5, line.shortened)
     return None
 
 
@@ -181,15 +152,15 @@ class _GramModel:
         self.objective = objective
         self.l1 = objective.join(objective.penalty.l1, 0.0)
 
-    def linearize(self, params, curvature):
-        """Gradient of F at ``params``, whose model is minimised next."""
-        gradient, self.hessian = self.objective.gradient_hessian(params, curvature)
-        return gradient
+    def linearize(self, point):
+        """Duality gap at ``point``, whose model is minimised next."""
+        self.point, self.hessian = point, point.hessian()
+        return point.gap()
 
-    def minimize(self, params, gradient, goal):
+    def minimize(self, goal):
         """Slope of F, penalty included, times the step to the minimum of the model."""
-        u, _ = self.objective.split(params)
-        slope = gradient - self.objective.join(self.objective.penalty.l1 * np.sign(u), 0.0)
+        params, gradient = self.point.params, self.point.gradient
+        slope = gradient - self.l1 * np.sign(params)
         smooth = slope.copy()
         # Damped by coordinate: those of strong penalties must not hold the others.
         diagonal = self.hessian.diagonal()
@@ -200,9 +171,9 @@ class _GramModel:
         l1_change = self.l1 * (np.abs(new) - np.abs(params))
         return float(smooth @ self.change) + float(l1_change.sum())
 
-    def search(self, params, z, value):
-        """A point near the minimum of the model that lowers F, and its scores, or None."""
-        return _straight_search(self.objective, params, z, self.change, self.smooth, value)
+    def search(self):
+        """A point near the minimum of the model that lowers F, or None."""
+        return _straight_search(self.point, self.change, self.smooth)
 
 
 class _FaceModel:
@@ -215,13 +186,14 @@ class _FaceModel:
     def __init__(self, objective):
         self.objective = objective
 
-    def linearize(self, params, curvature):
-        """Gradient of F at ``params``, whose model is minimised next."""
-        self.curvature = curvature
-        return self.objective.gradient_from(params, curvature.gradient)
+    def linearize(self, point):
+        """Duality gap at ``point``, whose model is minimised next."""
+        self.point = point
+        return point.gap()
 
-    def minimize(self, params, gradient, goal):
+    def minimize(self, goal):
         """Slope of F, penalty included, times the step to the minimum of the model."""
+        params, gradient = self.point.params, self.point.gradient
         objective = self.objective
         u, _ = objective.split(params)
         l1 = objective.join(objective.penalty.l1, 0.0)
@@ -241,9 +213,9 @@ class _FaceModel:
         self.path, self.steepest = path, steepest
         return float(steepest @ (path(1.0) - params))
 
-    def search(self, params, z, value):
-        """A point near the minimum of the model that lowers F, and its scores, or None."""
-        return _curved_search(self.objective, params, z, self.path, self.steepest, value)
+    def search(self):
+        """A point near the minimum of the model that lowers F, or None."""
+        return _curved_search(self.point, self.path, self.steepest)
 
     def _solve(self, residual, free):
         objective = self.objective
@@ -253,11 +225,11 @@ class _FaceModel:
             return np.zeros_like(residual)
 
         def product(v):
-            return np.where(free, objective.hessian_product(self.curvature, v), 0.0)
+            return np.where(free, self.point.hessian_product(v), 0.0)
 
         level = float(residual @ (product(residual) - l2 * residual)) / size
         inverse = 1.0 / (max(level, 1e-12) + l2)
         p, _ = conjugate_gradients(
-            product, lambda v: inverse * v, residual, self.curvature.value, least=1e-4, most=200
+            product, lambda v: inverse * v, residual, self.point.loss, least=1e-4, most=200
         )
         return p

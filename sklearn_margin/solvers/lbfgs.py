@@ -72,7 +72,7 @@ class LBFGS(Solver):
         _, slope = problem.value_gradient(problem.encode(objective.start()))
         reference = max(float(np.abs(slope).max(initial=0.0)), 1e-300)
         eps = float(np.finfo(objective.rows.dtype).eps)
-        polish = is_small(objective) and getattr(objective, "polish", True)
+        polish = is_small(objective) and objective.polish
         target = max(min(tol, 1e-9) if polish else tol, 0.1 * eps)
         x, done, stop = problem.encode(start), 0, False
 

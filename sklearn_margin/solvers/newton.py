@@ -7,7 +7,6 @@ from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
 from sklearn_margin._linalg import factorized
 from sklearn_margin.losses.base import check_number
-from sklearn_margin.solvers._search import Drift, line_search
 from sklearn_margin.solvers.base import (
     SMALL,
     Iterate,
@@ -98,28 +97,27 @@ class Newton(Solver):
         eps = float(np.finfo(objective.rows.dtype).eps)
         system = system or self.system(objective)
         system.begin()
-        params = np.array(start, dtype=np.float64)
-        z, known, drift = objective.scores(params), None, Drift(objective)
+        point = objective.at(np.array(start, dtype=np.float64))
         best, cautious, n_iter, floor, first, limit = None, False, 0, None, None, False
         while True:
-            loss, g, gradient, solve = system(objective, params, z, known, cautious)
-            value = loss + objective.penalty.value(objective.split(params)[0])
+            solve = system(point, cautious)
+            value, gradient = point.value, point.gradient
             if best is not None and not value <= best.value * (1 + 10 * eps):
                 break  # the last step only added rounding error
-            gap = objective.gap(params, gradient, g, loss)
+            gap = point.gap()
             first = value if first is None else first
             if floor is None and (value <= 1e-6 * first or n_iter == 20):
                 # A minimum of zero has no relative accuracy: measure it by the loss at zero.
-                floor = 1e-3 * eps * objective.score_value(np.zeros_like(z))
+                floor = 1e-3 * eps * objective.loss_at_zero()
             goal = enough(tol, value, floor or 0.0)
             if not polish and gap is not None and gap <= goal:  # no need of another direction
                 if best is None or value < best.value or gap < best.bound:
-                    best = Iterate(params, value, gap, gap, True)
+                    best = Iterate(point.params, value, gap, gap, True)
                 break
             try:
                 p = objective.anchored(solve())
             except LinAlgError:  # a Hessian that is not finite: there is no way on
-                p, gap = np.zeros_like(params), np.inf if gap is None else gap
+                p, gap = np.zeros_like(gradient), np.inf if gap is None else gap
             decrement = max(-float(gradient @ p), 0.0)
             bound = 0.5 * decrement if gap is None else gap
             converged = bound <= goal
@@ -127,7 +125,7 @@ class Newton(Solver):
             # Slopes may come to balance where F does not change any more.
             better = best is not None and gap is not None and bound < 0.5 * best.bound
             if best is None or value < best.value or bound < best.bound:
-                best = Iterate(params, value, gap, bound, converged)
+                best = Iterate(point.params, value, gap, bound, converged)
             exact = 0.5 * decrement <= max(1e-3 * eps * value, floor or 1e-300) or (
                 converged and stalled
             )
@@ -137,21 +135,16 @@ class Newton(Solver):
                 limit = True
                 break
             n_iter += 1
-            del g, known, solve  # the search needs room for others as long as the scores
-            dz = objective.scores(p)
-            # Where the Hessian vanishes p can be as long as it likes; keep the search in range.
-            longest = float(np.abs(dz).max()) / (1e3 * (1.0 + float(np.abs(z).max())))
-            if longest > 1.0:
-                p, dz, decrement = p / longest, dz / longest, decrement / longest
-            step, there, known = line_search(objective, params, z, p, dz, decrement, value)
-            if step == 0.0 and (cautious or exact) and not system.stale:
+            del solve  # and the curvature it holds: the search needs room
+            line = point.along(p)
+            decrement *= line.shortened
+            new = line.search(decrement)
+            if new is None and (cautious or exact) and not system.stale:
                 break
-            cautious = step < 0.1 and not system.stale
-            system.note(decrement, step)
-            params = params + step * p
-            z = drift.follow(params, z, there)
-            known = known if z is there else None
-            if callback is not None and callback(n_iter, params):
+            cautious = line.step < 0.1 and not system.stale
+            system.note(decrement, line.step)
+            point = point if new is None else new
+            if callback is not None and callback(n_iter, point.params):
                 break
         if best.gap is None:
             return best.result(n_iter, best.converged or limit, "Newton decrement")
@@ -181,49 +174,30 @@ class _Cholesky:
         """A new problem, to which the last Hessian may be close."""
         self.decrement = np.inf
 
-    def __call__(self, objective, params, z, known, cautious):
-        """Value and gradient of L, gradient of F, and a function for the Newton direction."""
+    def __call__(self, point, cautious):
+        """A function for the Newton direction at a point, which then knows its gradient."""
         self.stale = self.reuse and self.factor is not None and not cautious
         if self.stale:
-            loss, g = known or _value_gradient(objective, z)
-            gradient = objective.gradient_from(params, g)
-            return loss, g, gradient, lambda: -self.factor(gradient)
-        curvature = objective.curvature(z, cautious)
-        costly = objective.hessian_products(curvature) > _MOST_PRODUCTS
-        if costly and not forming_is_cheap(objective):
-            return self._by_products(objective, params, curvature)
-        gradient, hessian = objective.gradient_hessian(params, curvature)
-        eps = np.finfo(objective.rows.dtype).eps
+            return lambda: -self.factor(point.gradient)
+        point.bend(cautious)
+        if point.hessian_products > _MOST_PRODUCTS and not forming_is_cheap(point.objective):
+            self.factor = None
+            return lambda: _ConjugateGradients()._direction(point, point)
+        hessian, gradient = point.hessian(), point.gradient
+        eps = np.finfo(point.objective.rows.dtype).eps
 
         def solve():
             self.factor = factorized(hessian, eps)
             p = -self.factor(gradient)
             return p if np.isfinite(p).all() else -gradient
 
-        return curvature.value, curvature.gradient, gradient, solve
-
-    def _by_products(self, objective, params, curvature):
-        """As ``__call__``, with a direction that needs no Hessian."""
-        gradient = objective.gradient_from(params, curvature.gradient)
-        self.factor = None
-
-        def solve():
-            system = _ConjugateGradients()
-            loss, g = curvature.value, curvature.gradient
-            return system._direction(objective, gradient, curvature, g, loss)
-
-        return curvature.value, curvature.gradient, gradient, solve
+        return solve
 
     def note(self, decrement, step):
         """Take notice of a step: whether its Hessian is worth using once more."""
         improved = not self.stale or decrement <= 0.1 * self.decrement
         self.reuse = improved and step > 0.3
         self.decrement = decrement
-
-
-def _value_gradient(objective, z):
-    g = np.empty_like(z)
-    return objective.score_gradient(z, g), g
 
 
 class _ConjugateGradients:
@@ -250,19 +224,16 @@ class _ConjugateGradients:
         """A new problem."""
         self.decrement = np.inf
 
-    def __call__(self, objective, params, z, known, cautious):
-        """Value and gradient of L, gradient of F, and a function for the Newton direction."""
-        loss, g = known or _value_gradient(objective, z)
-        gradient = objective.gradient_from(params, g)
+    def __call__(self, point, cautious):
+        """A function for the Newton direction at a point."""
 
         def solve():
             self.stale = self.part is not None and not cautious
-            if self.stale:
-                there = self.part.scores(params)
-                return self._direction(self.part, gradient, self.part.curvature(there), g, loss)
-            return self._direction(objective, gradient, objective.curvature(z, cautious), g, loss)
+            bent = self.part.at(point.params) if self.stale else point
+            bent.bend(cautious)
+            return self._direction(point, bent)
 
-        return loss, g, gradient, solve
+        return solve
 
     def note(self, decrement, step):
         """Take notice of a step: whether the sample is good for another."""
@@ -270,31 +241,32 @@ class _ConjugateGradients:
             self.part = None
         self.decrement = decrement
 
-    def _direction(self, objective, gradient, curvature, g, loss):
-        """Newton direction."""
-        eps = float(np.finfo(objective.rows.dtype).eps)
-        noise = eps * float(np.linalg.norm(g)) * np.sqrt(len(g) * len(gradient))
+    def _direction(self, point, bent):
+        """Newton direction at ``point``, with the Hessian at ``bent``: of all rows, or of some."""
+        objective, gradient = point.objective, point.gradient
         if not gradient.any():
             return np.zeros_like(gradient)
         p, n_products = conjugate_gradients(
-            lambda v: objective.anchored(objective.hessian_product(curvature, v)),
-            self._preconditioner(objective, curvature, gradient),
+            lambda v: objective.anchored(bent.hessian_product(v)),
+            self._preconditioner(bent, gradient),
             -objective.anchored(gradient),
-            loss,
+            point.loss,
             least=1e-8,
             most=self.most,
-            noise=noise,
+            noise=point.noise,
         )
-        if n_products > self.patience and self.gram is None and hasattr(objective, "sample_gram"):
-            self.gram = objective.sample_gram()
+        sampled = bent.objective
+        if n_products > self.patience and self.gram is None and hasattr(sampled, "sample_gram"):
+            self.gram = sampled.sample_gram()
         return p
 
-    def _preconditioner(self, objective, curvature, gradient):
+    def _preconditioner(self, bent, gradient):
         """Function that solves with an approximation of the Hessian, scaled along the gradient."""
+        objective = bent.objective
         l2 = objective.join(objective.penalty.l2, 0.0)
         if self.gram is None and np.ptp(l2) <= 0.2 * l2.max():
             return lambda v: v  # any other number would make the same directions
-        bend = float(gradient @ (objective.hessian_product(curvature, gradient) - l2 * gradient))
+        bend = float(gradient @ (bent.hessian_product(gradient) - l2 * gradient))
         if self.gram is not None:
             level = bend / max(float(gradient @ self.gram @ gradient), 1e-300)
             matrix = max(level, 1e-12) * self.gram

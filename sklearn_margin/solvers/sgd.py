@@ -6,7 +6,8 @@ from collections import deque
 import numpy as np
 
 from sklearn_margin.losses.base import check_choice, check_number
-from sklearn_margin.solvers._averaged_slopes import own_gap, without_small
+from sklearn_margin.objective.mean_slopes import own_gap
+from sklearn_margin.solvers._averaged_slopes import without_small
 from sklearn_margin.solvers._stochastic import Run
 from sklearn_margin.solvers._streaming import (
     DistanceState,

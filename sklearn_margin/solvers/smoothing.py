@@ -3,8 +3,8 @@
 import numpy as np
 
 from sklearn_margin.losses.base import RegressionLoss, check_number
+from sklearn_margin.objective.envelope import envelope_certificate, envelope_excess
 from sklearn_margin.solvers._proximal import polished
-from sklearn_margin.solvers._rounding import rounding
 from sklearn_margin.solvers.base import (
     SMALL,
     Result,
@@ -124,7 +124,9 @@ class Smoothing(Solver):
                 run = newton.minimize(smooth, params, inner_tol, left, after, system=system)
             n_iter += run.n_iter
             params = run.params
-            value, above, gap = _certificate(objective, smooth, run)
+            value, above, gap = envelope_certificate(
+                objective.at(params), smooth, run, exact=is_small(objective)
+            )
             excess = above / max(value, 1e-300)
             bound = value - gap
             stale = 0 if value < best_value or bound > lower else stale + 1
@@ -154,40 +156,12 @@ class Smoothing(Solver):
 
 def _first_width(objective, params, tol):
     """The scale of F; from a warm start, the width that will do if the scores hardly change."""
-    z = objective.scores(params)
-    u, _ = objective.split(params)
-    value = max(objective.score_value(z) + objective.penalty.value(u), 1e-6)
+    point = objective.at(params)
+    value = max(point.value, 1e-6)
     width = value
-    while u.any() and width > 1e-9 * value:
+    while point.u.any() and width > 1e-9 * value:
         smooth = objective.with_loss(objective.loss.smoothed(width))
-        if objective.envelope_excess(smooth, z)[1] <= tol * value:
+        if envelope_excess(point, smooth) <= tol * value:
             break
         width *= 0.3
     return width
-
-
-def _certificate(objective, smooth, run):
-    """F, how far it exceeds F_w plus what the dual value of F exceeds that of F_w, and the duality
-    gap of F, rounding included. The dual point is the gradient g of the envelope, for which
-
-        L(z) + L*(g) − g·z = [L(z) − L_w(z)] − [L_w*(g) − L*(g)].
-
-    If it is multiplied by κ to be feasible, that is at most κ times as much, and (1 − κ) L(z),
-    where the gap of F_w has (1 − κ) L_w(z): multiplied by L/L_w it is more than enough.
-    """
-    z = objective.scores(run.params)
-    u, _ = objective.split(run.params)
-    loss, above, g = objective.envelope_excess(smooth, z)
-    penalty = objective.penalty.value(u)
-    value = loss + penalty
-    if not objective.alpha > 0:
-        slope = np.abs(objective.gradient_from(run.params, g))
-        charge = float(slope @ (np.abs(run.params) + np.abs(run.params).max(initial=0.0)))
-        zero = np.sqrt(np.finfo(objective.rows.dtype).eps) * float(np.abs(g).sum())
-        return value, above, above + (charge if slope.max(initial=0.0) <= zero else np.inf)
-    envelope = run.value - penalty
-    gap = run.gap * (loss / envelope) if envelope > 1e-8 * loss else np.inf
-    # A gap that was refined is that of another dual point.
-    if is_small(objective) or not gap <= max(1.1 * run.gap, above):
-        gap = objective.gap(run.params, objective.gradient_from(run.params, g), g, loss)
-    return value, above, above + gap + rounding(objective, run.params, g, loss, gap)

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from sklearn_margin.solvers._averaged_slopes import gap_by_steps, own_gap, without_small
+from sklearn_margin.objective.mean_slopes import own_gap
+from sklearn_margin.solvers._averaged_slopes import gap_by_steps, without_small
 from sklearn_margin.solvers.base import Result, Solver, preconditioner
 
 __all__ = ["Subgradient"]

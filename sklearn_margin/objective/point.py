@@ -1,0 +1,255 @@
+"""Points and lines: what a solver learns of an objective without holding a number per row."""
+
+import numpy as np
+
+__all__ = ["Line", "Point"]
+
+_MOST_LOST = 100.0  # rounding errors of scores that were added to, before they are computed anew
+_FARTHEST = 1e3  # how many times their size scores may move along a line
+
+
+class Point:
+    """A parameter vector of a linear objective, and what is known of the objective there.
+
+    Scores are computed once and stay here, with the slopes of the loss by score. What is asked for
+    is computed when it is asked for, and kept. A solver sees numbers, and arrays as long as the
+    parameters.
+
+    Parameters
+    ----------
+    objective : LinearObjective
+    params : ndarray of shape (n_params,)
+    scores : ndarray, default=None
+        Scores by row, if they are known.
+
+    Attributes
+    ----------
+    params : ndarray of shape (n_params,)
+    """
+
+    def __init__(self, objective, params, scores=None):
+        self.objective = objective
+        self.params = params
+        self._z = objective.scores(params) if scores is None else scores
+        self._lost = 0.0  # rounding errors of the scores: see ``Line.move``
+        self._known = self._loss = None  # L and its slopes; L
+        self._gradient = self._curvature = None
+
+    @property
+    def u(self):
+        """Coordinates of the parameters, the intercepts left out."""
+        return self.objective.split(self.params)[0]
+
+    def _slopes(self):
+        if self._known is None:
+            g = np.empty_like(self._z)
+            self._known = self.objective.score_gradient(self._z, g), g
+        return self._known
+
+    @property
+    def loss(self) -> float:
+        """L, the loss alone."""
+        if self._loss is None:
+            self._loss = self._slopes()[0]
+        return self._loss
+
+    @property
+    def value(self) -> float:
+        """F."""
+        return self.loss + self.objective.penalty.value(self.u)
+
+    @property
+    def gradient(self) -> np.ndarray:
+        """Gradient of F (a subgradient where there is a kink)."""
+        if self._gradient is None:
+            self._gradient = self.objective.gradient_from(self.params, self._slopes()[1])
+        return self._gradient
+
+    @property
+    def largest_score(self) -> float:
+        """The largest absolute score."""
+        return float(np.abs(self._z).max(initial=0.0))
+
+    @property
+    def noise(self) -> float:
+        """About the norm of rounding errors in ``gradient``."""
+        g = self._slopes()[1]
+        size = float(np.linalg.norm(g)) * np.sqrt(len(g) * len(self.params))
+        return float(np.finfo(g.dtype).eps) * size
+
+    @property
+    def polyak_length(self) -> float:
+        """About the step of a gradient method at which the loss would vanish: L/‖g‖² by row."""
+        loss, g = self._slopes()
+        squares = float(np.square(g, dtype=np.float64).sum()) * len(g)
+        return max(loss, 1e-300) / max(squares, 1e-300)
+
+    def gap(self) -> float | None:
+        """Duality gap, a bound on F − min F; None where none is known."""
+        if not (self.objective.loss.convex and self.objective.alpha > 0):
+            return None
+        loss, g = self._slopes()
+        return self.objective.gap(self.params, self.gradient, g, loss)
+
+    # --- second derivatives ---
+
+    def bend(self, cautious=False) -> None:
+        """Compute the curvature of L; with ``cautious`` an upper bound, where there is one."""
+        self._curvature = self.objective.curvature(self._z, cautious)
+        self._known = self._curvature.value, self._curvature.gradient
+
+    @property
+    def hessian_products(self) -> float:
+        """What forming the Hessian costs, in products with it, where that depends on the point."""
+        return self.objective.hessian_products(self._curvature)
+
+    def hessian(self) -> np.ndarray:
+        """Hessian of F, of shape (n_params, n_params); after ``bend``. Finds the gradient, too."""
+        self._gradient, hessian = self.objective.gradient_hessian(self.params, self._curvature)
+        return hessian
+
+    def hessian_product(self, v) -> np.ndarray:
+        """Product of the Hessian of F with ``v``; after ``bend``."""
+        return self.objective.hessian_product(self._curvature, v)
+
+    # --- from here to others ---
+
+    def along(self, p) -> "Line":
+        """The line from here in direction ``p``. Scores along it need room: what was computed here
+        by row is dropped."""
+        value, self._known, self._curvature = self.value, None, None
+        return Line(self, value, p)
+
+    def toward(self, params) -> "Line":
+        """The line from here to ``params``, which are its point at t = 1 to the last digit."""
+        line = self.along(params - self.params)
+        line.end = params
+        return line
+
+
+class Line:
+    """The points at params + t·p, whose scores need no further product with X.
+
+    Where the curvature of L vanishes p can be as long as it likes: it is shortened, so that scores
+    do not leave the range of numbers.
+
+    Attributes
+    ----------
+    p : ndarray of shape (n_params,)
+        The direction, shortened.
+    shortened : float
+        By what factor, 1 or less.
+    step : float
+        t of the point that ``search`` found; 0 if none.
+    """
+
+    def __init__(self, point, value, p):
+        self.objective, self.params = point.objective, point.params
+        self.value, self.end = value, None
+        self._z, self._lost = point._z, point._lost
+        self._dz = self.objective.scores(p)
+        far = float(np.abs(self._dz).max(initial=0.0)) / (_FARTHEST * (1.0 + point.largest_score))
+        self.shortened, self.p = 1.0 / max(far, 1.0), p
+        if far > 1.0:
+            self.p, self._dz = p / far, self._dz / far
+        self._u, self._du = point.u, self.objective.split(self.p)[0]
+        penalty = self.objective.penalty
+        self._slope = float((penalty.l2 * self._u) @ self._du)
+        self._bend = float((penalty.l2 * self._du) @ self._du)
+        self._noise = 10 * float(np.finfo(self._z.dtype).eps) * abs(self.value)
+        self.step = 0.0
+        self._g = self._there = None  # slopes of L by score at the step looked at last
+        self.is_lower = False
+
+    def _params(self, t):
+        ends = self.end is not None and t == self.shortened == 1.0
+        return self.end if ends else self.params + t * self.p
+
+    def _scores(self, t):
+        return (self._z + t * self._dz).astype(self._z.dtype, copy=False)
+
+    def slope(self, t) -> float:
+        """Slope of F by t, one pass over the scores. ``is_lower`` then tells whether F at ``t`` is
+        no higher than at 0."""
+        if self._g is None:
+            self._g = np.empty_like(self._z)
+        z = self._scores(t)
+        loss = self.objective.score_gradient(z, self._g)
+        self._there = t, z, loss
+        penalty, u = self.objective.penalty, self._u + t * self._du
+        slope = float(np.dot(self._g, self._dz)) + self._slope + t * self._bend
+        if penalty.has_l1:
+            slope += float((penalty.l1 * np.sign(u)) @ self._du)
+        self.is_lower = loss + penalty.value(u) <= self.value + self._noise
+        if not np.isfinite(slope):
+            self.is_lower = False
+            return 1e300
+        return slope
+
+    def falls(self, t, promised) -> bool:
+        """Whether F at ``t`` is less than at 0 by a hundredth of what is ``promised``."""
+        u, _ = self.objective.split(self._params(t))
+        value = self.objective.score_value(self._scores(t)) + self.objective.penalty.value(u)
+        return value <= self.value - 0.01 * promised + self._noise
+
+    def move(self, t) -> Point:
+        """The point at ``t``.
+
+        Each step may leave behind a rounding error of the scores before it. That matters where
+        those were much larger, as the first steps along the row of an outlier are; then scores are
+        computed anew.
+        """
+        params, known = self._params(t), None
+        if self._there is not None and self._there[0] == t:
+            _, z, loss = self._there
+            known = loss, self._g
+        else:
+            z = self._scores(t)
+        lost = self._lost + float(np.abs(self._z).max(initial=0.0))
+        if lost > _MOST_LOST * float(np.abs(z).max(initial=0.0)):
+            return Point(self.objective, params)
+        point = Point(self.objective, params, z)
+        point._lost, point._known = lost, known
+        return point
+
+    def search(self, decrement) -> Point | None:
+        """The point where the slope of F is zero, to a tenth of that at 0; None if there is none.
+
+        The slope of a convex function is non-decreasing: bracket its zero, then close in by
+        regula falsi with the Illinois rule. A point where F is above that at 0 is too far. With an
+        L1 penalty the slope jumps where a coefficient is zero: then a tenth of the step will do,
+        too.
+
+        Parameters
+        ----------
+        decrement : float
+            Minus the slope of F at 0, along ``p``.
+        """
+        goal = 0.1 * decrement
+        low, slope_low = 0.0, -decrement
+        high = 1.0
+        slope_high = self.slope(high)
+        while slope_high < -goal and high < 1e12:
+            low, slope_low = high, slope_high
+            high *= 4.0
+            slope_high = self.slope(high)
+        if abs(slope_high) <= goal and self.is_lower:
+            return self._take(high)
+        for _ in range(60):
+            with np.errstate(all="ignore"):
+                t = (low * slope_high - high * slope_low) / np.float64(slope_high - slope_low)
+            if not low < t < high:
+                t = 0.5 * (low + high)
+            slope = self.slope(t)
+            near = abs(slope) <= goal or (self.objective.penalty.has_l1 and high - low <= 0.1 * low)
+            if near and self.is_lower:
+                return self._take(t)
+            if slope > 0:
+                high, slope_high, slope_low = t, slope, 0.5 * slope_low
+            else:
+                low, slope_low, slope_high = t, slope, 0.5 * slope_high
+        return self._take(low) if low > 0 else None
+
+    def _take(self, t):
+        self.step = t
+        return self.move(t)
