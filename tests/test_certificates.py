@@ -82,7 +82,7 @@ def test_gap_closes_at_the_optimum(loss, l1_ratio):
 
 @pytest.mark.compiled
 @pytest.mark.parametrize("loss", [*SMOOTH, *KINKED], ids=lambda loss: str(loss).split("(")[0])
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(
     seed=st.integers(0, 5),
     fit_intercept=st.booleans(),
@@ -144,8 +144,8 @@ def test_no_claim_from_a_sign_that_is_not_known():
 @pytest.fixture(scope="module")
 def large():
     rng = np.random.default_rng(0)
-    X = rng.normal(size=(40_000, 8))
-    z = X @ rng.normal(size=8) + rng.normal(size=40_000)
+    X = rng.normal(size=(20_000, 8))
+    z = X @ rng.normal(size=8) + rng.normal(size=20_000)
     return X, z
 
 
@@ -171,11 +171,11 @@ def test_threads_change_no_bit_of_a_fit(name, container, large):
     X = container(X)
     options = {"groups": np.arange(len(z)) // 20} if name == "ranker" else {}
     fits = []
-    for n_jobs in (1, 2, 3):
+    for n_jobs in (1, 3):
         model = FITS[name].set_params(n_jobs=n_jobs).fit(X, y, **options)
         gap = model.dual_gap_
         fits.append((model.coef_.tobytes(), np.asarray(getattr(model, "intercept_", 0)), gap))
-    assert fits[0] == fits[1] == fits[2]
+    assert fits[0] == fits[1]
 
 
 @pytest.mark.compiled

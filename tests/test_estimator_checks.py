@@ -37,7 +37,8 @@ AT_LEAST = {
     QuantileRegressor: 61,
     RankSVM: 51,
 }
-# One for each way through an estimator; what losses of a kind differ by, checks do not look at.
+# One for each way through an estimator. What is left out for them are checks of the class alone:
+# its parameters, tags and signatures, and what it refuses before it knows of a loss or solver.
 VARIANTS = [
     LinearClassifier(loss="crammer_singer"),
     LinearClassifier(loss="focal"),
@@ -63,13 +64,47 @@ def quick(cls):
     return cls(max_iter=5) if cls is LinearEmbedding else cls()
 
 
-@parametrize_with_checks([*map(quick, AT_LEAST), *VARIANTS])
+BY_CLASS = {
+    "check_all_zero_sample_weights_error", "check_array_api_input", "check_classifiers_one_label",
+    "check_classifiers_regression_target", "check_complex_data",
+    "check_do_not_raise_errors_in_init_or_set_params", "check_dtype_object",
+    "check_estimator_cloneable", "check_estimator_repr", "check_estimator_sparse_matrix",
+    "check_estimator_sparse_tag", "check_estimator_tags_renamed",
+    "check_estimators_empty_data_messages", "check_estimators_nan_inf",
+    "check_estimators_partial_fit_n_features", "check_estimators_unfitted",
+    "check_fit1d", "check_fit_check_is_fitted", "check_fit_score_takes_y",
+    "check_get_params_invariance", "check_mixin_order", "check_n_features_in",
+    "check_n_features_in_after_fitting", "check_no_attributes_set_in_init",
+    "check_parameters_default_constructible", "check_pipeline_consistency",
+    "check_positive_only_tag_during_fit", "check_regressors_no_decision_function",
+    "check_requires_y_none", "check_sample_weights_list", "check_sample_weights_not_an_array",
+    "check_sample_weights_pandas_series", "check_sample_weights_shape", "check_set_params",
+    "check_supervised_y_2d", "check_supervised_y_no_nan", "check_transformers_unfitted",
+    "check_valid_tag_types",
+}  # fmt: skip
+
+
+@parametrize_with_checks([*map(quick, AT_LEAST)])
 def test_estimator_check(estimator, check):
     check(estimator)
 
 
 def name_of(check):
     return getattr(check, "func", check).__name__
+
+
+@pytest.mark.parametrize("variant", VARIANTS, ids=repr)
+def test_a_variant(variant):
+    checks = list(estimator_checks_generator(variant))
+    assert len(checks) >= AT_LEAST[type(variant)]
+    some = [(model, check) for model, check in checks if name_of(check) not in BY_CLASS]
+    assert len(some) >= 20
+    for model, check in some:
+        try:
+            check(model)
+        except BaseException as error:
+            error.add_note(f"in {name_of(check)}")
+            raise
 
 
 def test_several_quantiles():
@@ -87,6 +122,11 @@ def test_a_loss_of_the_batch():
     assert len(checks) - 2 == len(rest) >= AT_LEAST[LinearClassifier] - 2
     for model, check in rest:
         check(model)
+
+
+def test_checks_of_classes_exist():
+    every = {name_of(check) for cls in AT_LEAST for _, check in estimator_checks_generator(cls())}
+    assert every >= BY_CLASS
 
 
 @pytest.mark.parametrize("cls", AT_LEAST)

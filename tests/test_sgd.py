@@ -32,18 +32,18 @@ def solve(objective, solver=None, tol=1e-4, max_iter=1000, callback=None):
 # --- how a fit ends ----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("container", [np.array, sp.csr_array], ids=["dense", "csr"])
+# One container for each loss, as in test_solvers.py: passes are compiled for each.
 @pytest.mark.parametrize("alpha", [1e-2, 1e-4])
 @pytest.mark.parametrize(
-    "model",
+    ("model", "container"),
     [
-        LinearClassifier("hinge"),
-        LinearClassifier("logistic"),
-        LinearRegressor("absolute"),
-        LinearRegressor("squared", l1_ratio=0.5),
-        LinearRanker("pairwise_hinge"),
+        (LinearClassifier("hinge"), np.array),
+        (LinearClassifier("logistic"), sp.csr_array),
+        (LinearRegressor("absolute"), np.array),
+        (LinearRegressor("squared", l1_ratio=0.5), np.array),
+        (LinearRanker("pairwise_hinge"), sp.csr_array),
     ],
-    ids=lambda m: m.loss,
+    ids=lambda x: getattr(x, "loss", None) or x.__name__,
 )
 def test_usual_fits_do_not_warn(model, alpha, container):
     """And what they say is proven."""
