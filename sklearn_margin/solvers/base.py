@@ -258,12 +258,14 @@ def conjugate_gradients(product, precondition, residual, value, *, least, most, 
     d = precondition(r)
     rho = first = float(r @ d)
     forcing = max(min(0.1, np.sqrt(rho / max(value, 1e-300))), least)
-    n_products = 0
+    n_products, eps, largest = 0, np.finfo(np.float64).eps, 0.0
     while n_products < most:
         n_products += 1
         image = product(d)
-        bend = float(d @ image)
-        if bend <= 1e-14 * rho * np.finfo(np.float64).eps:
+        bend, square = float(d @ image), float(d @ d)
+        largest = max(largest, bend / square)
+        # Where curvature is rounding error of that elsewhere, a step would drown all before it.
+        if bend <= eps * max(largest * square, 1e-14 * rho):
             return (p if p.any() else d), n_products
         step = rho / bend
         p += step * d
