@@ -25,7 +25,7 @@ from sklearn_margin.objective import EmbeddingObjective, TupleObjective
 from sklearn_margin.objective.batches import choose_sampler
 from sklearn_margin.objective.embedding_rows import merge_rows, scaled_rows, stack
 from sklearn_margin.objective.embedding_start import first_components
-from sklearn_margin.solvers import LBFGS, Adam
+from sklearn_margin.solvers import SOLVERS, Adam, choose, resolve
 from sklearn_margin.solvers._streaming import DAMAGED, is_kept_array
 from sklearn_margin.solvers.adam import AdamState
 
@@ -42,16 +42,14 @@ LOSSES = {
     "triplet": Triplet,
 }
 _STARTS = ("auto", "identity", "lda", "pca", "random")
-_SOLVERS = {"adam": Adam, "lbfgs": LBFGS, "sgd": Adam}
 _COMPONENTS = 16  # where n_components is not given
 _FEW_ROWS = 500  # up to which "auto" compares all rows with each other at every step
-_MOST_ROWS = 20_000  # beyond which n × n matrices are refused
 
 
 class BaseEmbedding(Fitted):
     """Builds the objectives of ``LinearEmbedding``, minimises them and stores what was learned."""
 
-    _losses, _solvers = LOSSES, _SOLVERS
+    _losses, _solvers = LOSSES, {**SOLVERS, "sgd": Adam}
 
     # --- fitting ---
 
@@ -162,30 +160,14 @@ class BaseEmbedding(Fitted):
         return W
 
     def _check_solver(self):
-        if isinstance(self.solver, (Adam, LBFGS)):
-            self.solver.check_params()
-        elif not (isinstance(self.solver, str) and self.solver in ("auto", *_SOLVERS)):
-            raise ValueError(
-                f"solver must be one of {sorted(['auto', *_SOLVERS])}, an Adam or an LBFGS, got "
-                f"{self.solver!r}"
-            )
+        resolve(self._solver())
 
     def _choose_solver(self, objective):
-        n, loss = len(objective.s), objective.loss
-        solver = self.solver
-        if isinstance(solver, str):
-            if solver == "auto":
-                few = n <= _FEW_ROWS and loss.is_smooth and objective.sampler == "uniform"
-                solver = "lbfgs" if few else "sgd"
-            solver = _SOLVERS[solver]()
-        reason = solver.obstacle(objective)
-        if isinstance(solver, LBFGS) and n > _MOST_ROWS and loss.rows_per_class > 1:
-            reason = f"it would compare {n} rows with each other"
-        if reason is not None:
-            raise ValueError(
-                f"solver={self.solver!r} cannot be used here: {reason}. Solvers that can: ['sgd']"
-            )
-        return solver
+        return choose(self._solver(), objective, self.tol)
+
+    def _solver(self):
+        """The solver; "sgd" is the stochastic one, whatever an estimator minimises."""
+        return "adam" if isinstance(self.solver, str) and self.solver == "sgd" else self.solver
 
     def _stochastic(self):
         return Adam() if isinstance(self.solver, str) else self.solver
@@ -229,7 +211,7 @@ class BaseEmbedding(Fitted):
             sampler = choose_sampler(loss, labels, n_classes, self.batch_size)
         rows = scaled_rows(X, s, self.n_jobs)
         if stream is not None:  # in the coordinates of the first part
-            rows.shift, rows.scale = stream[0]
+            rows = rows.in_coordinates(*stream[0])
         labels = labels.astype(np.intp, copy=False)
         return EmbeddingObjective(
             loss, rows, labels, s, n_classes=n_classes, **self._settings(X, sampler)

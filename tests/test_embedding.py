@@ -504,7 +504,7 @@ def test_which_solver():
     assert LinearEmbedding("triplet").fit(X, y).solver_ == "adam"
     assert LinearEmbedding("circle", max_iter=1).fit(many, labels).solver_ == "adam"
     for loss in ("triplet", Circle(detach_weights=True)):
-        with pytest.raises(ValueError, match=r"solver='lbfgs' .*not differentiable.*sgd"):
+        with pytest.raises(ValueError, match=r"solver='lbfgs' .*not differentiable.*adam"):
             LinearEmbedding(loss, solver="lbfgs").fit(X, y)
     for solver in ("newton", SGD(), None, "a"):
         with pytest.raises(ValueError, match="solver must be"):

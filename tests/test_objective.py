@@ -249,7 +249,7 @@ def test_explicit_standardisation_agrees(kind):
     implicit, explicit = (build(kind, X, y, s, groups) for _ in range(2))
     assert not implicit.rows._explicit
     explicit.rows._explicit = True
-    explicit.rows._left_shift, explicit.rows._left_scale = np.zeros(D), np.ones(D)
+    explicit.rows._implicit_shift, explicit.rows._implicit_scale = np.zeros(D), np.ones(D)
     for params in points(implicit):
         for one, other in zip(
             implicit.value_gradient(params), explicit.value_gradient(params), strict=True

@@ -9,10 +9,50 @@ from sklearn_margin.objective.point import Point
 from sklearn_margin.objective.rows import Rows
 from sklearn_margin.penalties import ElasticNet
 
-__all__ = ["LinearObjective"]
+__all__ = ["LinearObjective", "Objective"]
 
 
-class LinearObjective:
+class Objective:
+    """What solvers may ask of any objective: its abilities are declared here, with what holds for
+    most. It is not changed once it is made: a variation is a new object (``with_loss``, ``take``).
+    """
+
+    #: Scores per row.
+    n_outputs = 1
+    #: Whether an intercept, which is not penalised, is fitted.
+    fit_intercept = False
+    #: Whether F is a loss of scores that are linear in the parameters.
+    is_linear = False
+    #: The pairs that the loss is a mean over; None if it is of rows.
+    pairs = None
+    #: Whether F has a (generalised) Hessian, for ``curvature`` and points that bend.
+    has_hessian = False
+    #: Whether ``gradient_hessian`` is cheap, if parameters are few.
+    forms_hessian = False
+    #: Whether ``sample`` makes the objective of some rows, drawn at random.
+    takes_samples = False
+    #: Whether the loss splits over samples that ``draw`` can choose from.
+    draws_samples = False
+    #: Whether ``batches`` divides the rows for a pass, batch by batch.
+    draws_batches = False
+    #: Why F of all rows at once is out of reach; None if it is not.
+    why_not_at_once: str | None = None
+    #: Whether a minimum deserves more digits than were asked for, where they are cheap.
+    polish = True
+    #: Work by row besides products with X, in entries of X.
+    extra_work = 0.0
+
+    @property
+    def pass_work(self) -> float:
+        """Work of a pass over the rows, in entries of X."""
+        return self.rows.shape[0] * (self.n_params + self.extra_work)
+
+    def sample_gram(self) -> np.ndarray | None:
+        """Gram matrix of some rows, the shape of the Hessian, roughly; None if there is none."""
+        return None
+
+
+class LinearObjective(Objective):
     """Loss of linear scores plus an elastic-net penalty.
 
     F(u, b) = L(X̃u + b) + penalty(u), where X̃ are standardised rows (see ``rows``) and L is
@@ -85,20 +125,11 @@ class LinearObjective:
         """
         raise NotImplementedError
 
-    #: Scores per row.
-    n_outputs = 1
-    #: Whether ``gradient_hessian`` is cheap, if parameters are few.
-    forms_hessian = False
-    #: Whether a minimum deserves more digits than were asked for, where they are cheap.
-    polish = True
-    #: Work by row besides products with X, in entries of X.
-    extra_work = 0.0
+    is_linear = True
     #: Whether a dual point may be multiplied by κ although it is feasible.
     shrinks = True
     #: Objective of a validation set, for early stopping.
     validation: "LinearObjective | None" = None
-    #: Whether the loss splits over samples that ``draw`` can choose from.
-    draws_samples = False
 
     def draw(self, random_state, limit=None):
         """Samples of one stochastic pass.
@@ -172,11 +203,6 @@ class LinearObjective:
     def at(self, params) -> Point:
         """The point ``params``: what solvers look at."""
         return Point(self, params)
-
-    @property
-    def pass_work(self) -> float:
-        """Work of a pass over the rows, in entries of X."""
-        return self.rows.shape[0] * (self.n_params + self.extra_work)
 
     def loss_at_zero(self) -> float:
         """L where all scores are zero."""

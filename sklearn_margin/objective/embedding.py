@@ -7,15 +7,17 @@ import numpy as np
 
 from sklearn_margin._jit import REASSOCIATE, kernel
 from sklearn_margin.losses.embedding_geometry import through_unit_rows, unit_rows
+from sklearn_margin.objective.base import Objective
 from sklearn_margin.objective.batches import balanced_batches, resample, uniform_batches
 from sklearn_margin.objective.rows import Rows
 
 __all__ = ["EmbeddingObjective"]
 
+_MOST_ROWS = 20_000  # beyond which n × n matrices are refused
 _STRONGEST = 1e8  # penalty of a standardised feature, from which it is as good as infinite
 
 
-class EmbeddingObjective:
+class EmbeddingObjective(Objective):
     """F(W, a) = L(labels, X Wᵀ, a) + alpha/2 · ‖W‖² over all rows, or a batch of them.
 
     Coordinates. The parameter vector is [B, a] with W = B P / scale. For a loss of distances P is
@@ -46,9 +48,9 @@ class EmbeddingObjective:
     sampler : {"uniform", "balanced"}
     """
 
-    draws_samples = False  # as ``SGD`` wants them: a sample here is a batch
+    draws_batches = True
+    arity = None  # number of rows that are compared with each other; None: all of a batch
     validation: "EmbeddingObjective | None" = None
-    fit_intercept = False
     polish = False  # a local minimum deserves no more digits than were asked for
 
     def __init__(
@@ -226,9 +228,10 @@ class EmbeddingObjective:
     # --- batches ---
 
     @property
-    def pass_work(self) -> float:
-        """Work of a pass over the rows, in entries of X."""
-        return self.rows.shape[0] * self.n_params
+    def why_not_at_once(self):
+        n = len(self.s)
+        compared = n > _MOST_ROWS and self.loss.rows_per_class > 1
+        return f"it would compare {n} rows with each other" if compared else None
 
     @property
     def updates(self) -> int:

@@ -1,7 +1,5 @@
 """Rows as embeddings want them: scaled, merged, stacked."""
 
-import copy
-
 import numpy as np
 import scipy.sparse as sp
 
@@ -40,10 +38,7 @@ def scaled_rows(X, s, n_jobs) -> Rows:
     largest = np.where(varies, largest, 1.0)
     ratio = np.where(varies, square, 0.0) / largest**2
     size = np.sqrt(ratio.sum() / max(varies.sum(), 1)) or 1.0
-    new = copy.copy(rows)
-    new.shift = rows.shift + rows.scale * mean
-    new.scale = rows.scale * largest * size
-    return new
+    return rows.in_coordinates(rows.shift + rows.scale * mean, rows.scale * largest * size)
 
 
 def merge_rows(X, labels, s):

@@ -53,7 +53,7 @@ def _sample(objective, random_state):
         index = np.sort(random_state.choice(len(index), _MOST_ROWS, replace=False))
     n = len(objective.s)
     s = objective.s[index % n]
-    labels = None if hasattr(objective, "arity") else objective.labels[index]
+    labels = None if objective.arity is not None else objective.labels[index]
     X = rows.X[index]
     if rows.is_sparse:
         return X.multiply(1.0 / rows.scale).tocsr(), labels, s

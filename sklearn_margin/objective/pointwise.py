@@ -127,8 +127,7 @@ class PointwiseObjective(LinearObjective):
     def _slices(self):
         return [where for where, _ in self.rows.slabs] if self.loss.splits else [slice(None)]
 
-    draws_samples = True
-    forms_hessian = True
+    draws_samples = takes_samples = forms_hessian = True
 
     def draw(self, random_state, limit=None):
         first = random_state.permutation(len(self.y))[:limit]

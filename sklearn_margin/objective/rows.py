@@ -15,7 +15,7 @@ copied: the shift and scale enter by algebra,
 
 except where this would cancel or overflow (an offset much larger than the spread, or extreme
 scales); then blocks are standardised one at a time as they are used, and what is left to
-algebra is ``_left_shift`` and ``_left_scale``.
+algebra is ``_implicit_shift`` and ``_implicit_scale``.
 """
 
 import copy
@@ -150,7 +150,7 @@ class Rows:
         self._explicit = False  # whether blocks are standardised as they are used
         self.n_read = [0]
         self._divide()
-        self.shift, self.scale = self._column_statistics(center)
+        self._use_coordinates(*self._column_statistics(center))
         if self._explicit:
             self.slabs = self.blocks
 
@@ -209,8 +209,8 @@ class Rows:
 
         ``u`` has shape (d,) or, for several scores per row, (n_outputs, d).
         """
-        w = u / self._left_scale
-        return w.T.astype(self.dtype, order="C"), -(w @ self._left_shift)
+        w = u / self._implicit_scale
+        return w.T.astype(self.dtype, order="C"), -(w @ self._implicit_shift)
 
     def scores(self, u, intercept, out=None) -> np.ndarray:
         """X̃u + intercept by row, of shape (n,) or (n, n_outputs)."""
@@ -255,8 +255,8 @@ class Rows:
     def finish_backproject(self, projected, total):
         """Turn Σ over blocks of Bᵀg and Σg into X̃ᵀg and Σg."""
         total = np.asarray(total) if np.ndim(total) else float(total)
-        shifted = projected.T - np.multiply.outer(total, self._left_shift)
-        return shifted / self._left_scale, total
+        shifted = projected.T - np.multiply.outer(total, self._implicit_shift)
+        return shifted / self._implicit_scale, total
 
     def gram(self, h, g) -> tuple[np.ndarray, np.ndarray, float, np.ndarray, float]:
         """X̃ᵀ diag(h) X̃, X̃ᵀh, Σh, X̃ᵀg and Σg in one pass, for non-negative h."""
@@ -272,7 +272,7 @@ class Rows:
 
         d = self.shape[1]
         gram, projected_h, total_h, projected_g, total_g = self.sum_blocks(work, d * d)
-        shift, scale = self._left_shift, self._left_scale
+        shift, scale = self._implicit_shift, self._implicit_scale
         cross = np.outer(projected_h, shift)
         gram += np.outer(shift, shift) * total_h - cross - cross.T
         gram /= np.outer(scale, scale)
@@ -320,19 +320,31 @@ class Rows:
         eps = np.finfo(self.dtype).eps
         constant = spread <= 10 * eps * size
         scale = np.where(constant, np.where(size > 0, size, 1.0), spread)
+        return shift, scale
+
+    def in_coordinates(self, shift, scale) -> "Rows":
+        """The same rows in other coordinates, (x − shift) / scale."""
+        new = copy.copy(self)
+        new._use_coordinates(shift, scale)
+        new._divide()
+        return new
+
+    def _use_coordinates(self, shift, scale):
+        """Divide the work of standardising between blocks and algebra."""
+        self.shift, self.scale, self._explicit = shift, scale, False
         # Where algebra would lose more than half of the digits, blocks are standardised.
-        offset = np.max(np.where(constant, 0.0, size / scale), initial=0.0) > 0.01 / np.sqrt(eps)
+        eps = np.finfo(self.dtype).eps
+        offset = np.max(np.abs(shift) / scale, initial=0.0) > 0.01 / np.sqrt(eps)
         largest = np.log10(np.finfo(self.dtype).max)
         extreme = np.abs(np.log10(scale)).max(initial=0.0) > 0.3 * largest
         if extreme and self.is_sparse:
             self._explicit = True
-            self._left_shift, self._left_scale = shift / scale, np.ones_like(scale)
+            self._implicit_shift, self._implicit_scale = shift / scale, np.ones_like(scale)
         elif (offset or extreme) and not self.is_sparse:
             self._explicit = True
-            self._left_shift, self._left_scale = np.zeros_like(shift), np.ones_like(scale)
+            self._implicit_shift, self._implicit_scale = np.zeros_like(shift), np.ones_like(scale)
         else:
-            self._left_shift, self._left_scale = shift, scale
-        return shift, scale
+            self._implicit_shift, self._implicit_scale = shift, scale
 
     def _dense_moments(self):
         """Mean and root mean square deviation of each column, in one pass over X."""

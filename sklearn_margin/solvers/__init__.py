@@ -1,7 +1,7 @@
 """Solvers: how an objective is minimised, and which solver can minimise which."""
 
 from sklearn_margin.solvers.adam import Adam
-from sklearn_margin.solvers.base import InTurn, Result, Solver, is_small
+from sklearn_margin.solvers.base import InTurn, Result, Solver
 from sklearn_margin.solvers.coordinate_descent import CoordinateDescent
 from sklearn_margin.solvers.dual_cd import DualCD
 from sklearn_margin.solvers.interior_point import InteriorPoint
@@ -29,45 +29,13 @@ __all__ = [
     "resolve",
 ]
 
+# What solvers there are: a name, or "auto", means one of these.
 SOLVERS = {
     cls.name: cls
     for cls in (
-        Newton, CoordinateDescent, LBFGS, InteriorPoint, DualCD, Smoothing, Subgradient, SGD,
+        Newton, CoordinateDescent, LBFGS, InteriorPoint, DualCD, Smoothing, Subgradient, SGD, Adam,
     )
 }  # fmt: skip
-
-# Sizes at which one solver becomes faster than another, by measurement: see the user guide.
-_FEW_ENTRIES = 200_000  # rows × parameters that an interior point solves in no time
-_MANY_ROWS = 20  # rows per parameter from which a smoothed loss has enough rows near its kinks
-_MANY_FEATURES = 1_000  # of sparse rows, from which coordinate descent beats Gram matrices
-_SMOOTHING_TOL = 1e-6  # the finest tolerance smoothing is practical for
-_SUBGRADIENT_MAX = 1_000_000  # entries of X beyond which full subgradients cost too much
-
-
-def _preference(objective, tol) -> list[type[Solver]]:
-    """Solvers in the order ``solver="auto"`` tries them."""
-    n, d = objective.rows.shape
-    size = n * objective.n_params
-    rough = [SGD, Subgradient] if n * d > _SUBGRADIENT_MAX else [Subgradient, SGD]
-    if objective.is_smooth:
-        second_order = CoordinateDescent if objective.penalty.has_l1 else Newton
-        return [second_order, LBFGS, *rough]
-    wide = d >= n or (objective.rows.is_sparse and d > _MANY_FEATURES)
-    if objective.n_outputs > 1:
-        # Smoothing ends with exact slopes if the problem is fairly small, and minds no scales.
-        smooth = is_small(objective) or not (wide or tol < _SMOOTHING_TOL)
-        exact = [Smoothing, DualCD] if smooth else [DualCD, Smoothing]
-        few = size <= _FEW_ENTRIES or n < _MANY_ROWS * objective.n_params
-        exact.insert(0 if few else 1, InteriorPoint)
-    elif size <= _FEW_ENTRIES or hasattr(objective, "pairs"):
-        exact = [InteriorPoint, DualCD, Smoothing]
-    elif wide:
-        exact = [DualCD, InteriorPoint, Smoothing]
-    elif n >= _MANY_ROWS * objective.n_params and tol >= _SMOOTHING_TOL:
-        exact = [Smoothing, InteriorPoint, DualCD]
-    else:
-        exact = [InteriorPoint, Smoothing, DualCD]
-    return [*exact, *rough]
 
 
 def resolve(solver) -> Solver | None:
@@ -113,18 +81,28 @@ def candidates(solver, objective, tol=1e-4) -> list[Solver]:
     """
     chosen = resolve(solver)
     if chosen is not None:
-        reason = chosen.obstacle(objective)
+        reason = _obstacle(chosen, objective)
         if reason is None:
             return [chosen]
-        able = [name for name, cls in SOLVERS.items() if cls().obstacle(objective) is None]
+        able = [name for name, cls in SOLVERS.items() if _obstacle(cls(), objective) is None]
         raise ValueError(
             f"solver={chosen.name!r} cannot be used here: {reason}. Solvers that can: {able}"
         )
-    able = [cls() for cls in _preference(objective, tol) if cls().obstacle(objective) is None]
+    able = [cls() for cls in SOLVERS.values() if _obstacle(cls(), objective) is None]
+    ranks = {solver: solver.rank(objective, tol) for solver in able}
+    able = sorted((s for s in able if ranks[s] is not None), key=ranks.get)
     if not able:
         name = type(objective.loss).__name__
         raise ValueError(f"no solver can minimise {name} with this penalty")
-    return [solver for solver in able if solver.exact] or able[:1]
+    exact = [solver for solver in able if solver.exact] if objective.is_linear else []
+    return exact or able[:1]
+
+
+def _obstacle(solver, objective):
+    """Why ``solver`` cannot minimise ``objective``, or None if it can."""
+    if solver.linear and not objective.is_linear:
+        return "scores are not linear in the parameters"
+    return solver.obstacle(objective)
 
 
 def choose(solver, objective, tol=1e-4) -> Solver:

@@ -23,7 +23,7 @@ def why_not_small_hinges(objective) -> str | None:
         return f"the loss {type(loss).__name__} is not piecewise linear"
     if not objective.alpha > 0:
         return "without a penalty (alpha > 0) there is no certificate"
-    n_rows = objective.pairs.n_pairs if hasattr(objective, "pairs") else objective.rows.shape[0]
+    n_rows = objective.pairs.n_pairs if objective.pairs is not None else objective.rows.shape[0]
     n_params, n_terms = objective.n_params, n_rows * objective.n_outputs
     if n_terms * objective.rows.shape[1] > SMALL or n_rows * n_params**2 > _MOST_WORK:
         return f"with {n_terms} hinges and {n_params} parameters the problem is too large"
@@ -49,9 +49,9 @@ def solve_small_hinges(objective, start, *, tol, max_iter, callback=None) -> Res
     -------
     Result
     """
-    if hasattr(objective, "pairs") and objective.pairs.n_pairs == 0:
+    if objective.pairs is not None and objective.pairs.n_pairs == 0:
         return Result(np.zeros(objective.n_params), 0.0, 0, True, 0.0, "relative gap", 0.0)
-    make = PairHinges if hasattr(objective, "pairs") else ClassHinges
+    make = PairHinges if objective.pairs is not None else ClassHinges
     goal = min(tol, 5e4 * float(np.finfo(objective.rows.dtype).eps))
     model = make(objective)
     run = _follow(model, _initial(model, start), goal, max_iter, callback, 0)

@@ -47,6 +47,7 @@ class Adam(Solver):
     """
 
     name = "adam"
+    linear = False
     exact = False
 
     def __init__(
@@ -73,9 +74,12 @@ class Adam(Solver):
         check_number(self.n_iter_no_change, "n_iter_no_change", minimum=1, integer=True)
 
     def obstacle(self, objective):
-        if not hasattr(objective, "batches"):
+        if not objective.draws_batches:
             return f"{type(objective).__name__} is not given batch by batch"
         return None
+
+    def rank(self, objective, tol):
+        return 10
 
     def solve(self, objective, start, *, tol, max_iter, callback=None, random_state=None):
         random_state = np.random.RandomState(0) if random_state is None else random_state

@@ -54,10 +54,21 @@ class Solver(BaseEstimator):
     name = ""
     #: Whether a result can be wrong by little only if it says so: not so for first-order methods.
     exact = True
+    #: Whether it needs scores that are linear in the parameters, as those of embeddings are not.
+    linear = True
 
     def obstacle(self, objective) -> str | None:
         """Why this solver cannot minimise ``objective``, or None if it can."""
         raise NotImplementedError
+
+    def rank(self, objective, tol: float) -> float | None:
+        """Place among those that can minimise ``objective`` to ``tol``, for ``solver="auto"``.
+
+        The lowest is tried first, then the next if it fails; None is never tried. The exact solvers
+        of the package rank themselves 1 to 3 by how fast they are in comparison, by measurement
+        (see the user guide), rough ones 10 and more.
+        """
+        return None
 
     def check_params(self) -> None:
         """Raise ``ValueError`` or ``TypeError`` naming the parameter that is wrong."""
@@ -164,6 +175,38 @@ class InTurn(Solver):
         return best._replace(n_iter=n_iter)
 
 
+# Sizes at which one solver becomes faster than another, by measurement: see the user guide.
+_FEW_ENTRIES = 200_000  # rows × parameters that an interior point solves in no time
+_MANY_ROWS = 20  # rows per parameter from which a smoothed loss has enough rows near its kinks
+_MANY_FEATURES = 1_000  # of sparse rows, from which coordinate descent beats Gram matrices
+_SMOOTHING_TOL = 1e-6  # the finest tolerance smoothing is practical for
+
+
+def is_tiny(objective) -> bool:
+    """Whether an interior point solves the objective in no time."""
+    return objective.rows.shape[0] * objective.n_params <= _FEW_ENTRIES
+
+
+def is_wide(objective) -> bool:
+    """Whether Gram matrices cost more than passes over single rows."""
+    n, d = objective.rows.shape
+    return d >= n or (objective.rows.is_sparse and d > _MANY_FEATURES)
+
+
+def has_many_rows(objective) -> bool:
+    """Whether a smoothed loss has enough rows near its kinks."""
+    return objective.rows.shape[0] >= _MANY_ROWS * objective.n_params
+
+
+def suits_smoothing(objective, tol) -> bool:
+    """Whether smoothing is the fastest exact method for a loss with kinks."""
+    if objective.n_outputs > 1:
+        # It ends with exact slopes if the problem is fairly small, and minds no scales.
+        return is_small(objective) or not (is_wide(objective) or tol < _SMOOTHING_TOL)
+    large = not (is_tiny(objective) or objective.pairs is not None or is_wide(objective))
+    return large and has_many_rows(objective) and tol >= _SMOOTHING_TOL
+
+
 def is_small(objective) -> bool:
     """Whether extra accuracy is almost free."""
     return objective.pass_work <= SMALL
@@ -172,7 +215,7 @@ def is_small(objective) -> bool:
 def wants_sample(objective, start, small=SMALL) -> bool:
     """Whether it pays to solve a sample of the rows first: a pass is more work than ``small``
     entries of X are, there are many rows, and there is nothing to start from."""
-    if not (hasattr(objective, "sample") and objective.loss.splits):
+    if not (objective.takes_samples and objective.loss.splits):
         return False
     n, n_params = objective.rows.shape[0], objective.n_params
     # Several scores of a row say more than one.

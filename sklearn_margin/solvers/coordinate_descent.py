@@ -65,6 +65,10 @@ class CoordinateDescent(Solver):
             return f"the loss {type(objective.loss).__name__} has no second derivative"
         return None
 
+    def rank(self, objective, tol):
+        # Without an L1 penalty "newton" does as well.
+        return 1 if objective.is_smooth and objective.penalty.has_l1 else None
+
     def solve(self, objective, start, *, tol, max_iter, callback=None, random_state=None):
         if wants_sample(objective, start):
             sample, error = draw_sample(objective)

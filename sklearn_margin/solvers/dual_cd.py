@@ -16,7 +16,7 @@ from sklearn_margin.solvers._descent import COMPACT, RUN, descend, hasten, shuff
 from sklearn_margin.solvers._hinge_gap import HingeGap
 from sklearn_margin.solvers._hinges import best_intercept, hinge_terms, is_sum_of_hinges
 from sklearn_margin.solvers._proximal import polished
-from sklearn_margin.solvers.base import Solver, is_small
+from sklearn_margin.solvers.base import Solver, is_small, is_tiny, is_wide, suits_smoothing
 from sklearn_margin.solvers.multiclass_dual import solve_multiclass
 
 __all__ = ["DualCD"]
@@ -83,6 +83,15 @@ class DualCD(Solver):
         if not objective.alpha > 0:
             return "without an L2 penalty (alpha > 0) there is no such dual"
         return None
+
+    def rank(self, objective, tol):
+        if objective.is_smooth:
+            return None
+        if objective.n_outputs > 1:
+            return 2 if suits_smoothing(objective, tol) else 1
+        if is_tiny(objective) or objective.pairs is not None:
+            return 2
+        return 1 if is_wide(objective) else 3
 
     def solve(self, objective, start, *, tol, max_iter, callback=None, random_state=None):
         if objective.n_outputs > 1:

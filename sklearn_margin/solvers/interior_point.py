@@ -18,7 +18,15 @@ from sklearn_margin.solvers._hinges import (
 )
 from sklearn_margin.solvers._linalg import factorized
 from sklearn_margin.solvers._small_path import solve_small_hinges, why_not_small_hinges
-from sklearn_margin.solvers.base import Result, Solver, is_small
+from sklearn_margin.solvers.base import (
+    Result,
+    Solver,
+    has_many_rows,
+    is_small,
+    is_tiny,
+    is_wide,
+    suits_smoothing,
+)
 
 __all__ = ["InteriorPoint"]
 
@@ -93,6 +101,15 @@ class InteriorPoint(Solver):
             return f"with {n} rows and {d} features its linear systems would be too large"
         return None
 
+    def rank(self, objective, tol):
+        if objective.is_smooth:
+            return None
+        if objective.n_outputs > 1:
+            return 0 if is_tiny(objective) or not has_many_rows(objective) else 1.5
+        if is_tiny(objective) or objective.pairs is not None:
+            return 1
+        return 2 if is_wide(objective) or suits_smoothing(objective, tol) else 1
+
     def solve(self, objective, start, *, tol, max_iter, callback=None, random_state=None):
         if _has_small_hinges(objective):
             return solve_small_hinges(
@@ -121,7 +138,7 @@ class InteriorPoint(Solver):
 
 def _has_small_hinges(objective):
     """Whether hinges are of several scores: of classes, or of pairs of rows."""
-    return objective.n_outputs > 1 or hasattr(objective, "pairs")
+    return objective.n_outputs > 1 or objective.pairs is not None
 
 
 def _model(objective):

@@ -48,6 +48,7 @@ class LBFGS(Solver):
     """
 
     name = "lbfgs"
+    linear = False
 
     def __init__(self, memory=20):
         self.memory = memory
@@ -58,7 +59,13 @@ class LBFGS(Solver):
     def obstacle(self, objective):
         if not objective.is_smooth:
             return f"the loss {type(objective.loss).__name__} is not differentiable"
-        return None
+        return objective.why_not_at_once
+
+    def rank(self, objective, tol):
+        if not objective.is_linear:  # batches are as good, where rows are many
+            few = objective.rows.shape[0] <= _FEW_ROWS and objective.sampler == "uniform"
+            return 9 if few else 11
+        return 2
 
     def solve(self, objective, start, *, tol, max_iter, callback=None, random_state=None):
         if wants_sample(objective, start):
@@ -129,6 +136,7 @@ class LBFGS(Solver):
 
 
 _RESTARTS = 2
+_FEW_ROWS = 500  # of an embedding, all of which are compared with each other at every step
 
 
 def _finish(objective, best, tol, max_iter, n_iter, callback):

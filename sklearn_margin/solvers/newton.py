@@ -70,6 +70,9 @@ class Newton(Solver):
             return "the L1 penalty (l1_ratio > 0) is not differentiable"
         return None
 
+    def rank(self, objective, tol):
+        return 1 if objective.is_smooth else None
+
     def solve(self, objective, start, *, tol, max_iter, callback=None, random_state=None):
         system = self.system(objective)
         start, system.part = self._from_sample(objective, start, tol, max_iter, system)
@@ -255,9 +258,8 @@ class _ConjugateGradients:
             most=self.most,
             noise=point.noise,
         )
-        sampled = bent.objective
-        if n_products > self.patience and self.gram is None and hasattr(sampled, "sample_gram"):
-            self.gram = sampled.sample_gram()
+        if n_products > self.patience and self.gram is None:
+            self.gram = bent.objective.sample_gram()
         return p
 
     def _preconditioner(self, bent, gradient):

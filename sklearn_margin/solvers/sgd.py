@@ -143,6 +143,9 @@ class SGD(Solver):
             return 'the schedule "pegasos" needs alpha > 0'
         return None
 
+    def rank(self, objective, tol):
+        return 11
+
     def solve(self, objective, start, *, tol, max_iter, callback=None, random_state=None):
         random_state = np.random.RandomState(0) if random_state is None else random_state
         train, validation = objective, objective.validation
@@ -261,7 +264,7 @@ def _split(objective, fraction, random_state):
         raise ValueError(f"validation_fraction={fraction} needs 2 rows to part, got {n}")
     train, validation = objective.split_rows(fraction, random_state)
     left = f"validation_fraction={fraction} leaves {train.rows.shape[0]} of {n} rows to learn from"
-    if hasattr(objective, "pairs"):
+    if objective.pairs is not None:
         if objective.pairs.n_pairs and not (train.pairs.n_pairs and validation.pairs.n_pairs):
             raise ValueError(f"{left}: one of the two parts holds no pair")
         return train, validation

@@ -11,6 +11,9 @@ from sklearn_margin.solvers.base import (
     Solver,
     draw_sample,
     is_small,
+    is_tiny,
+    is_wide,
+    suits_smoothing,
     wants_sample,
 )
 from sklearn_margin.solvers.coordinate_descent import CoordinateDescent
@@ -66,6 +69,16 @@ class Smoothing(Solver):
             return "without a penalty (alpha > 0) the smoothed problem may have no minimum"
         smooth = objective.with_loss(objective.loss.smoothed(1.0))
         return (CoordinateDescent() if objective.penalty.has_l1 else Newton()).obstacle(smooth)
+
+    def rank(self, objective, tol):
+        if objective.is_smooth:
+            return None
+        if suits_smoothing(objective, tol):
+            return 1
+        if objective.n_outputs > 1:
+            return 2
+        few = is_tiny(objective) or objective.pairs is not None or is_wide(objective)
+        return 3 if few else 2
 
     def solve(self, objective, start, *, tol, max_iter, callback=None, random_state=None):
         start, width, sample = self._from_sample(objective, start, tol, max_iter)

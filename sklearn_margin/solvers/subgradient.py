@@ -8,6 +8,7 @@ from sklearn_margin.solvers.base import Result, Solver, preconditioner
 
 __all__ = ["Subgradient"]
 
+_MOST_ENTRIES = 1_000_000  # of X, beyond which full subgradients cost too much
 _PATIENCE = 10  # steps without enough of a gain, in the first round, after which to aim lower
 _FINEST = 1e-4  # aim, relative to F, that ends a round
 _COARSEST = 0.1  # aim that the next one begins with
@@ -51,6 +52,10 @@ class Subgradient(Solver):
 
     def obstacle(self, objective):
         return None
+
+    def rank(self, objective, tol):
+        n, d = objective.rows.shape
+        return 10 if n * d <= _MOST_ENTRIES else 12
 
     def solve(self, objective, start, *, tol, max_iter, callback=None, random_state=None):
         D = preconditioner(objective)
