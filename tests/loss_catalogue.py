@@ -124,7 +124,7 @@ SETTINGS = {
     ],
     "Poly": [
         {"epsilon": 0.0},
-        {"epsilon": -1},
+        {"epsilon": -1.0},  # a whole number would be compiled again
         {"epsilon": 3.0},
         {"epsilon": (0.5, -2.0, 1)},
     ],

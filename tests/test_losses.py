@@ -66,6 +66,19 @@ every_pointwise = pytest.mark.parametrize("loss", POINTWISE, ids=repr)
 every_form = parametrize_forms(FORMS)
 every_default_form = parametrize_forms(DEFAULT_FORMS)
 every_entry = parametrize_forms(ENTRIES)
+#: Forms that are compiled for single precision, or for other arrays than usual: one or two of
+#: each module of kernels, for numba compiles all of a loss again.
+BY_KERNEL = [
+    (Hinge(), 0),
+    (losses.CrossEntropy(), 2),
+    (losses.CrammerSinger(), 2),
+    (losses.Dice(), 0),
+    (PairwiseHinge(), 0),
+]
+SINGLE = [*BY_KERNEL, (Huber(), 0), (Logistic(), 0), (losses.Focal(), 2)]
+SINGLE += [(losses.PairwiseLogistic(), 0)]
+every_kernel = parametrize_forms(BY_KERNEL)
+every_single = parametrize_forms(SINGLE)
 every_mean = parametrize_forms([case for case in FORMS if case[0].splits])
 
 # --- what the battery covers ------------------------------------------------------------------
@@ -103,16 +116,20 @@ def test_value_is_the_weighted_mean_of_the_formula(loss, columns):
 @every_form
 def test_gradient_is_the_slope_of_the_value(loss, columns):
     y, z, more = draw(loss, columns, n=25)
-    for s in (None, weights_for(len(z))):
-        gradient = loss.gradient(y, z, s, **more)
-        assert gradient.shape == z.shape
-        left, right = one_sided_slopes(lambda at, s=s: loss.value(y, at, s, **more), z)
-        smooth_here = np.abs(right - left) < 1e-4
-        assert smooth_here.mean() >= 0.9
-        np.testing.assert_allclose(
-            gradient[smooth_here], ((left + right) / 2)[smooth_here], rtol=1e-6, atol=2e-8
-        )
-        assert_subgradient(gradient, left, right, 2e-8)
+    s = weights_for(len(z))
+    gradient = loss.gradient(y, z, s, **more)
+    assert gradient.shape == z.shape
+    left, right = one_sided_slopes(lambda at: loss.value(y, at, s, **more), z)
+    smooth_here = np.abs(right - left) < 1e-4
+    assert smooth_here.mean() >= 0.9
+    np.testing.assert_allclose(
+        gradient[smooth_here], ((left + right) / 2)[smooth_here], rtol=1e-6, atol=2e-8
+    )
+    assert_subgradient(gradient, left, right, 2e-8)
+    # No weights are equal ones.
+    np.testing.assert_allclose(
+        loss.gradient(y, z, **more), loss.gradient(y, z, np.ones(len(z)), **more), rtol=1e-13
+    )
 
 
 def labels_for(loss):
@@ -279,8 +296,7 @@ def test_smoothed_is_the_moreau_envelope(loss, width):
 
 @pytest.mark.parametrize(
     ("loss", "columns", "dtype"),
-    # Parameters are of double precision in any case, and each kernel is compiled again.
-    [(*form, np.float64) for form in FORMS] + [(*form, np.float32) for form in DEFAULT_FORMS],
+    [(*form, np.float64) for form in FORMS] + [(*form, np.float32) for form in SINGLE],
 )
 def test_scores_of_1000_do_not_overflow(loss, columns, dtype):
     rng = np.random.default_rng(4)
@@ -364,7 +380,7 @@ def test_weight_zero_drops_a_row_whatever_its_score(loss, columns):
 # --- arrays -----------------------------------------------------------------------------------
 
 
-@every_default_form
+@every_single
 def test_float32(loss, columns):
     y, z, more = draw(loss, columns)
     y, z = y.astype(np.float32), z.astype(np.float32)
@@ -378,7 +394,41 @@ def test_float32(loss, columns):
     np.testing.assert_allclose(gradient, loss.gradient(*wide, s, **more), rtol=2e-5, atol=1e-7)
 
 
-@every_default_form
+def by_python(loss, y, z):
+    """Losses and gradients from the methods themselves: row by row, or difference by difference."""
+    if isinstance(loss, losses.BatchLoss):
+        s, out = np.ones(len(z), z.dtype), np.empty_like(z)
+        loss.batch_gradient(y, z, s, out)
+        return loss.batch_value(y, z, s), out
+    out = np.empty_like(z)
+    if z.ndim == 1:
+        values = [loss.sample_value(a, b) for a, b in zip(y, z, strict=True)]
+        out[:] = [loss.sample_gradient(a, b) for a, b in zip(y, z, strict=True)]
+    else:
+        values = [loss.sample_value(int(k), row) for k, row in zip(y, z, strict=True)]
+        for k, row, slopes in zip(y, z, out, strict=True):
+            loss.sample_gradient(int(k), row, slopes)
+    return values, out
+
+
+@pytest.mark.filterwarnings("ignore:overflow:RuntimeWarning")  # to 1 / inf, compiled or not
+def test_methods_of_every_loss_bear_single_precision():
+    """In plain Python, where a number of single precision makes all it meets single."""
+    for loss, columns in DEFAULT_FORMS:
+        y, z, _ = draw(loss, columns)
+        extreme = np.random.default_rng(4).choice([-1e3, 1e3, 0.0, 999.0], size=z.shape)
+        form = (loss.multiclass or loss) if columns else loss.for_classes(2)
+        for scores in (z, extreme):
+            single = y.astype(np.float32), scores.astype(np.float32)
+            value, gradient = by_python(form, *single)
+            wide, slope = by_python(form, *(array.astype(float) for array in single))
+            name = form_id(loss, columns)
+            assert np.all(np.isfinite(wide)) and np.all(np.isfinite(slope)), name
+            np.testing.assert_allclose(value, wide, rtol=2e-6, atol=1e-6, err_msg=name)
+            np.testing.assert_allclose(gradient, slope, rtol=2e-5, atol=1e-6, err_msg=name)
+
+
+@every_single
 def test_the_scores_decide_the_dtype(loss, columns):
     y, z, more = draw(loss, columns)
     assert loss.gradient(y, z.astype(np.float32), **more).dtype == np.float32
@@ -402,9 +452,8 @@ def test_array_likes(loss, columns):
     np.testing.assert_array_equal(loss.gradient(y, swapped, s, **more), gradient)
 
 
-@every_entry
+@every_kernel
 def test_read_only_input_is_accepted_and_inputs_are_left_alone(loss, columns):
-    """Of one loss for each way in: numba compiles all of a loss again for arrays that are."""
     y, z, more = draw(loss, columns)
     s = weights_for(len(z))
     before = [array.copy() for array in (y, z, s)]
@@ -458,31 +507,36 @@ def test_every_way_in_has_a_loss():
     assert all(any(isinstance(loss, kind) for loss, _ in ENTRIES) for kind in kinds)
 
 
+def assert_refused(case, match, call, *args, **kwargs):
+    """Raise a readable error unless the call does; ``case`` says which of many it was."""
+    try:
+        call(*args, **kwargs)
+    except (TypeError, ValueError) as error:
+        assert re.search(match, str(error)), f"{case}: {error!r} does not match {match!r}"
+        return error
+    pytest.fail(f"{case}: {call} did not raise")
+
+
 @every_entry
-@pytest.mark.parametrize("wrong", WRONG)
-def test_wrong_arrays(loss, columns, wrong):
+def test_wrong_arrays(loss, columns):
     y, z, more = draw(loss, columns)
-    spoil, message = WRONG[wrong]
-    for method in (loss.value, loss.gradient):
-        with pytest.raises(ValueError, match=message):
-            method(*spoil(y, z, weights_for(len(z))), **more)
+    for wrong, (spoil, message) in WRONG.items():
+        arrays = spoil(y, z, weights_for(len(z)))
+        for method in (loss.value, loss.gradient):
+            error = assert_refused(wrong, message, method, *arrays, **more)
+            assert isinstance(error, ValueError), wrong
 
 
-@pytest.mark.parametrize(
-    ("cls", "label"),
-    [
-        (cls, label)
-        for cls in PUBLIC
-        if takes_signs(cls())
-        for label in (0.0, 2.0, -1.0000001, 1e300)
-        if not (cls is losses.Dice and label == 0)  # whose labels may be 0 and 1
-    ],
-)
-def test_other_labels_than_signs_are_refused(cls, label):
-    y, z, _ = draw(cls())
-    for method in (cls().value, cls().gradient):
-        with pytest.raises(ValueError, match=rf"y_true.*-1 and \+1.*{re.escape(str(label))}"):
-            method(_spoil(y, label), z)
+def test_other_labels_than_signs_are_refused():
+    for cls in PUBLIC:
+        labels = [0.0, 2.0, -1.0000001, 1e300] if takes_signs(cls()) else []
+        y, z, _ = draw(cls())
+        for label in labels[cls is losses.Dice :]:  # whose labels may be 0 and 1
+            message = rf"y_true.*-1 and \+1.*{re.escape(str(label))}"
+            for method in (cls().value, cls().gradient):
+                case = f"{cls.__name__}, {label}"
+                error = assert_refused(case, message, method, _spoil(y, label), z)
+                assert isinstance(error, ValueError), case
 
 
 @pytest.mark.parametrize(
@@ -503,35 +557,34 @@ def test_wrong_groups(cls, groups):
 # --- parameters -------------------------------------------------------------------------------
 
 
-def _bad_parameters():
-    cases = []
-    for cls in PUBLIC:
-        for name, default in cls().get_params().items():
-            if (cls.__name__, name) in REFUSED:
-                bad = REFUSED[cls.__name__, name]
-            elif isinstance(default, str):
-                bad = ["no such choice", "", None, 1, True, [default], np.nan]
-            else:
-                bad = ["1", None, [1.0], {}, 1j, True, np.array([1.0]), math.nan, np.float32("nan")]
-                bad += [math.inf, -math.inf, 10**400, -(10**400)]
-                bad += OUT_OF_RANGE.get((cls.__name__, name), [-1, -1e-300])
-            for value in bad:
-                text = repr(value) if len(repr(value)) < 30 else f"{str(value)[:8]}..."
-                cases.append(pytest.param(cls, name, value, id=f"{cls.__name__}-{name}={text}"))
-    return cases
+def bad_values(cls, name, default):
+    """Values of a parameter that must be refused."""
+    if (cls.__name__, name) in REFUSED:
+        return REFUSED[cls.__name__, name]
+    if isinstance(default, str):
+        return ["no such choice", "", None, 1, True, [default], np.nan]
+    bad = ["1", None, [1.0], {}, 1j, True, np.array([1.0]), math.nan, np.float32("nan")]
+    bad += [math.inf, -math.inf, 10**400, -(10**400)]
+    return bad + OUT_OF_RANGE.get((cls.__name__, name), [-1, -1e-300])
 
 
-@pytest.mark.parametrize(("cls", "name", "value"), _bad_parameters())
-def test_bad_parameters_are_named(cls, name, value):
+@every_class
+def test_bad_parameters_are_named(cls):
     y, z, more = draw(cls())
     good = cls()
     good.value(y, z, **more)  # compiled or not, a parameter is checked
-    for method in ("value", "gradient"):
-        with pytest.raises((TypeError, ValueError), match=name) as caught:
-            getattr(cls(**{name: value}), method)(y, z, **more)
-        assert isinstance(value, tuple) or repr(value)[:8] in str(caught.value)
-        with pytest.raises((TypeError, ValueError), match=name):
-            getattr(clone(good).set_params(**{name: value}), method)(y, z, **more)
+    for name, default in good.get_params().items():
+        values = bad_values(cls, name, default)
+        assert len(values) >= 5
+        for value in values:
+            text = repr(value)[:8]
+            case = f"{cls.__name__}, {name}={text}"
+            for method in ("value", "gradient"):
+                made = getattr(cls(**{name: value}), method)
+                error = assert_refused(case, name, made, y, z, **more)
+                assert isinstance(value, tuple) or text in str(error), case
+                changed = getattr(clone(good).set_params(**{name: value}), method)
+                assert_refused(case, name, changed, y, z, **more)
 
 
 @pytest.mark.parametrize("value", [-1.0, "1"])

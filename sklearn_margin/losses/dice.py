@@ -119,10 +119,12 @@ class BatchLoss(Loss):
             y, z, _ = check_score_rows(y_true, y_pred, sample_weight)
             self.check_classes(z.shape[1])
         else:
+            # In one layout, or kernels are compiled again.
             z = check_array(
-                y_pred, ensure_2d=False, dtype=(np.float64, np.float32), input_name="y_pred"
-            )
-            y = check_array(y_true, ensure_2d=False, dtype=z.dtype, input_name="y_true")
+                y_pred, ensure_2d=False, dtype=(np.float64, np.float32), order="C",
+                input_name="y_pred",
+            )  # fmt: skip
+            y = check_array(y_true, ensure_2d=False, dtype=z.dtype, order="C", input_name="y_true")
             if y.shape != z.shape:
                 raise ValueError(f"y_true has shape {y.shape} and y_pred has {z.shape}")
             y = self.check_labels(y)

@@ -300,6 +300,9 @@ def _pull_back(dW, A, scale, l2, second, angular, axis, shrink, gradient):
         along = 0.0
         for j in range(d):
             slope[j] = dW[c, j] / scale[j] + (l2[j] - 2.0 * value * second[j]) * A[c, j] / size
+        # Not in the loop above: one that writes has vector code only for arrays that lie well
+        # apart, and its sum would then be rounded by where they lie.
+        for j in range(d):
             along += slope[j] * axis[j]
         for j in range(d):
             slope[j] -= shrink * along * axis[j]
