@@ -212,6 +212,13 @@ def enough(tol, value, floor) -> float:
     return max(tol * value, floor if value <= 1e3 * floor else 0.0, 1e-300)
 
 
+def is_zero(objective, value, gap) -> bool:
+    """Whether F and its gap are no more than a rounding error of the loss at scores of zero: such a
+    minimum has no relative accuracy."""
+    z = np.zeros_like(objective.scores(objective.start()))
+    return max(value, gap) <= float(np.finfo(z.dtype).eps) * objective.score_value(z)
+
+
 def certified(objective, best, goal) -> Iterate:
     """``best``, converged or not, with a more careful certificate if that at hand is no use."""
     if best.gap == np.inf and objective.fit_intercept and objective.n_outputs == 1:

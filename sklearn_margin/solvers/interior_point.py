@@ -18,7 +18,7 @@ from sklearn_margin.solvers._hinges import (
 )
 from sklearn_margin.solvers._linalg import factorized
 from sklearn_margin.solvers._small_path import solve_small_hinges, why_not_small_hinges
-from sklearn_margin.solvers.base import Result, Solver, is_small
+from sklearn_margin.solvers.base import Result, Solver, is_small, is_zero
 
 __all__ = ["InteriorPoint"]
 
@@ -159,6 +159,7 @@ def _result(objective, params, lower, run, tol):
     value = objective.value(params)
     gap = max(value - lower, 0.0) + run.bound.noise
     converged = gap <= tol * abs(value) or value <= run.bound.floor
+    converged = converged or is_zero(objective, value, gap)
     reached = gap / max(abs(value), 1e-300)
     return Result(params, value, run.n_iter, bool(converged), gap, "duality gap", reached)
 
