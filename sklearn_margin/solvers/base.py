@@ -212,6 +212,21 @@ def enough(tol, value, floor) -> float:
     return max(tol * value, floor if value <= 1e3 * floor else 0.0, 1e-300)
 
 
+def rounding_floor(objective, z) -> float:
+    """``floor`` of ``enough``: a thousandth of the rounding error of the loss at zero scores or, if
+    that is less, at the intercept to start from, since targets may be far from zero.
+
+    Targets that are all the same leave no loss there, but residuals of the size of their rounding
+    errors, whose squares are eps times as large as the rounding error of the loss at zero.
+    """
+    eps = float(np.finfo(z.dtype).eps)
+    least = objective.score_value(np.zeros_like(z))
+    if objective.fit_intercept and objective.n_outputs == 1:
+        flat = np.full_like(z, objective.split(objective.start())[1])
+        least = min(least, max(objective.score_value(flat), 30 * eps * least))
+    return 1e-3 * eps * least
+
+
 def is_zero(objective, value, gap) -> bool:
     """Whether F and its gap are no more than a rounding error of the loss at scores of zero: such a
     minimum has no relative accuracy."""

@@ -15,6 +15,7 @@ from sklearn_margin.solvers.base import (
     enough,
     forms_gram,
     is_small,
+    rounding_floor,
     wants_sample,
 )
 
@@ -80,7 +81,7 @@ class CoordinateDescent(Solver):
         model = _GramModel(objective) if use_gram else _FaceModel(objective)
         params = np.array(start, dtype=np.float64)
         z, drift = objective.scores(params), Drift(objective)
-        floor = 1e-3 * eps * objective.score_value(np.zeros_like(z))
+        floor = rounding_floor(objective, z)
         goal = min(tol, 30 * eps) if polish else tol
         best, cautious, n_iter, stale = None, False, 0, 0
         while True:
