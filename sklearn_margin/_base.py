@@ -395,7 +395,8 @@ class Fitted(CallbackSupportMixin, BaseEstimator):
                 results.append(result)
         self._report(results, solvers)
         solutions = [o.to_coef(r.params) for o, r in zip(objectives, results, strict=True)]
-        if not all(np.isfinite(part).all() for solution in solutions for part in solution):
+        largest = np.finfo(objectives[0].rows.dtype).max  # coefficients become that dtype
+        if not all((np.abs(part) <= largest).all() for parts in solutions for part in parts):
             raise ValueError(
                 f"{type(self).__name__} found no finite coefficients: the values in X or y are too "
                 "large or too small for floating-point arithmetic. Scale them."

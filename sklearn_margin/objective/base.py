@@ -204,9 +204,10 @@ class LinearObjective(Objective):
         """The point ``params``: what solvers look at."""
         return Point(self, params)
 
-    def loss_at_zero(self) -> float:
-        """L where all scores are zero."""
-        return self.score_value(np.zeros_like(self.scores(np.zeros(self.n_params))))
+    def loss_at(self, score) -> float:
+        """L where all scores are one number."""
+        n_scores = self.rows.shape[0] * self.n_outputs
+        return self.score_value(np.full(n_scores, score, dtype=self.rows.dtype))
 
     def start(self) -> np.ndarray:
         """A point to start from: no coefficients, and a sensible intercept."""

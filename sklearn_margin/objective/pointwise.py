@@ -284,7 +284,8 @@ class ConcomitantHuberObjective(PointwiseObjective):
         super().__init__(loss, rows, y, s, **settings)
         # A perfect fit has no scale. Residuals below this one count as zero.
         used = y[s > 0].astype(np.float64)
-        self.smallest = max(np.ptp(used) * np.sqrt(np.finfo(y.dtype).eps), 1e-300)
+        info = np.finfo(y.dtype)  # weights are divided by it, in that dtype
+        self.smallest = max(np.ptp(used) * np.sqrt(float(info.eps)), 100.0 * float(info.tiny))
         self._last = 0.0  # σ at the scores before: a start for the next search
 
     def scale(self, z) -> float:

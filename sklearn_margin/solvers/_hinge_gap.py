@@ -78,8 +78,10 @@ class HingeGap:
         self.from_zero = linear is None and bool((low <= 0).all() and (high >= 0).all())
         size = np.abs(objective.rows.shift) / objective.rows.scale
         self.blowup = objective.join(1.0 + size, 1.0)  # of rounding errors, by offsets
-        self.size = 1e-6 * float(np.sum(np.maximum(-low, high) * np.abs(kink)))
         self.dtype_eps = float(np.finfo(rows.dtype).eps)
+        # What is not this small beside the loss at zero is not called zero, whatever its errors.
+        small = max(1e-10, 8 * self.dtype_eps)
+        self.size = small * float(np.sum(np.maximum(-low, high) * np.abs(kink)))
         self.eps = self.dtype_eps if eps is None else eps
         self.root_n = np.sqrt(objective.rows.shape[0])  # norm of a column of X̃
         self.sides = [

@@ -74,8 +74,13 @@ class Run:
 
     def value(self, objective, params):
         """F, or the loss alone on a validation objective, at a point of the run."""
+        largest = np.finfo(objective.rows.dtype).max
         with np.errstate(all="ignore"):
-            return objective.value(self.decode(params))
+            coef, intercept = self.to_coef(params)
+            # Scores that overflow may all be on the right side, but nobody can store such a point.
+            if not (np.abs(coef).max() <= largest and np.abs(intercept).max() <= largest):
+                return np.inf
+            return objective.value(objective.from_coef(coef, intercept))
 
     def gap(self, params, eta, wanted):
         """Duality gap at a point of the objective; None where no gap is known.

@@ -249,6 +249,29 @@ def enough(tol, value, floor) -> float:
     return max(tol * value, floor if value <= 1e3 * floor else 0.0, 1e-300)
 
 
+def rounding_floor(objective) -> float:
+    """``floor`` of ``enough``: a thousandth of the rounding error of the loss at zero scores or, if
+    that is less, at the intercept to start from, since targets may be far from zero.
+
+    Targets that are all the same leave no loss there, but residuals of the size of their rounding
+    errors, whose squares are eps times as large as the rounding error of the loss at zero.
+    """
+    eps = float(np.finfo(objective.rows.dtype).eps)
+    least = objective.loss_at(0.0)
+    if objective.fit_intercept and objective.n_outputs == 1:
+        _, middle = objective.split(objective.start())
+        if middle != 0:
+            least = min(least, max(objective.loss_at(middle), 30 * eps * least))
+    return 1e-3 * eps * least
+
+
+def is_zero(objective, value, gap) -> bool:
+    """Whether F and its gap are no more than a rounding error of the loss at scores of zero: such a
+    minimum has no relative accuracy."""
+    eps = float(np.finfo(objective.rows.dtype).eps)
+    return max(value, gap) <= eps * objective.loss_at(0.0)
+
+
 def certified(objective, best, goal) -> Iterate:
     """``best``, converged or not, with a more careful certificate if that at hand is no use."""
     if best.gap == np.inf and objective.fit_intercept and objective.n_outputs == 1:

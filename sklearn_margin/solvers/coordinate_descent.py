@@ -14,6 +14,7 @@ from sklearn_margin.solvers.base import (
     enough,
     forms_gram,
     is_small,
+    rounding_floor,
     wants_sample,
 )
 
@@ -82,7 +83,7 @@ class CoordinateDescent(Solver):
         use_gram = forms_gram(objective, self.gram_max)
         model = _GramModel(objective) if use_gram else _FaceModel(objective)
         point = objective.at(np.array(start, dtype=np.float64))
-        floor = 1e-3 * eps * objective.loss_at_zero()
+        floor = rounding_floor(objective)
         goal = min(tol, 30 * eps) if polish else tol
         best, cautious, n_iter, stale = None, False, 0, 0
         while True:

@@ -25,6 +25,7 @@ from sklearn_margin.solvers.base import (
     is_small,
     is_tiny,
     is_wide,
+    is_zero,
     suits_smoothing,
 )
 
@@ -176,6 +177,7 @@ def _result(objective, params, lower, run, tol):
     value = objective.value(params)
     gap = max(value - lower, 0.0) + run.bound.noise
     converged = gap <= tol * abs(value) or value <= run.bound.floor
+    converged = converged or is_zero(objective, value, gap)
     reached = gap / max(abs(value), 1e-300)
     return Result(params, value, run.n_iter, bool(converged), gap, "relative gap", reached)
 

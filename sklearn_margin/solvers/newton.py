@@ -19,6 +19,7 @@ from sklearn_margin.solvers.base import (
     forming_is_cheap,
     forms_gram,
     is_small,
+    rounding_floor,
     wants_sample,
 )
 
@@ -111,7 +112,7 @@ class Newton(Solver):
             first = value if first is None else first
             if floor is None and (value <= 1e-6 * first or n_iter == 20):
                 # A minimum of zero has no relative accuracy: measure it by the loss at zero.
-                floor = 1e-3 * eps * objective.loss_at_zero()
+                floor = rounding_floor(objective)
             goal = enough(tol, value, floor or 0.0)
             if not polish and gap is not None and gap <= goal:  # no need of another direction
                 if best is None or value < best.value or gap < best.bound:

@@ -106,7 +106,8 @@ class Subgradient(Solver):
             return Result(params, value, n_iter, done, gap, measure, reached)
         measure = "relative improvement over a round"
         reached = min((before - best_value) / scale, 1.0)  # from an infinite F, all of it
-        return Result(params, value, n_iter, idle > 0, measure=measure, reached=reached)
+        done = idle > 0 or (value == 0 and objective._may_scale)  # no loss is less than none
+        return Result(params, value, n_iter, done, measure=measure, reached=reached)
 
 
 def _gap(objective, params, wanted, most):
