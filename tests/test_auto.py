@@ -7,9 +7,9 @@ import pytest
 from sklearn.exceptions import ConvergenceWarning
 
 from sklearn_margin import HingeClassifier, LinearClassifier, LinearRegressor, QuantileRegressor
-from sklearn_margin.losses import Hinge
+from sklearn_margin.losses import Hinge, Logistic
 from sklearn_margin.objective import PointwiseObjective, Rows
-from sklearn_margin.solvers import SOLVERS, candidates, choose
+from sklearn_margin.solvers import SOLVERS, Newton, candidates, choose
 from sklearn_margin.solvers.base import InTurn, Result, Solver, tell
 
 
@@ -81,6 +81,26 @@ def test_iterations_are_counted_on_and_a_callback_stops_all():
     assert seen == [1, 2, 3, 4]
     assert result.n_iter == 4
     assert last.seen == []
+
+
+@pytest.mark.parametrize(("rank", "place"), [(0.5, 0), (1.5, 1), (None, None)])
+def test_a_solver_is_taken_where_it_ranks_itself(monkeypatch, rank, place):
+    """A class and its entry in the registry are all that "auto" needs."""
+
+    class Own(Newton):
+        name = "own"
+
+        def rank(self, objective, tol):
+            return rank
+
+    monkeypatch.setitem(SOLVERS, "own", Own)
+    X = np.random.default_rng(0).normal(size=(30, 3))
+    model = LinearClassifier("logistic").fit(X, X[:, 0] > 0)
+    assert model.solver_ == ("own" if place == 0 else "newton")
+    y, s = np.where(X[:, 0] > 0, 1.0, -1.0), np.full(30, 1 / 30)
+    objective = PointwiseObjective(Logistic(), Rows(X, center=True), y, s, alpha=0.1)
+    names = [solver.name for solver in candidates("auto", objective)]
+    assert (names.index("own") if "own" in names else None) == place
 
 
 def test_auto_goes_on_to_exact_solvers_only():

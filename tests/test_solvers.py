@@ -31,9 +31,11 @@ from sklearn_margin.objective import (
     PointwiseObjective,
     Rows,
 )
-from sklearn_margin.solvers import LBFGS, SGD, InteriorPoint, Newton, choose, resolve
-from sklearn_margin.solvers import SOLVERS as REGISTRY
+from sklearn_margin.solvers import LBFGS, SGD, SOLVERS, InteriorPoint, Newton, choose, resolve
 from sklearn_margin.solvers import base as solver_base
+
+# Solvers of what is linear in its parameters, as embeddings are not.
+REGISTRY = {name: cls for name, cls in SOLVERS.items() if name != "adam"}
 
 ALPHA = 0.05
 

@@ -178,7 +178,8 @@ class _GramModel:
 
     def search(self):
         """A point near the minimum of the model that lowers F, or None."""
-        return _straight_search(self.point, self.change, self.smooth)
+        point, self.point = self.point, None  # which may hold nothing while scores move
+        return _straight_search(point, self.change, self.smooth)
 
 
 class _FaceModel:
@@ -220,7 +221,8 @@ class _FaceModel:
 
     def search(self):
         """A point near the minimum of the model that lowers F, or None."""
-        return _curved_search(self.point, self.path, self.steepest)
+        point, self.point = self.point, None
+        return _curved_search(point, self.path, self.steepest)
 
     def _solve(self, residual, free):
         objective = self.objective

@@ -148,6 +148,7 @@ class Newton(Solver):
             cautious = line.step < 0.1 and not system.stale
             system.note(decrement, line.step)
             point = point if new is None else new
+            del line, new  # which hold scores
             if callback is not None and callback(n_iter, point.params):
                 break
         if best.gap is None:
