@@ -453,6 +453,9 @@ def test_slopes_of_classes_are_balanced_by_factors():
     odd = np.zeros_like(rows)
     odd[k == 0] = [-1.0, 1.0, 0.0]
     assert objective._mend(odd.ravel(), odd.sum(axis=0), np.abs(odd).sum()) == (1.0, 0.0)
+    # And one without slopes of its own, beside two that could be balanced.
+    rows[k == 1] = 0.0
+    assert objective._mend(g, rows.sum(axis=0), np.abs(g).sum()) == (1.0, 0.0)
 
 
 @pytest.mark.parametrize("fit_intercept", [False, True])
@@ -512,6 +515,26 @@ def test_excess_of_a_pairwise_hinge_over_its_envelope(groups):
         np.testing.assert_allclose(g, expected, atol=1e-14)
 
 
+@pytest.mark.parametrize("groups", [0, 2])
+def test_every_pair_is_drawn_as_often_as_it_weighs(groups):
+    objective = ranking_problem(PairwiseHinge(), groups, 12)
+    i, j, u = pairs_of(objective)
+    expected = np.zeros((12, 12))
+    expected[i, j] = objective.s[i] * objective.s[j]
+    expected /= expected.sum()
+    wanted = np.zeros((12, 12))
+    wanted[i, j] = u
+    counts, random_state = np.zeros((12, 12)), np.random.RandomState(0)
+    for _ in range(2_000):
+        better, worse, _, weights = objective.draw(random_state)
+        np.add.at(counts, (better, worse), 1)
+        np.testing.assert_allclose(weights * expected[better, worse], wanted[better, worse])
+    counts /= counts.sum()
+    far = np.abs(counts - expected) / np.sqrt(np.maximum(expected, 1e-9) / 24_000)
+    assert (counts[expected == 0] == 0).all()
+    assert far.max() < 5
+
+
 @pytest.mark.parametrize("groups", [0, 6])
 def test_parts_of_groups(groups):
     objective = ranking_problem(PairwiseHinge(), groups)
@@ -538,9 +561,11 @@ def test_gram_matrix_of_a_sample_is_centred_within_groups():
     assert len(objective.pairs.layout.order) == 48
     np.testing.assert_allclose(objective.sample_gram(), X.T @ X / 48, rtol=1e-12)
     large = ranking_problem(PairwiseLogistic(), 0, 300)  # one group: 60 rows of it
-    X = large.rows.dense(np.arange(300))
-    truth = np.cov(X.T)
+    dense, seen = large.rows.dense, []
+    truth = np.cov(dense(np.arange(300)).T)
+    large.rows.dense = lambda index: seen.append(len(index)) or dense(index)
     assert np.linalg.norm(large.sample_gram() - truth) < 0.5 * np.linalg.norm(truth)
+    assert seen == [60]
     assert large.extra_work == pytest.approx(5.0 * len(pairs_of(large)[0]) / 300)
 
 
@@ -593,9 +618,11 @@ def test_an_envelope_proves_what_it_says(width):
     lowest = lowest.value - lowest.gap
     point, penalty = objective.at(run.params), objective.penalty.value(run.params[:3])
     for given in (0.0, 1e-2):
+        read = objective.rows.n_read[0]
         value, above, gap = envelope_certificate(
             point, smooth, run._replace(gap=given), exact=False
         )
+        assert objective.rows.n_read[0] == read  # without a product with X
         assert value == pytest.approx(objective.value(run.params), rel=1e-14)
         assert gap >= value - lowest
         # (1 − κ) L where the envelope's gap has (1 − κ) L_w.
