@@ -335,7 +335,7 @@ def conjugate_gradients(product, precondition, residual, value, *, least, most, 
             return (p if p.any() else d), n_products
         step = rho / bend
         p += step * d
-        r -= step * image
+        r = r - step * image  # not in place: without a preconditioner d may be r itself
         y = precondition(r)
         previous, rho = rho, float(r @ y)
         if rho <= forcing**2 * first or float(r @ r) <= noise**2:
