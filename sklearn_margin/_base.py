@@ -5,6 +5,7 @@ import time
 import warnings
 from contextlib import contextmanager
 from functools import partial
+from types import SimpleNamespace
 
 import numpy as np
 import scipy.sparse as sp
@@ -303,6 +304,24 @@ class Fitted(CallbackSupportMixin, BaseEstimator):
         )
 
     @contextmanager
+    def _fit_task(self, X, y, max_subtasks=None):
+        """What every fit stands in: scikit-learn's callbacks are told that it begins and ends, and
+        an error leaves the estimator as it was.
+
+        Yields
+        ------
+        SimpleNamespace
+            ``context``; ``X`` and ``y``, which callbacks are given, to be replaced by what the
+            model is fitted to; ``validation``: None, or an objective for each problem.
+        """
+        context = self._init_callback_context(max_subtasks=max_subtasks)
+        context.call_on_fit_task_begin(estimator=self, X=X, y=y)
+        task = SimpleNamespace(context=context, X=X, y=y, validation=None)
+        with self._unchanged_if_failed():
+            yield task
+        context.call_on_fit_task_end(estimator=self, X=task.X, y=task.y)
+
+    @contextmanager
     def _unchanged_if_failed(self):
         """Leave the estimator as it was if fitting raises."""
         before = dict(self.__dict__)
@@ -348,7 +367,7 @@ class Fitted(CallbackSupportMixin, BaseEstimator):
             X_val = sp.csr_array(X_val) if rows.is_sparse else X_val.toarray()
         return rows.like(X_val.astype(rows.dtype, copy=False))
 
-    def _minimize(self, objectives, previous, context, X, y, fitted, **metadata):
+    def _minimize(self, objectives, previous, task, fitted, **metadata):
         """Solve one objective per problem.
 
         Parameters
@@ -357,12 +376,12 @@ class Fitted(CallbackSupportMixin, BaseEstimator):
             Over the same rows.
         previous : list of (coef, intercept) or None
             Where to start, by problem.
-        context : CallbackContext
-            Task of the fit.
-        X, y, **metadata
-            Training data, for callbacks; metadata that is None was not given.
+        task : SimpleNamespace
+            See ``_fit_task``.
         fitted : callable
             ``fitted(k, coef, intercept)``: the fitted attributes if problem k had this solution.
+        **metadata
+            For callbacks; what is None was not given.
 
         Returns
         -------
@@ -373,7 +392,8 @@ class Fitted(CallbackSupportMixin, BaseEstimator):
         random_state = check_random_state(self.random_state)
         solvers = [self._choose_solver(objective) for objective in objectives]
         metadata = {name: value for name, value in metadata.items() if value is not None}
-        data = {"estimator": self, "X": X, "y": y, "metadata": metadata}
+        data = {"estimator": self, "X": task.X, "y": task.y, "metadata": metadata}
+        held_out = [None] * len(objectives) if task.validation is None else task.validation
         results = []
         with objectives[0].rows.session():
             for k, (objective, solver) in enumerate(zip(objectives, solvers, strict=True)):
@@ -381,7 +401,7 @@ class Fitted(CallbackSupportMixin, BaseEstimator):
                     start = self._start(objective, random_state)
                 else:
                     start = objective.from_coef(*previous[k])
-                watch = _Watch(self, objective, context, data, partial(fitted, k))
+                watch = _Watch(self, objective, task.context, data, partial(fitted, k))
                 with watch.problem(solver, len(objectives) > 1):
                     result = solver.solve(
                         objective,
@@ -390,6 +410,7 @@ class Fitted(CallbackSupportMixin, BaseEstimator):
                         max_iter=self.max_iter,
                         callback=watch if watch.has_callbacks or self.verbose else None,
                         random_state=random_state,
+                        validation=held_out[k],
                     )
                     watch.end(result)
                 results.append(result)

@@ -1,6 +1,5 @@
 """Probabilities for margin losses: scores of rows that were left out, and maps to probabilities."""
 
-import copy
 from typing import NamedTuple
 
 import numpy as np
@@ -51,10 +50,9 @@ def held_out_scores(objectives, solutions, labels, *, solver, tol, max_iter, ran
     for _, test in folds.split(used, labels[used]):
         test = used[test]
         for k, (objective, solution) in enumerate(zip(objectives, solutions, strict=True)):
-            rest = copy.copy(objective)
-            rest.s = objective.s.copy()
-            rest.s[test] = 0
-            rest.s /= rest.s.sum()
+            s = objective.s.copy()
+            s[test] = 0
+            rest = objective.with_weights(s / s.sum())
             found = choose(solver, rest, tol).solve(
                 rest, rest.from_coef(*solution), tol=max(tol, _TOL), max_iter=max_iter,
                 random_state=random_state,

@@ -54,9 +54,7 @@ class BaseEmbedding(Fitted):
     # --- fitting ---
 
     def _fit_tuples(self, parts, names, similar, sample_weight):
-        context = self._init_callback_context(max_subtasks=self.max_iter)
-        context.call_on_fit_task_begin(estimator=self, X=parts[0], y=similar)
-        with self._unchanged_if_failed():
+        with self._fit_task(parts[0], similar, self.max_iter) as task:
             loss = self._checked_loss()
             if loss.rows_per_class == 1:
                 raise ValueError(
@@ -75,11 +73,11 @@ class BaseEmbedding(Fitted):
             )
             if objective.formula is None and not similar[kept].any():
                 _warn_of_no_positives("no pair is similar")
-            self._fit(objective, None, context, X, similar, sample_weight=sample_weight)
-        context.call_on_fit_task_end(estimator=self, X=parts[0], y=similar)
+            task.X, task.y = X, similar
+            self._fit(objective, None, task, sample_weight=sample_weight)
         return self
 
-    def _fit(self, objective, classes, context, X, y, **metadata):
+    def _fit(self, objective, classes, task, **metadata):
         previous = None
         if self.warm_start and hasattr(self, "components_"):
             # A start says what shapes the auxiliary parameters have.
@@ -87,12 +85,12 @@ class BaseEmbedding(Fitted):
             known = self._known(objective)
             previous = None if known is None else [known]
         ((coef, auxiliary),) = self._minimize(
-            [objective], previous, context, X, y,
+            [objective], previous, task,
             lambda k, W, a: self._fitted(objective, classes, W, a), **metadata,
         )  # fmt: skip
         for name in ("classes_", "prototypes_", "_stream_state"):
             self.__dict__.pop(name, None)
-        parts = (part.astype(X.dtype, copy=False) for part in (coef, auxiliary))
+        parts = (part.astype(task.X.dtype, copy=False) for part in (coef, auxiliary))
         self.__dict__.update(self._fitted(objective, classes, *parts))
 
     def _known(self, objective):
@@ -257,7 +255,7 @@ class BaseEmbedding(Fitted):
         known = classes if objective.loss.auxiliary else np.unique(y_val)
         new.labels, new.s = np.searchsorted(known, y_val).astype(np.intp), np.ones(len(y_val))
         new.n_classes = len(known)
-        return new
+        return [new]
 
     def _validate_parts(self, parts, names, reset=True):
         checked = []

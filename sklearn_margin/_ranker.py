@@ -129,10 +129,8 @@ class BaseRanker(LinearModel):
         ValueError, TypeError
             For a wrong parameter or wrong data; the estimator stays as it was.
         """
-        context = self._init_callback_context(max_subtasks=self.max_iter)
-        context.call_on_fit_task_begin(estimator=self, X=X, y=y)
-        with self._unchanged_if_failed():
-            (objective,), X, y = self._prepare(X, y, sample_weight, groups)
+        with self._fit_task(X, y, self.max_iter) as task:
+            (objective,), task.X, task.y = self._prepare(X, y, sample_weight, groups)
             if objective.groups is not None:
                 check_monitors(self, groups)
             if objective.pairs.n_pairs == 0:
@@ -141,21 +139,21 @@ class BaseRanker(LinearModel):
                     UserWarning,
                     stacklevel=levels_to_caller(),
                 )
-            validation = self._validation_rows(X_val, y_val, objective.rows)
-            if validation is not None:
-                equal = np.ones(validation.shape[0])
-                objective.validation = self._objective(validation, y_val, equal, None)
+            held_out = self._validation_rows(X_val, y_val, objective.rows)
+            if held_out is not None:
+                equal = np.ones(held_out.shape[0])
+                task.validation = [self._objective(held_out, y_val, equal, None)]
             n_pairs, has_groups = int(objective.pairs.n_pairs), objective.groups is not None
             metadata = {"sample_weight": sample_weight, "groups": groups}
-            self._solve(objective, n_pairs, has_groups, context, X, y, **metadata)
-        context.call_on_fit_task_end(estimator=self, X=X, y=y)
+            self._solve(objective, n_pairs, has_groups, task, **metadata)
         return self
 
-    def _solve(self, objective, n_pairs, has_groups, context, X, y, **metadata):
+    def _solve(self, objective, n_pairs, has_groups, task, **metadata):
         """Minimise, and store what was found."""
-        previous = [self._solution(X.shape[1])] if self._warm(X.shape[1]) else None
+        n_features = objective.rows.shape[1]
+        previous = [self._solution(n_features)] if self._warm(n_features) else None
         ((coef, _),) = self._minimize(
-            [objective], previous, context, X, y,
+            [objective], previous, task,
             lambda k, coef, intercept: {"coef_": coef, "_has_groups": has_groups}, **metadata,
         )  # fmt: skip
         if n_pairs and getattr(self._loss(), "margin", 1.0) == 0:
@@ -165,7 +163,7 @@ class BaseRanker(LinearModel):
                 UserWarning,
                 stacklevel=levels_to_caller(),
             )
-        self.coef_ = coef.astype(X.dtype, copy=False)
+        self.coef_ = coef.astype(task.X.dtype, copy=False)
         self.n_pairs_ = n_pairs
         self._has_groups = has_groups
         self.__dict__.pop("_stream_state", None)
@@ -247,13 +245,10 @@ class BaseRanker(LinearModel):
         >>> model.predict(chosen) > model.predict(rejected)
         array([ True,  True])
         """
-        context = self._init_callback_context(max_subtasks=self.max_iter)
-        with self._unchanged_if_failed():
-            objective, D, t = self._prepare_pairs(X1, X2, t, sample_weight)
-            context.call_on_fit_task_begin(estimator=self, X=D, y=t)
+        with self._fit_task(X1, t, self.max_iter) as task:
+            objective, task.X, task.y = self._prepare_pairs(X1, X2, t, sample_weight)
             n_pairs = int(np.count_nonzero(objective.s))
-            self._solve(objective, n_pairs, False, context, D, t, sample_weight=sample_weight)
-        context.call_on_fit_task_end(estimator=self, X=D, y=t)
+            self._solve(objective, n_pairs, False, task, sample_weight=sample_weight)
         return self
 
     def _prepare_pairs(self, X1, X2, t, sample_weight):

@@ -119,15 +119,14 @@ class _BaseClassifier(ClassifierMixin, LinearModel):
         ValueError, TypeError
             For a wrong parameter or wrong data; the estimator stays as it was.
         """
-        context = self._init_callback_context(max_subtasks=None)
-        context.call_on_fit_task_begin(estimator=self, X=X, y=y)
-        with self._unchanged_if_failed():
+        with self._fit_task(X, y) as task:
             objectives, X, y, classes = self._prepare(X, y, sample_weight)
-            validation = self._validation_rows(X_val, y_val, objectives[0].rows)
-            if validation is not None:
-                self._set_validation(objectives, validation, y_val, classes)
+            task.X, task.y = X, y
+            held_out = self._validation_rows(X_val, y_val, objectives[0].rows)
+            if held_out is not None:
+                task.validation = self._validation(held_out, y_val, classes)
             solutions = self._minimize(
-                objectives, self._previous(objectives, classes), context, X, y,
+                objectives, self._previous(objectives, classes), task,
                 lambda k, coef, b: self._partly_fitted(classes, k, coef, b),
                 sample_weight=sample_weight,
             )  # fmt: skip
@@ -136,7 +135,6 @@ class _BaseClassifier(ClassifierMixin, LinearModel):
             self.classes_, self.coef_, self.intercept_ = classes, coef, intercept
             self._loss_of_fit = self._kept_loss(classes)
             self.__dict__.pop("_stream_states", None)
-        context.call_on_fit_task_end(estimator=self, X=X, y=y)
         return self
 
     def _calibrate(self, objectives, coef, intercept, y, classes, sample_weight):
@@ -182,7 +180,8 @@ class _BaseClassifier(ClassifierMixin, LinearModel):
         targets = (np.where(y == label, 1, -1).astype(rows.dtype) for label in _positives(classes))
         return [PointwiseObjective(loss, rows, target, s, **settings) for target in targets]
 
-    def _set_validation(self, objectives, rows, y_val, classes):
+    def _validation(self, rows, y_val, classes):
+        """Objective of a validation set, by problem."""
         y_val = column_or_1d(y_val, input_name="y_val")
         check_consistent_length(rows.X, y_val)
         unknown = np.setdiff1d(y_val, classes)
@@ -190,9 +189,7 @@ class _BaseClassifier(ClassifierMixin, LinearModel):
             raise ValueError(f"y_val holds labels that are not in y: {unknown}")
         loss = self._loss()
         equal = normalize_weights(None, len(y_val), rows.dtype) * (1 if loss.splits else len(y_val))
-        validation = self._objectives(loss, rows, y_val, equal, classes)
-        for objective, held_out in zip(objectives, validation, strict=True):
-            objective.validation = held_out
+        return self._objectives(loss, rows, y_val, equal, classes)
 
     def _previous(self, objectives, classes):
         """Solutions to start from."""

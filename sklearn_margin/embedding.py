@@ -182,17 +182,14 @@ class LinearEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEmb
         ValueError, TypeError
             For a wrong parameter or wrong data; the estimator stays as it was.
         """
-        context = self._init_callback_context(max_subtasks=self.max_iter)
-        context.call_on_fit_task_begin(estimator=self, X=X, y=y)
-        with self._unchanged_if_failed():
+        with self._fit_task(X, y, self.max_iter) as task:
             loss = self._checked_loss()
-            X, y = self._validate(X, y)
+            task.X, task.y = X, y = self._validate(X, y)
             check_classification_targets(y)
             s = check_weights(sample_weight, len(y))
             objective, classes = self._labelled(loss, X, y, s)
-            objective.validation = self._validation(objective, classes, X_val, y_val)
-            self._fit(objective, classes, context, X, y, sample_weight=sample_weight)
-        context.call_on_fit_task_end(estimator=self, X=X, y=y)
+            task.validation = self._validation(objective, classes, X_val, y_val)
+            self._fit(objective, classes, task, sample_weight=sample_weight)
         return self
 
     @with_callbacks

@@ -88,28 +88,24 @@ class _BaseRegressor(RegressorMixin, LinearModel):
         ValueError, TypeError
             For a wrong parameter or wrong data; the estimator stays as it was.
         """
-        context = self._init_callback_context(max_subtasks=self._n_subtasks())
-        context.call_on_fit_task_begin(estimator=self, X=X, y=y)
-        with self._unchanged_if_failed():
+        with self._fit_task(X, y, self._n_subtasks()) as task:
             objectives, X, y = self._prepare(X, y, sample_weight)
-            validation = self._validation_rows(X_val, y_val, objectives[0].rows)
-            if validation is not None:
+            task.X, task.y = X, y
+            held_out = self._validation_rows(X_val, y_val, objectives[0].rows)
+            if held_out is not None:
                 y_val = check_array(y_val, ensure_2d=False, dtype=X.dtype, input_name="y_val")
-                check_consistent_length(validation.X, y_val)
+                check_consistent_length(held_out.X, y_val)
                 equal = normalize_weights(None, len(y_val), X.dtype)
-                held_out = self._objectives(validation, y_val, equal)
-                for objective, other in zip(objectives, held_out, strict=True):
-                    objective.validation = other
+                task.validation = self._objectives(held_out, y_val, equal)
             previous = self._solutions() if self._warm(X.shape[1]) else []
             solutions = self._minimize(
-                objectives, previous if len(previous) == len(objectives) else None, context, X, y,
+                objectives, previous if len(previous) == len(objectives) else None, task,
                 self._partly_fitted(len(objectives), X.shape[1]),
                 sample_weight=sample_weight,
             )  # fmt: skip
             self.__dict__.update(self._fitted(*stack(solutions, X.dtype)))
             self._finish(objectives[0], X, y)
             self.__dict__.pop("_stream_states", None)
-        context.call_on_fit_task_end(estimator=self, X=X, y=y)
         return self
 
     def _prepare(self, X, y, sample_weight=None):

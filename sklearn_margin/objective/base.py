@@ -128,8 +128,6 @@ class LinearObjective(Objective):
     is_linear = True
     #: Whether a dual point may be multiplied by κ although it is feasible.
     shrinks = True
-    #: Objective of a validation set, for early stopping.
-    validation: "LinearObjective | None" = None
 
     def draw(self, random_state, limit=None):
         """Samples of one stochastic pass.
@@ -155,10 +153,13 @@ class LinearObjective(Objective):
         """Whether ``curvature`` is available."""
         return self.loss.has_hessian
 
-    def with_loss(self, loss) -> "LinearObjective":
-        """The same objective with another loss of the same family."""
+    def with_loss(self, loss, shrinks=True) -> "LinearObjective":
+        """The same objective with another loss of the same family.
+
+        ``shrinks`` says whether its dual points may be multiplied by κ although they are feasible.
+        """
         new = copy.copy(self)
-        new.loss = loss
+        new.loss, new.shrinks = loss, shrinks
         return new
 
     def convex_start(self) -> "LinearObjective | None":

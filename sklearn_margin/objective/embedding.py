@@ -50,7 +50,6 @@ class EmbeddingObjective(Objective):
 
     draws_batches = True
     arity = None  # number of rows that are compared with each other; None: all of a batch
-    validation: "EmbeddingObjective | None" = None
     polish = False  # a local minimum deserves no more digits than were asked for
 
     def __init__(
@@ -90,6 +89,12 @@ class EmbeddingObjective(Objective):
         ends = np.cumsum([0, *sizes]).tolist()
         self._places = [slice(*ends[k : k + 2]) for k in range(len(sizes))]
 
+    def with_auxiliary_of(self, other) -> "EmbeddingObjective":
+        """This objective, with auxiliary parameters of the shapes that those of ``other`` have."""
+        new = copy.copy(self)
+        new.set_auxiliary_shapes(other.auxiliary_shapes)
+        return new
+
     def split_auxiliary(self, vector) -> list[np.ndarray]:
         """Auxiliary parameters (views) of a vector of all of them."""
         places = zip(self._places, self.auxiliary_shapes, strict=True)
@@ -98,8 +103,7 @@ class EmbeddingObjective(Objective):
     def begin(self, B, auxiliary) -> np.ndarray:
         """Parameter vector of coordinates B and first values of the auxiliary parameters."""
         shapes = [np.shape(a) for a in auxiliary]
-        for objective in filter(None, (self, self.validation)):
-            objective.set_auxiliary_shapes(shapes)
+        self.set_auxiliary_shapes(shapes)
         self._start = self._encode(B, auxiliary)
         return self._start
 

@@ -1,5 +1,6 @@
 """Objectives whose loss is a weighted mean over rows."""
 
+import copy
 from typing import NamedTuple
 
 import numpy as np
@@ -205,8 +206,20 @@ class PointwiseObjective(LinearObjective):
         names = ("alpha", "l1_ratio", "fit_intercept")
         return {name: getattr(self, name) for name in names}
 
-    def with_loss(self, loss):
-        new = super().with_loss(loss)
+    def with_labels(self, y) -> "PointwiseObjective":
+        """The same objective with other labels."""
+        new = copy.copy(self)
+        new.y = y
+        return new
+
+    def with_weights(self, s) -> "PointwiseObjective":
+        """The same objective with other weights."""
+        new = copy.copy(self)
+        new.s = s
+        return new
+
+    def with_loss(self, loss, shrinks=True):
+        new = super().with_loss(loss, shrinks)
         if loss.splits and not self.loss.splits:
             new.s = (self.s / self.s.sum(dtype=np.float64)).astype(self.s.dtype)
         return new

@@ -83,7 +83,7 @@ def _improve(objective, params, g, width, most, after):
     dual.g = g.astype(np.float64)
     while n_steps < most and stale < 2:
         inner = objective.with_loss(_Proximal(objective, dual.g, width))
-        inner.y = np.arange(len(objective.y))
+        inner = inner.with_labels(np.arange(len(objective.y)))
         run = Newton().minimize(inner, params, _INNER_TOL, most - n_steps, polish=True)
         params, n_steps = run.params, n_steps + max(run.n_iter, 1)
         z = objective.by_row(objective.scores(params))

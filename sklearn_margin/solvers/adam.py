@@ -81,11 +81,15 @@ class Adam(Solver):
     def rank(self, objective, tol):
         return 10
 
-    def solve(self, objective, start, *, tol, max_iter, callback=None, random_state=None):
+    def solve(
+        self, objective, start, *, tol, max_iter, callback=None, random_state=None, validation=None
+    ):
         random_state = np.random.RandomState(0) if random_state is None else random_state
-        train, validation = objective, objective.validation
+        train = objective
         if self.early_stopping and validation is None:
             train, validation = objective.split_rows(self.validation_fraction, random_state)
+        if validation is not None:
+            validation = validation.with_auxiliary_of(objective)
         epochs = min(max_iter, max(_LEAST_EPOCHS, -(-self.n_updates // train.updates)))
         state = AdamState(start)
         best = start.copy()

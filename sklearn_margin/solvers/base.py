@@ -82,6 +82,7 @@ class Solver(BaseEstimator):
         max_iter: int,
         callback: Callable | None = None,
         random_state: np.random.RandomState | None = None,
+        validation=None,
     ) -> Result:
         """Minimise ``objective``.
 
@@ -98,6 +99,8 @@ class Solver(BaseEstimator):
             ``callback(n_iter, params)`` after each iteration; True stops. See ``tell``.
         random_state : RandomState, default=None
             Randomness of stochastic solvers.
+        validation : Objective, default=None
+            Of a validation set, for early stopping; solvers without it do not look at it.
 
         Returns
         -------
@@ -143,7 +146,9 @@ class InTurn(Solver):
     def obstacle(self, objective):
         return self.solvers[0].obstacle(objective)
 
-    def solve(self, objective, start, *, tol, max_iter, callback=None, random_state=None):
+    def solve(
+        self, objective, start, *, tol, max_iter, callback=None, random_state=None, validation=None
+    ):
         best, lower, n_iter, stopped = None, -np.inf, 0, False
 
         def after(inner, params):
@@ -157,6 +162,7 @@ class InTurn(Solver):
             result = solver.solve(
                 objective, start, tol=tol, max_iter=max_iter - n_iter,
                 callback=None if callback is None else after, random_state=random_state,
+                validation=validation,
             )  # fmt: skip
             result, n_iter = result._replace(solver=solver.name), n_iter + result.n_iter
             if result.gap is not None:

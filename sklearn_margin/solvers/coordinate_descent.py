@@ -70,7 +70,9 @@ class CoordinateDescent(Solver):
         # Without an L1 penalty "newton" does as well.
         return 1 if objective.is_smooth and objective.penalty.has_l1 else None
 
-    def solve(self, objective, start, *, tol, max_iter, callback=None, random_state=None):
+    def solve(
+        self, objective, start, *, tol, max_iter, callback=None, random_state=None, validation=None
+    ):
         if wants_sample(objective, start):
             sample, error = draw_sample(objective)
             start = self.minimize(sample, start, max(tol, 0.1 * error), max_iter).params

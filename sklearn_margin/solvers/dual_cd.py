@@ -93,7 +93,9 @@ class DualCD(Solver):
             return 2
         return 1 if is_wide(objective) else 3
 
-    def solve(self, objective, start, *, tol, max_iter, callback=None, random_state=None):
+    def solve(
+        self, objective, start, *, tol, max_iter, callback=None, random_state=None, validation=None
+    ):
         if objective.n_outputs > 1:
             result, g = solve_multiclass(
                 objective, start=start, tol=tol, max_iter=max_iter, callback=callback,

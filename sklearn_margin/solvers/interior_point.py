@@ -111,7 +111,9 @@ class InteriorPoint(Solver):
             return 1
         return 2 if is_wide(objective) or suits_smoothing(objective, tol) else 1
 
-    def solve(self, objective, start, *, tol, max_iter, callback=None, random_state=None):
+    def solve(
+        self, objective, start, *, tol, max_iter, callback=None, random_state=None, validation=None
+    ):
         if _has_small_hinges(objective):
             return solve_small_hinges(
                 objective, start, tol=tol, max_iter=max_iter, callback=callback

@@ -67,7 +67,9 @@ class LBFGS(Solver):
             return 9 if few else 11
         return 2
 
-    def solve(self, objective, start, *, tol, max_iter, callback=None, random_state=None):
+    def solve(
+        self, objective, start, *, tol, max_iter, callback=None, random_state=None, validation=None
+    ):
         if wants_sample(objective, start):
             sample, error = draw_sample(objective)
             start = self.minimize(sample, start, max(tol, 0.1 * error), max_iter).params

@@ -74,7 +74,9 @@ class Newton(Solver):
     def rank(self, objective, tol):
         return 1 if objective.is_smooth else None
 
-    def solve(self, objective, start, *, tol, max_iter, callback=None, random_state=None):
+    def solve(
+        self, objective, start, *, tol, max_iter, callback=None, random_state=None, validation=None
+    ):
         system = self.system(objective)
         start, system.part = self._from_sample(objective, start, tol, max_iter, system)
         polish = is_small(objective)

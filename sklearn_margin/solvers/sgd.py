@@ -146,9 +146,11 @@ class SGD(Solver):
     def rank(self, objective, tol):
         return 11
 
-    def solve(self, objective, start, *, tol, max_iter, callback=None, random_state=None):
+    def solve(
+        self, objective, start, *, tol, max_iter, callback=None, random_state=None, validation=None
+    ):
         random_state = np.random.RandomState(0) if random_state is None else random_state
-        train, validation = objective, objective.validation
+        train = objective
         if self.early_stopping and validation is None:
             train, validation = _split(objective, self.validation_fraction, random_state)
         run = Run(self, train)

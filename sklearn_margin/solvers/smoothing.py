@@ -80,7 +80,9 @@ class Smoothing(Solver):
         few = is_tiny(objective) or objective.pairs is not None or is_wide(objective)
         return 3 if few else 2
 
-    def solve(self, objective, start, *, tol, max_iter, callback=None, random_state=None):
+    def solve(
+        self, objective, start, *, tol, max_iter, callback=None, random_state=None, validation=None
+    ):
         start, width, sample = self._from_sample(objective, start, tol, max_iter)
         excess = None if sample is None else tol
         result, width, _ = self._follow(
@@ -116,8 +118,8 @@ class Smoothing(Solver):
         n_iter, excess, last = 0, excess or np.inf, None
         best, best_value, lower, stale, stop = params, np.inf, -np.inf, 0, False
         while True:
-            smooth = objective.with_loss(objective.loss.smoothed(width))
-            smooth.shrinks = False  # what is good for F_w need not be for F
+            # What is good for F_w need not be for F.
+            smooth = objective.with_loss(objective.loss.smoothed(width), shrinks=False)
 
             def after(inner, params, done=n_iter):
                 nonlocal stop

@@ -57,7 +57,9 @@ class Subgradient(Solver):
         n, d = objective.rows.shape
         return 10 if n * d <= _MOST_ENTRIES else 12
 
-    def solve(self, objective, start, *, tol, max_iter, callback=None, random_state=None):
+    def solve(
+        self, objective, start, *, tol, max_iter, callback=None, random_state=None, validation=None
+    ):
         D = preconditioner(objective)
         # Part of the accuracy goes to zeros.
         share = 0.5 * tol if objective.penalty.has_l1 else tol
