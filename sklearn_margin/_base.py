@@ -28,6 +28,7 @@ from sklearn_margin.inspection import check_on_rows, hint_for
 from sklearn_margin.losses.base import Loss, check_number
 from sklearn_margin.objective import Rows
 from sklearn_margin.solvers import SGD, SOLVERS, InTurn, candidates, choose, resolve
+from sklearn_margin.solvers.base import value_gap
 from sklearn_margin.solvers.sgd import stream
 
 __all__ = [
@@ -168,9 +169,12 @@ class _Watch:
     def __call__(self, n_iter, params):
         if self.estimator.verbose:
             before = self.objective.rows.n_read[0]
-            value = self.objective.value(params)
+            value, gap = value_gap(self.objective, params)
             self.objective.rows.n_read[0] = before
-            self._say(f"iteration {n_iter}: {value:.10g}", self._reached(value, self.gap))
+            gap = min((g for g in (gap, self.gap) if g is not None), default=None)
+            # A gap as large as F says nothing: slopes at a kink are often of no use.
+            gap = gap if gap is not None and gap < value else None
+            self._say(f"iteration {n_iter}: {value:.10g}", self._reached(value, gap))
         if not self.has_callbacks:
             return False
         step = self.context.subcontext(task_name="iteration")

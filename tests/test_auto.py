@@ -192,3 +192,13 @@ def test_verbose_says_solver_gap_reads_and_how_it_ended(model, capsys):
     assert float(match[3]) == pytest.approx(model.dual_gap_ / float(match[2]), rel=0.1, abs=1e-15)
     assert "tol 0.0001" in last
     assert re.search(r"[\d.]+ reads of X, [\d.e-]+ s$", last)
+
+
+def test_iterations_show_their_gap(capsys):
+    X = np.random.default_rng(0).normal(size=(60, 3))
+    LinearClassifier("logistic", verbose=1, alpha=0.1).fit(X, X[:, 0] > 0)
+    lines = [line for line in capsys.readouterr().out.splitlines() if "iteration " in line]
+    gaps = [float(re.search(r"relative gap ([\d.e-]+)", line)[1]) for line in lines[1:]]
+    assert len(gaps) >= 3
+    assert gaps[-1] <= 1e-4
+    assert gaps[-1] < 0.1 * gaps[0]

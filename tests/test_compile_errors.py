@@ -305,6 +305,7 @@ def test_functions_of_scipy_are_refused_by_name():
         FunctionOfScipy().value([1.0], [0.0])
 
 
+@pytest.mark.compiled
 def test_an_assertion_of_the_author_is_passed_on():
     class Positive(Loss):
         def sample_value(self, y, z):

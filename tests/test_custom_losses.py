@@ -390,6 +390,7 @@ class PairwiseCallsPythonOnly(PairwiseLoss):
         return statistics.fmean([d, d])
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize(
     ("loss", "culprit"),
     [
@@ -412,6 +413,7 @@ def test_what_cannot_be_compiled_is_named(loss, culprit, method):
     assert re.search(culprit, reason), str(caught.value)
 
 
+@pytest.mark.compiled
 def test_a_loss_that_cannot_be_compiled_fails_fit_readably():
     X = np.arange(6.0)[:, None]
     for solver in ("auto", "sgd"):
