@@ -25,7 +25,7 @@ class Fake(Solver):
     def obstacle(self, objective):
         return None
 
-    def solve(self, objective, start, *, tol, max_iter, callback=None, random_state=None):
+    def solve(self, objective, start, *, tol, max_iter, callback=None, **more):
         self.seen.append((start.copy(), max_iter))
         n_iter = 0
         params = np.full(2, self.value)
