@@ -7,6 +7,7 @@ pass: a solver with a certificate corrects many a mistake, and only takes longer
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from scipy.optimize import approx_fprime
 
 from sklearn_margin.losses import Absolute, CrammerSinger, Hinge, Logistic, WestonWatkins
 from sklearn_margin.losses.base import normalize_weights
@@ -14,11 +15,21 @@ from sklearn_margin.objective import MulticlassObjective, PointwiseObjective, Ro
 from sklearn_margin.solvers import SGD, CoordinateDescent, InteriorPoint, Smoothing
 from sklearn_margin.solvers._hinge_gap import HingeGap, _independent, _length
 from sklearn_margin.solvers._hinges import hinge_terms
-from sklearn_margin.solvers.base import InTurn, Iterate, Result, Solver, tell
+from sklearn_margin.solvers.base import (
+    InTurn,
+    Iterate,
+    Result,
+    Solver,
+    conjugate_gradients,
+    enough,
+    tell,
+)
 from sklearn_margin.solvers.coordinate_descent import _curved_search, _without_rounding
 from sklearn_margin.solvers.dual_cd import _balanced, _Dual
 from sklearn_margin.solvers.interior_point import _initial, _longest, _model
+from sklearn_margin.solvers.lbfgs import _Plain, _Split
 from sklearn_margin.solvers.multiclass_dual import Dual
+from sklearn_margin.solvers.newton import _Cholesky, _ConjugateGradients
 from sklearn_margin.solvers.sgd import stream
 
 CONTAINERS = [np.asarray, sp.csr_array]
@@ -42,6 +53,111 @@ def classes(loss, fit_intercept=True, container=np.asarray, n=40, k=5):
     s = normalize_weights(rng.uniform(0.5, 2.0, n), n, X.dtype)
     return MulticlassObjective(loss, Rows(container(X), center=fit_intercept), y, s, n_outputs=k,
                                alpha=0.1, fit_intercept=fit_intercept)  # fmt: skip
+
+
+# --- steps and directions -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("tol", "value", "floor", "expected"),
+    [(1e-3, 2.0, 1e-9, 2e-3), (1e-3, 5e-7, 1e-9, 1e-9), (1e-3, 0.9e-6, 1e-7, 1e-7),
+     (1e-9, 1.1e-6, 1e-9, 1.1e-15), (0.0, 1.0, 0.0, 1e-300)],
+)  # fmt: skip
+def test_what_is_enough(tol, value, floor, expected):
+    assert enough(tol, value, floor) == pytest.approx(expected, rel=1e-12, abs=0)
+
+
+def test_conjugate_gradients_solve_stop_and_count():
+    rng = np.random.default_rng(0)
+    A = rng.normal(size=(8, 8))
+    A, b = A @ A.T + np.eye(8), rng.normal(size=8)
+    settings = {"least": 1e-10, "most": 50}
+    p, n = conjugate_gradients(lambda v: A @ v, lambda v: v, b, 1e30, **settings)
+    assert n <= 9
+    np.testing.assert_allclose(A @ p, b, rtol=1e-6, atol=1e-8)
+    inverse = np.linalg.inv(A)
+    p, n = conjugate_gradients(lambda v: A @ v, lambda v: inverse @ v, b, 1e30, **settings)
+    assert n == 1
+    np.testing.assert_allclose(A @ p, b, rtol=1e-9)
+    # Far from the optimum a tenth will do; not less than the rounding error; not too often.
+    p, n = conjugate_gradients(lambda v: A @ v, lambda v: v, b, 1e-30, **settings)
+    assert 1e-3 < np.linalg.norm(A @ p - b) / np.linalg.norm(b) <= 0.11
+    few = conjugate_gradients(lambda v: A @ v, lambda v: v, b, 1e30, noise=0.5, **settings)
+    assert np.linalg.norm(A @ few[0] - b) <= 0.5
+    assert few[1] < 8
+    assert conjugate_gradients(lambda v: A @ v, lambda v: v, b, 1e30, least=0.0, most=2)[1] == 2
+    # Along directions without curvature it goes no further.
+    p, n = conjugate_gradients(lambda v: 0 * v, lambda v: v, b, 1.0, **settings)
+    assert n == 1
+    np.testing.assert_array_equal(p, b)
+
+
+@pytest.mark.parametrize(("decrement", "step", "again"), [(0.1, 0.4, True), (0.11, 0.4, False),
+                                                           (0.05, 0.3, False)])  # fmt: skip
+def test_a_factor_serves_while_it_cuts_the_decrement(decrement, step, again):
+    objective = problem(Logistic())
+    system, point = _Cholesky(), objective.at(np.zeros(4))
+    system(point, False)()
+    assert not system.stale
+    system.note(1.0, 1.0)
+    assert system.reuse
+    fresh = system.factor
+    direction = system(point, False)()
+    assert system.stale
+    assert system.factor is fresh
+    point.bend()
+    np.testing.assert_allclose(point.hessian() @ direction, -point.gradient, rtol=1e-9)
+    system.note(decrement, step)
+    assert system.reuse is again
+    assert system.decrement == decrement
+    system(point, True)()  # caution asks for a new one
+    assert not system.stale
+
+
+@pytest.mark.parametrize(("decrement", "step", "kept"), [(0.3, 0.4, True), (0.31, 1.0, False),
+                                                          (0.1, 0.3, False)])  # fmt: skip
+def test_a_sample_serves_while_it_cuts_the_decrement(decrement, step, kept):
+    system = _ConjugateGradients()
+    system.part = problem(Logistic())
+    system.note(1.0, 1.0)
+    assert system.part is not None
+    system.note(decrement, step)
+    assert (system.part is not None) is kept
+
+
+@pytest.mark.parametrize("l1_ratio", [0.0, 0.6])
+def test_the_problem_that_scipy_sees(l1_ratio):
+    objective = problem(Logistic(), 0.3, l1_ratio)
+    seen = (_Split if l1_ratio else _Plain)(objective)
+    params = np.array([0.5, -1.0, 0.2, 0.3])
+    v = seen.encode(params)
+    np.testing.assert_allclose(seen.decode(v), params, rtol=1e-14)
+    assert seen.value_gradient(v)[0] == pytest.approx(objective.value(params), rel=1e-14)
+    v = v + np.random.default_rng(0).uniform(0.1, 0.5, len(v))  # both parts of a coefficient
+    _, gradient = seen.value_gradient(v)
+    slope = approx_fprime(v, lambda w: seen.value_gradient(w)[0], 1e-7)
+    np.testing.assert_allclose(gradient, slope, atol=1e-5)
+    if l1_ratio:
+        assert seen.bounds == [(0, None)] * 6 + [(None, None)]
+        at = np.array([0.0, 0.0, 1.0, 1.0, 1.0, 1.0, 5.0])
+        assert seen.projected_norm(at, np.array([9.0, -1, 2, 0, 0, -3, 1])) == 3
+        assert seen.projected_norm(at, np.array([9.0, -4, 2, 0, 0, -3, 1])) == 4
+        assert seen.projected_norm(at, np.array([9.0, 1, 2, 0, 0, -3, -8])) == 8
+    else:
+        assert seen.projected_norm(v, np.array([1.0, -3.0, 2.0, 0.0])) == 3
+
+
+@pytest.mark.parametrize(
+    ("width", "excess", "last", "factor"),
+    [(1.0, 0.4, None, 0.1), (1.0, 4e-3, None, 0.1), (1.0, 1e-4, None, 0.5),
+     (1.0, 1.6e-3, None, 0.15811388), (0.1, 1.6e-3, (1.0, 1.6e-2), 0.1),
+     (0.1, 1.6e-4, (1.0, 1.6e-2), 0.5), (0.1, 1e-3, (1.0, 1e-4), 0.2)],
+)  # fmt: skip
+def test_the_next_width(width, excess, last, factor):
+    """The excess is taken to fall by a power of the width from 1 to 2, as it did."""
+    assert Smoothing()._next_width(width, excess, last, 1e-4) == pytest.approx(
+        width * factor, rel=1e-6
+    )
 
 
 # --- solvers in turn --------------------------------------------------------------------------
