@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from sklearn_margin import LinearRegressor
+from sklearn_margin.losses import Absolute, Hinge, PointwiseLoss
+from sklearn_margin.objective import PointwiseObjective, Rows
 
 
 def data(dtype=np.float64):
@@ -44,3 +46,32 @@ def test_constant_targets_are_no_error(y):
     model = LinearRegressor("squared").fit(X, y)
     assert model.intercept_ == y[0]
     assert not model.coef_.any()
+
+
+class OfTargets(PointwiseLoss):
+    """A user's loss of targets, which is no ``RegressionLoss``."""
+
+    coercive = True
+
+    def sample_value(self, y, z):
+        return abs(y - z)
+
+    def sample_gradient(self, y, z):
+        return 1.0 if z > y else -1.0
+
+
+@pytest.mark.parametrize(
+    ("loss", "y", "expected"),
+    [
+        (Absolute(), [1.0, 5.0, 100.0, 7.0], 5.0),  # the last has no weight
+        (OfTargets(), [1.0, 5.0, 100.0, 7.0], 5.0),
+        (OfTargets(), [1.0, -1.0, 1.0, 1.0], 0.0),  # labels: no side is preferred
+        (Hinge(), [1.0, -1.0, 1.0, 1.0], 0.0),
+    ],
+    ids=repr,
+)
+def test_where_a_fit_starts(loss, y, expected):
+    s = np.array([1.0, 1.0, 1.0, 0.0]) / 3
+    rows = Rows(np.ones((4, 1)), center=True)
+    objective = PointwiseObjective(loss, rows, np.array(y), s, fit_intercept=True)
+    np.testing.assert_array_equal(objective.start(), [0.0, expected])

@@ -135,6 +135,19 @@ class Loss(BaseEstimator):
     convex_start: "Loss | None" = None
     #: Whether the loss is a sum over samples (or pairs).
     splits = True
+    #: Whether the loss of every sample grows without bound as its score leaves for either side: a
+    #: fit then has a minimum without a penalty.
+    coercive = False
+
+    def start_score(self, y, s) -> float:
+        """A score that suits all samples alike: the intercept that a fit starts from.
+
+        Parameters
+        ----------
+        y, s : ndarray of shape (n,)
+            Labels or targets, and their weights.
+        """
+        return 0.0
 
     def for_classes(self, n_classes: int) -> "Loss":
         """The form of the loss for a number of classes; a binary loss serves one against the rest.
@@ -326,6 +339,10 @@ class PointwiseLoss(Loss):
         """
         return None
 
+    def start_score(self, y, s):
+        used = y[s > 0]
+        return 0.0 if np.all(np.abs(used) == 1) else float(np.median(used))
+
     @property
     def has_hessian(self) -> bool:
         """Whether the author wrote ``sample_hessian``."""
@@ -398,6 +415,9 @@ class PointwiseLoss(Loss):
 class BinaryLoss(PointwiseLoss):
     """A pointwise loss for labels −1 and +1."""
 
+    def start_score(self, y, s):
+        return 0.0
+
     def check_labels(self, y) -> None:
         """Raise unless every label is −1 or +1."""
         wrong = np.abs(y) != 1
@@ -410,6 +430,11 @@ class BinaryLoss(PointwiseLoss):
 
 class RegressionLoss(PointwiseLoss):
     """A pointwise loss of the residual r = y − z."""
+
+    coercive = True
+
+    def start_score(self, y, s):
+        return float(np.median(y[s > 0]))
 
 
 # Samples of weight zero are skipped, not multiplied: 0 * inf would be NaN.

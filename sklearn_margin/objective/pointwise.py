@@ -6,7 +6,6 @@ from typing import NamedTuple
 import numpy as np
 
 from sklearn_margin._jit import kernel
-from sklearn_margin.losses.base import RegressionLoss
 from sklearn_margin.objective.base import LinearObjective
 from sklearn_margin.objective.certificate import reached_slopes, refined_gap
 from sklearn_margin.objective.rows import times, transposed_times
@@ -75,11 +74,11 @@ class PointwiseObjective(LinearObjective):
 
     def start(self):
         params = super().start()
-        if isinstance(self.loss, RegressionLoss):
-            middle = np.median(self.y[self.s > 0]) if self.fit_intercept else 0.0
+        middle = self.loss.start_score(self.y, self.s) if self.fit_intercept else 0.0
+        if self.loss.coercive:
             self._check_range(middle)
-            if self.fit_intercept:
-                params[-1] = middle
+        if self.fit_intercept:
+            params[-1] = middle
         return params
 
     def _check_range(self, z):

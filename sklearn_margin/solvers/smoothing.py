@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from sklearn_margin.losses.base import RegressionLoss, check_number
+from sklearn_margin.losses.base import check_number
 from sklearn_margin.objective.envelope import envelope_certificate, envelope_excess
 from sklearn_margin.solvers._proximal import polished
 from sklearn_margin.solvers.base import (
@@ -65,7 +65,7 @@ class Smoothing(Solver):
         if not loss.describes_itself("smoothed") or loss.smoothed(1.0) is None:
             return f"the loss {type(loss).__name__} has no Moreau envelope here"
         bounded = objective.penalty.has_l1 or np.all(objective.penalty.l2 > 0)
-        if not bounded and not isinstance(loss, RegressionLoss):
+        if not bounded and not loss.coercive:
             return "without a penalty (alpha > 0) the smoothed problem may have no minimum"
         smooth = objective.with_loss(objective.loss.smoothed(1.0))
         return (CoordinateDescent() if objective.penalty.has_l1 else Newton()).obstacle(smooth)
