@@ -78,7 +78,9 @@ class HingeGap:
         self.from_zero = linear is None and bool((low <= 0).all() and (high >= 0).all())
         size = np.abs(objective.rows.shift) / objective.rows.scale
         self.blowup = objective.join(1.0 + size, 1.0)  # of rounding errors, by offsets
-        self.size = 1e-6 * float(np.sum(np.maximum(-low, high) * np.abs(kink)))
+        # Beside a linear part F may be negative, and zero is a value like any other.
+        whole = float(np.sum(np.maximum(-low, high) * np.abs(kink)))
+        self.size = 1e-6 * whole if linear is None else -np.inf
         self.dtype_eps = float(np.finfo(rows.dtype).eps)
         self.eps = self.dtype_eps if eps is None else eps
         self.root_n = np.sqrt(objective.rows.shape[0])  # norm of a column of X̃
