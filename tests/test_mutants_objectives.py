@@ -21,6 +21,7 @@ from sklearn_margin.objective import (
     PointwiseObjective,
     Rows,
 )
+from sklearn_margin.objective.certificate import _gap
 from sklearn_margin.objective.envelope import envelope_certificate
 from sklearn_margin.objective.mean_slopes import MeanSlopes, _balanced, own_gap
 from sklearn_margin.objective.multiclass import stationary
@@ -437,6 +438,23 @@ def test_an_envelope_proves_what_it_says(width):
             assert gap <= least + 1e-10
     exact = envelope_certificate(point, smooth, run._replace(gap=1e-2), exact=True)[2]
     assert value - lowest <= exact <= above + 1e-8
+
+
+@pytest.mark.parametrize("direction", [[0, 0, 0, 1], [1, 0, 0, 0], [1, 1, -1, 2]])
+@pytest.mark.parametrize("distance", [0.1, 1e-5])
+def test_a_refined_gap_is_the_distance_to_the_minimum_nearly(distance, direction):
+    objective = logistic_problem()
+    best = Newton().solve(objective, objective.start(), tol=1e-13, max_iter=50)
+    params = best.params + distance * np.array(direction, float)
+    excess = objective.value(params) - best.value
+    assert excess <= objective.refined_gap(params) <= 5 * excess
+    # Before a correction it is the plain gap.
+    point, z = objective.at(params), objective.scores(params)
+    g = np.empty_like(z)
+    loss = objective.score_gradient(z, g)
+    moved = objective.join(*objective.rows.backproject(g))
+    plain = _gap(objective, params[:3], moved, g, loss, 0.0)
+    assert plain == pytest.approx(point.gap(), rel=1e-9)
 
 
 def test_markov_chains_of_wild_scales():
