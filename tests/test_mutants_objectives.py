@@ -2,12 +2,14 @@
 
 import numpy as np
 import pytest
-from scipy.optimize import minimize_scalar
+import scipy.sparse as sp
+from scipy.optimize import approx_fprime, minimize_scalar
 from scipy.special import entr
 
 from sklearn_margin.losses import (
     CrammerSinger,
     CrossEntropy,
+    Dice,
     Hinge,
     Huber,
     Logistic,
@@ -20,6 +22,7 @@ from sklearn_margin.objective import (
     PairwiseObjective,
     PointwiseObjective,
     Rows,
+    rows,
 )
 from sklearn_margin.objective.certificate import _gap
 from sklearn_margin.objective.envelope import envelope_certificate
@@ -379,6 +382,43 @@ def test_which_objectives_form_their_hessian():
     assert logistic_problem().forms_hessian
     assert not multiclass_problem(CrossEntropy()).forms_hessian
     assert multiclass_problem(CrammerSinger().smoothed(0.1)).forms_hessian
+
+
+def test_a_loss_of_all_scores_is_one_of_all_blocks(monkeypatch):
+    monkeypatch.setattr(rows, "_BLOCK_BYTES", 1 << 11)
+    plain = logistic_problem(n=400)
+    assert len(plain.rows.blocks) > 3
+    objective = PointwiseObjective(
+        Dice(), plain.rows, plain.y, plain.s, alpha=0.1, fit_intercept=True
+    )
+    params = np.array([0.5, -1.0, 0.2, 0.3])
+    value, gradient = objective.value_gradient(params)
+    assert value == pytest.approx(objective.value(params), rel=1e-14)
+    np.testing.assert_allclose(
+        gradient, approx_fprime(params, objective.value, 1e-7), rtol=1e-4, atol=1e-6
+    )
+
+
+@pytest.mark.parametrize("size", [1e-170, 1e170])
+@pytest.mark.parametrize("container", [np.asarray, sp.csr_array])
+def test_columns_at_the_ends_of_the_range_have_a_hessian(container, size):
+    plain = logistic_problem(alpha=0.0)
+    X = plain.rows.X * [1.0, size, 1.0]
+    objective = PointwiseObjective(
+        Logistic(), Rows(container(X), center=True), plain.y, plain.s, fit_intercept=True
+    )
+    assert not objective.penalty.l2.any()
+    params = np.array([0.5, -0.1, 0.2, 0.3])
+    curvature = objective.curvature(objective.scores(params))
+    gradient, hessian = objective.gradient_hessian(params, curvature)
+    value, again = objective.value_gradient(params)
+    assert np.isfinite(value)
+    np.testing.assert_allclose(gradient, again, rtol=1e-10, atol=1e-13)
+    for k, unit in enumerate(np.eye(4)):
+        there, back = (objective.value_gradient(params + h * unit)[1] for h in (1e-5, -1e-5))
+        np.testing.assert_allclose(hessian[k], (there - back) / 2e-5, atol=1e-6)
+        product = objective.hessian_product(curvature, unit)
+        np.testing.assert_allclose(product, hessian[k], rtol=1e-9, atol=1e-12)
 
 
 # --- certificates -----------------------------------------------------------------------------
