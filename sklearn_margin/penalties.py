@@ -25,7 +25,7 @@ class ElasticNet:
 
     def __init__(self, alpha, l1_ratio, scale):
         with np.errstate(over="ignore", under="ignore"):
-            self.l2 = alpha * (1.0 - l1_ratio) / scale**2
+            self.l2 = alpha * (1.0 - l1_ratio) / scale / scale  # a square may vanish
             self.l1 = alpha * l1_ratio / scale
         self.has_l1 = bool(alpha * l1_ratio > 0)
         limit = np.finfo(np.float64).max

@@ -2,12 +2,14 @@
 
 import numpy as np
 import pytest
-from scipy.optimize import minimize_scalar
+import scipy.sparse as sp
+from scipy.optimize import approx_fprime, minimize_scalar
 from scipy.special import entr
 
 from sklearn_margin.losses import (
     CrammerSinger,
     CrossEntropy,
+    Dice,
     Hinge,
     Huber,
     Logistic,
@@ -20,7 +22,9 @@ from sklearn_margin.objective import (
     PairwiseObjective,
     PointwiseObjective,
     Rows,
+    rows,
 )
+from sklearn_margin.objective.certificate import _gap
 from sklearn_margin.objective.envelope import envelope_certificate
 from sklearn_margin.objective.mean_slopes import MeanSlopes, _balanced, own_gap
 from sklearn_margin.objective.multiclass import stationary
@@ -380,6 +384,43 @@ def test_which_objectives_form_their_hessian():
     assert multiclass_problem(CrammerSinger().smoothed(0.1)).forms_hessian
 
 
+def test_a_loss_of_all_scores_is_one_of_all_blocks(monkeypatch):
+    monkeypatch.setattr(rows, "_BLOCK_BYTES", 1 << 11)
+    plain = logistic_problem(n=400)
+    assert len(plain.rows.blocks) > 3
+    objective = PointwiseObjective(
+        Dice(), plain.rows, plain.y, plain.s, alpha=0.1, fit_intercept=True
+    )
+    params = np.array([0.5, -1.0, 0.2, 0.3])
+    value, gradient = objective.value_gradient(params)
+    assert value == pytest.approx(objective.value(params), rel=1e-14)
+    np.testing.assert_allclose(
+        gradient, approx_fprime(params, objective.value, 1e-7), rtol=1e-4, atol=1e-6
+    )
+
+
+@pytest.mark.parametrize("size", [1e-170, 1e170])
+@pytest.mark.parametrize("container", [np.asarray, sp.csr_array])
+def test_columns_at_the_ends_of_the_range_have_a_hessian(container, size):
+    plain = logistic_problem(alpha=0.0)
+    X = plain.rows.X * [1.0, size, 1.0]
+    objective = PointwiseObjective(
+        Logistic(), Rows(container(X), center=True), plain.y, plain.s, fit_intercept=True
+    )
+    assert not objective.penalty.l2.any()
+    params = np.array([0.5, -0.1, 0.2, 0.3])
+    curvature = objective.curvature(objective.scores(params))
+    gradient, hessian = objective.gradient_hessian(params, curvature)
+    value, again = objective.value_gradient(params)
+    assert np.isfinite(value)
+    np.testing.assert_allclose(gradient, again, rtol=1e-10, atol=1e-13)
+    for k, unit in enumerate(np.eye(4)):
+        there, back = (objective.value_gradient(params + h * unit)[1] for h in (1e-5, -1e-5))
+        np.testing.assert_allclose(hessian[k], (there - back) / 2e-5, atol=1e-6)
+        product = objective.hessian_product(curvature, unit)
+        np.testing.assert_allclose(product, hessian[k], rtol=1e-9, atol=1e-12)
+
+
 # --- certificates -----------------------------------------------------------------------------
 
 
@@ -437,6 +478,23 @@ def test_an_envelope_proves_what_it_says(width):
             assert gap <= least + 1e-10
     exact = envelope_certificate(point, smooth, run._replace(gap=1e-2), exact=True)[2]
     assert value - lowest <= exact <= above + 1e-8
+
+
+@pytest.mark.parametrize("direction", [[0, 0, 0, 1], [1, 0, 0, 0], [1, 1, -1, 2]])
+@pytest.mark.parametrize("distance", [0.1, 1e-5])
+def test_a_refined_gap_is_the_distance_to_the_minimum_nearly(distance, direction):
+    objective = logistic_problem()
+    best = Newton().solve(objective, objective.start(), tol=1e-13, max_iter=50)
+    params = best.params + distance * np.array(direction, float)
+    excess = objective.value(params) - best.value
+    assert excess <= objective.refined_gap(params) <= 5 * excess
+    # Before a correction it is the plain gap.
+    point, z = objective.at(params), objective.scores(params)
+    g = np.empty_like(z)
+    loss = objective.score_gradient(z, g)
+    moved = objective.join(*objective.rows.backproject(g))
+    plain = _gap(objective, params[:3], moved, g, loss, 0.0)
+    assert plain == pytest.approx(point.gap(), rel=1e-9)
 
 
 def test_markov_chains_of_wild_scales():

@@ -12,7 +12,7 @@ from scipy.optimize import approx_fprime
 from sklearn_margin.losses import Absolute, CrammerSinger, Hinge, Logistic, WestonWatkins
 from sklearn_margin.losses.base import normalize_weights
 from sklearn_margin.objective import MulticlassObjective, PointwiseObjective, Rows
-from sklearn_margin.solvers import SGD, CoordinateDescent, InteriorPoint, Smoothing
+from sklearn_margin.solvers import SGD, CoordinateDescent, InteriorPoint, Smoothing, interior_point
 from sklearn_margin.solvers._hinge_gap import HingeGap, _independent, _length
 from sklearn_margin.solvers._hinges import hinge_terms
 from sklearn_margin.solvers.base import (
@@ -26,7 +26,7 @@ from sklearn_margin.solvers.base import (
 )
 from sklearn_margin.solvers.coordinate_descent import _curved_search, _without_rounding
 from sklearn_margin.solvers.dual_cd import _balanced, _Dual
-from sklearn_margin.solvers.interior_point import _initial, _longest, _model
+from sklearn_margin.solvers.interior_point import _initial, _longest, _model, _sift
 from sklearn_margin.solvers.lbfgs import _Plain, _Split
 from sklearn_margin.solvers.multiclass_dual import Dual
 from sklearn_margin.solvers.newton import _Cholesky, _ConjugateGradients
@@ -301,6 +301,39 @@ def test_a_path_is_as_long_in_other_units(alpha):
     assert runs[1].value == pytest.approx(2.0**20 * runs[0].value, rel=1e-8)
 
 
+def test_rows_that_prove_to_be_on_the_other_side_join_the_band(monkeypatch):
+    """Even where what the band adds to the rest makes for a negative number."""
+    objective = problem(Absolute(), n=3000)
+    best = InteriorPoint(band=0).solve(objective, objective.start(), tol=1e-9, max_iter=60)
+    error = np.where(np.random.default_rng(0).random(3000) < 0.3, 0.003, 0.02)
+    solved, follow = [], interior_point._follow_path
+
+    def samples(objective, start, max_iter, rows):
+        assert len(rows) == 3000
+        return np.add(best.params, [0.0, 0.0, 0.0, 0.02]), error, 5
+
+    def counted(model, *arguments, **options):
+        solved.append(len(model.kink))
+        run = follow(model, *arguments, **options)
+        assert run.bound.value < 0
+        return run
+
+    monkeypatch.setattr(interior_point, "_two_samples", samples)
+    monkeypatch.setattr(interior_point, "_follow_path", counted)
+    run, x, n_iter = _sift(objective, objective.start(), 1e-6, 60, None, 2.0)
+    assert len(solved) == 2
+    assert 50 < solved[0] < solved[1] < 300
+    assert run.converged
+    assert run.value == pytest.approx(best.value, rel=1e-6)
+    assert run.value - run.gap <= best.value
+    assert run.n_iter == n_iter > 5
+    np.testing.assert_array_equal(run.params, x)
+    # A band that is wide, or empty, is no use.
+    for band in (500.0, 1e-9):
+        assert _sift(objective, objective.start(), 1e-6, 60, None, band)[0] is None
+    assert len(solved) == 2
+
+
 # --- gaps of hinges ---------------------------------------------------------------------------
 
 
@@ -360,9 +393,10 @@ def test_slopes_prove_no_more_than_is_true(loss, alpha, l1_ratio):
             assert bound.lower <= best.value + 1e-14
             assert bound.lower >= 0  # hinges are not negative
             assert 0 <= bound.noise <= 1e-10
-    with np.errstate(all="ignore"):
-        far = certificate.farthest_intercept(best.value)
-    assert far >= abs(best.params[3])
+    # Where no feature says anything, the intercept alone makes F what it is.
+    for b in (-1e3, -10.0, 10.0, 1e3):
+        far = certificate.farthest_intercept(objective.value(np.array([0.0, 0.0, 0.0, b])))
+        assert far >= abs(b)
 
 
 # --- dual coordinate descent ------------------------------------------------------------------

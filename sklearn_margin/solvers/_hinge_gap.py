@@ -81,7 +81,9 @@ class HingeGap:
         self.dtype_eps = float(np.finfo(rows.dtype).eps)
         # What is not this small beside the loss at zero is not called zero, whatever its errors.
         small = max(1e-10, 8 * self.dtype_eps)
-        self.size = small * float(np.sum(np.maximum(-low, high) * np.abs(kink)))
+        whole = float(np.sum(np.maximum(-low, high) * np.abs(kink)))
+        # Beside a linear part F may be negative, and zero is a value like any other.
+        self.size = small * whole if linear is None else -np.inf
         self.eps = self.dtype_eps if eps is None else eps
         self.root_n = np.sqrt(objective.rows.shape[0])  # norm of a column of X̃
         self.sides = [
