@@ -367,6 +367,7 @@ def degenerate():
     }
 
 
+@pytest.mark.compiled
 @every_loss
 def test_degenerate_rows_are_finite(loss):
     for name, (y, Z) in degenerate().items():
@@ -381,6 +382,7 @@ def test_degenerate_rows_are_finite(loss):
         assert all(np.all(np.isfinite(part)) for part in parts), name
 
 
+@pytest.mark.compiled
 @every_loss
 @pytest.mark.parametrize("name", ["identical", "zero", "mixed", "huge"])
 @pytest.mark.parametrize("labels", [np.zeros(8, int), np.arange(8)], ids=["alike", "all different"])

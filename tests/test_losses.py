@@ -253,6 +253,7 @@ def test_piecewise_linear_losses_can_be_smoothed():
     assert {Hinge, PairwiseHinge, Quantile} <= {type(loss) for loss in SMOOTHABLE}
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize("loss", SMOOTHABLE, ids=repr)
 @pytest.mark.parametrize("width", [1e-3, 0.3, 2.0])
 def test_smoothed_is_the_moreau_envelope(loss, width):
@@ -294,6 +295,7 @@ def test_smoothed_is_the_moreau_envelope(loss, width):
     assert pickle.loads(pickle.dumps(envelope)) == envelope == clone(envelope)
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize(
     ("loss", "columns", "dtype"),
     [(*form, np.float64) for form in FORMS] + [(*form, np.float32) for form in SINGLE],

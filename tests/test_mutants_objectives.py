@@ -59,7 +59,7 @@ def test_numbers_of_a_point():
     assert point.gap() is not None
     assert logistic_problem(alpha=0.0).at(params).gap() is None
     assert objective.pass_work == 40 * 4
-    assert objective.loss_at_zero() == pytest.approx(np.log(2), rel=1e-14)
+    assert objective.loss_at(0.0) == pytest.approx(np.log(2), rel=1e-14)
 
 
 def test_a_line_is_shortened_only_where_scores_would_move_too_far():

@@ -169,7 +169,7 @@ class Told(Solver):
     def __init__(self, name, **result):
         self.name, self.result, self.asked = name, result, None
 
-    def solve(self, objective, start, *, tol, max_iter, callback=None, random_state=None):
+    def solve(self, objective, start, *, tol, max_iter, callback=None, **more):
         self.asked = float(start[0]), max_iter
         if callback is not None:
             tell(callback, 1, start, 0.5)

@@ -52,6 +52,7 @@ def test_more_features_than_rows_and_intercepts_of_three_classes():
     assert again.gap <= 1e-8 * again.value
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize("alpha", [1e-8, 1e-12])
 @pytest.mark.parametrize("loss", ["logistic", "squared_hinge"])
 @pytest.mark.parametrize("shift", [1e4, 1e8])

@@ -401,7 +401,7 @@ class PointwiseLoss(Loss):
 
     def scores_value(self, y, z, s) -> float:
         """Sum of ``s * loss`` over validated arrays."""
-        return self._run(_value, y, z, s)
+        return float(self._run(_value, y, z, s))
 
     def scores_value_gradient(self, y, z, s, out) -> float:
         """Sum of ``s * loss``; its derivatives go to ``out``."""

@@ -251,7 +251,7 @@ class CrossEntropy(MulticlassLoss):
         if not self.describes_itself("scores_value"):
             return super().scores_value(k, z, s)
         nothing = np.empty_like(z[:0])
-        return _softmax(k, z, s, float(self.label_smoothing), nothing, nothing, False)
+        return float(_softmax(k, z, s, float(self.label_smoothing), nothing, nothing, False))
 
     def scores_value_gradient(self, k, z, s, out):
         if not self.describes_itself("scores_value_gradient"):

@@ -136,7 +136,7 @@ class BatchLoss(Loss):
 
     def scores_value(self, y, z, s) -> float:
         """The loss over validated arrays."""
-        return self._run(_value, self._weighted(), y, z, s)
+        return float(self._run(_value, self._weighted(), y, z, s))
 
     def scores_value_gradient(self, y, z, s, out) -> float:
         """The loss over validated arrays; its derivatives go to ``out``."""

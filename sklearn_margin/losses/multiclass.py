@@ -203,7 +203,7 @@ class MulticlassLoss(Loss):
 
     def scores_value(self, k, z, s) -> float:
         """Sum of ``s * loss`` over validated arrays."""
-        return self._run(_value, k, z, s)
+        return float(self._run(_value, k, z, s))
 
     def scores_value_gradient(self, k, z, s, out) -> float:
         """Sum of ``s * loss``; its derivatives go to ``out``."""
