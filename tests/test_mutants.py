@@ -51,6 +51,27 @@ def test_cross_entropy_of_a_row_is_its_formula(k, smoothing):
     np.testing.assert_allclose(product, p * v - p * (p @ v), rtol=1e-12, atol=1e-15)
 
 
+@pytest.mark.parametrize("smoothing", [0.0, 0.3])
+def test_cross_entropy_of_more_rows_than_are_worked_on_at_a_time(smoothing):
+    rng = np.random.default_rng(0)
+    z, s, c = 3 * rng.normal(size=(1500, 7)), rng.random(1500), 7
+    k = rng.integers(0, c, 1500)
+    p = np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)
+    q = np.full((1500, c), smoothing / c)
+    q[np.arange(1500), k] += 1 - smoothing
+    loss, gradient, curvature = CrossEntropy(smoothing), np.empty_like(z), np.empty_like(z)
+    value = loss.scores_curvature(k, z, s, gradient, curvature)
+    assert value == pytest.approx(-s @ (q * np.log(p)).sum(axis=1), rel=1e-12)
+    assert loss.scores_value(k, z, s) == pytest.approx(value, rel=1e-13)
+    np.testing.assert_allclose(gradient, s[:, None] * (p - q), atol=1e-14)
+    np.testing.assert_allclose(curvature, p, rtol=1e-12)
+
+
+def test_label_smoothing_is_less_than_one():
+    with pytest.raises(ValueError, match="label_smoothing must be less than 1"):
+        CrossEntropy(1.0).value([0], [[0.0, 0.0, 0.0]])
+
+
 def test_soft_labels_are_smoothed_and_checked():
     q = np.array([[0.2, 0.5, 0.3], [0.0, 1.0, 0.0]])
     z = np.array([[0.1, -0.4, 1.0], [2.0, 0.3, -1.0]])
