@@ -13,6 +13,7 @@ from sklearn_margin.losses import (
     CrammerSinger,
     CrossEntropy,
     Hinge,
+    Logistic,
     ModifiedHuber,
     PairwiseHinge,
     WestonWatkins,
@@ -65,6 +66,15 @@ def test_cross_entropy_of_more_rows_than_are_worked_on_at_a_time(smoothing):
     assert loss.scores_value(k, z, s) == pytest.approx(value, rel=1e-13)
     np.testing.assert_allclose(gradient, s[:, None] * (p - q), atol=1e-14)
     np.testing.assert_allclose(curvature, p, rtol=1e-12)
+
+
+@pytest.mark.parametrize("z", [-3.0, 0.0, 0.7, 40.0])
+def test_curvature_of_the_logistic_loss_of_a_row(z):
+    p = 1 / (1 + math.exp(-z))
+    bend = p * math.exp(-z) / (1 + math.exp(-z))
+    for y in (-1.0, 1.0):
+        assert Logistic().sample_hessian(y, z) == pytest.approx(bend, rel=1e-13)
+        assert CrossEntropy(0.2).binary.sample_hessian(y, z) == pytest.approx(bend, rel=1e-13)
 
 
 def test_label_smoothing_is_less_than_one():
