@@ -341,7 +341,8 @@ class PointwiseLoss(Loss):
 
     def start_score(self, y, s):
         used = y[s > 0]
-        return 0.0 if np.all(np.abs(used) == 1) else float(np.median(used))
+        labels = np.all(np.abs(used) == 1)
+        return float(np.median(used)) if self.coercive and not labels else 0.0
 
     @property
     def has_hessian(self) -> bool:
