@@ -188,3 +188,32 @@ def test_the_guard_raises(name):
             _ = objective.rows.X
         else:
             _ = objective.at(params)._z
+
+
+@pytest.mark.parametrize("loss", [Logistic(), CrossEntropy(), PairwiseSquaredHinge()], ids=repr)
+def test_a_sample_is_solved_first(monkeypatch, loss):
+    """Where rows outnumber features: an objective that can be sampled says so."""
+    sizes = []
+    minimize = Newton.minimize
+
+    def noted(self, objective, *args, **settings):
+        sizes.append(objective.rows.shape[0])
+        return minimize(self, objective, *args, **settings)
+
+    monkeypatch.setattr(Newton, "minimize", noted)
+    objective = objective_of(loss, N, D)
+    Newton().solve(objective, objective.start(), tol=1e-3, max_iter=100)
+    assert sizes[-1] == N
+    assert sizes[0] < 0.3 * N
+
+
+def test_abilities_are_declared():
+    objective = objective_of(Logistic(), 60, 3)
+    undeclared = {
+        name
+        for cls in (PointwiseObjective, MulticlassObjective, PairwiseObjective)
+        for name, ability in (("sample", "takes_samples"), ("draw", "draws_samples"))
+        if hasattr(cls, name) != getattr(cls, ability)
+    }
+    assert undeclared == set()
+    assert objective.is_linear

@@ -115,7 +115,7 @@ class PairwiseObjective(LinearObjective):
         X -= np.repeat(np.add.reduceat(X, first) / sizes[:, None], sizes, axis=0)
         return X.T @ X / len(X)
 
-    draws_samples = True
+    draws_samples = takes_samples = True
 
     def draw(self, random_state, limit=None):
         layout = self.pairs.layout
