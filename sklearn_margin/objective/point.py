@@ -33,7 +33,7 @@ class Point:
         self._z = objective.scores(params) if scores is None else scores
         self._lost = 0.0  # rounding errors of the scores: see ``Line.move``
         self._known = self._loss = None  # L and its slopes; L
-        self._gradient = self._curvature = None
+        self._gradient = self._curvature = self._largest = None
 
     @property
     def u(self):
@@ -68,7 +68,9 @@ class Point:
     @property
     def largest_score(self) -> float:
         """The largest absolute score."""
-        return float(np.abs(self._z).max(initial=0.0))
+        if self._largest is None:
+            self._largest = _largest(self._z)
+        return self._largest
 
     @property
     def noise(self) -> float:
@@ -127,6 +129,11 @@ class Point:
         return line
 
 
+def _largest(v):
+    """The largest absolute value, without an array for it."""
+    return max(float(v.max(initial=0.0)), -float(v.min(initial=0.0)))
+
+
 class Line:
     """The points at params + t·p, whose scores need no further product with X.
 
@@ -148,7 +155,8 @@ class Line:
         self.value, self.end = value, None
         self._z, self._lost = point._z, point._lost
         self._dz = self.objective.scores(p)
-        far = float(np.abs(self._dz).max(initial=0.0)) / (_FARTHEST * (1.0 + point.largest_score))
+        self._largest = point.largest_score
+        far = _largest(self._dz) / (_FARTHEST * (1.0 + self._largest))
         self.shortened, self.p = 1.0 / max(far, 1.0), p
         if far > 1.0:
             self.p, self._dz = p / far, self._dz / far
@@ -205,11 +213,10 @@ class Line:
             known = loss, self._g
         else:
             z = self._scores(t)
-        lost = self._lost + float(np.abs(self._z).max(initial=0.0))
-        if lost > _MOST_LOST * float(np.abs(z).max(initial=0.0)):
-            return Point(self.objective, params)
         point = Point(self.objective, params, z)
-        point._lost, point._known = lost, known
+        point._lost, point._known = self._lost + self._largest, known
+        if point._lost > _MOST_LOST * point.largest_score:
+            return Point(self.objective, params)
         return point
 
     def search(self, decrement) -> Point | None:
