@@ -203,11 +203,11 @@ class MulticlassLoss(Loss):
 
     def scores_value(self, k, z, s) -> float:
         """Sum of ``s * loss`` over validated arrays."""
-        return float(self._run(_value, k, z, s))
+        return self.scores_value_gradient(k, z, s, np.empty_like(z))
 
     def scores_value_gradient(self, k, z, s, out) -> float:
         """Sum of ``s * loss``; its derivatives go to ``out``."""
-        return self._run(_value_gradient, k, z, s, out)
+        return float(self._run(_value_gradient, k, z, s, out))
 
     def scores_curvature(self, k, z, s, gradient, curvature) -> float:
         """Sum of ``s * loss``; its derivatives and curvatures go to the last two arguments."""
@@ -224,15 +224,6 @@ class MulticlassLoss(Loss):
         out = np.empty((n, n_classes, n_classes), curvature.dtype)
         self._run(_hessians, k, curvature, s, out)
         return out
-
-
-@kernel
-def _value(loss, k, z, s):
-    total = 0.0
-    for i in range(z.shape[0]):
-        if s[i] != 0:
-            total += s[i] * loss.sample_value(k[i], z[i])
-    return total
 
 
 @kernel
