@@ -634,7 +634,8 @@ def test_an_edit_of_a_kernel_takes_effect_and_drops_what_is_stale(warm, forked):
     before = cache_files(warm)
     with (warm / "sklearn_margin" / "losses" / "base.py").open("a") as file:
         file.write(
-            "\n\n@kernel\ndef _value_gradient(loss, y, z, s, out):\n    out[:] = 7\n    return 7.0\n"
+            "\n\n@kernel\ndef _value_gradient(loss, y, z, s, out):\n"
+            "    out[:] = 7\n    return 7.0\n"
         )
     (after,) = forked(warm, WORK)
     assert after["result"] == [7.0] * len(EXPECTED)
