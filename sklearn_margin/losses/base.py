@@ -146,6 +146,11 @@ class Loss(BaseEstimator):
         ----------
         y, s : ndarray of shape (n,)
             Labels or targets, and their weights.
+
+        Returns
+        -------
+        float
+            In the units of scores; 0 unless a loss says otherwise.
         """
         return 0.0
 

@@ -65,8 +65,8 @@ class Solver(BaseEstimator):
         """Place among those that can minimise ``objective`` to ``tol``, for ``solver="auto"``.
 
         The lowest is tried first, then the next if it fails; None is never tried. The exact solvers
-        of the package rank themselves 1 to 3 by how fast they are in comparison, by measurement
-        (see the user guide), rough ones 10 and more.
+        of the package rank themselves 0 to 3 by how fast they are in comparison, by measurement
+        (see the user guide), rough ones, and those of embeddings, 9 to 12.
         """
         return None
 
@@ -189,8 +189,10 @@ _SMOOTHING_TOL = 1e-6  # the finest tolerance smoothing is practical for
 
 
 def is_tiny(objective) -> bool:
-    """Whether an interior point solves the objective in no time."""
-    return objective.rows.shape[0] * objective.n_params <= _FEW_ENTRIES
+    """Whether an interior point solves the objective in no time; one that takes pairs does, since
+    it takes few."""
+    small = objective.rows.shape[0] * objective.n_params <= _FEW_ENTRIES
+    return small or objective.pairs is not None
 
 
 def is_wide(objective) -> bool:
@@ -209,7 +211,7 @@ def suits_smoothing(objective, tol) -> bool:
     if objective.n_outputs > 1:
         # It ends with exact slopes if the problem is fairly small, and minds no scales.
         return is_small(objective) or not (is_wide(objective) or tol < _SMOOTHING_TOL)
-    large = not (is_tiny(objective) or objective.pairs is not None or is_wide(objective))
+    large = not (is_tiny(objective) or is_wide(objective))
     return large and has_many_rows(objective) and tol >= _SMOOTHING_TOL
 
 

@@ -89,7 +89,7 @@ class DualCD(Solver):
             return None
         if objective.n_outputs > 1:
             return 2 if suits_smoothing(objective, tol) else 1
-        if is_tiny(objective) or objective.pairs is not None:
+        if is_tiny(objective):
             return 2
         return 1 if is_wide(objective) else 3
 

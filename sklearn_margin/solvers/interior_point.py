@@ -107,7 +107,7 @@ class InteriorPoint(Solver):
             return None
         if objective.n_outputs > 1:
             return 0 if is_tiny(objective) or not has_many_rows(objective) else 1.5
-        if is_tiny(objective) or objective.pairs is not None:
+        if is_tiny(objective):
             return 1
         return 2 if is_wide(objective) or suits_smoothing(objective, tol) else 1
 

@@ -77,8 +77,7 @@ class Smoothing(Solver):
             return 1
         if objective.n_outputs > 1:
             return 2
-        few = is_tiny(objective) or objective.pairs is not None or is_wide(objective)
-        return 3 if few else 2
+        return 3 if is_tiny(objective) or is_wide(objective) else 2
 
     def solve(
         self, objective, start, *, tol, max_iter, callback=None, random_state=None, validation=None
