@@ -52,10 +52,9 @@ def test_more_features_than_rows_and_intercepts_of_three_classes():
     assert again.gap <= 1e-8 * again.value
 
 
-@pytest.mark.compiled
 @pytest.mark.parametrize("alpha", [1e-8, 1e-12])
 @pytest.mark.parametrize("loss", ["logistic", "squared_hinge"])
-@pytest.mark.parametrize("shift", [1e4, 1e8])
+@pytest.mark.parametrize("shift", [1e4, 1e7, 1e8])
 def test_offset_columns_and_a_weak_penalty_without_an_intercept(loss, alpha, shift, recwarn):
     rng = np.random.default_rng(3)
     X = rng.normal(size=(30, 3))
@@ -68,8 +67,10 @@ def test_offset_columns_and_a_weak_penalty_without_an_intercept(loss, alpha, shi
     )  # fmt: skip
     value = objective.value(objective.from_coef(model.coef_[0]))
     warned = any(issubclass(w.category, ConvergenceWarning) for w in recwarn)
-    assert not warned
-    assert model.dual_gap_ <= 1e-4 * value
+    # The Gram matrix of columns of 1e8 holds nothing of their spread of 1: there a fit may warn.
+    assert shift == 1e8 or not warned
+    assert warned or model.dual_gap_ <= 1e-4 * value
+    assert np.isfinite(model.dual_gap_)
 
 
 def test_separable_grades_have_a_minimum():

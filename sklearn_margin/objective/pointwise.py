@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from sklearn_margin._jit import kernel
+from sklearn_margin.losses.base import writable
 from sklearn_margin.objective.base import LinearObjective
 from sklearn_margin.objective.certificate import reached_slopes, refined_gap
 from sklearn_margin.objective.rows import times, transposed_times
@@ -69,8 +70,7 @@ class PointwiseObjective(LinearObjective):
 
     def __init__(self, loss, rows, y, s, **settings):
         super().__init__(loss, rows, **settings)
-        self.y = y
-        self.s = s
+        self.y, self.s = writable(y), writable(s)
 
     def start(self):
         params = super().start()
@@ -208,13 +208,13 @@ class PointwiseObjective(LinearObjective):
     def with_labels(self, y) -> "PointwiseObjective":
         """The same objective with other labels."""
         new = copy.copy(self)
-        new.y = y
+        new.y = writable(y)
         return new
 
     def with_weights(self, s) -> "PointwiseObjective":
         """The same objective with other weights."""
         new = copy.copy(self)
-        new.s = s
+        new.s = writable(s)
         return new
 
     def with_loss(self, loss, shrinks=True):
