@@ -160,12 +160,11 @@ def _guess(claimed, found):
 def check_claims(form, cases, rng):
     """What a loss says of its values: never negative, the same for shifted or scaled scores."""
     loss = form.loss
-    nonnegative = loss.nonnegative and loss.describes_itself("nonnegative")
     shifts = getattr(loss, "shift_invariant", False) and getattr(form, "n_classes", 0) > 0
     for case, x in cases:
         value = form.value_gradient(case, x)[0]
         name = f"{form.names[0]}({form.where(case, x)}) returned {value:.6g}"
-        if nonnegative and value < -1e-9:
+        if loss.nonnegative and value < -1e-9:
             raise ValueError(f"{form.author} says nonnegative = True, but {name}")
         if not (shifts or getattr(loss, "angular", False)):
             continue
@@ -233,7 +232,7 @@ def check_hinges(form, cases):
     loss = form.loss
     name = f"{form.author}.piecewise_linear"
     y = np.array([case for case, _ in cases])
-    hinges = loss.piecewise_linear(y) if loss.describes_itself("piecewise_linear") else None
+    hinges = loss.piecewise_linear(y)
     if hinges is None:
         return
     total = np.zeros(len(y))
@@ -265,7 +264,7 @@ def check_envelopes(form, cases, rng):
     """
     loss = form.loss
     smoothable = isinstance(form, (ScoreForm, PairForm, RowForm)) and loss.convex
-    if not smoothable or not loss.describes_itself("smoothed") or loss.smoothed(1.0) is None:
+    if not smoothable or loss.smoothed(1.0) is None:
         return
     for width in _WIDTHS:
         envelope = loss.smoothed(width)

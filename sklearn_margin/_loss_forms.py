@@ -301,9 +301,8 @@ class EmbeddingForm(Form):
             self.labels = labels.astype(np.intp)
         self.shape = (len(labels), n_components)
         self.function = loss.batch_function()
-        own = type(loss).batch_value_gradient is not EmbeddingLoss.batch_value_gradient
-        own = own and loss.describes_itself("batch_value_gradient")
-        self.names = ("batch_value_gradient",) * 2 if own else ("value", "gradient")
+        direct = self.function == loss.batch_value_gradient
+        self.names = ("batch_value_gradient",) * 2 if direct else ("value", "gradient")
 
     def _value_gradient(self, case, x):
         labels, s, shapes = case
@@ -365,7 +364,7 @@ def forms_of(loss: Loss, y=None) -> list[Form]:
         return [EmbeddingForm(loss, y)]
     if isinstance(loss, PairwiseLoss):
         return [PairForm(loss)]
-    several = loss.multiclass if loss.describes_itself("multiclass") else None
+    several = loss.multiclass
     by_class = isinstance(loss, MulticlassLoss) or several is not None
     if isinstance(loss, BatchLoss):
         if y is not None and np.min(y) >= 0:

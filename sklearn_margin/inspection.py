@@ -31,7 +31,7 @@ from sklearn_margin._loss_forms import (
 )
 from sklearn_margin.losses.base import Loss, PairwiseLoss
 from sklearn_margin.losses.embedding import EmbeddingLoss
-from sklearn_margin.losses.multiclass import MulticlassLoss
+from sklearn_margin.losses.multiclass import MulticlassLoss, TwoClasses
 from sklearn_margin.losses.pairwise import MarginRanking
 
 __all__ = ["check_loss", "check_on_rows"]
@@ -307,7 +307,7 @@ def _check_pair_terms(loss, rng):
 
 def _check_two_classes(loss, rng):
     """``binary`` is the loss of the row (−f/2, f/2)."""
-    if not loss.describes_itself("binary"):
+    if isinstance(loss.binary, TwoClasses):
         return
     rows, scores = RowForm(loss, 2), ScoreForm(loss.binary)
     for k, f in zip((0, 1) * 5, rng.normal(scale=2.0, size=10), strict=True):

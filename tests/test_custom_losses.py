@@ -1,6 +1,7 @@
 """Losses a user might write."""
 
 import copy
+import inspect
 import math
 import pickle
 import re
@@ -9,6 +10,8 @@ import statistics
 import numpy as np
 import pytest
 from loss_catalogue import draw, mean_of_methods, one_sided_slopes, weights_for
+from numba import cloudpickle
+from numba.cloudpickle import cloudpickle as tracker
 from sklearn.base import clone
 
 from sklearn_margin import LinearClassifier, LinearRanker, LinearRegressor, losses
@@ -314,6 +317,130 @@ def test_a_subclass_is_fitted_by_its_own_formula(estimator, loss, parent):
     wrong = objective(estimator(loss=parent, alpha=0.1).fit(X, y))
     assert plain < 0.98 * wrong  # the two losses have different minima
     assert objective(estimator(loss=loss, alpha=0.1).fit(X, y)) < 1.01 * plain
+
+
+# --- what a base class says of another formula ----------------------------------------------------
+
+
+def of_another_formula(cls, *bases, **members):
+    """A subclass that states a formula of its own."""
+    families = [c for c in cls.__mro__ if vars(c).get("formula")]
+    names = {name for family in families for name in family.formula}
+    formula = {name: lambda self, *arguments: 0.0 for name in names}
+    return type("Other", (*bases, cls), {**formula, **members}), families[-1]
+
+
+CLASSES = [cls for cls in map(vars(losses).get, losses.__all__) if cls is not losses.Loss]
+
+
+@pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
+def test_another_formula_takes_back_every_claim(cls):
+    other, family = of_another_formula(cls)
+    for name in family.claims:
+        assert inspect.getattr_static(other, name) is inspect.getattr_static(family, name), name
+        inherited = inspect.getattr_static(type("Same", (cls,), {}), name)
+        assert inherited is inspect.getattr_static(cls, name), name
+
+
+def test_a_claim_of_the_same_class_or_of_a_mix_in_before_it_stays():
+    class Claims:
+        nonnegative = True
+
+        def smoothed(self, width):
+            return self
+
+    with_its_own, _ = of_another_formula(Hinge, **vars(Claims))
+    before, _ = of_another_formula(Hinge, Claims)
+    for cls in (with_its_own, type("Deeper", (Claims, Asymmetric), {})):
+        assert cls().nonnegative
+        assert cls().smoothed(0.1) is not None
+        assert cls().piecewise_linear(np.ones(1)) is None
+    # The mix-in knows nothing of a formula that is stated nearer than it is.
+    assert not before().nonnegative
+    assert before().smoothed(0.1) is None
+
+
+def test_a_mix_in_may_state_the_formula():
+    class Formula:
+        sample_value, sample_gradient = Asymmetric.sample_value, Asymmetric.sample_gradient
+
+    class Mixed(Formula, Hinge):
+        pass
+
+    class Again(Mixed):
+        nonnegative = True
+
+    assert Mixed().piecewise_linear(np.ones(1)) is None
+    assert not Mixed().nonnegative
+    assert Again().nonnegative
+    assert Again().smoothed(0.1) is None
+    assert Hinge().piecewise_linear(np.ones(1)) is not None
+
+
+def test_what_is_said_of_any_loss_of_the_probability_stays():
+    class Missed(losses.Focal):
+        def true_value(self, log_p, q):
+            return q
+
+        def true_slope(self, log_p, q):
+            return q - 1.0
+
+    assert Missed().multiclass is not None
+    assert not Missed().has_hessian
+    assert Missed().value([1, -1], [0.0, 0.0]) == 0.5
+
+    class Missed(losses.Focal):
+        """By its scores, for two classes only."""
+
+        def sample_value(self, y, z):
+            return 1.0 / (1.0 + math.exp(y * z))
+
+        def sample_gradient(self, y, z):
+            p = 1.0 / (1.0 + math.exp(y * z))
+            return -y * p * (1.0 - p)
+
+    assert Missed().multiclass is None
+    assert not Missed().has_hessian
+    assert Missed().value([1, -1], [0.0, 0.0]) == 0.5
+    with pytest.raises(ValueError, match="one-dimensional"):
+        Missed().value([1], [[0.0, 1.0, 2.0]])
+
+
+def test_super_of_a_loss_of_embeddings_is_the_formula_of_its_parent():
+    class Doubled(losses.Contrastive):
+        def value(self, labels, Z, sample_weight=None):
+            return 2 * super().value(labels, Z, sample_weight=sample_weight)
+
+        def gradient(self, labels, Z, sample_weight=None):
+            return 2 * super().gradient(labels, Z, sample_weight=sample_weight)
+
+    y, Z = np.array([0, 0, 1]), np.array([[0.0], [3.0], [4.0]])
+    assert Doubled().value(y, Z) == 2 * losses.Contrastive().value(y, Z)
+    value, gradient = Doubled().batch_function()(y, Z, np.ones(3))
+    assert value == Doubled().value(y, Z)
+    np.testing.assert_array_equal(gradient, 2 * losses.Contrastive().gradient(y, Z))
+
+
+def test_what_was_taken_back_is_so_in_another_process():
+    """A class of a notebook is sent to workers by value."""
+
+    class Mine(losses.Logistic):
+        def sample_value(self, y, z):
+            return 3.0 * max(0.0, -y * z)
+
+        def sample_gradient(self, y, z):
+            return -3.0 * y if y * z < 0 else 0.0
+
+    sent = cloudpickle.dumps(Mine)
+    for known in (tracker._DYNAMIC_CLASS_TRACKER_BY_ID, tracker._DYNAMIC_CLASS_TRACKER_BY_CLASS):
+        known.clear()  # as another process, which has never seen the class
+    again = pickle.loads(sent)()
+    assert type(again) is not Mine
+    for loss in (Mine(), again):
+        assert loss.value([1.0], [-1.0]) == 3.0
+        assert not loss.has_hessian
+        assert not loss.nonnegative
+        assert loss.multiclass is None
 
 
 def test_custom_loss_fits():

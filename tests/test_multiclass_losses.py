@@ -193,7 +193,7 @@ class Shifted(Focal):
 
 def test_a_subclass_of_focal_inherits_no_claim():
     loss = Shifted()
-    assert not loss.describes_itself("nonnegative")
+    assert not loss.nonnegative
     assert not loss.has_hessian
     assert not of_rows(loss).has_hessian
     assert not of_rows(loss).nonnegative
@@ -219,8 +219,8 @@ class Scaled(CrammerSinger):
 
 def test_a_subclass_of_crammer_singer_is_not_the_hinge():
     assert Scaled().value([1], [0.0]) == 6.0 != CrammerSinger().value([1], [0.0])
-    assert not Scaled().describes_itself("smoothed")
-    assert not Scaled().describes_itself("nonnegative")
+    assert Scaled().smoothed(0.1) is None
+    assert not Scaled().nonnegative
 
 
 # --- losses that are one ----------------------------------------------------------------------

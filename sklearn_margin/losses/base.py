@@ -4,6 +4,7 @@ A loss knows labels and scores, nothing else. Its author writes its value and de
 for one score in plain Python; kernels compile that source when they meet the object.
 """
 
+import inspect
 import math
 from collections.abc import Callable
 from numbers import Integral, Real
@@ -76,12 +77,29 @@ class Loss(BaseEstimator):
 
     #: Methods of the author's contract, compiled when a kernel needs them.
     kernel_methods: tuple[str, ...] = ()
-    #: Methods an author cannot leave out, if they are not the first two of those.
-    author_methods: tuple[str, ...] = ()
+    #: Methods that state the formula, which an author cannot leave out; each family has its own.
+    formula: tuple[str, ...] = ()
+    #: What a class may say of its formula: taken back where a subclass states another.
+    claims: tuple[str, ...] = ("nonnegative", "smoothed", "multiclass")
     #: Whether the loss is convex in the score.
     convex = True
     #: Whether the loss is never negative, which helps to bound the error of a fit.
     nonnegative = False
+
+    def __init_subclass__(cls, **kwargs):
+        """Take back what base classes say of a formula that ``cls`` states anew.
+
+        A solver that believed their Hessian, their list of hinges or their envelope would solve
+        another problem. In ``cls`` these are what they are in the family, that is not provided,
+        unless ``cls`` provides them itself.
+        """
+        super().__init_subclass__(**kwargs)
+        for family in reversed(cls.__mro__):
+            if "formula" in vars(family):
+                stated, end = place_in_order(cls, *family.formula), cls.__mro__.index(family)
+                for name in family.claims:
+                    if stated < place_in_order(cls, name) < end:
+                        setattr(cls, name, inspect.getattr_static(family, name))
 
     def __eq__(self, other):
         if type(self) is not type(other):
@@ -109,19 +127,6 @@ class Loss(BaseEstimator):
 
     def check_params(self) -> None:
         """Raise ``ValueError`` or ``TypeError`` naming the parameter that is wrong."""
-
-    def describes_itself(self, method: str) -> bool:
-        """Whether ``method`` tells of the formula this class computes.
-
-        A subclass that overrides the formula inherits methods about its parent's: a Hessian, a
-        list of hinges, an envelope. A solver that believed them would solve another problem.
-        """
-        depth = {name: self._depth(name) for name in (method, *self.kernel_methods[:2])}
-        return all(depth[method] <= depth[name] for name in self.kernel_methods[:2])
-
-    def _depth(self, name):
-        """Place in the order of base classes of the first that defines ``name``."""
-        return next(k for k, cls in enumerate(type(self).__mro__) if name in vars(cls))
 
     def smoothed(self, width: float) -> "Loss | None":
         """Moreau envelope of the loss with parameter ``width``, or None if it is not at hand.
@@ -163,9 +168,7 @@ class Loss(BaseEstimator):
             If a parameter does not fit the number of classes.
         """
         self.check_classes(n_classes)
-        if n_classes > 2 and self.multiclass is not None and self.describes_itself("multiclass"):
-            return self.multiclass
-        return self
+        return self if n_classes <= 2 or self.multiclass is None else self.multiclass
 
     def check_classes(self, n_classes: int) -> None:
         """Raise ``ValueError`` if a parameter does not fit the number of classes."""
@@ -205,7 +208,7 @@ class Loss(BaseEstimator):
     def _failure(self, error) -> Exception:
         """What to raise for an error of the compiler."""
         author = type(self.author)
-        for method in author.author_methods or author.kernel_methods[:2]:
+        for method in author.formula:
             if sum(method in vars(cls) for cls in author.__mro__) == 1:  # in its family only
                 return NotImplementedError(f"{author.__name__} does not define {method}")
         explained = explain_failure(self.author)
@@ -213,6 +216,12 @@ class Loss(BaseEstimator):
 
 
 register_parameter_object(Loss)
+
+
+def place_in_order(cls: type, *names: str) -> int:
+    """Place of the first in the order of base classes that defines one of ``names``."""
+    order = enumerate(cls.__mro__)
+    return next((k for k, base in order if not vars(base).keys().isdisjoint(names)), math.inf)
 
 
 def _same(a, b) -> bool:
@@ -313,6 +322,9 @@ class PointwiseLoss(Loss):
     """
 
     kernel_methods = ("sample_value", "sample_gradient", "sample_hessian")
+    formula = kernel_methods[:2]
+    claims = (*Loss.claims, "sample_hessian", "piecewise_linear", "scores_value",
+              "scores_value_gradient", "scores_gradient_hessian")  # fmt: skip
     #: Set to True for a loss that is differentiable but has no ``sample_hessian``.
     smooth: bool | None = None
 
@@ -352,8 +364,7 @@ class PointwiseLoss(Loss):
     @property
     def has_hessian(self) -> bool:
         """Whether the author wrote ``sample_hessian``."""
-        own = type(self).sample_hessian is not PointwiseLoss.sample_hessian
-        return own and self.describes_itself("sample_hessian")
+        return type(self).sample_hessian is not PointwiseLoss.sample_hessian
 
     @property
     def is_smooth(self) -> bool:
@@ -496,6 +507,9 @@ class PairwiseLoss(Loss):
 
     kernel_methods = ("pair_value", "pair_gradient", "pair_hessian", "sample_value",
                       "sample_gradient")  # fmt: skip
+    formula = kernel_methods[:2]
+    claims = (*Loss.claims, "pair_hessian", "hinge_power", "hinge_terms", "hinge_shape",
+              "is_logistic")  # fmt: skip
     smooth: bool | None = None
 
     def pair_value(self, d):
@@ -515,6 +529,8 @@ class PairwiseLoss(Loss):
     hinge_power = 0
     #: Whether the loss is log(1 + e^(−d)), which is summed with one exponential per row.
     is_logistic = False
+    #: What a piecewise linear loss is of its margins: "sum", of their positive parts.
+    hinge_shape: str | None = None
 
     @property
     def hinge_terms(self) -> list[tuple[float, float, float]]:
@@ -587,8 +603,7 @@ class PairwiseLoss(Loss):
     @property
     def has_hessian(self) -> bool:
         """Whether the author wrote ``pair_hessian``."""
-        own = type(self).pair_hessian is not PairwiseLoss.pair_hessian
-        return own and self.describes_itself("pair_hessian")
+        return type(self).pair_hessian is not PairwiseLoss.pair_hessian
 
     @property
     def is_smooth(self) -> bool:

@@ -57,18 +57,12 @@ class Logistic(BinaryLoss):
     # One pass with one exponential per score, in vector code, in place of the general kernels.
 
     def scores_value(self, y, z, s):
-        if not self.describes_itself("scores_value"):
-            return super().scores_value(y, z, s)
         return _logistic(y, z, s, None, None)
 
     def scores_value_gradient(self, y, z, s, out):
-        if not self.describes_itself("scores_value_gradient"):
-            return super().scores_value_gradient(y, z, s, out)
         return _logistic(y, z, s, out, None)
 
     def scores_gradient_hessian(self, y, z, s, gradient, hessian):
-        if not self.describes_itself("scores_gradient_hessian"):
-            return super().scores_gradient_hessian(y, z, s, gradient, hessian)
         return _logistic(y, z, s, gradient, hessian)
 
     def probability(self, z):
@@ -248,19 +242,13 @@ class CrossEntropy(MulticlassLoss):
     # One exponential per score, in vector code, in place of the general kernels.
 
     def scores_value(self, k, z, s):
-        if not self.describes_itself("scores_value"):
-            return super().scores_value(k, z, s)
         nothing = np.empty_like(z[:0])
         return float(_softmax(k, z, s, float(self.label_smoothing), nothing, nothing, False))
 
     def scores_value_gradient(self, k, z, s, out):
-        if not self.describes_itself("scores_value_gradient"):
-            return super().scores_value_gradient(k, z, s, out)
         return _softmax(k, z, s, float(self.label_smoothing), out, out, True)
 
     def scores_curvature(self, k, z, s, gradient, curvature):
-        if not self.describes_itself("scores_curvature"):
-            return super().scores_curvature(k, z, s, gradient, curvature)
         return _softmax(k, z, s, float(self.label_smoothing), curvature, gradient, True)
 
     @property

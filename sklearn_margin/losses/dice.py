@@ -37,7 +37,7 @@ class BatchLoss(Loss):
     0.25
     """
 
-    kernel_methods = ("batch_value", "batch_gradient")
+    kernel_methods = formula = ("batch_value", "batch_gradient")
     convex = False
     splits = False
     shift_invariant = False
@@ -208,12 +208,12 @@ class Dice(BatchLoss):
         return True
 
     def value(self, y_true, y_pred, sample_weight=None):
-        if np.ndim(y_pred) > 1:
+        if np.ndim(y_pred) > 1 and self.multiclass is not None:
             return self.multiclass.value(y_true, y_pred, sample_weight)
         return super().value(y_true, y_pred, sample_weight)
 
     def gradient(self, y_true, y_pred, sample_weight=None):
-        if np.ndim(y_pred) > 1:
+        if np.ndim(y_pred) > 1 and self.multiclass is not None:
             return self.multiclass.gradient(y_true, y_pred, sample_weight)
         return super().gradient(y_true, y_pred, sample_weight)
 
@@ -269,12 +269,6 @@ class DiceOfClasses(Dice):
     @property
     def multiclass(self):
         return None
-
-    def value(self, y_true, y_pred, sample_weight=None):
-        return BatchLoss.value(self, y_true, y_pred, sample_weight)
-
-    def gradient(self, y_true, y_pred, sample_weight=None):
-        return BatchLoss.gradient(self, y_true, y_pred, sample_weight)
 
     def softmax(self, z):
         """Probabilities by class, of shape (n_classes, n)."""

@@ -4,7 +4,7 @@ import numpy as np
 from sklearn.utils import check_array
 from sklearn.utils.validation import column_or_1d
 
-from sklearn_margin.losses.base import Loss, check_weights
+from sklearn_margin.losses.base import Loss, check_weights, place_in_order
 
 __all__ = ["EmbeddingLoss"]
 
@@ -58,8 +58,7 @@ class EmbeddingLoss(Loss):
     True
     """
 
-    # Not compiled: what ``describes_itself`` compares ``batch_value_gradient`` with.
-    kernel_methods = ("value", "gradient")
+    formula = ("value", "gradient")
     convex = False
     auxiliary: tuple[str, ...] = ()
     positive: tuple[str, ...] = ()
@@ -67,6 +66,14 @@ class EmbeddingLoss(Loss):
     is_smooth = True
     rows_per_class = 4
     sampler = "auto"
+
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        # Whether a class states a formula that ``batch_value_gradient`` knows nothing of. That is
+        # not taken back as claims are, since ``super().value`` is made of it.
+        cls._composed = place_in_order(cls, *cls.formula) < place_in_order(
+            cls, "batch_value_gradient"
+        )
 
     def start(self, labels, Z, n_classes: int, random_state) -> tuple:
         """First values of the auxiliary parameters: numbers or arrays, in their order.
@@ -156,9 +163,9 @@ class EmbeddingLoss(Loss):
 
         The latter where a subclass overrides these two but inherits the former.
         """
-        if self.describes_itself("batch_value_gradient"):
-            return self.batch_value_gradient
-        return lambda *batch: EmbeddingLoss.batch_value_gradient(self, *batch)
+        if self._composed:
+            return lambda *batch: EmbeddingLoss.batch_value_gradient(self, *batch)
+        return self.batch_value_gradient
 
     # Losses of given pairs or triplets have these; for others, labels stand in for them.
 

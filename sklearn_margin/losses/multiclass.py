@@ -73,10 +73,16 @@ class MulticlassLoss(Loss):
 
     kernel_methods = ("sample_value", "sample_gradient", "sample_curvature", "curvature_product",
                       "dual_step", "dual_gap", "dual_flow")  # fmt: skip
+    formula = kernel_methods[:2]
+    claims = (*Loss.claims, *kernel_methods[2:], "binary", "hinge_shape", "scores_value",
+              "scores_value_gradient", "scores_curvature")  # fmt: skip
     #: Whether the loss is differentiable everywhere; None is whether it has a curvature.
     smooth: bool | None = None
     #: Whether the loss depends on differences of scores only. Intercepts then sum to zero.
     shift_invariant = False
+    #: What a piecewise linear loss is of its margins: the "sum" of their positive parts, or the
+    #: "largest" of them and zero.
+    hinge_shape: str | None = None
 
     def sample_value(self, k, z):
         """Loss of one sample."""
@@ -128,11 +134,7 @@ class MulticlassLoss(Loss):
         return self._wrote("sample_curvature", "curvature_product")
 
     def _wrote(self, *names):
-        return all(
-            getattr(type(self), name) is not getattr(MulticlassLoss, name)
-            and self.describes_itself(name)
-            for name in names
-        )
+        return all(getattr(type(self), n) is not getattr(MulticlassLoss, n) for n in names)
 
     @property
     def is_smooth(self) -> bool:
@@ -145,9 +147,7 @@ class MulticlassLoss(Loss):
         return TwoClasses(self)
 
     def for_classes(self, n_classes):
-        if n_classes > 2:
-            return self
-        return self.binary if self.describes_itself("binary") else TwoClasses(self)
+        return self if n_classes > 2 else self.binary
 
     def envelope_gain(self, k, g, s) -> float:
         """L_w*(g) − L*(g) for an envelope; see ``LinearObjective.envelope_excess``."""
@@ -304,7 +304,7 @@ class TwoClasses(BinaryLoss):
 
     @property
     def nonnegative(self):
-        return self.inner.nonnegative and self.inner.describes_itself("nonnegative")
+        return self.inner.nonnegative
 
     @property
     def smooth(self):

@@ -36,6 +36,7 @@ class CrammerSinger(MulticlassLoss):
 
     nonnegative = True
     shift_invariant = True
+    hinge_shape = "largest"
 
     def __init__(self, margin=1.0):
         self.margin = margin
@@ -115,11 +116,6 @@ class CrammerSinger(MulticlassLoss):
     @property
     def binary(self):
         return Hinge(self.margin)
-
-    @property
-    def hinge_shape(self):
-        """What the loss is of its margins and zero: the largest."""
-        return "largest"
 
     def smoothed(self, width):
         return SmoothedCrammerSinger(self.margin, width)
@@ -248,6 +244,7 @@ class WestonWatkins(MulticlassLoss):
 
     nonnegative = True
     shift_invariant = True
+    hinge_shape = "sum"
 
     def __init__(self, margin=1.0):
         self.margin = margin
@@ -334,11 +331,6 @@ class WestonWatkins(MulticlassLoss):
     @property
     def binary(self):
         return Hinge(self.margin)
-
-    @property
-    def hinge_shape(self):
-        """What the loss is of its margins: the sum of their positive parts."""
-        return "sum"
 
     def smoothed(self, width):
         return SmoothedWestonWatkins(self.margin, width)

@@ -59,14 +59,8 @@ class PairwiseHinge(PairwiseLoss):
     def pair_gradient(self, d):
         return -1.0 if d < self.margin else 0.0
 
-    @property
-    def hinge_power(self):
-        return 1 if self.describes_itself("hinge_power") else 0
-
-    @property
-    def hinge_shape(self):
-        """What the loss is of its margins: the sum of their positive parts."""
-        return "sum"
+    hinge_power = 1
+    hinge_shape = "sum"
 
     def smoothed(self, width):
         return SmoothedPairwiseHinge(self.margin, self.pair_weighting, width)
@@ -114,9 +108,7 @@ class PairwiseSquaredHinge(PairwiseLoss):
     def pair_hessian(self, d):
         return 2.0 if d < self.margin else 0.0
 
-    @property
-    def hinge_power(self):
-        return 2 if self.describes_itself("hinge_power") else 0
+    hinge_power = 2
 
 
 class PairwiseLogistic(PairwiseLoss):
@@ -159,9 +151,7 @@ class PairwiseLogistic(PairwiseLoss):
         e = math.exp(-abs(d))
         return e / ((1.0 + e) * (1.0 + e))
 
-    @property
-    def is_logistic(self):
-        return self.describes_itself("is_logistic")
+    is_logistic = True
 
 
 class MarginRanking(PairwiseHinge):
@@ -299,7 +289,7 @@ class GivenPairs(BinaryLoss):
 
     @property
     def nonnegative(self):
-        return self.loss.nonnegative and self.loss.describes_itself("nonnegative")
+        return self.loss.nonnegative
 
 
 def sample_loss(loss):
@@ -314,7 +304,7 @@ def sample_loss(loss):
     BinaryLoss
         φ(t·d): one of the public losses where there is one, since solvers know more about them.
     """
-    if loss.hinge_power and loss.describes_itself("hinge_power"):
+    if loss.hinge_power:
         return (Hinge if loss.hinge_power == 1 else SquaredHinge)(loss.margin)
     return Logistic() if loss.is_logistic else GivenPairs(loss)
 

@@ -43,7 +43,8 @@ class ProbabilityLoss(BinaryLoss):
         "sample_value", "sample_gradient", "sample_hessian", "true_value", "true_slope",
         "true_bend", "weight_of",
     )  # fmt: skip
-    author_methods = ("true_value", "true_slope")
+    formula = ("true_value", "true_slope")
+    claims = (*BinaryLoss.claims, "true_bend")
     smooth = True
 
     def true_value(self, log_p, q):
@@ -62,18 +63,9 @@ class ProbabilityLoss(BinaryLoss):
         """Factor of the loss of class k."""
         return 1.0
 
-    def describes_itself(self, method):
-        # What a subclass says of its formula, and not what is said here of any φ.
-        depth = {name: self._depth(name) for name in (method, "true_value", "true_slope")}
-        about_formula = depth[method] < type(self).__mro__.index(ProbabilityLoss)
-        own = not about_formula or depth[method] <= min(depth["true_value"], depth["true_slope"])
-        return own and super().describes_itself(method)
-
     @property
     def has_hessian(self):
-        return type(self).true_bend is not ProbabilityLoss.true_bend and self.describes_itself(
-            "true_bend"
-        )
+        return super().has_hessian and type(self).true_bend is not ProbabilityLoss.true_bend
 
     @property
     def convex_start(self):
@@ -118,13 +110,13 @@ class ProbabilityLoss(BinaryLoss):
         return expit(z)
 
     def value(self, y_true, y_pred, sample_weight=None):
-        if np.ndim(y_pred) > 1:
+        if np.ndim(y_pred) > 1 and self.multiclass is not None:
             return self.multiclass.value(y_true, y_pred, sample_weight)
         self.check_classes(2)
         return super().value(y_true, y_pred, sample_weight)
 
     def gradient(self, y_true, y_pred, sample_weight=None):
-        if np.ndim(y_pred) > 1:
+        if np.ndim(y_pred) > 1 and self.multiclass is not None:
             return self.multiclass.gradient(y_true, y_pred, sample_weight)
         self.check_classes(2)
         return super().gradient(y_true, y_pred, sample_weight)
@@ -159,7 +151,7 @@ class Softmax(MulticlassLoss):
 
     @property
     def nonnegative(self):
-        return self.inner.nonnegative and self.inner.describes_itself("nonnegative")
+        return self.inner.nonnegative
 
     @property
     def convex_start(self):

@@ -321,7 +321,7 @@ class LinearObjective(Objective):
     @property
     def _may_scale(self):
         """Whether κg is a dual point, for κ in [0, 1], if g is."""
-        return self.loss.nonnegative and self.loss.describes_itself("nonnegative")
+        return self.loss.nonnegative
 
     def _scale_price(self, loss):
         """What multiplying g by κ costs, by 1 − κ; infinity if it must not be."""

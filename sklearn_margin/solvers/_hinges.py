@@ -281,7 +281,7 @@ class DenseModel(HingeModel):
 
 def is_sum_of_hinges(loss) -> bool:
     """Whether the loss says, of its own formula, that it is piecewise linear."""
-    known = hasattr(loss, "piecewise_linear") and loss.describes_itself("piecewise_linear")
+    known = hasattr(loss, "piecewise_linear")
     return known and loss.piecewise_linear(np.ones(1)) is not None
 
 

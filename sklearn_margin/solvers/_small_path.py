@@ -19,7 +19,7 @@ _PATIENCE = 30  # steps without progress
 def why_not_small_hinges(objective) -> str | None:
     """Why ``solve_small_hinges`` cannot minimise ``objective``, or None if it can."""
     loss = objective.loss
-    if getattr(loss, "hinge_shape", None) is None or not loss.describes_itself("hinge_shape"):
+    if getattr(loss, "hinge_shape", None) is None:
         return f"the loss {type(loss).__name__} is not piecewise linear"
     if not objective.alpha > 0:
         return "without a penalty (alpha > 0) there is no certificate"

@@ -62,7 +62,7 @@ class Smoothing(Solver):
 
     def obstacle(self, objective):
         loss = objective.loss
-        if not loss.describes_itself("smoothed") or loss.smoothed(1.0) is None:
+        if loss.smoothed(1.0) is None:
             return f"the loss {type(loss).__name__} has no Moreau envelope here"
         bounded = objective.penalty.has_l1 or np.all(objective.penalty.l2 > 0)
         if not bounded and not loss.coercive:
