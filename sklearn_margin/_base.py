@@ -24,8 +24,9 @@ from sklearn_margin._hints import (
     explains_keywords,
     parameter_of,
 )
+from sklearn_margin._validation import check_number
 from sklearn_margin.inspection import check_on_rows, hint_for
-from sklearn_margin.losses.base import Loss, check_number
+from sklearn_margin.losses.base import Loss
 from sklearn_margin.objective import Rows
 from sklearn_margin.solvers import SGD, SOLVERS, InTurn, candidates, choose, resolve
 from sklearn_margin.solvers.base import value_gap

@@ -9,6 +9,7 @@ from sklearn.utils import check_array, check_random_state
 from sklearn.utils.validation import column_or_1d
 
 from sklearn_margin._base import Fitted, levels_to_caller, resolve_loss
+from sklearn_margin._validation import check_choice, check_number, check_weights
 from sklearn_margin.losses import (
     GE2E,
     NCA,
@@ -20,7 +21,6 @@ from sklearn_margin.losses import (
     MultipleNegativesRanking,
     Triplet,
 )
-from sklearn_margin.losses.base import check_choice, check_number, check_weights
 from sklearn_margin.objective import EmbeddingObjective, TupleObjective
 from sklearn_margin.objective.batches import choose_sampler
 from sklearn_margin.objective.embedding_rows import merge_rows, scaled_rows, stack

@@ -12,10 +12,15 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import assert_all_finite
-from sklearn.utils.validation import column_or_1d
 
-from sklearn_margin._hints import check_in_memory
 from sklearn_margin._jit import kernel
+from sklearn_margin._validation import (
+    as_array,
+    as_column,
+    check_not_empty,
+    check_weights,
+    float_column,
+)
 
 
 def unpack_target(
@@ -53,10 +58,10 @@ def unpack_target(
     >>> relevance, groups.tolist()
     (array([2., 0.]), ['a', 'b'])
     """
-    y = _as_array(y, input_name)
+    y = as_array(y, input_name)
     if not is_packed(y):
         relevance = float_column(y, input_name, warn=True)
-        return relevance, None if groups is None else _as_array(groups, "groups")
+        return relevance, None if groups is None else as_array(groups, "groups")
     relevance = float_column(y[:, 0], input_name)
     packed = y[:, 1]
     if groups is not None:
@@ -106,13 +111,13 @@ def encode_groups(groups: ArrayLike | None, n_samples: int) -> NDArray[np.int64]
     """
     if groups is None:
         groups = np.zeros(n_samples, dtype=np.int64)
-    groups = _as_column(_as_array(groups, "groups"), "groups")
+    groups = as_column(as_array(groups, "groups"), "groups")
     if groups.shape[0] != n_samples:
         raise ValueError(
             f"groups has length {groups.shape[0]}, expected {n_samples}, the group of each row"
             + (_OF_SIZES if _are_sizes(groups, n_samples) else "")
         )
-    _check_not_empty(groups, "groups")
+    check_not_empty(groups, "groups")
     if groups.dtype.kind in "biuf":
         assert_all_finite(groups, input_name="groups")
         _, first, inverse = np.unique(groups, return_index=True, return_inverse=True)
@@ -154,69 +159,6 @@ def _is_missing(value: Any) -> bool:
         return True
 
 
-def float_column(
-    values: ArrayLike, input_name: str, *, n_samples: int | None = None, warn: bool = False
-) -> NDArray[np.float64]:
-    """Check a vector of finite numbers and return it as float64.
-
-    Parameters
-    ----------
-    values : array-like of shape (n_samples,) or (n_samples, 1)
-        What to check.
-    input_name : str
-        What error messages call it.
-    n_samples : int, default=None
-        The length it must have.
-    warn : bool, default=False
-        Warn of a column vector, as scikit-learn's estimators do.
-
-    Returns
-    -------
-    values : ndarray of shape (n_samples,), float64
-
-    Raises
-    ------
-    ValueError
-        If it is empty, not a vector, of another length, or holds anything but finite numbers.
-    """
-    array = _as_column(_as_array(values, input_name), input_name, warn=warn)
-    if n_samples is not None and array.shape[0] != n_samples:
-        raise ValueError(f"{input_name} has length {array.shape[0]}, expected {n_samples}")
-    _check_not_empty(array, input_name)
-    if array.dtype.kind == "c":
-        raise ValueError(f"Complex data not supported: {input_name} has dtype {array.dtype}")
-    try:
-        array = array.astype(np.float64, copy=False)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{input_name} must hold numbers: {error}") from error
-    assert_all_finite(array, input_name=input_name)
-    return array
-
-
-def _as_array(values: ArrayLike, input_name: str) -> NDArray[Any]:
-    check_in_memory(values, input_name)
-    array = np.asarray(values)
-    if array.dtype.kind in "SU" and not hasattr(values, "dtype"):
-        # A list of strings and numbers: as strings 1 and "1" would be one group, and NaN one.
-        array = np.asarray(values, dtype=object)
-    return array
-
-
-def _as_column(array: NDArray[Any], input_name: str, *, warn: bool = False) -> NDArray[Any]:
-    if array.ndim == 1:
-        return array
-    if array.ndim == 2 and array.shape[1] == 1:
-        return column_or_1d(array, input_name=input_name, warn=warn)
-    raise ValueError(
-        f"{input_name} should be a 1d array, got an array of shape {array.shape} instead."
-    )
-
-
-def _check_not_empty(array: NDArray[Any], input_name: str) -> None:
-    if array.shape[0] == 0:
-        raise ValueError(f"{input_name} is empty: a minimum of 1 sample is required.")
-
-
 class ScoredRows(NamedTuple):
     """Validated input, one entry per row; rows of weight 0 are gone."""
 
@@ -239,15 +181,8 @@ def check_scored_rows(
     codes = encode_groups(groups, n_samples)
     if sample_weight is None:
         return ScoredRows(relevance, score, codes, None)
-    check_in_memory(sample_weight, "sample_weight")
-    if np.ndim(sample_weight) == 0:
-        sample_weight = np.full(n_samples, sample_weight)
-    weight = float_column(sample_weight, "sample_weight", n_samples=n_samples)
-    if weight.min() < 0:
-        raise ValueError(f"sample_weight must not be negative, got {weight.min()}")
-    if weight.max() == 0:
-        raise ValueError("sample_weight must contain at least one non-zero number.")
-    weight = weight / weight.max()  # a common factor means nothing, and may overflow
+    weight = check_weights(sample_weight, n_samples)
+    weight /= weight.max()  # a common factor means nothing, and may overflow
     kept = weight > 0
     if kept.all():
         return ScoredRows(relevance, score, codes, weight)

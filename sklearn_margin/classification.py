@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_consistent_length, check_is_fitted, c
 from sklearn_margin._base import LinearModel, resolve_loss, stack, uses_sgd
 from sklearn_margin._calibration import calibrate, held_out_scores
 from sklearn_margin._hints import INIT_HINTS, available_if
+from sklearn_margin._validation import check_choice, check_number, check_weights, normalize_weights
 from sklearn_margin.losses import (
     BatchLoss,
     CrammerSinger,
@@ -29,7 +30,6 @@ from sklearn_margin.losses import (
     SquaredHinge,
     WestonWatkins,
 )
-from sklearn_margin.losses.base import check_choice, check_number, check_weights, normalize_weights
 from sklearn_margin.objective import MulticlassObjective, PointwiseObjective
 
 __all__ = ["HingeClassifier", "LinearClassifier"]

@@ -8,7 +8,7 @@ from sklearn.base import clone
 from sklearn.utils import Bunch
 
 from sklearn_margin._base import LinearModel
-from sklearn_margin.losses.base import check_number
+from sklearn_margin._validation import check_number
 from sklearn_margin.solvers import Smoothing, choose
 from sklearn_margin.solvers._hinges import best_intercept, hinge_terms, is_sum_of_hinges
 

@@ -3,8 +3,8 @@
 import numpy as np
 from sklearn.metrics import d2_pinball_score
 
+from sklearn_margin._validation import check_number
 from sklearn_margin.losses import Quantile
-from sklearn_margin.losses.base import check_number
 from sklearn_margin.objective import PointwiseObjective
 from sklearn_margin.regression import OTHER_LOSSES, _BaseRegressor
 

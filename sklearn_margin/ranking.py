@@ -2,6 +2,7 @@
 
 from sklearn_margin._base import resolve_loss
 from sklearn_margin._ranker import BaseRanker
+from sklearn_margin._validation import check_choice
 from sklearn_margin.losses import (
     MarginRanking,
     PairwiseHinge,
@@ -9,7 +10,6 @@ from sklearn_margin.losses import (
     PairwiseLoss,
     PairwiseSquaredHinge,
 )
-from sklearn_margin.losses.base import check_choice
 
 __all__ = ["LinearRanker", "RankSVM"]
 

@@ -8,6 +8,7 @@ from sklearn.utils.extmath import safe_sparse_dot
 
 from sklearn_margin._base import LinearModel, resolve_loss, stack, uses_sgd
 from sklearn_margin._hints import INIT_HINTS, available_if
+from sklearn_margin._validation import check_number, check_weights, normalize_weights
 from sklearn_margin.losses import (
     Absolute,
     BinaryLoss,
@@ -18,7 +19,6 @@ from sklearn_margin.losses import (
     Squared,
     SquaredEpsilonInsensitive,
 )
-from sklearn_margin.losses.base import check_number, check_weights, normalize_weights
 from sklearn_margin.objective import ConcomitantHuberObjective, PointwiseObjective
 from sklearn_margin.objective.pointwise import cast_targets
 

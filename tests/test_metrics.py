@@ -517,8 +517,8 @@ def test_a_common_factor_of_the_weights_changes_nothing(metric, scale):
         ({"groups": np.array([{}, {}, {}])}, "groups must hold hashable values"),
         ({"sample_weight": [1, 2]}, "sample_weight has length 2, expected 3"),
         ({"sample_weight": [1, -2, 3]}, "sample_weight must not be negative, got -2"),
-        ({"sample_weight": -1}, "sample_weight must not be negative, got -1"),
-        ({"sample_weight": [0, 0, 0]}, "sample_weight must contain .* non-zero"),
+        ({"sample_weight": -1}, r"sample_weight must be in \(0, inf\), got -1"),
+        ({"sample_weight": [0, 0, 0]}, "sample_weight is zero for every sample"),
         ({"sample_weight": [1, np.nan, 0]}, "sample_weight contains NaN"),
     ],
 )

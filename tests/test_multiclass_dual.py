@@ -13,8 +13,8 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.svm import LinearSVC
 
 from sklearn_margin import LinearClassifier
+from sklearn_margin._validation import normalize_weights
 from sklearn_margin.losses import CrammerSinger, WestonWatkins
-from sklearn_margin.losses.base import normalize_weights
 from sklearn_margin.objective import MulticlassObjective, Rows
 from sklearn_margin.solvers import SOLVERS, DualCD, Smoothing, choose
 from sklearn_margin.solvers import base as solver_base

@@ -10,8 +10,8 @@ import scipy.sparse as sp
 from sklearn.exceptions import ConvergenceWarning
 
 from sklearn_margin import LinearClassifier
+from sklearn_margin._validation import normalize_weights
 from sklearn_margin.losses import CrammerSinger, WestonWatkins
-from sklearn_margin.losses.base import normalize_weights
 from sklearn_margin.objective import MulticlassObjective, Rows
 from sklearn_margin.objective.multiclass import stationary
 from sklearn_margin.solvers import choose

@@ -9,8 +9,8 @@ import pytest
 import scipy.sparse as sp
 from scipy.optimize import approx_fprime
 
+from sklearn_margin._validation import normalize_weights
 from sklearn_margin.losses import Absolute, CrammerSinger, Hinge, Logistic, WestonWatkins
-from sklearn_margin.losses.base import normalize_weights
 from sklearn_margin.objective import MulticlassObjective, PointwiseObjective, Rows
 from sklearn_margin.solvers import SGD, CoordinateDescent, InteriorPoint, Smoothing, interior_point
 from sklearn_margin.solvers._hinge_gap import HingeGap, _independent, _length

@@ -15,6 +15,7 @@ from references import ROUGH, crammer_singer, cross_entropy, weston_watkins
 from scipy.optimize import minimize
 
 from sklearn_margin import HingeClassifier, losses
+from sklearn_margin._validation import normalize_weights
 from sklearn_margin.losses import (
     BatchLoss,
     BinaryLoss,
@@ -23,7 +24,6 @@ from sklearn_margin.losses import (
     PointwiseLoss,
     RegressionLoss,
 )
-from sklearn_margin.losses.base import normalize_weights
 from sklearn_margin.objective import (
     ConcomitantHuberObjective,
     MulticlassObjective,

@@ -7,64 +7,20 @@ for one score in plain Python; kernels compile that source when they meet the ob
 import inspect
 import math
 from collections.abc import Callable
-from numbers import Integral, Real
 from typing import Any
 
 import numba
 import numpy as np
 from sklearn.base import BaseEstimator
-from sklearn.utils import assert_all_finite, check_array
+from sklearn.utils import check_array
 
 from sklearn_margin._compile_errors import explain_failure
 from sklearn_margin._groups import encode_groups
 from sklearn_margin._jit import kernel, register_parameter_object
+from sklearn_margin._validation import check_choice, normalize_weights
 from sklearn_margin.losses._pairs import PairIndex
 
 __all__ = ["BinaryLoss", "Loss", "PairwiseLoss", "PointwiseLoss", "RegressionLoss"]
-
-
-def check_number(value, name, *, minimum=-math.inf, maximum=math.inf, closed=True, integer=False):
-    """Raise unless ``value`` is a finite number in a range.
-
-    Parameters
-    ----------
-    value : object
-        What the user gave.
-    name : str
-        Name of the parameter, for the message.
-    minimum, maximum : float
-        Bounds of the range.
-    closed : bool, default=True
-        Whether the bounds themselves are allowed.
-    integer : bool, default=False
-        Whether the number must be an integer.
-
-    Raises
-    ------
-    TypeError
-        If ``value`` is not a number of the wanted kind.
-    ValueError
-        If it is not finite or out of range.
-    """
-    kind = Integral if integer else Real
-    if not isinstance(value, kind) or isinstance(value, (bool, np.bool_)):
-        wanted = "an integer" if integer else "a number"
-        raise TypeError(f"{name} must be {wanted}, got {value!r} of type {type(value).__name__}")
-    try:
-        number = float(value)
-    except OverflowError:
-        number = math.inf
-    inside = minimum <= number <= maximum if closed else minimum < number < maximum
-    if not (inside and math.isfinite(number)):
-        left = "[" if closed and minimum > -math.inf else "("
-        right = "]" if closed and maximum < math.inf else ")"
-        raise ValueError(f"{name} must be in {left}{minimum}, {maximum}{right}, got {value!r}")
-
-
-def check_choice(value, name, choices):
-    """Raise ``ValueError`` unless ``value`` is one of ``choices``."""
-    if not (isinstance(value, str) and value in choices):
-        raise ValueError(f"{name} must be one of {sorted(choices)}, got {value!r}")
 
 
 class Loss(BaseEstimator):
@@ -257,45 +213,6 @@ def check_scores(y_true, y_pred, sample_weight):
 def writable(array) -> np.ndarray:
     """``array``, or a copy if it is read-only, for which kernels would be compiled once more."""
     return array if array.flags.writeable else array.copy()
-
-
-def normalize_weights(sample_weight, n_samples: int, dtype) -> np.ndarray:
-    """Weights divided by their sum, as a new array; see ``check_weights``."""
-    weight = check_weights(sample_weight, n_samples)
-    weight = weight / weight.max()  # so that the sum of huge weights does not overflow
-    return (weight / weight.sum()).astype(dtype, copy=False)
-
-
-def check_weights(sample_weight, n_samples: int) -> np.ndarray:
-    """Weights as float64, one per sample; None is ones.
-
-    Raises
-    ------
-    ValueError
-        If a weight is negative, complex or not finite, all are zero, or the length is wrong.
-    """
-    if sample_weight is None:
-        return np.ones(n_samples)
-    sample_weight = np.asarray(sample_weight)
-    if sample_weight.ndim == 0:
-        check_number(sample_weight.item(), "sample_weight", minimum=0, closed=False)
-        return np.full(n_samples, float(sample_weight))
-    if sample_weight.dtype.kind == "c":
-        raise ValueError("sample_weight must hold real numbers, got complex ones")
-    try:
-        weight = sample_weight.astype(np.float64)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"sample_weight must hold numbers: {error}") from error
-    assert_all_finite(weight, input_name="sample_weight")
-    if weight.shape != (n_samples,):
-        raise ValueError(
-            f"sample_weight has shape {weight.shape}, expected ({n_samples},): one per sample"
-        )
-    if weight.min() < 0:
-        raise ValueError(f"sample_weight must not be negative, got {weight.min()}")
-    if weight.max() == 0:
-        raise ValueError("sample_weight is zero for every sample")
-    return weight
 
 
 class PointwiseLoss(Loss):

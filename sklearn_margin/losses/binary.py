@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from sklearn_margin.losses.base import BinaryLoss, check_number
+from sklearn_margin._validation import check_number
+from sklearn_margin.losses.base import BinaryLoss
 
 __all__ = ["Hinge", "ModifiedHuber", "SmoothedHinge", "SquaredHinge"]
 

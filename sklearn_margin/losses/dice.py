@@ -6,8 +6,9 @@ import numpy as np
 from sklearn.utils import check_array
 
 from sklearn_margin._jit import kernel
+from sklearn_margin._validation import check_number, check_weights
 from sklearn_margin.losses._batches import Unweighted
-from sklearn_margin.losses.base import Loss, check_number, check_weights, writable
+from sklearn_margin.losses.base import Loss, writable
 from sklearn_margin.losses.cross_entropy import CrossEntropy, Logistic
 from sklearn_margin.losses.multiclass import check_score_rows
 

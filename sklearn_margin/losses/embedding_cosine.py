@@ -5,8 +5,8 @@ import math
 import numpy as np
 
 from sklearn_margin._jit import REASSOCIATE, kernel
+from sklearn_margin._validation import check_number
 from sklearn_margin.losses._exp import exp_negative, log1p_unit
-from sklearn_margin.losses.base import check_number
 from sklearn_margin.losses.embedding import EmbeddingLoss
 from sklearn_margin.losses.embedding_geometry import (
     by_class,

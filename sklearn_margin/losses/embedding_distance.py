@@ -3,7 +3,7 @@
 import numpy as np
 
 from sklearn_margin._jit import REASSOCIATE, kernel
-from sklearn_margin.losses.base import check_choice, check_number
+from sklearn_margin._validation import check_choice, check_number
 from sklearn_margin.losses.embedding import EmbeddingLoss
 from sklearn_margin.losses.embedding_geometry import (
     by_class,

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from sklearn_margin.losses.base import check_number
+from sklearn_margin._validation import check_number
 from sklearn_margin.losses.binary import Hinge
 from sklearn_margin.losses.multiclass import MulticlassLoss
 

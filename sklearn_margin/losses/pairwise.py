@@ -5,8 +5,8 @@ import math
 import numpy as np
 from sklearn.utils import check_array
 
-from sklearn_margin._groups import float_column
-from sklearn_margin.losses.base import BinaryLoss, PairwiseLoss, check_number
+from sklearn_margin._validation import check_number, float_column
+from sklearn_margin.losses.base import BinaryLoss, PairwiseLoss
 from sklearn_margin.losses.binary import Hinge, SquaredHinge
 from sklearn_margin.losses.cross_entropy import Logistic
 

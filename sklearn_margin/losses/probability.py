@@ -5,7 +5,8 @@ import math
 import numpy as np
 from scipy.special import expit, softmax
 
-from sklearn_margin.losses.base import BinaryLoss, check_number
+from sklearn_margin._validation import check_number
+from sklearn_margin.losses.base import BinaryLoss
 from sklearn_margin.losses.cross_entropy import CrossEntropy, Logistic
 from sklearn_margin.losses.multiclass import MulticlassLoss
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from sklearn_margin._jit import kernel
-from sklearn_margin.losses.base import check_number
+from sklearn_margin._validation import check_number
 from sklearn_margin.solvers.base import Result, Solver
 
 __all__ = ["Adam", "AdamState", "stream_batches"]

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from sklearn_margin.losses.base import check_number
+from sklearn_margin._validation import check_number
 from sklearn_margin.solvers._quadratic import minimize_quadratic
 from sklearn_margin.solvers.base import (
     Iterate,

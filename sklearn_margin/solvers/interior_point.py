@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.linalg import LinAlgError
 
-from sklearn_margin.losses.base import check_number
+from sklearn_margin._validation import check_number
 from sklearn_margin.solvers._hinge_gap import Bound, HingeGap
 from sklearn_margin.solvers._hinges import (
     DenseModel,

@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.optimize import minimize
 
-from sklearn_margin.losses.base import check_number
+from sklearn_margin._validation import check_number
 from sklearn_margin.solvers.base import (
     Iterate,
     Result,

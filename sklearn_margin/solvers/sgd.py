@@ -5,7 +5,7 @@ from collections import deque
 
 import numpy as np
 
-from sklearn_margin.losses.base import check_choice, check_number
+from sklearn_margin._validation import check_choice, check_number
 from sklearn_margin.objective.mean_slopes import own_gap
 from sklearn_margin.solvers._averaged_slopes import without_small
 from sklearn_margin.solvers._stochastic import Run

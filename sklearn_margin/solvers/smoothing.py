@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from sklearn_margin.losses.base import check_number
+from sklearn_margin._validation import check_number
 from sklearn_margin.objective.envelope import envelope_certificate, envelope_excess
 from sklearn_margin.solvers._proximal import polished
 from sklearn_margin.solvers.base import (
