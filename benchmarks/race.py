@@ -9,7 +9,8 @@ import numpy as np
 from benchmarks.data import Problem
 from benchmarks.harness import THREADS, Case, Contestant
 from sklearn_margin import LinearClassifier, LinearRanker, LinearRegressor
-from sklearn_margin.losses.base import PairwiseLoss, RegressionLoss
+from sklearn_margin.losses.pairs.base import PairwiseLoss
+from sklearn_margin.losses.pointwise import RegressionLoss
 from sklearn_margin.solvers import SGD
 
 OUR_TOLERANCES = (1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 1e-8)

@@ -94,9 +94,11 @@ def _source(module: str) -> tuple[bytes, frozenset[str]]:
     content = _module_file(module).read_bytes()
     imported = set()
     for package, names, plain in _IMPORT.findall(content.decode()):
-        submodules = {f"{package}.{name}" for name in re.findall(r"\w+", names)}
-        submodules = {name for name in submodules if _module_file(name)}
-        imported |= submodules or {package or plain}
+        names = re.sub(r"#.*|\bas \w+", "", names)
+        wanted = {f"{package}.{name}" for name in re.findall(r"\w+", names)}
+        modules = {name for name in wanted if _module_file(name)}
+        # What is no module is a name that the package itself defines or passes on.
+        imported |= modules if wanted and modules == wanted else {*modules, package or plain}
     return content, frozenset(imported)
 
 

@@ -2,11 +2,13 @@
 
 import numpy as np
 
-from sklearn_margin.losses._pairs import PairIndex
-from sklearn_margin.losses.base import Loss, PairwiseLoss, RegressionLoss
-from sklearn_margin.losses.dice import BatchLoss
-from sklearn_margin.losses.embedding import EmbeddingLoss
+from sklearn_margin.losses.base import Loss
+from sklearn_margin.losses.batch import BatchLoss
+from sklearn_margin.losses.embedding.base import EmbeddingLoss
 from sklearn_margin.losses.multiclass import MulticlassLoss
+from sklearn_margin.losses.pairs.base import PairwiseLoss
+from sklearn_margin.losses.pairs.index import PairIndex
+from sklearn_margin.losses.pointwise import RegressionLoss
 from sklearn_margin.losses.probability import ProbabilityLoss
 
 __all__ = ["BatchForm", "EmbeddingForm", "Form", "PairForm", "RowForm", "ScoreForm", "author_of",

@@ -14,7 +14,7 @@ from sklearn_margin._base import LinearModel, levels_to_caller, uses_sgd
 from sklearn_margin._groups import encode_groups, unpack_target
 from sklearn_margin._hints import INIT_HINTS, PAIR_HINTS, available_if
 from sklearn_margin._validation import normalize_weights
-from sklearn_margin.losses.pairwise import check_signs, sample_loss
+from sklearn_margin.losses.pairs.given import check_signs, sample_loss
 from sklearn_margin.metrics import pairwise_accuracy_score
 from sklearn_margin.objective import PairwiseObjective, PointwiseObjective
 

@@ -22,6 +22,7 @@ __all__ = [
     "check_weights",
     "float_column",
     "normalize_weights",
+    "writable",
 ]
 
 
@@ -179,3 +180,8 @@ def check_not_empty(array: NDArray[Any], input_name: str) -> None:
     """Raise ``ValueError`` if there is no entry."""
     if array.shape[0] == 0:
         raise ValueError(f"{input_name} is empty: a minimum of 1 sample is required.")
+
+
+def writable(array) -> np.ndarray:
+    """``array``, or a copy if it is read-only, for which kernels would be compiled once more."""
+    return array if array.flags.writeable else array.copy()

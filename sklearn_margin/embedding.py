@@ -11,7 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 from sklearn_margin._embedding import BaseEmbedding, meaning
 from sklearn_margin._hints import available_if
 from sklearn_margin._validation import check_weights
-from sklearn_margin.losses.embedding_geometry import unit_rows
+from sklearn_margin.losses.embedding.geometry import unit_rows
 from sklearn_margin.solvers import Adam
 from sklearn_margin.solvers.adam import AdamState, stream_batches
 

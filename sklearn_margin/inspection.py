@@ -29,10 +29,11 @@ from sklearn_margin._loss_forms import (
     is_ours,
     show,
 )
-from sklearn_margin.losses.base import Loss, PairwiseLoss
-from sklearn_margin.losses.embedding import EmbeddingLoss
+from sklearn_margin.losses.base import Loss
+from sklearn_margin.losses.embedding.base import EmbeddingLoss
 from sklearn_margin.losses.multiclass import MulticlassLoss, TwoClasses
-from sklearn_margin.losses.pairwise import MarginRanking
+from sklearn_margin.losses.pairs.base import PairwiseLoss
+from sklearn_margin.losses.pairs.given import MarginRanking
 
 __all__ = ["check_loss", "check_on_rows"]
 

@@ -26,7 +26,8 @@ from sklearn_margin.losses import (
     SquaredEpsilonInsensitive,
     SquaredHinge,
 )
-from sklearn_margin.losses.base import BinaryLoss, PairwiseLoss
+from sklearn_margin.losses.pairs.base import PairwiseLoss
+from sklearn_margin.losses.pointwise import BinaryLoss
 from sklearn_margin.objective import ConcomitantHuberObjective, PairwiseObjective, Rows
 from sklearn_margin.objective.pointwise import PointwiseObjective
 from sklearn_margin.solvers import CoordinateDescent, DualCD, InteriorPoint, Smoothing, choose

@@ -7,7 +7,7 @@ import pytest
 
 from sklearn_margin import LinearClassifier, LinearRanker
 from sklearn_margin.losses import Huber, Logistic, SmoothedHinge, Squared, SquaredHinge
-from sklearn_margin.losses.base import BinaryLoss
+from sklearn_margin.losses.pointwise import BinaryLoss
 from sklearn_margin.objective import ConcomitantHuberObjective, Rows
 from sklearn_margin.objective.certificate import _compensated_products
 from sklearn_margin.objective.pointwise import PointwiseObjective

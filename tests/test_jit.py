@@ -632,7 +632,7 @@ def test_losses_of_a_users_module_are_cached_too(edited):
 
 def test_an_edit_of_a_kernel_takes_effect_and_drops_what_is_stale(warm, forked):
     before = cache_files(warm)
-    with (warm / "sklearn_margin" / "losses" / "base.py").open("a") as file:
+    with (warm / "sklearn_margin" / "losses" / "pointwise.py").open("a") as file:
         file.write(
             "\n\n@kernel\ndef _value_gradient(loss, y, z, s, out):\n"
             "    out[:] = 7\n    return 7.0\n"
@@ -693,6 +693,38 @@ def test_an_edit_changes_the_stamps_of_the_kernels_it_can_change(monkeypatch):
         assert changed == {m for m in with_kernels if edited in closures[m]}, edited
         if edited == "sklearn_margin.solvers.lbfgs":  # has no kernel, and no kernel needs it
             assert not changed
+
+
+def test_every_module_that_an_import_names_is_seen(monkeypatch, tmp_path):
+    for name in (
+        "user",
+        "plain",
+        "deep/__init__",
+        "deep/kernels",
+        "deep/other",
+        "deep/er/__init__",
+    ):
+        file = tmp_path / f"{name}.py"
+        file.parent.mkdir(exist_ok=True)
+        file.touch()
+    monkeypatch.setattr(_jit, "_ROOT", tmp_path)
+
+    def imported(statement):
+        (tmp_path / "user.py").write_text(f"import math\n{statement}\n")
+        return _jit._source.__wrapped__("sklearn_margin.user")[1]
+
+    deep = "sklearn_margin.deep"
+    for statement, expected in (
+        ("import sklearn_margin.plain as p", {"sklearn_margin.plain"}),
+        (f"from {deep} import kernels  # compiled", {f"{deep}.kernels"}),
+        (f"from {deep} import kernels as k, er as e", {f"{deep}.kernels", f"{deep}.er"}),
+        (f"from {deep} import name", {deep}),
+        (f"from {deep} import *", {deep}),
+        (f"from {deep} import kernels, name", {f"{deep}.kernels", deep}),
+        (f"from {deep} import (\n    name,\n    kernels,  # x\n)", {f"{deep}.kernels", deep}),
+        (f"def f():\n    from {deep}.er import name", {f"{deep}.er"}),
+    ):
+        assert imported(statement) == expected, statement
 
 
 def test_a_comment_where_there_is_no_kernel_compiles_nothing(warm, forked):

@@ -11,7 +11,7 @@ from sklearn_margin.losses import (
     SmoothedHinge,
     Squared,
 )
-from sklearn_margin.losses.base import BinaryLoss
+from sklearn_margin.losses.pointwise import BinaryLoss
 from sklearn_margin.objective import Rows
 from sklearn_margin.objective.multiclass import MulticlassObjective
 from sklearn_margin.objective.pairwise import PairwiseObjective

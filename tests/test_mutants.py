@@ -18,7 +18,7 @@ from sklearn_margin.losses import (
     PairwiseHinge,
     WestonWatkins,
 )
-from sklearn_margin.losses.pairwise import check_signs
+from sklearn_margin.losses.pairs.given import check_signs
 
 # --- losses -----------------------------------------------------------------------------------
 

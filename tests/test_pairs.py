@@ -13,8 +13,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from sklearn_margin._groups import encode_groups
-from sklearn_margin.losses import PairwiseHinge, PairwiseLogistic, PairwiseSquaredHinge, _pairs
-from sklearn_margin.losses._pairs import PairIndex
+from sklearn_margin.losses import PairwiseHinge, PairwiseLogistic, PairwiseSquaredHinge
+from sklearn_margin.losses.pairs import index as pair_index
+from sklearn_margin.losses.pairs.index import PairIndex
 from sklearn_margin.objective import PairwiseObjective, Rows
 
 LOSSES = [PairwiseHinge, PairwiseSquaredHinge]
@@ -34,12 +35,16 @@ class SlowHinge(PairwiseHinge):
 class SlowSquaredHinge(PairwiseSquaredHinge):
     """The squared hinge, kept from the fast path by having a formula of its own."""
 
+    pair_hessian = PairwiseSquaredHinge.pair_hessian
+
     def pair_value(self, d):
         return max(0.0, self.margin - d) ** 2
 
 
 class SlowLogistic(PairwiseLogistic):
     """The logistic loss, likewise."""
+
+    pair_hessian = PairwiseLogistic.pair_hessian
 
     def pair_value(self, d):
         return math.log1p(math.exp(-d)) if d > 0 else math.log1p(math.exp(d)) - d
@@ -520,8 +525,8 @@ def test_threads_share_a_large_group(cls, weighting, grades, monkeypatch):
     curved = v if loss.hinge_power == 2 else None
     codes = encode_groups(groups, n)
     apart = sums_by_index(loss, PairIndex(y, codes, s, weighting), z, curved)
-    monkeypatch.setattr(_pairs, "_LARGE_ROWS", 80)
-    monkeypatch.setattr(_pairs, "_CHUNK_ROWS", 20)
+    monkeypatch.setattr(pair_index, "_LARGE_ROWS", 80)
+    monkeypatch.setattr(pair_index, "_CHUNK_ROWS", 20)
     index = PairIndex(y, codes, s, weighting)
     assert len(index.large) == 3
     assert len(index.chunks) > 5

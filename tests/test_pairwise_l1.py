@@ -12,7 +12,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn_margin import LinearRanker
 from sklearn_margin._groups import encode_groups
 from sklearn_margin.losses import PairwiseHinge, PairwiseLogistic, PairwiseSquaredHinge
-from sklearn_margin.losses._pairs import PairIndex
+from sklearn_margin.losses.pairs.index import PairIndex
 
 PENALTIES = [(1e-8, 0.5), (1e-3, 1.0), (0.05, 0.0), (0.3, 0.9), (10.0, 1.0)]
 

@@ -1,28 +1,31 @@
 """Losses: what is minimised."""
 
-from sklearn_margin.losses.base import (
-    BinaryLoss,
-    Loss,
-    PairwiseLoss,
-    PointwiseLoss,
-    RegressionLoss,
-)
+from sklearn_margin.losses.base import Loss
+from sklearn_margin.losses.batch import BatchLoss
 from sklearn_margin.losses.binary import Hinge, ModifiedHuber, SmoothedHinge, SquaredHinge
 from sklearn_margin.losses.cross_entropy import CrossEntropy, Logistic
-from sklearn_margin.losses.dice import BatchLoss, Dice
-from sklearn_margin.losses.embedding import EmbeddingLoss
-from sklearn_margin.losses.embedding_class import GE2E, ArcFace
-from sklearn_margin.losses.embedding_cosine import Circle, InfoNCE, MultipleNegativesRanking
-from sklearn_margin.losses.embedding_distance import Contrastive, Triplet
-from sklearn_margin.losses.embedding_neighbours import NCA
+from sklearn_margin.losses.dice import Dice
+from sklearn_margin.losses.embedding import (
+    GE2E,
+    NCA,
+    ArcFace,
+    Circle,
+    Contrastive,
+    EmbeddingLoss,
+    InfoNCE,
+    MultipleNegativesRanking,
+    Triplet,
+)
 from sklearn_margin.losses.multiclass import MulticlassLoss
 from sklearn_margin.losses.multiclass_hinge import CrammerSinger, WestonWatkins
-from sklearn_margin.losses.pairwise import (
+from sklearn_margin.losses.pairs import (
     MarginRanking,
     PairwiseHinge,
     PairwiseLogistic,
+    PairwiseLoss,
     PairwiseSquaredHinge,
 )
+from sklearn_margin.losses.pointwise import BinaryLoss, PointwiseLoss, RegressionLoss
 from sklearn_margin.losses.probability import Focal, Poly, ProbabilityLoss
 from sklearn_margin.losses.regression import (
     Absolute,

@@ -3,7 +3,7 @@
 import numpy as np
 
 from sklearn_margin._validation import check_number
-from sklearn_margin.losses.base import BinaryLoss
+from sklearn_margin.losses.pointwise import BinaryLoss
 
 __all__ = ["Hinge", "ModifiedHuber", "SmoothedHinge", "SquaredHinge"]
 

@@ -7,10 +7,10 @@ from scipy.special import expit, logsumexp, softmax
 from sklearn.utils import check_array
 
 from sklearn_margin._jit import kernel
-from sklearn_margin._validation import check_number, normalize_weights
+from sklearn_margin._validation import check_number, normalize_weights, writable
 from sklearn_margin.losses._exp import exp_negative, log1p_unit, weighted_sum
-from sklearn_margin.losses.base import BinaryLoss, writable
 from sklearn_margin.losses.multiclass import MulticlassLoss, check_shape
+from sklearn_margin.losses.pointwise import BinaryLoss
 
 __all__ = ["CrossEntropy", "Logistic"]
 

@@ -4,8 +4,9 @@ import numpy as np
 from sklearn.utils import check_array
 
 from sklearn_margin._jit import kernel
-from sklearn_margin._validation import normalize_weights
-from sklearn_margin.losses.base import BinaryLoss, Loss, writable
+from sklearn_margin._validation import normalize_weights, writable
+from sklearn_margin.losses.base import Loss
+from sklearn_margin.losses.pointwise import BinaryLoss
 
 __all__ = ["MulticlassLoss"]
 

@@ -6,9 +6,9 @@ import numpy as np
 from scipy.special import expit, softmax
 
 from sklearn_margin._validation import check_number
-from sklearn_margin.losses.base import BinaryLoss
 from sklearn_margin.losses.cross_entropy import CrossEntropy, Logistic
 from sklearn_margin.losses.multiclass import MulticlassLoss
+from sklearn_margin.losses.pointwise import BinaryLoss
 
 __all__ = ["Focal", "Poly", "ProbabilityLoss"]
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from sklearn_margin._validation import check_number
-from sklearn_margin.losses.base import RegressionLoss
+from sklearn_margin.losses.pointwise import RegressionLoss
 
 __all__ = [
     "Absolute",

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 
 from sklearn_margin._jit import REASSOCIATE, kernel
-from sklearn_margin.losses.embedding_geometry import through_unit_rows, unit_rows
+from sklearn_margin.losses.embedding.geometry import through_unit_rows, unit_rows
 from sklearn_margin.objective.base import Objective
 from sklearn_margin.objective.batches import balanced_batches, resample, uniform_batches
 from sklearn_margin.objective.rows import Rows

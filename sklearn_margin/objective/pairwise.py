@@ -4,7 +4,7 @@ from functools import cached_property
 
 import numpy as np
 
-from sklearn_margin.losses._pairs import PairIndex
+from sklearn_margin.losses.pairs.index import PairIndex
 from sklearn_margin.objective.base import LinearObjective
 
 __all__ = ["PairwiseObjective"]

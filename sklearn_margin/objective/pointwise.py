@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from sklearn_margin._jit import kernel
-from sklearn_margin.losses.base import writable
+from sklearn_margin._validation import writable
 from sklearn_margin.objective.base import LinearObjective
 from sklearn_margin.objective.certificate import reached_slopes, refined_gap
 from sklearn_margin.objective.rows import times, transposed_times

@@ -3,11 +3,11 @@
 import numpy as np
 
 from sklearn_margin._jit import kernel
-from sklearn_margin.losses._batches import batch_form
 from sklearn_margin.objective.mean_slopes import own_gap
 from sklearn_margin.objective.rows import row_add, row_dot, single_rows, squared_norms
 from sklearn_margin.penalties import ElasticNet
 from sklearn_margin.solvers._averaged_slopes import gap_by_passes, gap_by_steps
+from sklearn_margin.solvers._batch_form import batch_form
 from sklearn_margin.solvers._streaming import StreamState, layout_of
 
 __all__ = ["Run", "SGDState"]

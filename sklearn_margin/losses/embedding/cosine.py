@@ -7,8 +7,8 @@ import numpy as np
 from sklearn_margin._jit import REASSOCIATE, kernel
 from sklearn_margin._validation import check_number
 from sklearn_margin.losses._exp import exp_negative, log1p_unit
-from sklearn_margin.losses.embedding import EmbeddingLoss
-from sklearn_margin.losses.embedding_geometry import (
+from sklearn_margin.losses.embedding.base import EmbeddingLoss
+from sklearn_margin.losses.embedding.geometry import (
     by_class,
     last_of_class,
     sum_of_range,

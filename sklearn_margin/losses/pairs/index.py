@@ -15,15 +15,15 @@ from typing import NamedTuple
 import numpy as np
 
 from sklearn_margin._jit import kernel
-from sklearn_margin.losses._any_pairs import pair_product, pair_sums, pair_units
-from sklearn_margin.losses._hinge_pairs import (
+from sklearn_margin.losses.pairs.any_pairs import pair_product, pair_sums, pair_units
+from sklearn_margin.losses.pairs.hinge_runs import find_runs, load_runs
+from sklearn_margin.losses.pairs.hinge_sums import (
     hinge_groups,
     hinge_stage,
     mean_by_place,
     work_arrays,
 )
-from sklearn_margin.losses._hinge_runs import find_runs, load_runs
-from sklearn_margin.losses._logistic_pairs import logistic_product, logistic_sums
+from sklearn_margin.losses.pairs.logistic_sums import logistic_product, logistic_sums
 
 __all__ = ["PairIndex"]
 

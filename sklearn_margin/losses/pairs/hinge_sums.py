@@ -20,7 +20,7 @@ from typing import NamedTuple
 import numpy as np
 
 from sklearn_margin._jit import kernel
-from sklearn_margin.losses._hinge_runs import load_runs, merge_ranges
+from sklearn_margin.losses.pairs.hinge_runs import load_runs, merge_ranges
 
 __all__ = ["Work", "hinge_groups", "hinge_stage", "mean_by_place", "work_arrays"]
 

@@ -4,8 +4,8 @@ import numpy as np
 
 from sklearn_margin._jit import REASSOCIATE, kernel
 from sklearn_margin.losses._exp import exp_negative
-from sklearn_margin.losses.embedding import EmbeddingLoss
-from sklearn_margin.losses.embedding_geometry import squared_distances, through_distances
+from sklearn_margin.losses.embedding.base import EmbeddingLoss
+from sklearn_margin.losses.embedding.geometry import squared_distances, through_distances
 
 __all__ = ["NCA"]
 

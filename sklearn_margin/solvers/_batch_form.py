@@ -3,6 +3,7 @@
 import numpy as np
 
 from sklearn_margin.losses.base import Loss
+from sklearn_margin.losses.batch import Unweighted
 
 __all__ = ["batch_form"]
 
@@ -14,7 +15,7 @@ def batch_form(loss, n_outputs) -> "BatchForm":
     (n, n_outputs), written to ``out``. A batch loss takes the place of that mean.
     """
     if loss.splits:
-        return OfScores(loss) if n_outputs == 1 else OfRows(loss)
+        return MeanOfScores(loss) if n_outputs == 1 else MeanOfRows(loss)
     if not loss.knows_weights:
         loss = Unweighted(loss)
     return BatchOfScores(loss) if n_outputs == 1 else BatchOfRows(loss)
@@ -29,7 +30,7 @@ class BatchForm(Loss):
         self.inner = inner
 
 
-class OfScores(BatchForm):
+class MeanOfScores(BatchForm):
     """A loss of one score per sample."""
 
     def mean(self, y, z, s):
@@ -44,7 +45,7 @@ class OfScores(BatchForm):
             out[i, 0] = s[i] * self.inner.sample_gradient(y[i], z[i, 0]) / z.shape[0]
 
 
-class OfRows(BatchForm):
+class MeanOfRows(BatchForm):
     """A loss of a row of scores per sample."""
 
     def mean(self, y, z, s):
@@ -80,18 +81,3 @@ class BatchOfRows(BatchForm):
 
     def slopes(self, y, z, s, out):
         self.inner.batch_gradient(y.astype(np.int64), z, s, out)
-
-
-class Unweighted(Loss):
-    """A batch loss whose author's methods take no weights."""
-
-    kernel_methods = ("batch_value", "batch_gradient")
-
-    def __init__(self, inner):
-        self.inner = inner
-
-    def batch_value(self, y, z, s):
-        return self.inner.batch_value(y, z)
-
-    def batch_gradient(self, y, z, s, out):
-        self.inner.batch_gradient(y, z, out)

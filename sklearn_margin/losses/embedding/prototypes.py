@@ -8,8 +8,8 @@ from sklearn.utils import check_array
 from sklearn_margin._jit import kernel
 from sklearn_margin._validation import check_choice, check_number
 from sklearn_margin.losses._exp import exp_negative
-from sklearn_margin.losses.embedding import EmbeddingLoss
-from sklearn_margin.losses.embedding_geometry import through_unit_rows, unit_rows
+from sklearn_margin.losses.embedding.base import EmbeddingLoss
+from sklearn_margin.losses.embedding.geometry import through_unit_rows, unit_rows
 
 __all__ = ["GE2E", "ArcFace"]
 

@@ -1,0 +1,168 @@
+"""The family of losses of score differences over the ordered pairs of a group."""
+
+import numpy as np
+
+from sklearn_margin._groups import encode_groups
+from sklearn_margin._validation import check_choice
+from sklearn_margin.losses.base import Loss
+from sklearn_margin.losses.pairs.index import PairIndex
+from sklearn_margin.losses.pointwise import BinaryLoss, check_scores
+
+__all__ = ["GivenPairs", "PairwiseLoss"]
+
+
+class PairwiseLoss(Loss):
+    """A loss of score differences d = z_i − z_j over pairs with y_i > y_j in one group.
+
+    The author writes ``pair_value(d)`` and ``pair_gradient(d)``, and ``pair_hessian(d)``
+    if the loss is smooth. A parameter ``weighting`` chooses the weight of a pair:
+    ``"uniform"`` (1) or ``"difference"`` (y_i − y_j); the sample weights of both rows
+    multiply it.
+
+    value = Σ u_ij φ(z_i − z_j) / Σ u_ij, and 0 if there is no pair.
+
+    Examples
+    --------
+    >>> from sklearn_margin.losses import PairwiseLoss
+    >>> class Exponential(PairwiseLoss):  # of RankBoost (Freund et al., JMLR 4, 2003)
+    ...     def pair_value(self, d):
+    ...         return math.exp(-d)
+    ...     def pair_gradient(self, d):
+    ...         return -math.exp(-d)
+    >>> Exponential().value([0, 1], [0.5, 0.5])
+    1.0
+    """
+
+    kernel_methods = ("pair_value", "pair_gradient", "pair_hessian", "sample_value",
+                      "sample_gradient")  # fmt: skip
+    formula = kernel_methods[:2]
+    claims = (*Loss.claims, "pair_hessian", "hinge_power", "hinge_terms", "hinge_shape",
+              "is_logistic")  # fmt: skip
+    smooth: bool | None = None
+
+    def pair_value(self, d):
+        """Loss of one pair."""
+        raise NotImplementedError(f"{type(self).__name__} has no pair_value(d)")
+
+    def pair_gradient(self, d):
+        """Derivative of ``pair_value``."""
+        raise NotImplementedError(f"{type(self).__name__} has no pair_gradient(d)")
+
+    def pair_hessian(self, d):
+        """Second derivative of ``pair_value`` (or an element of the generalised one)."""
+        raise NotImplementedError(f"{type(self).__name__} has no pair_hessian(d)")
+
+    #: Power p of losses of the form [margin − d]₊^p, which are summed in O(n log n);
+    #: 0 for any other loss, summed pair by pair.
+    hinge_power = 0
+    #: Whether the loss is log(1 + e^(−d)), which is summed with one exponential per row.
+    is_logistic = False
+    #: What a piecewise linear loss is of its margins: "sum", of their positive parts.
+    hinge_shape: str | None = None
+
+    @property
+    def hinge_terms(self) -> list[tuple[float, float, float]]:
+        """The loss as a sum of linear·[margin − d]₊ + square·[margin − d]₊², or empty if it is not:
+        (margin, linear, square) of each."""
+        power = self.hinge_power
+        return [(self.margin, power == 1, power == 2)] if power else []
+
+    def check_params(self) -> None:
+        """Raise ``ValueError`` or ``TypeError`` naming the parameter that is wrong."""
+        check_choice(self.pair_weighting, "weighting", ("uniform", "difference"))
+
+    @property
+    def pair_weighting(self) -> str:
+        """The parameter ``weighting``, or "uniform" for a loss without it."""
+        return getattr(self, "weighting", "uniform")
+
+    def value(self, y_true, y_pred, sample_weight=None, groups=None) -> float:
+        """Weighted mean of the loss over the ordered pairs within groups.
+
+        Parameters
+        ----------
+        y_true : array-like of shape (n,)
+            Relevance: graded or real-valued, higher is better.
+        y_pred : array-like of shape (n,)
+            Scores.
+        sample_weight : array-like of shape (n,), default=None
+            Non-negative weights of rows; a pair has the product of its rows' weights.
+        groups : array-like of shape (n,), default=None
+            Group (query) of each row, of any type and in any order; None is one group.
+
+        Returns
+        -------
+        float
+        """
+        return self._value_gradient(y_true, y_pred, sample_weight, groups)[0]
+
+    def gradient(self, y_true, y_pred, sample_weight=None, groups=None) -> np.ndarray:
+        """Derivative of ``value`` with respect to the scores.
+
+        Parameters
+        ----------
+        y_true, y_pred, sample_weight, groups
+            As in ``value``.
+
+        Returns
+        -------
+        ndarray of shape (n,)
+        """
+        return self._value_gradient(y_true, y_pred, sample_weight, groups)[1]
+
+    def _value_gradient(self, y_true, y_pred, sample_weight, groups):
+        self.check_params()
+        y, z, s = check_scores(y_true, y_pred, sample_weight)
+        codes = None if groups is None else encode_groups(groups, len(y))
+        out = np.empty(len(z))
+        value = PairIndex(y, codes, s, self.pair_weighting).value_gradient(self, z, out)
+        return value, out.astype(z.dtype, copy=False)
+
+    # A pair is a sample whose row is x_i − x_j: what stochastic solvers see.
+
+    def sample_value(self, y, z):
+        """Loss of one pair, the label being unused."""
+        return self.pair_value(z)
+
+    def sample_gradient(self, y, z):
+        """Derivative of ``sample_value``."""
+        return self.pair_gradient(z)
+
+    @property
+    def has_hessian(self) -> bool:
+        """Whether the author wrote ``pair_hessian``."""
+        return type(self).pair_hessian is not PairwiseLoss.pair_hessian
+
+    @property
+    def is_smooth(self) -> bool:
+        """Whether the loss is differentiable everywhere."""
+        return self.has_hessian if self.smooth is None else self.smooth
+
+
+class GivenPairs(BinaryLoss):
+    """Any pairwise loss as a loss of a label t and a score difference: φ(t·d).
+
+    Parameters
+    ----------
+    loss : PairwiseLoss
+    """
+
+    def __init__(self, loss):
+        self.loss = loss
+
+    def sample_value(self, y, z):
+        return self.loss.pair_value(y * z)
+
+    def sample_gradient(self, y, z):
+        return y * self.loss.pair_gradient(y * z)
+
+    def sample_hessian(self, y, z):
+        return self.loss.pair_hessian(y * z)
+
+    has_hessian = property(lambda self: self.loss.has_hessian)
+    is_smooth = property(lambda self: self.loss.is_smooth)
+    convex = property(lambda self: self.loss.convex)
+
+    @property
+    def nonnegative(self):
+        return self.loss.nonnegative
