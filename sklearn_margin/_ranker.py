@@ -14,7 +14,7 @@ from sklearn_margin._base import LinearModel, levels_to_caller, uses_sgd
 from sklearn_margin._groups import encode_groups, unpack_target
 from sklearn_margin._hints import INIT_HINTS, PAIR_HINTS, available_if
 from sklearn_margin._validation import normalize_weights
-from sklearn_margin.losses.pairs.given import check_signs, sample_loss
+from sklearn_margin.losses.pairs.given import check_signs
 from sklearn_margin.metrics import pairwise_accuracy_score
 from sklearn_margin.objective import PairwiseObjective, PointwiseObjective
 
@@ -269,7 +269,7 @@ class BaseRanker(LinearModel):
             D = X1 - X2
         assert_all_finite(D.data if sp.issparse(D) else D, input_name="X1 - X2")
         objective = PointwiseObjective(
-            sample_loss(loss), self._rows(D, center=False), t.astype(D.dtype), s.astype(D.dtype),
+            loss.binary, self._rows(D, center=False), t.astype(D.dtype), s.astype(D.dtype),
             alpha=self.alpha, l1_ratio=self.l1_ratio,
         )  # fmt: skip
         return objective, D, t

@@ -448,7 +448,7 @@ def test_a_parameter_of_another_name_is_named():
 @pytest.mark.parametrize("weights", [np.array([1.0 + 0j, 2.0]), [1.0, 2.0 + 1j], [1 + 1j, "a"]])
 def test_complex_weights_are_refused(weights):
     X = np.arange(2.0)[:, None]
-    with pytest.raises(ValueError, match="sample_weight (must hold|has dtype complex)"):
+    with pytest.raises(ValueError, match=r"sample_weight (must hold|has dtype complex)"):
         Hinge().value([1, -1], [0.0, 0.0], sample_weight=weights)
-    with pytest.raises(ValueError, match="sample_weight (must hold|has dtype complex)"):
+    with pytest.raises(ValueError, match=r"sample_weight (must hold|has dtype complex)"):
         LinearRegressor().fit(X, X[:, 0], sample_weight=weights)

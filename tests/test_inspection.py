@@ -31,6 +31,7 @@ from sklearn_margin.losses import (
     RegressionLoss,
     Squared,
 )
+from sklearn_margin.losses.pairs.hinge_sums import HingeSums
 from sklearn_margin.objective import (
     EmbeddingObjective,
     MulticlassObjective,
@@ -316,8 +317,8 @@ class NotShiftInvariant(Exponential):
         out[k] = z[k]
 
 
-class WrongHingePower(PairwiseLoss):
-    hinge_power = 2
+class WrongSummation(PairwiseLoss):
+    summation = HingeSums((1.0, 0.0, 1.0))
 
     def __init__(self, margin=1.0):
         self.margin = margin
@@ -377,7 +378,7 @@ WRONG = [
     (Missed(lift=1.0), r"Missed.true_slope\(.* of true_value"),
     (Missed(bend=-1.0), r"Missed.true_bend\(y="),
     (Softplus(-1.0), r"Softplus.pair_gradient\(d=.* of pair_value there is .* wrong sign\?"),
-    (WrongHingePower(), r"WrongHingePower.pair_value\(d=.*by hinge_power"),
+    (WrongSummation(), r"WrongSummation.pair_value\(d=.*by summation"),
     (Pooled(WEIGHTS), r"Pooled.batch_gradient\(y=.*s=\["),
     (Pooled(COPIES), r"Pooled.batch_value .*as many equal rows"),
     (WrongEmbedding(), r"WrongEmbedding.gradient\(labels=.* of value .* a factor of 12\?"),

@@ -15,10 +15,14 @@ from hypothesis import strategies as st
 from sklearn_margin._groups import encode_groups
 from sklearn_margin.losses import PairwiseHinge, PairwiseLogistic, PairwiseSquaredHinge
 from sklearn_margin.losses.pairs import index as pair_index
+from sklearn_margin.losses.pairs.any_pairs import AnyPairs
+from sklearn_margin.losses.pairs.hinge_sums import HingeSums
 from sklearn_margin.losses.pairs.index import PairIndex
+from sklearn_margin.losses.pairs.logistic_sums import LogisticSums
 from sklearn_margin.objective import PairwiseObjective, Rows
 
 LOSSES = [PairwiseHinge, PairwiseSquaredHinge]
+POWERS = {PairwiseHinge: 1, PairwiseSquaredHinge: 2}
 WEIGHTINGS = ["uniform", "difference"]
 
 every_loss = pytest.mark.parametrize("cls", LOSSES, ids=lambda cls: cls.__name__)
@@ -194,7 +198,7 @@ STRAY = Problem(
 def test_fast_path_is_the_sum_over_pairs(cls, weighting, problem):
     y, z, s, groups, v, margin = problem
     loss = cls(margin=margin)
-    check(loss, loss.hinge_power, y, z, s, groups, weighting, v)
+    check(loss, POWERS[type(loss)], y, z, s, groups, weighting, v)
 
 
 @every_loss
@@ -206,8 +210,8 @@ def test_fast_path_is_the_sum_over_pairs(cls, weighting, problem):
 def test_pair_by_pair_is_the_sum_over_pairs(cls, weighting, problem):
     y, z, s, groups, v, margin = problem
     loss = SLOW[cls](margin=float(margin))
-    assert loss.hinge_power == 0
-    check(loss, cls().hinge_power, y, z, s, groups, weighting, v)
+    assert type(loss.summation) is AnyPairs
+    check(loss, POWERS[cls], y, z, s, groups, weighting, v)
 
 
 @every_loss
@@ -218,7 +222,7 @@ def test_pair_by_pair_equals_the_fast_path(cls, weighting):
     y, z, s = rng.integers(0, 4, n).astype(float), rng.normal(size=n), rng.uniform(0, 2, n)
     groups, v = rng.integers(0, 9, n), rng.normal(size=n)
     index = PairIndex(y, groups, s, weighting)
-    curved = v if cls().hinge_power == 2 else None
+    curved = v if POWERS[cls] == 2 else None
     fast = sums_by_index(cls(margin=0.5), index, z, curved)
     slow = sums_by_index(SLOW[cls](margin=0.5), index, z, curved)
     assert fast[0] == pytest.approx(slow[0], rel=1e-13)
@@ -264,7 +268,7 @@ every_logistic = pytest.mark.parametrize("cls", [PairwiseLogistic, SlowLogistic]
 @example(problem=STRAY, spread=1.0)
 def test_logistic_is_the_sum_over_pairs(cls, weighting, problem, spread):
     y, z, s, groups, v, _ = problem
-    assert cls().is_logistic == (cls is PairwiseLogistic)
+    assert isinstance(cls().summation, LogisticSums) == (cls is PairwiseLogistic)
     check_logistic(cls(), y, spread * z, s, groups, weighting, v)
 
 
@@ -309,8 +313,8 @@ def test_a_large_group_among_tiny_ones_is_shared_by_threads(cls, weighting):
     z, v = rng.normal(size=n), rng.normal(size=n)
     index = PairIndex(y, encode_groups(groups, n), np.ones(n), weighting)
     value, gradient, product = sums_by_index(cls(), index, z, v)
-    assert len(index._units) > 8
-    largest = max(end - begin for _, _, begin, end in index._units)
+    assert len(index.units) > 8
+    largest = max(end - begin for _, _, begin, end in index.units)
     assert largest < n
     check_logistic(cls(), y, z, np.ones(n), groups, weighting, v)
     for n_threads in (2, 3):
@@ -326,7 +330,7 @@ def test_a_large_group_among_tiny_ones_is_shared_by_threads(cls, weighting):
 def test_smoothed_hinge_is_the_sum_over_pairs(weighting, width):
     """Its value is a difference of two squared hinges, its own methods say what it should be."""
     loss = PairwiseHinge(margin=0.5).smoothed(width)
-    assert len(loss.hinge_terms) == 2
+    assert len(loss.summation.terms) == 2
     rng = np.random.default_rng(10)
     n = 50
     y, z, s = rng.integers(0, 4, n).astype(float), rng.normal(size=n), rng.integers(0, 3, n) * 1.0
@@ -356,7 +360,7 @@ def test_long_levels_and_many_levels(cls, weighting, grades):
     y = rng.normal(size=n) if grades is None else rng.integers(0, grades, n).astype(float)
     z = np.round(rng.normal(size=n), 1)
     loss = cls(margin=0.5)
-    check(loss, loss.hinge_power, y, z, rng.uniform(0, 2, n), None, weighting, rng.normal(size=n))
+    check(loss, POWERS[type(loss)], y, z, rng.uniform(0, 2, n), None, weighting, rng.normal(size=n))
 
 
 @every_loss
@@ -374,7 +378,7 @@ def test_scores_in_order(cls, weighting, shape):
     for y in (np.arange(n) // 50.0, np.arange(n) * 1.0, rng.permutation(n) // 3.0):
         loss = cls(margin=0.25)
         v = rng.normal(size=n)
-        check(loss, loss.hinge_power, y, z, np.ones(n), None, weighting, v)
+        check(loss, POWERS[type(loss)], y, z, np.ones(n), None, weighting, v)
 
 
 @every_loss
@@ -387,7 +391,7 @@ def test_a_far_row_costs_the_others_no_accuracy(cls, weighting):
     y, z, v = rng.integers(0, 3, n).astype(float), rng.normal(size=n), rng.normal(size=n)
     y[:2] = 2.0, 0.0
     z[:2] = 1e8, -1e8  # as they should be: no pair with them costs anything
-    expected = check(loss, loss.hinge_power, y, z, np.ones(n), None, weighting, v)
+    expected = check(loss, POWERS[type(loss)], y, z, np.ones(n), None, weighting, v)
     assert 0 < expected.value < 10
 
 
@@ -415,7 +419,7 @@ def test_float32_scores_and_weights_are_summed_in_float64(cls, weighting):
     z, s = rng.normal(size=n).astype(np.float32), rng.uniform(0, 2, n).astype(np.float32)
     loss = cls(margin=0.5)
     v = rng.normal(size=n).astype(np.float32)
-    check(loss, loss.hinge_power, y, z, s, groups, weighting, v)
+    check(loss, POWERS[type(loss)], y, z, s, groups, weighting, v)
 
 
 # --- nothing to compare ------------------------------------------------------------------------
@@ -480,7 +484,7 @@ def test_many_groups_in_several_chunks_and_threads(cls, weighting):
     n = 50_000
     groups = encode_groups(rng.integers(0, 5000, n), n)
     y, z, s = rng.integers(0, 3, n).astype(float), rng.normal(size=n), rng.uniform(0, 2, n)
-    v = rng.normal(size=n) if cls().hinge_power == 2 else None
+    v = rng.normal(size=n) if POWERS[cls] == 2 else None
     index = PairIndex(y, groups, s, weighting)
     assert len(index.chunks) > 1
     value, gradient, product = sums_by_index(cls(), index, z, v)
@@ -522,7 +526,7 @@ def test_threads_share_a_large_group(cls, weighting, grades, monkeypatch):
     order = rng.permutation(n)
     groups, z, s = groups[order], np.round(rng.normal(size=n), 2), rng.uniform(0, 2, n)
     v, loss = rng.normal(size=n), cls(margin=0.5)
-    curved = v if loss.hinge_power == 2 else None
+    curved = v if POWERS[type(loss)] == 2 else None
     codes = encode_groups(groups, n)
     apart = sums_by_index(loss, PairIndex(y, codes, s, weighting), z, curved)
     monkeypatch.setattr(pair_index, "_LARGE_ROWS", 80)
@@ -530,7 +534,7 @@ def test_threads_share_a_large_group(cls, weighting, grades, monkeypatch):
     index = PairIndex(y, codes, s, weighting)
     assert len(index.large) == 3
     assert len(index.chunks) > 5
-    check(loss, loss.hinge_power, y, z, s, groups, weighting, v)
+    check(loss, POWERS[type(loss)], y, z, s, groups, weighting, v)
     for run in (map, ThreadPoolExecutor(2).map, ThreadPoolExecutor(5).map):
         index = PairIndex(y, codes, s, weighting)
         for scores in (z, z[::-1].copy(), z):  # levels stay sorted between calls
@@ -554,7 +558,7 @@ def test_100_000_rows_in_one_group_need_memory_for_rows_only(cls, weighting):
     rng = np.random.default_rng(8)
     n = 100_000
     y, z, s = rng.normal(size=n), rng.normal(size=n), rng.uniform(0, 2, n)
-    v = rng.normal(size=n) if cls().hinge_power == 2 else None
+    v = rng.normal(size=n) if POWERS[cls] == 2 else None
     some = slice(70_000)  # enough to compile all that large groups need
     sums_by_index(
         cls(), PairIndex(y[some], None, s[some], weighting), z[some], None if v is None else v[some]
@@ -577,7 +581,7 @@ def test_100_000_rows_in_one_group_need_memory_for_rows_only(cls, weighting):
     i, j = rng.integers(0, n, (2, 400_000))
     i, j = np.where(y[i] > y[j], i, j), np.where(y[i] > y[j], j, i)
     u = s[i] * s[j] * (y[i] - y[j] if weighting == "difference" else y[i] > y[j])
-    sample = np.average(np.maximum(0, 1 - (z[i] - z[j])) ** cls().hinge_power, weights=u)
+    sample = np.average(np.maximum(0, 1 - (z[i] - z[j])) ** POWERS[cls], weights=u)
     assert value == pytest.approx(sample, rel=0.02)
 
 
@@ -623,8 +627,8 @@ def test_rows_without_weight_are_written(loss):
     s = rng.integers(0, 2, 20).astype(float)
     index = PairIndex(y, None, s, "uniform")
     out = np.full(20, np.nan)
-    if loss.hinge_terms:
-        index.hinge_sums(np.array(loss.hinge_terms), z, out)
+    if isinstance(loss.summation, HingeSums):
+        loss.summation.means(index, z, out)
         assert np.all(out[s == 0] == 0) and np.isfinite(out).all()
     for out in (np.full(20, np.nan), np.full(20, np.nan)):
         index.value_gradient(loss, z, out)

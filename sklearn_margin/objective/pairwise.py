@@ -10,11 +10,6 @@ from sklearn_margin.objective.base import LinearObjective
 __all__ = ["PairwiseObjective"]
 
 
-# Work in terms of an entry of X:
-_MERGE = 25.0  # to merge a level with another, by row
-_PAIR = 5.0  # of a pair that is looked at
-
-
 class _PairCurvature:
     """Derivatives of L at a score vector, computed when asked for; the Hessian is a product."""
 
@@ -80,9 +75,7 @@ class PairwiseObjective(LinearObjective):
     @property
     def extra_work(self) -> float:
         """Work of a pass by row, besides products with X, in entries of X."""
-        if self.loss.hinge_terms:
-            return _MERGE * np.log2(max(np.diff(self.pairs.layout.group_level).max(), 1))
-        return _PAIR * self.pairs.n_pairs / len(self.y)
+        return self.loss.summation.work(self.pairs) / len(self.y)
 
     def curvature(self, z, cautious=False):
         return _PairCurvature(self, z)
@@ -148,8 +141,8 @@ class PairwiseObjective(LinearObjective):
         if self.pairs.total == 0:
             return 0.0, 0.0, g
         wide = np.empty(len(z))
-        terms = np.array(smooth.loss.hinge_terms)
-        sums = self.pairs.hinge_sums(terms, z, wide, self.rows.run)
+        summation = smooth.loss.summation
+        terms, sums = summation.terms, summation.means(self.pairs, z, wide, self.rows.run)
         g[:] = wide
         loss, envelope = float(sums[0, 0]), float((terms[:, 1:] * sums).sum())
         slopes = (sums[1, 0] - sums[0, 0]) / smooth.loss.envelope_width

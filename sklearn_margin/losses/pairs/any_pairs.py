@@ -6,14 +6,17 @@ range has an array of its own to add to, from the first row of its first group o
 are added up in order.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 
 from sklearn_margin._jit import kernel
 
-__all__ = ["pair_product", "pair_sums", "pair_units"]
+__all__ = ["AnyPairs", "pair_units"]
 
 _UNIT_PAIRS = 1 << 18  # pairs per unit of parallel work, at least
 _MOST_UNITS = 32  # each has an array as long as the rows it meets
+_PAIR = 5.0  # work on a pair, in terms of an entry of X
 
 
 def pair_units(layout):
@@ -47,7 +50,7 @@ def pair_units(layout):
 
 
 @kernel
-def pair_sums(
+def _pair_sums(
     loss, z, v, order, y, s, level_start, group_level, difference, scale, part,
     first_group, last_group, first, last,
 ):  # fmt: skip
@@ -81,11 +84,11 @@ def pair_sums(
 
 
 @kernel
-def pair_product(
+def _pair_product(
     loss, z, v, order, y, s, level_start, group_level, difference, scale, part,
     first_group, last_group, first, last,
 ):  # fmt: skip
-    """As ``pair_sums``, for the product of the Hessian with ``v``; returns 0."""
+    """As ``_pair_sums``, for the product of the Hessian with ``v``; returns 0."""
     begin = level_start[group_level[first_group]]
     scores, vector = np.empty(last - begin), np.empty(last - begin)
     for p in range(begin, last):
@@ -107,3 +110,40 @@ def pair_product(
                         part[q - begin] -= bend
                 part[p - begin] += total
     return 0.0
+
+
+class AnyPairs:
+    """The sum of any loss over pairs, one by one."""
+
+    def value_gradient(self, index, loss, z, out, run: Callable = map) -> float:
+        """As ``PairIndex.value_gradient``; there must be pairs."""
+        return self._sum(index, loss, z, z, out, run, product=False)
+
+    def hessian_product(self, index, loss, z, v, out, run: Callable = map) -> None:
+        """As ``PairIndex.hessian_product``; there must be pairs."""
+        self._sum(index, loss, z, v, out, run, product=True)
+
+    def work(self, index) -> float:
+        """Work of a sum, in terms of an entry of X."""
+        return _PAIR * index.n_pairs
+
+    def _sum(self, index, loss, z, v, out, run, product):
+        layout, starts = index.layout, index.group_start
+
+        def work(unit):
+            part = np.zeros(unit[3] - starts[unit[0]])
+            arguments = (z, v, *layout, 1.0 / index.total, part, *unit)
+            return self._unit(loss, arguments, part, product), part
+
+        if index.n_dropped:
+            out[:] = 0.0
+        sums, value = np.zeros(len(layout.order)), 0.0
+        for unit, (one, part) in zip(index.units, run(work, index.units), strict=True):
+            value += one  # in the order of units, whatever thread was first
+            sums[starts[unit[0]] : unit[3]] += part
+        out[layout.order] = sums
+        return float(value)
+
+    def _unit(self, loss, arguments, part, product):
+        """Sum over the pairs of a unit, the derivative (or product) of which goes to ``part``."""
+        return loss._run(_pair_product if product else _pair_sums, *arguments)

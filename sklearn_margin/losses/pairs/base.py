@@ -5,6 +5,7 @@ import numpy as np
 from sklearn_margin._groups import encode_groups
 from sklearn_margin._validation import check_choice
 from sklearn_margin.losses.base import Loss
+from sklearn_margin.losses.pairs.any_pairs import AnyPairs
 from sklearn_margin.losses.pairs.index import PairIndex
 from sklearn_margin.losses.pointwise import BinaryLoss, check_scores
 
@@ -36,8 +37,7 @@ class PairwiseLoss(Loss):
     kernel_methods = ("pair_value", "pair_gradient", "pair_hessian", "sample_value",
                       "sample_gradient")  # fmt: skip
     formula = kernel_methods[:2]
-    claims = (*Loss.claims, "pair_hessian", "hinge_power", "hinge_terms", "hinge_shape",
-              "is_logistic")  # fmt: skip
+    claims = (*Loss.claims, "pair_hessian", "hinge_shape", "summation", "binary")
     smooth: bool | None = None
 
     def pair_value(self, d):
@@ -52,20 +52,16 @@ class PairwiseLoss(Loss):
         """Second derivative of ``pair_value`` (or an element of the generalised one)."""
         raise NotImplementedError(f"{type(self).__name__} has no pair_hessian(d)")
 
-    #: Power p of losses of the form [margin − d]₊^p, which are summed in O(n log n);
-    #: 0 for any other loss, summed pair by pair.
-    hinge_power = 0
-    #: Whether the loss is log(1 + e^(−d)), which is summed with one exponential per row.
-    is_logistic = False
+    #: How the loss is summed over pairs: an object with ``value_gradient``, ``hessian_product``
+    #: and ``work``, that ``PairIndex`` runs.
+    summation = AnyPairs()
     #: What a piecewise linear loss is of its margins: "sum", of their positive parts.
     hinge_shape: str | None = None
 
     @property
-    def hinge_terms(self) -> list[tuple[float, float, float]]:
-        """The loss as a sum of linear·[margin − d]₊ + square·[margin − d]₊², or empty if it is not:
-        (margin, linear, square) of each."""
-        power = self.hinge_power
-        return [(self.margin, power == 1, power == 2)] if power else []
+    def binary(self) -> BinaryLoss:
+        """The loss of one given pair, of a label t = ±1 and a score difference: φ(t·d)."""
+        return GivenPairs(self)
 
     def check_params(self) -> None:
         """Raise ``ValueError`` or ``TypeError`` naming the parameter that is wrong."""

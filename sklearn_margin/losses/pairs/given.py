@@ -4,12 +4,10 @@ import numpy as np
 from sklearn.utils import check_array
 
 from sklearn_margin._validation import float_column
-from sklearn_margin.losses.binary import Hinge, SquaredHinge
-from sklearn_margin.losses.cross_entropy import Logistic
-from sklearn_margin.losses.pairs.base import GivenPairs
+from sklearn_margin.losses.binary import Hinge
 from sklearn_margin.losses.pairs.hinge import PairwiseHinge
 
-__all__ = ["MarginRanking", "check_signs", "sample_loss"]
+__all__ = ["MarginRanking", "check_signs"]
 
 
 class MarginRanking(PairwiseHinge):
@@ -119,20 +117,3 @@ def _differences(z1, z2):
             f"z1 and z2 must be one-dimensional and of one length, got {z1.shape} and {z2.shape}"
         )
     return z1 - z2
-
-
-def sample_loss(loss):
-    """The loss of one given pair: of a label t = ±1 and a score difference d = z_1 − z_2.
-
-    Parameters
-    ----------
-    loss : PairwiseLoss
-
-    Returns
-    -------
-    BinaryLoss
-        φ(t·d): one of the public losses where there is one, since solvers know more about them.
-    """
-    if loss.hinge_power:
-        return (Hinge if loss.hinge_power == 1 else SquaredHinge)(loss.margin)
-    return Logistic() if loss.is_logistic else GivenPairs(loss)

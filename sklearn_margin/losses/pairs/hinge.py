@@ -1,7 +1,9 @@
 """Hinges of score differences, linear and squared."""
 
 from sklearn_margin._validation import check_number
+from sklearn_margin.losses.binary import Hinge, SquaredHinge
 from sklearn_margin.losses.pairs.base import PairwiseLoss
+from sklearn_margin.losses.pairs.hinge_sums import HingeSums
 
 __all__ = ["PairwiseHinge", "PairwiseSquaredHinge", "SmoothedPairwiseHinge"]
 
@@ -45,8 +47,15 @@ class PairwiseHinge(PairwiseLoss):
     def pair_gradient(self, d):
         return -1.0 if d < self.margin else 0.0
 
-    hinge_power = 1
     hinge_shape = "sum"
+
+    @property
+    def summation(self):
+        return HingeSums((self.margin, 1.0, 0.0))
+
+    @property
+    def binary(self):
+        return Hinge(self.margin)
 
     def smoothed(self, width):
         return SmoothedPairwiseHinge(self.margin, self.pair_weighting, width)
@@ -94,7 +103,13 @@ class PairwiseSquaredHinge(PairwiseLoss):
     def pair_hessian(self, d):
         return 2.0 if d < self.margin else 0.0
 
-    hinge_power = 2
+    @property
+    def summation(self):
+        return HingeSums((self.margin, 0.0, 1.0))
+
+    @property
+    def binary(self):
+        return SquaredHinge(self.margin)
 
 
 class SmoothedPairwiseHinge(PairwiseHinge):
@@ -125,9 +140,9 @@ class SmoothedPairwiseHinge(PairwiseHinge):
         return 1.0 / self.width if 0.0 < self.margin - d < self.width else 0.0
 
     @property
-    def hinge_terms(self):
+    def summation(self):
         factor = 0.5 / self.width
-        return [(self.margin, 0.0, factor), (self.margin - self.width, 0.0, -factor)]
+        return HingeSums((self.margin, 0.0, factor), (self.margin - self.width, 0.0, -factor))
 
     @property
     def envelope_width(self):

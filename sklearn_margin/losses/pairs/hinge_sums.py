@@ -12,9 +12,11 @@ from one a to the next by additions of non-negative terms only: there is no canc
 whatever the offset of the scores or labels. The cost is O(n log n) per group; Airola,
 Pahikkala & Salakoski (2011) and Lee & Lin (2014) reach it with search trees.
 
-Merging begins with the runs of ``_hinge_runs``.
+Merging begins with the runs of ``hinge_runs``.
 """
 
+import itertools
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -22,7 +24,10 @@ import numpy as np
 from sklearn_margin._jit import kernel
 from sklearn_margin.losses.pairs.hinge_runs import load_runs, merge_ranges
 
-__all__ = ["Work", "hinge_groups", "hinge_stage", "mean_by_place", "work_arrays"]
+__all__ = ["HingeSums"]
+
+_PARTS = 16  # of the work on a group that threads share
+_MERGE = 25.0  # work of merging a level with another, by row, in terms of an entry of X
 
 
 @kernel
@@ -252,3 +257,112 @@ def work_arrays(size, product):
         np.empty(size), np.empty(size, np.int32), np.empty(size), np.empty(size, np.int32),
         np.empty(size if product else 0), np.empty(size),
     )  # fmt: skip
+
+
+class HingeSums:
+    """The sum of linear·[margin − d]₊ + square·[margin − d]₊², by sorting.
+
+    Parameters
+    ----------
+    *terms : (margin, linear, square)
+        Each stands for one such summand.
+
+    Attributes
+    ----------
+    terms : ndarray of shape (n_terms, 3)
+    """
+
+    def __init__(self, *terms):
+        self.terms = np.array(terms, dtype=np.float64)
+
+    def value_gradient(self, index, loss, z, out, run: Callable = map) -> float:
+        """As ``PairIndex.value_gradient``; there must be pairs."""
+        return float((self.terms[:, 1:] * self.means(index, z, out, run)).sum())
+
+    def hessian_product(self, index, loss, z, v, out, run: Callable = map) -> None:
+        """As ``PairIndex.hessian_product``; there must be pairs."""
+        self._sums(index, z, v, out, run, product=True)
+
+    def means(self, index, z, out, run: Callable = map) -> np.ndarray:
+        """Weighted means over pairs by term; there must be pairs.
+
+        Parameters
+        ----------
+        index : PairIndex
+        z, out, run
+            As in ``PairIndex.value_gradient``; ``out`` gets the derivative of the sum of all terms.
+
+        Returns
+        -------
+        ndarray of shape (n_terms, 2)
+            Means of [margin − d]₊ and of its square, by term, without the factors.
+        """
+        return self._sums(index, z, z, out, run, product=False)
+
+    def work(self, index) -> float:
+        """Work of a sum, in terms of an entry of X."""
+        n_levels = np.diff(index.layout.group_level).max(initial=1)
+        return _MERGE * len(index.layout.order) * np.log2(n_levels)
+
+    def _sums(self, index, z, v, out, run, product):
+        """Sums of hinges over pairs; the derivative or the Hessian product goes to ``out``."""
+        if index.n_dropped:  # rows that no kernel writes
+            out[:] = 0.0
+        terms = self.terms
+        order, y, s, level_start, _, difference = index.layout
+        sizes = np.diff(index.group_start)
+
+        def work(chunk):
+            sums = np.zeros((len(terms), 2))
+            room = work_arrays(int(sizes[slice(*chunk)].max()), product)
+            hinge_groups(
+                z, v, order, y, s, level_start, *index.runs, difference, terms, product,
+                1.0 / index.total, out, sums, *chunk, room,
+            )  # fmt: skip
+            return sums
+
+        large = [self._large_group(index, g, z, v, out, run, product) for g in index.large]
+        return (sum(large) + sum(run(work, index.chunks))) / index.total  # in the order of chunks
+
+    def _large_group(self, index, group, z, v, out, run, product):
+        """As ``hinge_groups`` for one group, which threads share."""
+        terms, found = self.terms, index.runs
+        order, y, s, level_start, _, difference = index.layout
+        start, stop = index.group_start[group], index.group_start[group + 1]
+        begin, end = found.group[group : group + 2]
+        runs, n_runs = level_start[found.level[begin : end + 1]] - start, end - begin
+        room = work_arrays(stop - start, product)
+        mean = mean_by_place(v, order, start, stop) if product else 0.0
+        alone = level_start[found.level[begin] + 1] == stop  # a single level
+
+        def load(part):
+            sums = np.zeros((len(terms), 2))
+            load_runs(
+                z, v, mean, order, y, s, level_start, found.level, found.inner, start,
+                *part, alone, difference, terms, product, room, sums,
+            )  # fmt: skip
+            return sums
+
+        def stage(part):
+            sums = np.zeros((len(terms), 2))
+            hinge_stage(
+                room, y[start:stop], s[start:stop], runs, width, *part, difference, terms,
+                product, sums,
+            )  # fmt: skip
+            return sums
+
+        cuts = np.unique(np.searchsorted(runs, np.linspace(0, stop - start, _PARTS + 1)))
+        total = sum(run(load, itertools.pairwise((begin + cuts).tolist())))
+        width = 1
+        while width < n_runs:
+            n_merges = (n_runs + width - 1) // (2 * width)
+            cuts = np.unique(np.linspace(0, n_merges, min(_PARTS, n_merges) + 1).astype(int))
+            parts = list(itertools.pairwise(cuts.tolist()))
+            sides = [(True, False, False), (False, True, False)]
+            total += sum(run(stage, [(*part, *side) for part in parts for side in sides]))
+            if 2 * width < n_runs:
+                list(run(stage, [(*part, False, False, True) for part in parts]))
+            width *= 2
+        np.divide(room.result, index.total, out=room.result)
+        out[order[start:stop]] = room.result
+        return total

@@ -1,35 +1,27 @@
 """The pairs of a ranking problem, and sums over them without ever listing them.
 
 Rows are sorted by group and, within a group, by label. Rows of one group with one label
-form a *level*. The rows better than a row of its
-group are those of higher levels.
+form a *level*. The rows better than a row of its group are those of higher levels.
 
-How the sum is taken depends on the loss: ``_hinge_pairs`` sorts, ``_logistic_pairs`` saves
-exponentials, and ``_any_pairs`` goes through the pairs one by one.
+How a sum is taken depends on the loss, which names it: ``hinge_sums`` sorts, ``logistic_sums``
+saves exponentials, and ``any_pairs`` goes through the pairs one by one.
 """
 
 import itertools
 from collections.abc import Callable
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 
 from sklearn_margin._jit import kernel
-from sklearn_margin.losses.pairs.any_pairs import pair_product, pair_sums, pair_units
-from sklearn_margin.losses.pairs.hinge_runs import find_runs, load_runs
-from sklearn_margin.losses.pairs.hinge_sums import (
-    hinge_groups,
-    hinge_stage,
-    mean_by_place,
-    work_arrays,
-)
-from sklearn_margin.losses.pairs.logistic_sums import logistic_product, logistic_sums
+from sklearn_margin.losses.pairs.any_pairs import pair_units
+from sklearn_margin.losses.pairs.hinge_runs import find_runs
 
 __all__ = ["PairIndex"]
 
 _CHUNK_ROWS = 16_384  # rows per unit of parallel work
 _LARGE_ROWS = 4 * _CHUNK_ROWS  # of a group that threads share
-_PARTS = 16  # of the work on such a group
 
 
 class _Layout(NamedTuple):
@@ -103,12 +95,28 @@ class PairIndex:
         bounds = np.unique(np.r_[0, ends, large, len(self.group_start) - 1]).astype(int)
         chunks = itertools.pairwise(bounds.tolist())
         self.chunks = [chunk for chunk in chunks if chunk[0] not in self.large]
-        self._units = self._runs = None  # made when a loss needs them
+
+    @cached_property
+    def units(self):
+        """Ranges of better rows, for sums pair by pair; see ``pair_units``."""
+        return pair_units(self.layout)
+
+    @cached_property
+    def runs(self):
+        """Runs of levels, for sums of hinges; see ``find_runs``."""
+        return find_runs(self.layout.level_start, self.layout.group_level)
 
     @property
     def positions(self):
-        """First worse position, number of worse positions and position of each row that is
-        the better one of some pair: what a stochastic solver draws pairs from."""
+        """The positions of worse rows of each row: what a stochastic solver draws pairs from.
+
+        Returns
+        -------
+        first : ndarray of int of shape (n,)
+            By position: the first one of its group, where worse rows begin.
+        n_worse : ndarray of int of shape (n,)
+            By position: how many rows are worse, of that one on.
+        """
         starts, levels = self.group_start, self.layout.level_start
         group_sizes = np.diff(starts)
         first = np.repeat(starts[:-1], group_sizes)
@@ -154,128 +162,14 @@ class PairIndex:
         if self.total == 0:
             out[:] = 0.0
             return 0.0
-        if loss.hinge_terms:
-            terms = np.array(loss.hinge_terms, dtype=np.float64)
-            sums = self.hinge_sums(terms, z, out, run)
-            return float((terms[:, 1:] * sums).sum())
-        return self._pair_by_pair(loss, z, z, out, run, product=False)
+        return loss.summation.value_gradient(self, loss, z, out, run)
 
     def hessian_product(self, loss, z, v, out, run: Callable = map) -> None:
         """Product of the Hessian of ``value`` at scores ``z`` with ``v``, into ``out``."""
         if self.total == 0:
             out[:] = 0.0
-            return
-        if loss.hinge_terms:
-            terms = np.array(loss.hinge_terms, dtype=np.float64)
-            self._hinges(terms, z, v, out, run, product=True)
         else:
-            self._pair_by_pair(loss, z, v, out, run, product=True)
-
-    def hinge_sums(self, terms, z, out, run: Callable = map) -> np.ndarray:
-        """Weighted means over pairs of several hinges at once; there must be pairs.
-
-        Parameters
-        ----------
-        terms : ndarray of shape (n_terms, 3)
-            Each row (margin, linear, square) is linear·[margin − d]₊ + square·[margin − d]₊².
-        z, out, run
-            As in ``value_gradient``; ``out`` gets the derivative of the sum of all terms.
-
-        Returns
-        -------
-        ndarray of shape (n_terms, 2)
-            Means of [margin − d]₊ and of its square, by term, without the factors.
-        """
-        return self._hinges(terms, z, z, out, run, product=False)
-
-    def _hinges(self, terms, z, v, out, run, product):
-        """Sums of hinges over pairs; the derivative or the Hessian product goes to ``out``."""
-        if self.n_dropped:  # rows that no kernel writes
-            out[:] = 0.0
-        if self._runs is None:
-            self._runs = find_runs(self.layout.level_start, self.layout.group_level)
-        order, y, s, level_start, _, difference = self.layout
-        sizes = np.diff(self.group_start)
-
-        def work(chunk):
-            sums = np.zeros((len(terms), 2))
-            room = work_arrays(int(sizes[slice(*chunk)].max()), product)
-            hinge_groups(
-                z, v, order, y, s, level_start, *self._runs, difference, terms, product,
-                1.0 / self.total, out, sums, *chunk, room,
-            )  # fmt: skip
-            return sums
-
-        large = [self._large_group(g, terms, z, v, out, run, product) for g in self.large]
-        return (sum(large) + sum(run(work, self.chunks))) / self.total  # in the order of chunks
-
-    def _large_group(self, group, terms, z, v, out, run, product):
-        """As ``hinge_groups`` for one group, which threads share."""
-        order, y, s, level_start, _, difference = self.layout
-        start, stop = self.group_start[group], self.group_start[group + 1]
-        begin, end = self._runs.group[group : group + 2]
-        runs, n_runs = level_start[self._runs.level[begin : end + 1]] - start, end - begin
-        room = work_arrays(stop - start, product)
-        mean = mean_by_place(v, order, start, stop) if product else 0.0
-        alone = level_start[self._runs.level[begin] + 1] == stop  # a single level
-
-        def load(part):
-            sums = np.zeros((len(terms), 2))
-            load_runs(
-                z, v, mean, order, y, s, level_start, self._runs.level, self._runs.inner, start,
-                *part, alone, difference, terms, product, room, sums,
-            )  # fmt: skip
-            return sums
-
-        def stage(part):
-            sums = np.zeros((len(terms), 2))
-            hinge_stage(
-                room, y[start:stop], s[start:stop], runs, width, *part, difference, terms,
-                product, sums,
-            )  # fmt: skip
-            return sums
-
-        cuts = np.unique(np.searchsorted(runs, np.linspace(0, stop - start, _PARTS + 1)))
-        total = sum(run(load, itertools.pairwise((begin + cuts).tolist())))
-        width = 1
-        while width < n_runs:
-            n_merges = (n_runs + width - 1) // (2 * width)
-            cuts = np.unique(np.linspace(0, n_merges, min(_PARTS, n_merges) + 1).astype(int))
-            parts = list(itertools.pairwise(cuts.tolist()))
-            sides = [(True, False, False), (False, True, False)]
-            total += sum(run(stage, [(*part, *side) for part in parts for side in sides]))
-            if 2 * width < n_runs:
-                list(run(stage, [(*part, False, False, True) for part in parts]))
-            width *= 2
-        np.divide(room.result, self.total, out=room.result)
-        out[order[start:stop]] = room.result
-        return total
-
-    def _pair_by_pair(self, loss, z, v, out, run, product):
-        """Sum over all pairs of any loss."""
-        if self._units is None:
-            self._units = pair_units(self.layout)
-        general = pair_product if product else pair_sums
-        fast = logistic_product if product else logistic_sums
-
-        def work(unit):
-            begin, end = self.group_start[unit[0]], unit[3]
-            part = np.zeros(end - begin)
-            arguments = (z, v, *self.layout, 1.0 / self.total, part, *unit)
-            value = fast(*arguments) if loss.is_logistic else np.nan
-            if np.isnan(value):
-                part[:] = 0.0
-                value = loss._run(general, *arguments)
-            return value, part
-
-        if self.n_dropped:
-            out[:] = 0.0
-        sums, value = np.zeros(len(self.layout.order)), 0.0
-        for unit, (one, part) in zip(self._units, run(work, self._units), strict=True):
-            value += one  # in the order of units, whatever thread was first
-            sums[self.group_start[unit[0]] : unit[3]] += part
-        out[self.layout.order] = sums
-        return float(value)
+            loss.summation.hessian_product(self, loss, z, v, out, run)
 
 
 def _units_of_pairs(s, level_start, group_level):

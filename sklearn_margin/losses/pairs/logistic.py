@@ -2,7 +2,9 @@
 
 import math
 
+from sklearn_margin.losses.cross_entropy import Logistic
 from sklearn_margin.losses.pairs.base import PairwiseLoss
+from sklearn_margin.losses.pairs.logistic_sums import LogisticSums
 
 __all__ = ["PairwiseLogistic"]
 
@@ -47,4 +49,8 @@ class PairwiseLogistic(PairwiseLoss):
         e = math.exp(-abs(d))
         return e / ((1.0 + e) * (1.0 + e))
 
-    is_logistic = True
+    summation = LogisticSums()
+
+    @property
+    def binary(self):
+        return Logistic()

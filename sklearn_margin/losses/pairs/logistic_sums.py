@@ -14,8 +14,9 @@ import math
 import numpy as np
 
 from sklearn_margin._jit import REASSOCIATE, kernel
+from sklearn_margin.losses.pairs.any_pairs import AnyPairs
 
-__all__ = ["logistic_product", "logistic_sums"]
+__all__ = ["LogisticSums"]
 
 _LANES = 8  # products that grow side by side
 _REACH = 300.0  # furthest score from the centre of its group
@@ -116,7 +117,8 @@ def _logistic_range(
     z, v, order, y, s, level_start, group_level, difference, scale, part,
     first_group, last_group, first, last, product,
 ):  # fmt: skip
-    """As ``pair_sums`` (``pair_product`` if ``product``); NaN where scores are too far apart."""
+    """As ``_pair_sums`` of ``any_pairs``, or ``_pair_product`` if ``product``; NaN where scores are
+    too far apart."""
     begin = level_start[group_level[first_group]]
     n = last - begin
     falling, rising, weight, vector = np.empty(n), np.empty(n), np.empty(n), np.empty(n)
@@ -151,11 +153,11 @@ def _logistic_range(
 
 
 @kernel
-def logistic_sums(
+def _logistic_sums(
     z, v, order, y, s, level_start, group_level, difference, scale, part,
     first_group, last_group, first, last,
 ):  # fmt: skip
-    """As ``pair_sums`` of the logistic loss; NaN where scores are too far apart."""
+    """As ``any_pairs._pair_sums`` of the logistic loss; NaN where scores are too far apart."""
     return _logistic_range(
         z, v, order, y, s, level_start, group_level, difference, scale, part,
         first_group, last_group, first, last, False,
@@ -163,12 +165,23 @@ def logistic_sums(
 
 
 @kernel
-def logistic_product(
+def _logistic_product(
     z, v, order, y, s, level_start, group_level, difference, scale, part,
     first_group, last_group, first, last,
 ):  # fmt: skip
-    """As ``pair_product`` of the logistic loss; NaN where scores are too far apart."""
+    """As ``any_pairs._pair_product`` of the logistic loss; NaN where scores are too far apart."""
     return _logistic_range(
         z, v, order, y, s, level_start, group_level, difference, scale, part,
         first_group, last_group, first, last, True,
     )  # fmt: skip
+
+
+class LogisticSums(AnyPairs):
+    """The sum of log(1 + e^(−d)) over pairs, with one exponential per row."""
+
+    def _unit(self, loss, arguments, part, product):
+        value = (_logistic_product if product else _logistic_sums)(*arguments)
+        if not np.isnan(value):
+            return value
+        part[:] = 0.0  # scores are too far apart
+        return super()._unit(loss, arguments, part, product)
