@@ -8,7 +8,7 @@ import math
 
 from sklearn_margin._jit import JIT_DISABLED, REASSOCIATE, bits_of, float_of, kernel
 
-__all__ = ["exp_negative", "log1p_unit", "weighted_sum"]
+__all__ = ["exp_negative", "log1p_unit", "sum_of_range", "weighted_sum"]
 
 _LOWEST = -708.0  # e to this power is about the smallest normal number
 _LOG2_E = 1.4426950408889634
@@ -75,6 +75,15 @@ def log1p_unit(e):
     p = p * q + 1 / 3.0
     p = p * q + 1 / 1.0
     return 2.0 * t * p
+
+
+@kernel(fastmath=REASSOCIATE)
+def sum_of_range(s, first, last):
+    """Sum of a range; a slice and its sum would be much more to compile."""
+    total = 0.0
+    for j in range(first, last):
+        total += s[j]
+    return total
 
 
 @kernel(fastmath=REASSOCIATE)

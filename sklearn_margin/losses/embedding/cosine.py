@@ -4,14 +4,13 @@ import math
 
 import numpy as np
 
-from sklearn_margin._jit import REASSOCIATE, kernel
+from sklearn_margin._jit import kernel
 from sklearn_margin._validation import check_number
-from sklearn_margin.losses._exp import exp_negative, log1p_unit
+from sklearn_margin.losses._exp import exp_negative, log1p_unit, sum_of_range
 from sklearn_margin.losses.embedding.base import EmbeddingLoss
 from sklearn_margin.losses.embedding.geometry import (
     by_class,
     last_of_class,
-    sum_of_range,
     through_cosines,
     through_unit_rows,
     unit_rows,
@@ -204,14 +203,12 @@ def _exponentials(E):
         x[j] = e if x[j] > _LOWEST else 0.0
 
 
-@kernel(fastmath=REASSOCIATE)
+@kernel
 def _weigh(E, s, first, last):
     """Multiply a range by weights; returns its sum."""
-    total = 0.0
     for j in range(first, last):
         E[j] *= s[j]
-        total += E[j]
-    return total
+    return sum_of_range(E, first, last)
 
 
 @kernel
@@ -242,14 +239,14 @@ def _info_nce(C, labels, s, temperature, E):
         for j in range(n):
             E[a, j] = (C[a, j] - nearest[a]) / temperature
     _exponentials(E)
-    total = 0.0
+    total, costs = 0.0, np.empty(n)
     for a in range(n):
         if a == 0 or a == last:
             first, last = a, last_of_class(labels, a)
         negatives = _weigh(E[a], s, 0, first) + _weigh(E[a], s, last, n)
         rival = nearest[a] / temperature + math.log(negatives)
         own, s[a] = s[a], max(s[a] - 1.0, 0.0)
-        cost, pull = _positives(C[a], s, first, last, rival, temperature, own / mass, E[a])
+        cost, pull = _positives(C[a], s, first, last, rival, temperature, own / mass, E[a], costs)
         s[a] = own
         total += cost
         _scale(E[a], 0, first, pull / negatives)
@@ -258,18 +255,16 @@ def _info_nce(C, labels, s, temperature, E):
     return total
 
 
-@kernel(fastmath=REASSOCIATE)
-def _positives(c, s, first, last, rival, temperature, share, slope):
-    """Sum of log(1 + Σ_n e^{cos(a,n)/τ} / e^{cos(a,p)/τ}) over p, and of its slopes."""
-    cost, pull = 0.0, 0.0
-    for p in range(first, last):
+@kernel
+def _positives(c, s, first, last, rival, temperature, share, slope, costs):
+    """Sum of log(1 + Σ_n e^{cos(a,n)/τ} / e^{cos(a,p)/τ}) over p, and minus that of its slopes."""
+    for p in range(first, last):  # sums apart: see ``logistic_sums``
         x = rival - c[p] / temperature
         e = exp_negative(-abs(x))
         weight = share * s[p]
-        cost += weight * (max(x, 0.0) + log1p_unit(e))
+        costs[p] = weight * (max(x, 0.0) + log1p_unit(e))
         slope[p] = -weight / temperature * ((1.0 if x >= 0.0 else e) / (1.0 + e))
-        pull -= slope[p]
-    return cost, pull
+    return sum_of_range(costs, first, last), -sum_of_range(slope, first, last)
 
 
 @kernel

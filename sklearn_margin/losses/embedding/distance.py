@@ -4,12 +4,12 @@ import numpy as np
 
 from sklearn_margin._jit import REASSOCIATE, kernel
 from sklearn_margin._validation import check_choice, check_number
+from sklearn_margin.losses._exp import sum_of_range
 from sklearn_margin.losses.embedding.base import EmbeddingLoss
 from sklearn_margin.losses.embedding.geometry import (
     by_class,
     last_of_class,
     squared_distances,
-    sum_of_range,
     through_distances,
 )
 

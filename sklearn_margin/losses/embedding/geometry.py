@@ -8,7 +8,6 @@ __all__ = [
     "by_class",
     "last_of_class",
     "squared_distances",
-    "sum_of_range",
     "through_cosines",
     "through_distances",
     "through_unit_rows",
@@ -96,15 +95,6 @@ def last_of_class(labels, first):
     return last
 
 
-@kernel
-def sum_of_range(s, first, last):
-    """Sum of a range; a slice and its sum would be much more to compile."""
-    total = 0.0
-    for j in range(first, last):
-        total += s[j]
-    return total
-
-
 @kernel(fastmath=REASSOCIATE)
 def _unit_rows(Z, U, inverse):
     for i in range(Z.shape[0]):
@@ -144,6 +134,7 @@ def _centre(Z, C, squares):
         square = 0.0
         for c in range(k):
             C[i, c] = Z[i, c] - mean[c] / n
+        for c in range(k):  # not in the loop above: see ``logistic_sums``
             square += C[i, c] * C[i, c]
         squares[i] = square
 

@@ -13,7 +13,8 @@ import math
 
 import numpy as np
 
-from sklearn_margin._jit import REASSOCIATE, kernel
+from sklearn_margin._jit import kernel
+from sklearn_margin.losses._exp import sum_of_range
 from sklearn_margin.losses.pairs.any_pairs import AnyPairs
 
 __all__ = ["LogisticSums"]
@@ -37,29 +38,31 @@ def _exponentials(z, order, start, stop, falling, rising):
     return True
 
 
-@kernel(fastmath=REASSOCIATE)
-def _slopes(a, rising, weight, own, n, part):
+# A loop that writes has vector code only for arrays that lie well apart, and its sum would be rounded
+# by where they lie. So what is summed is written first.
+
+
+@kernel
+def _slopes(a, rising, weight, own, n, part, terms):
     """Adds own·u·σ(−d) over the first n rows to ``part``; returns the sum of u·σ(−d)."""
-    total = 0.0
     for q in range(n):
         e = a * rising[q]
-        slope = weight[q] * (e / (1.0 + e))
-        total += slope
-        part[q] += own * slope
-    return total
+        terms[q] = weight[q] * (e / (1.0 + e))
+    for q in range(n):
+        part[q] += own * terms[q]
+    return sum_of_range(terms, 0, n)
 
 
-@kernel(fastmath=REASSOCIATE)
-def _bends(a, rising, weight, own, n, v, vector, part):
-    """As ``_slopes`` for the Hessian's product with a vector."""
-    total = 0.0
+@kernel
+def _bends(a, rising, weight, own, n, v, vector, part, terms):
+    """As ``_slopes`` for the Hessian's product with a vector, which is subtracted from ``part``."""
     for q in range(n):
         e = a * rising[q]
         over = 1.0 / (1.0 + e)
-        bend = weight[q] * e * over * over * (v - vector[q])
-        total += bend
-        part[q] -= own * bend
-    return total
+        terms[q] = weight[q] * e * over * over * (v - vector[q])
+    for q in range(n):
+        part[q] -= own * terms[q]
+    return sum_of_range(terms, 0, n)
 
 
 @kernel
@@ -122,7 +125,7 @@ def _logistic_range(
     begin = level_start[group_level[first_group]]
     n = last - begin
     falling, rising, weight, vector = np.empty(n), np.empty(n), np.empty(n), np.empty(n)
-    runs, lanes = np.empty(n, np.int64), np.empty(_LANES)
+    runs, lanes, terms = np.empty(n, np.int64), np.empty(_LANES), np.empty(n)
     value = 0.0
     for g in range(first_group, last_group):
         start = level_start[group_level[g]]
@@ -145,10 +148,11 @@ def _logistic_range(
                 a, own = falling[p - start], scale * s[p]
                 if product:
                     w = vector[p - start]
-                    here[p - start] += own * _bends(a, rising, weight, own, n, w, vector, here)
+                    total = _bends(a, rising, weight, own, n, w, vector, here, terms)
+                    here[p - start] += own * total
                 else:
                     value += own * _row_value(a, rising, weight, n, runs, n_runs, highest, lanes)
-                    here[p - start] -= own * _slopes(a, rising, weight, own, n, here)
+                    here[p - start] -= own * _slopes(a, rising, weight, own, n, here, terms)
     return value
 
 
