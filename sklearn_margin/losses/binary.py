@@ -3,6 +3,7 @@
 import numpy as np
 
 from sklearn_margin._validation import check_number
+from sklearn_margin.losses._envelope import envelope, envelope_bend, envelope_slope
 from sklearn_margin.losses.pointwise import BinaryLoss
 
 __all__ = ["Hinge", "ModifiedHuber", "SmoothedHinge", "SquaredHinge"]
@@ -123,19 +124,13 @@ class SmoothedHinge(BinaryLoss):
         check_number(self.smoothing, "smoothing", minimum=0, closed=False)
 
     def sample_value(self, y, z):
-        u = self.margin - y * z
-        if u <= 0:
-            return 0.0
-        if u < self.smoothing:
-            return 0.5 * u * u / self.smoothing
-        return u - 0.5 * self.smoothing
+        return envelope(self.margin - y * z, self.smoothing)
 
     def sample_gradient(self, y, z):
-        return -y * min(1.0, max(0.0, (self.margin - y * z) / self.smoothing))
+        return -y * envelope_slope(self.margin - y * z, self.smoothing)
 
     def sample_hessian(self, y, z):
-        u = self.margin - y * z
-        return 1.0 / self.smoothing if 0.0 < u < self.smoothing else 0.0
+        return envelope_bend(self.margin - y * z, self.smoothing)
 
     @property
     def envelope_width(self):

@@ -4,11 +4,36 @@ import math
 
 import numpy as np
 
+from sklearn_margin._jit import kernel
 from sklearn_margin._validation import check_number
+from sklearn_margin.losses._envelope import envelope, envelope_bend, envelope_slope
 from sklearn_margin.losses.binary import Hinge
 from sklearn_margin.losses.multiclass import MulticlassLoss
 
 __all__ = ["CrammerSinger", "WestonWatkins"]
+
+
+def simplex_threshold(a, size):
+    """τ of the projection p_j = [a_j − τ]₊ onto the simplex Σ p = size, from below [1]_.
+
+    References
+    ----------
+    .. [1] Michelot, "A finite algorithm for finding the projection of a point onto the canonical
+       simplex of ℝⁿ", Journal of Optimization Theory and Applications 50, 1986.
+    """
+    tau, count = -math.inf, 0
+    for j in range(a.shape[0]):
+        tau = max(tau, a[j] - size)
+    for _ in range(a.shape[0]):
+        total, before, count = -size, count, 0
+        for j in range(a.shape[0]):
+            if a[j] > tau:
+                total += a[j]
+                count += 1
+        if count == before or count == 0:
+            break
+        tau = total / count
+    return tau
 
 
 class CrammerSinger(MulticlassLoss):
@@ -65,12 +90,11 @@ class CrammerSinger(MulticlassLoss):
     # s ℓ(z) = max over p of p·t with t_j = margin·[j ≠ k] + z_j − z_k.
 
     def dual_step(self, k, z, g, s, norm, out):
-        low, lowest, top = math.inf, k, -math.inf
+        low, lowest = math.inf, k
         for j in range(z.shape[0]):
             t = 0.0 if j == k else self.margin + (z[j] - z[k])
             p = g[j] + s if j == k else g[j]
             out[j] = p + t / norm
-            top = max(top, out[j])
             if p > 0.0 and t < low:
                 low, lowest = t, j
         excess = -math.inf
@@ -79,17 +103,7 @@ class CrammerSinger(MulticlassLoss):
                 t = 0.0 if j == k else self.margin + (z[j] - z[k])
                 excess = max(excess, t - low)
         if excess > 0.0:
-            # τ of the projection p_j = [out_j − τ]₊ onto the simplex, from below (Michelot 1986).
-            tau, count = top - s, 0
-            for _ in range(z.shape[0]):
-                total, before, count = -s, count, 0
-                for j in range(z.shape[0]):
-                    if out[j] > tau:
-                        total += out[j]
-                        count += 1
-                if count == before or count == 0:
-                    break
-                tau = total / count
+            tau = simplex_threshold(out, s)
             for j in range(z.shape[0]):
                 out[j] = max(0.0, out[j] - tau)
             out[k] -= s
@@ -159,48 +173,42 @@ class SmoothedCrammerSinger(CrammerSinger):
             return (self.margin + (z[j] - z[k]) - self.width) / self.width
         return (z[j] - z[top]) / self.width
 
-    def threshold(self, k, z, top):
-        """τ of the projection p_j = [e_k + t/w − τ]₊, less the largest coordinate, from below
-        (Michelot 1986)."""
-        tau, count = -1.0, 0
-        for _ in range(z.shape[0]):
-            total, before, count = -1.0, count, 0
-            for j in range(z.shape[0]):
-                a = self.shifted(k, z, j, top)
-                if a > tau:
-                    total += a
-                    count += 1
-            if count == before or count == 0:
-                break
-            tau = total / count
-        return tau
-
-    def sample_value(self, k, z):
+    def project(self, k, z, out):
+        """The projection p_j = [e_k + t/w − τ]₊, to ``out``."""
         top = self.leading(k, z)
-        tau = self.threshold(k, z, top)
+        for j in range(z.shape[0]):
+            out[j] = self.shifted(k, z, j, top)
+        tau = simplex_threshold(out, 1.0)
+        for j in range(z.shape[0]):
+            out[j] = max(0.0, out[j] - tau)
+
+    def value_at(self, k, z, g):
+        """The loss, given its gradient p − e_k."""
         value = 0.0
         for j in range(z.shape[0]):
-            p = max(0.0, self.shifted(k, z, j, top) - tau)
-            rest = p - 1.0 if j == k else p
             t = 0.0 if j == k else self.margin + (z[j] - z[k])
-            value += p * t - 0.5 * self.width * rest * rest
+            value += g[j] * t - 0.5 * self.width * g[j] * g[j]
         return value
 
+    def sample_value(self, k, z):
+        g = np.empty(z.shape[0])
+        self.sample_gradient(k, z, g)
+        return self.value_at(k, z, g)
+
     def sample_gradient(self, k, z, out):
-        top = self.leading(k, z)
-        tau = self.threshold(k, z, top)
-        for j in range(z.shape[0]):
-            out[j] = max(0.0, self.shifted(k, z, j, top) - tau)
+        self.project(k, z, out)
         out[k] -= 1.0
+
+    def scores_value_gradient(self, k, z, s, out):
+        return float(_value_gradient_at_once(self, k, z, s, out))
 
     def sample_curvature(self, k, z, out):
         # 1/w on the support S of p: the Hessian is (I − 11ᵀ/|S|)/w there, 0 if S is one class.
-        top, count = self.leading(k, z), 0
-        tau = self.threshold(k, z, top)
+        self.project(k, z, out)
+        count = 0
         for j in range(z.shape[0]):
-            inside = self.shifted(k, z, j, top) > tau
-            out[j] = 1.0 / self.width if inside else 0.0
-            count += inside
+            count += out[j] > 0.0
+            out[j] = 1.0 / self.width if out[j] > 0.0 else 0.0
         if count == 1:
             out[:] = 0.0
 
@@ -217,6 +225,21 @@ class SmoothedCrammerSinger(CrammerSinger):
     @property
     def envelope_width(self):
         return self.width
+
+
+@kernel
+def _value_gradient_at_once(loss, k, z, s, out):
+    """As for other losses, with one projection for the value and the gradient."""
+    total = 0.0
+    for i in range(z.shape[0]):
+        if s[i] != 0:
+            loss.sample_gradient(k[i], z[i], out[i])
+            total += s[i] * loss.value_at(k[i], z[i], out[i])
+            for j in range(z.shape[1]):
+                out[i, j] *= s[i]
+        else:
+            out[i, :] = 0.0
+    return total
 
 
 class WestonWatkins(MulticlassLoss):
@@ -355,24 +378,21 @@ class SmoothedWestonWatkins(WestonWatkins):
     def sample_value(self, k, z):
         total = 0.0
         for j in range(z.shape[0]):
-            u = self.margin + (z[j] - z[k])
-            if j != k and u > 0:
-                total += 0.5 * u * u / self.width if u < self.width else u - 0.5 * self.width
+            if j != k:
+                total += envelope(self.margin + (z[j] - z[k]), self.width)
         return total
 
     def sample_gradient(self, k, z, out):
         total = 0.0
         for j in range(z.shape[0]):
-            u = self.margin + (z[j] - z[k])
-            out[j] = 0.0 if j == k else min(1.0, max(0.0, u / self.width))
+            out[j] = 0.0 if j == k else envelope_slope(self.margin + (z[j] - z[k]), self.width)
             total += out[j]
         out[k] = -total
 
     def sample_curvature(self, k, z, out):
         # Second derivatives of the hinges: the Hessian is Σ a_j (e_j − e_k)(e_j − e_k)ᵀ.
         for j in range(z.shape[0]):
-            u = self.margin + (z[j] - z[k])
-            out[j] = 1.0 / self.width if j != k and 0 < u < self.width else 0.0
+            out[j] = 0.0 if j == k else envelope_bend(self.margin + (z[j] - z[k]), self.width)
 
     def curvature_product(self, k, a, v, out):
         total = 0.0

@@ -3,6 +3,7 @@
 import numpy as np
 
 from sklearn_margin._validation import check_number
+from sklearn_margin.losses._envelope import envelope, envelope_bend, envelope_slope
 from sklearn_margin.losses.pointwise import RegressionLoss
 
 __all__ = [
@@ -259,18 +260,23 @@ class SmoothedInterval(RegressionLoss):
         self.width = width
 
     def sample_value(self, y, z):
-        slope = self.sample_gradient(y, z)
-        return slope * (z - y) - self.epsilon * abs(slope) - 0.5 * self.width * slope * slope
+        steep = self.steepness(y, z)
+        return steep * envelope(abs(z - y) - self.epsilon, steep * self.width)
 
     def sample_gradient(self, y, z):
-        e = z - y
-        excess = max(0.0, abs(e) - self.epsilon) / self.width
-        return min(self.upper, excess) if e > 0 else max(self.lower, -excess)
+        steep = self.steepness(y, z)
+        slope = steep * envelope_slope(abs(z - y) - self.epsilon, steep * self.width)
+        return slope if z > y else -slope
 
     def sample_hessian(self, y, z):
-        slope = self.sample_gradient(y, z)
-        inside = self.lower < slope < self.upper and abs(z - y) >= self.epsilon
-        return 1.0 / self.width if inside else 0.0
+        steep, u = self.steepness(y, z), abs(z - y) - self.epsilon
+        if u == 0.0:  # no kink where both sides meet, which is if epsilon is 0
+            return 1.0 / self.width
+        return steep * envelope_bend(u, steep * self.width)
+
+    def steepness(self, y, z):
+        r"""c of the hinge c·[\|e\| − epsilon]₊ that the loss is on this side of y."""
+        return self.upper if z > y else -self.lower
 
     @property
     def envelope_width(self):

@@ -1,6 +1,7 @@
 """Hinges of score differences, linear and squared."""
 
 from sklearn_margin._validation import check_number
+from sklearn_margin.losses._envelope import envelope, envelope_bend, envelope_slope
 from sklearn_margin.losses.binary import Hinge, SquaredHinge
 from sklearn_margin.losses.pairs.base import PairwiseLoss
 from sklearn_margin.losses.pairs.hinge_sums import HingeSums
@@ -130,14 +131,13 @@ class SmoothedPairwiseHinge(PairwiseHinge):
         self.width = width
 
     def pair_value(self, d):
-        u = max(0.0, self.margin - d)
-        return 0.5 * u * u / self.width if u < self.width else u - 0.5 * self.width
+        return envelope(self.margin - d, self.width)
 
     def pair_gradient(self, d):
-        return -min(1.0, max(0.0, self.margin - d) / self.width)
+        return -envelope_slope(self.margin - d, self.width)
 
     def pair_hessian(self, d):
-        return 1.0 / self.width if 0.0 < self.margin - d < self.width else 0.0
+        return envelope_bend(self.margin - d, self.width)
 
     @property
     def summation(self):

@@ -38,8 +38,8 @@ def _exponentials(z, order, start, stop, falling, rising):
     return True
 
 
-# A loop that writes has vector code only for arrays that lie well apart, and its sum would be rounded
-# by where they lie. So what is summed is written first.
+# A loop that writes has vector code only for arrays that lie well apart. If it summed, too, the sum
+# would be rounded by where they lie. So what is summed is written first.
 
 
 @kernel
