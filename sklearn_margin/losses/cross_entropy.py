@@ -3,23 +3,23 @@
 import math
 
 import numpy as np
-from scipy.special import expit, logsumexp, softmax
+from scipy import special
 from sklearn.utils import check_array
 
 from sklearn_margin._jit import kernel
 from sklearn_margin._validation import check_number, normalize_weights, writable
 from sklearn_margin.losses._exp import exp_negative, log1p_unit, weighted_sum
+from sklearn_margin.losses._probability import (
+    sigmoid,
+    sigmoid_slope,
+    softmax,
+    softmax_terms,
+    softplus,
+)
 from sklearn_margin.losses.multiclass import MulticlassLoss, check_shape
 from sklearn_margin.losses.pointwise import BinaryLoss
 
 __all__ = ["CrossEntropy", "Logistic"]
-
-
-def softplus(x):
-    """log(1 + eˣ) without overflow."""
-    if x > 0:
-        return x + math.log1p(math.exp(-x))
-    return math.log1p(math.exp(x))
 
 
 class Logistic(BinaryLoss):
@@ -41,15 +41,10 @@ class Logistic(BinaryLoss):
         return softplus(-y * z)
 
     def sample_gradient(self, y, z):
-        m = y * z
-        if m > 0:
-            e = math.exp(-m)
-            return -y * e / (1.0 + e)
-        return -y / (1.0 + math.exp(m))
+        return -y * sigmoid(-y * z)
 
     def sample_hessian(self, y, z):
-        e = math.exp(-abs(z))
-        return e / ((1.0 + e) * (1.0 + e))
+        return sigmoid_slope(z)
 
     @property
     def multiclass(self):
@@ -78,7 +73,7 @@ class Logistic(BinaryLoss):
         -------
         ndarray of the shape of ``z``
         """
-        return expit(z)
+        return special.expit(z)
 
 
 _CHUNK = 1024  # scores whose intermediate results stay in the cache
@@ -198,15 +193,11 @@ class CrossEntropy(MulticlassLoss):
             raise ValueError(f"label_smoothing must be less than 1, got {self.label_smoothing!r}")
 
     def sample_value(self, k, z):
-        top, mean = 0, 0.0
+        log_p, _, _, _ = softmax_terms(k, z)
+        mean = 0.0  # of the scores, less that of class k
         for j in range(z.shape[0]):
-            top = j if z[j] > z[top] else top
-            mean += z[j] / z.shape[0]
-        rest = 0.0
-        for j in range(z.shape[0]):
-            rest += math.exp(z[j] - z[top]) if j != top else 0.0
-        target = z[k] + self.label_smoothing * (mean - z[k])
-        return math.log1p(rest) + (z[top] - target)
+            mean += (z[j] - z[k]) / z.shape[0]
+        return -log_p - self.label_smoothing * mean
 
     def sample_gradient(self, k, z, out):
         self.sample_curvature(k, z, out)
@@ -217,17 +208,7 @@ class CrossEntropy(MulticlassLoss):
         out[k] = self.label_smoothing * (1.0 - 1.0 / z.shape[0]) - others
 
     def sample_curvature(self, k, z, out):
-        # The probabilities p: the Hessian is diag(p) − p pᵀ.
-        top = z[0]
-        for j in range(z.shape[0]):
-            top = max(top, z[j])
-        total = 0.0
-        for j in range(z.shape[0]):
-            out[j] = math.exp(z[j] - top)
-            total += out[j]
-        inverse = 1.0 / total
-        for j in range(z.shape[0]):
-            out[j] *= inverse
+        softmax(z, out)  # p: the Hessian is diag(p) − p pᵀ
 
     def curvature_product(self, k, a, v, out):
         # Relative to the likeliest class, whose p may be 1 to rounding error.
@@ -268,21 +249,21 @@ class CrossEntropy(MulticlassLoss):
         -------
         ndarray of shape (n, n_classes)
         """
-        return softmax(z, axis=1)
+        return special.softmax(z, axis=1)
 
     def value(self, y_true, y_pred, sample_weight=None):
         soft = self._soft(y_true, y_pred, sample_weight)
         if soft is None:
             return super().value(y_true, y_pred, sample_weight)
         q, z, s = soft
-        return float(np.dot(s, logsumexp(z, axis=1) - (q * z).sum(axis=1)))
+        return float(np.dot(s, special.logsumexp(z, axis=1) - (q * z).sum(axis=1)))
 
     def gradient(self, y_true, y_pred, sample_weight=None):
         soft = self._soft(y_true, y_pred, sample_weight)
         if soft is None:
             return super().gradient(y_true, y_pred, sample_weight)
         q, z, s = soft
-        return s[:, None] * (softmax(z, axis=1) - q)
+        return s[:, None] * (special.softmax(z, axis=1) - q)
 
     def _soft(self, y_true, y_pred, sample_weight):
         """Validated and smoothed soft labels, scores and weights; None if labels are hard."""
@@ -319,11 +300,7 @@ class SmoothedLabels(Logistic):
         return softplus(-y * z) + 0.5 * self.label_smoothing * (y * z)
 
     def sample_gradient(self, y, z):
-        m = y * z
-        e = math.exp(-abs(m))
-        wrong = e / (1.0 + e) if m > 0 else 1.0 / (1.0 + e)
-        return y * (0.5 * self.label_smoothing - wrong)
+        return y * (0.5 * self.label_smoothing - sigmoid(-y * z))
 
     def sample_hessian(self, y, z):
-        e = math.exp(-abs(z))
-        return e / ((1.0 + e) * (1.0 + e))
+        return sigmoid_slope(z)

@@ -3,6 +3,7 @@
 import numpy as np
 
 from sklearn_margin._validation import check_number
+from sklearn_margin.losses._probability import sigmoid, softmax
 from sklearn_margin.losses.batch import BatchLoss
 from sklearn_margin.losses.cross_entropy import CrossEntropy, Logistic
 
@@ -99,12 +100,23 @@ class Dice(BatchLoss):
             out[i] = s[i] * (share * bend - 2.0 * t[i]) / size if size > 0 else 0.0
 
     def batch_value(self, y, z, s):
-        return self.coefficient_loss(1.0 / (1.0 + np.exp(-z)), 0.5 * (1.0 + y), s)
+        p, t = self.shares(y, z)
+        return self.coefficient_loss(p, t, s)
 
     def batch_gradient(self, y, z, s, out):
-        p = 1.0 / (1.0 + np.exp(-z))
-        self.coefficient_slopes(p, 0.5 * (1.0 + y), s, out)
-        out *= p * (1.0 - p)
+        p, t = self.shares(y, z)
+        self.coefficient_slopes(p, t, s, out)
+        for i in range(z.shape[0]):
+            out[i] *= p[i] * (1.0 - p[i])
+
+    # Loops, since expressions of arrays take seconds to compile.
+
+    def shares(self, y, z):
+        """p and t."""
+        p, t = np.empty(z.shape[0]), np.empty(z.shape[0])
+        for i in range(z.shape[0]):
+            p[i], t[i] = sigmoid(z[i]), 0.5 * (1.0 + y[i])
+        return p, t
 
 
 class DiceOfClasses(Dice):
@@ -127,27 +139,31 @@ class DiceOfClasses(Dice):
     def multiclass(self):
         return None
 
-    def softmax(self, z):
-        """Probabilities by class, of shape (n_classes, n)."""
-        p = np.empty((z.shape[1], z.shape[0]))
-        for i in range(z.shape[0]):
-            e = np.exp(z[i] - np.max(z[i]))
-            p[:, i] = e / np.sum(e)
-        return p
-
     def batch_value(self, y, z, s):
-        p = self.softmax(z)
+        p, t = self.class_shares(y, z)
         total = 0.0
         for c in range(z.shape[1]):
-            total += self.coefficient_loss(p[c], 1.0 * (y == c), s)
+            total += self.coefficient_loss(p[c], t[c], s)
         return total / z.shape[1]
 
     def batch_gradient(self, y, z, s, out):
-        p = self.softmax(z)
-        slopes = np.empty_like(p)
+        p, t = self.class_shares(y, z)
+        slopes = np.empty((z.shape[1], z.shape[0]))
         for c in range(z.shape[1]):
-            self.coefficient_slopes(p[c], 1.0 * (y == c), s, slopes[c])
+            self.coefficient_slopes(p[c], t[c], s, slopes[c])
         for i in range(z.shape[0]):
-            mean = np.sum(p[:, i] * slopes[:, i])
+            mean = 0.0
+            for c in range(z.shape[1]):
+                mean += p[c, i] * slopes[c, i]
             for c in range(z.shape[1]):
                 out[i, c] = p[c, i] * (slopes[c, i] - mean) / z.shape[1]
+
+    def class_shares(self, y, z):
+        """p and t, of shape (n_classes, n)."""
+        n, n_classes = z.shape
+        p, t, row = np.empty((n_classes, n)), np.empty((n_classes, n)), np.empty(n_classes)
+        for i in range(n):
+            softmax(z[i], row)
+            for c in range(n_classes):
+                p[c, i], t[c, i] = row[c], 1.0 if y[i] == c else 0.0
+        return p, t

@@ -3,9 +3,10 @@
 import math
 
 import numpy as np
-from scipy.special import expit, softmax
+from scipy import special
 
 from sklearn_margin._validation import check_number
+from sklearn_margin.losses._probability import sigmoid_terms, softmax_terms
 from sklearn_margin.losses.cross_entropy import CrossEntropy, Logistic
 from sklearn_margin.losses.multiclass import MulticlassLoss
 from sklearn_margin.losses.pointwise import BinaryLoss
@@ -76,23 +77,16 @@ class ProbabilityLoss(BinaryLoss):
     def multiclass(self):
         return Softmax(self)
 
-    def margin_terms(self, m):
-        """log p and 1 − p for the margin m."""
-        e = math.exp(-abs(m))
-        if m > 0:
-            return -math.log1p(e), e / (1.0 + e)
-        return m - math.log1p(e), 1.0 / (1.0 + e)
-
     def sample_value(self, y, z):
-        log_p, q = self.margin_terms(y * z)
+        log_p, q = sigmoid_terms(y * z)
         return self.weight_of(1 if y > 0 else 0) * self.true_value(log_p, q)
 
     def sample_gradient(self, y, z):
-        log_p, q = self.margin_terms(y * z)
+        log_p, q = sigmoid_terms(y * z)
         return self.weight_of(1 if y > 0 else 0) * y * q * self.true_slope(log_p, q)
 
     def sample_hessian(self, y, z):
-        log_p, q = self.margin_terms(y * z)
+        log_p, q = sigmoid_terms(y * z)
         bend = q * self.true_bend(log_p, q) - (1.0 - q) * self.true_slope(log_p, q)
         return self.weight_of(1 if y > 0 else 0) * q * bend
 
@@ -108,7 +102,7 @@ class ProbabilityLoss(BinaryLoss):
         -------
         ndarray of the shape of ``z``
         """
-        return expit(z)
+        return special.expit(z)
 
     def value(self, y_true, y_pred, sample_weight=None):
         if np.ndim(y_pred) > 1 and self.multiclass is not None:
@@ -130,8 +124,6 @@ class Softmax(MulticlassLoss):
     ----------
     inner : ProbabilityLoss
     """
-
-    kernel_methods = (*MulticlassLoss.kernel_methods, "sample_terms")
 
     def __init__(self, inner):
         self.inner = inner
@@ -165,32 +157,19 @@ class Softmax(MulticlassLoss):
     smooth = True
     shift_invariant = True
 
-    def sample_terms(self, k, z):
-        """log p and 1 − p of the true class, the highest score and the sum of exp(z − it)."""
-        top = z[0]
-        for j in range(z.shape[0]):
-            top = max(top, z[j])
-        total, others = 0.0, 0.0
-        for j in range(z.shape[0]):
-            e = math.exp(z[j] - top)
-            total += e
-            if j != k:
-                others += e
-        return z[k] - top - math.log(total), others / total, top, total
-
     def sample_value(self, k, z):
-        log_p, q, _, _ = self.sample_terms(k, z)
+        log_p, q, _, _ = softmax_terms(k, z)
         return self.inner.weight_of(k) * self.inner.true_value(log_p, q)
 
     def sample_gradient(self, k, z, out):
-        log_p, q, top, total = self.sample_terms(k, z)
+        log_p, q, top, total = softmax_terms(k, z)
         slope = self.inner.weight_of(k) * self.inner.true_slope(log_p, q)
         for j in range(z.shape[0]):
             out[j] = q * slope if j == k else -slope * math.exp(z[j] - top) / total
 
     def sample_curvature(self, k, z, out):
         # The probabilities; 1 − p in place of that of the true class, which is more accurate.
-        _, q, top, total = self.sample_terms(k, z)
+        _, q, top, total = softmax_terms(k, z)
         for j in range(z.shape[0]):
             out[j] = q if j == k else math.exp(z[j] - top) / total
 
@@ -216,7 +195,7 @@ class Softmax(MulticlassLoss):
 
     def probability(self, z):
         """Probabilities of the classes, of the shape of ``z``."""
-        return softmax(z, axis=1)
+        return special.softmax(z, axis=1)
 
 
 class Focal(ProbabilityLoss):

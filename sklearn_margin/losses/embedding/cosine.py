@@ -6,7 +6,8 @@ import numpy as np
 
 from sklearn_margin._jit import kernel
 from sklearn_margin._validation import check_number
-from sklearn_margin.losses._exp import exp_negative, log1p_unit, sum_of_range
+from sklearn_margin.losses._exp import exp_negative, sum_of_range
+from sklearn_margin.losses._probability import cross_entropies, fast_softplus
 from sklearn_margin.losses.embedding.base import EmbeddingLoss
 from sklearn_margin.losses.embedding.geometry import (
     by_class,
@@ -111,18 +112,11 @@ class MultipleNegativesRanking(EmbeddingLoss):
         A, inverse_a = unit_rows(Z[anchors])
         P, inverse_p = unit_rows(Z[positives])
         weight = s[anchors] / s[anchors].sum()
-        C = self.scale * (A @ P.T)
-        own = C.diagonal().copy()
-        largest = C.max(axis=1)
-        np.exp(C - largest[:, None], out=C)
-        total = C.sum(axis=1)
-        value = float(weight @ (largest + np.log(total) - own))
-        C /= total[:, None]
-        C[np.diag_indices(len(C))] -= 1.0
-        C *= (self.scale * weight)[:, None]
-        dZ[anchors] = through_unit_rows(C @ P, A, inverse_a)
-        dZ[positives] = through_unit_rows(C.T @ A, P, inverse_p)
-        return max(value, 0.0), dZ
+        cost, slope = cross_entropies(self.scale * (A @ P.T), np.arange(len(A)))
+        slope *= (self.scale * weight)[:, None]
+        dZ[anchors] = through_unit_rows(slope @ P, A, inverse_a)
+        dZ[positives] = through_unit_rows(slope.T @ A, P, inverse_p)
+        return float(weight @ cost), dZ
 
 
 class Circle(EmbeddingLoss):
@@ -259,11 +253,10 @@ def _info_nce(C, labels, s, temperature, E):
 def _positives(c, s, first, last, rival, temperature, share, slope, costs):
     """Sum of log(1 + Σ_n e^{cos(a,n)/τ} / e^{cos(a,p)/τ}) over p, and minus that of its slopes."""
     for p in range(first, last):  # sums apart: see ``logistic_sums``
-        x = rival - c[p] / temperature
-        e = exp_negative(-abs(x))
+        cost, push = fast_softplus(rival - c[p] / temperature)
         weight = share * s[p]
-        costs[p] = weight * (max(x, 0.0) + log1p_unit(e))
-        slope[p] = -weight / temperature * ((1.0 if x >= 0.0 else e) / (1.0 + e))
+        costs[p] = weight * cost
+        slope[p] = -weight / temperature * push
     return sum_of_range(costs, first, last), -sum_of_range(slope, first, last)
 
 
@@ -308,9 +301,9 @@ def _circle(C, labels, s, margin, scale, detach):
         positives = _weigh(E[a], s, first, last)
         s[a] = own
         x = negative[a] + math.log(negatives) + positive[a] + math.log(positives)
-        e = exp_negative(-abs(x))
-        total += own / mass * (max(x, 0.0) + log1p_unit(e))
-        push = own / mass * scale * ((1.0 if x >= 0.0 else e) / (1.0 + e))
+        cost, push = fast_softplus(x)
+        total += own / mass * cost
+        push *= own / mass * scale
         _circle_slopes(C[a], E[a], 0, first, margin, detach, push / negatives)
         _circle_slopes(C[a], E[a], first, last, margin, detach, -push / positives)
         _circle_slopes(C[a], E[a], last, n, margin, detach, push / negatives)

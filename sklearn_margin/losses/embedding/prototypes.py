@@ -3,11 +3,13 @@
 import math
 
 import numpy as np
+from scipy.special import expit
 from sklearn.utils import check_array
 
 from sklearn_margin._jit import kernel
 from sklearn_margin._validation import check_choice, check_number
 from sklearn_margin.losses._exp import exp_negative
+from sklearn_margin.losses._probability import cross_entropies
 from sklearn_margin.losses.embedding.base import EmbeddingLoss
 from sklearn_margin.losses.embedding.geometry import through_unit_rows, unit_rows
 
@@ -127,7 +129,7 @@ class GE2E(EmbeddingLoss):
         C = U @ centroids.T
         C[index, labels] = np.einsum("ij,ij->i", U, own)
         scores = np.where(there, w * C + b, -np.inf)
-        cost, slope = (_softmax if self.variant == "softmax" else _contrast)(scores, labels)
+        cost, slope = (cross_entropies if self.variant == "softmax" else _contrast)(scores, labels)
         slope *= weight[:, None]
         dw, db = float(np.einsum("ij,ij->", slope, C)), float(slope.sum())
         slope *= w
@@ -148,26 +150,13 @@ def _class_sums(U, labels, s, n_classes):
     return sums, np.bincount(labels, weights=s, minlength=n_classes)
 
 
-def _softmax(scores, labels):
-    """Cross entropy of each row, and its derivative by the scores."""
-    index = np.arange(len(scores))
-    own = scores[index, labels]
-    largest = scores.max(axis=1)
-    E = np.exp(scores - largest[:, None])
-    total = E.sum(axis=1)
-    cost = np.maximum(largest + np.log(total) - own, 0.0)
-    E /= total[:, None]
-    E[index, labels] -= 1.0
-    return cost, E
-
-
 def _contrast(scores, labels):
     """1 − σ of the own score + σ of the largest other one, and its derivative by the scores."""
     index = np.arange(len(scores))
     others = scores.copy()
     others[index, labels] = -np.inf
     rival = others.argmax(axis=1)
-    own, other = (1.0 / (1.0 + np.exp(-scores[index, k])) for k in (labels, rival))
+    own, other = (expit(scores[index, k]) for k in (labels, rival))
     slope = np.zeros_like(scores)
     slope[index, labels] = -own * (1.0 - own)
     slope[index, rival] = other * (1.0 - other)

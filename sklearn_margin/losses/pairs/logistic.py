@@ -1,7 +1,6 @@
 """The logistic loss of score differences."""
 
-import math
-
+from sklearn_margin.losses._probability import sigmoid, sigmoid_slope, softplus
 from sklearn_margin.losses.cross_entropy import Logistic
 from sklearn_margin.losses.pairs.base import PairwiseLoss
 from sklearn_margin.losses.pairs.logistic_sums import LogisticSums
@@ -39,15 +38,13 @@ class PairwiseLogistic(PairwiseLoss):
         self.weighting = weighting
 
     def pair_value(self, d):
-        return max(0.0, -d) + math.log1p(math.exp(-abs(d)))
+        return softplus(-d)
 
     def pair_gradient(self, d):
-        e = math.exp(-abs(d))
-        return -(e if d > 0 else 1.0) / (1.0 + e)
+        return -sigmoid(-d)
 
     def pair_hessian(self, d):
-        e = math.exp(-abs(d))
-        return e / ((1.0 + e) * (1.0 + e))
+        return sigmoid_slope(d)
 
     summation = LogisticSums()
 
