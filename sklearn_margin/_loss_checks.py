@@ -51,9 +51,9 @@ def check_derivatives(form, cases, rng, strictness):
         return
     # Where all scores of a row are equal there are kinks in several directions.
     cases = [(case, x) for case, x in cases if len(x) == 1 or x.any()]
-    bends = [np.abs(form.product(case, x, np.ones(len(x)))).max() for case, x in cases]
-    bends = [bend for bend in bends if np.isfinite(bend)]
-    sizes = _Sizes(unit, sizes.slope, min(1.0, max(bends, default=0.0)), strictness.tolerance)
+    products = [np.abs(form.product(case, x, np.ones(len(x)))).max() for case, x in cases]
+    found = [size for size in products if np.isfinite(size)]
+    sizes = _Sizes(unit, sizes.slope, min(1.0, max(found, default=0.0)), strictness.tolerance)
     for case, x in cases:
         _check_hessian(form, case, x, sizes, rng)
 
@@ -91,11 +91,11 @@ def _check_hessian(form, case, x, sizes, rng):
     v, w = rng.normal(size=(2, len(x)))
     v /= np.linalg.norm(v)
     Hv = form.product(case, x, v)
-    bend = float(v @ Hv)
+    curvature = float(v @ Hv)
     if not np.isfinite(Hv).all():
         raise ValueError(f"{name} is not finite: {Hv}")
-    if form.loss.convex and bend < -1e-9 * max(sizes.slope, np.abs(Hv).max()):
-        raise ValueError(f"{name} is negative, {bend:.6g}, but the loss says convex = True")
+    if form.loss.convex and curvature < -1e-9 * max(sizes.slope, np.abs(Hv).max()):
+        raise ValueError(f"{name} is negative, {curvature:.6g}, but the loss says convex = True")
     if not form.exact_hessian:
         return
     Hw = form.product(case, x, w)
@@ -103,13 +103,13 @@ def _check_hessian(form, case, x, sizes, rng):
         raise ValueError(f"{name} is not symmetric: {w @ Hv:.6g} and {v @ Hw:.6g}")
     quotient = _quotient(
         lambda t: float(form.value_gradient(case, x + t * v)[1] @ v),
-        bend, form.size(case, x), sizes,
+        curvature, form.size(case, x), sizes,
     )  # fmt: skip
     if quotient is not None:
         raise ValueError(
-            f"{name} returned {bend:.6g}{'' if len(x) == 1 else ' along a direction'}; the "
+            f"{name} returned {curvature:.6g}{'' if len(x) == 1 else ' along a direction'}; the "
             f"difference quotient of {form.names[1]} there is {quotient:.6g}"
-            f"{_guess(bend, quotient)}"
+            f"{_guess(curvature, quotient)}"
         )
 
 

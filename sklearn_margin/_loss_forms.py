@@ -57,7 +57,7 @@ class Form:
         self.author = type(author).__name__
         self.has_hessian = getattr(loss, "has_hessian", False)
         if isinstance(author, ProbabilityLoss):
-            self.names = ("true_value", "true_slope", "true_bend")
+            self.names = ("phi", "phi_prime", "phi_second")
         elif isinstance(author, PairwiseLoss):
             self.names = ("pair_value", "pair_gradient", "pair_hessian")
 

@@ -206,10 +206,10 @@ class OfAPair(PairwiseLoss):
 
 
 class OfAProbability(ProbabilityLoss):
-    def true_value(self, log_p, q):
+    def phi(self, log_p, q):
         return self.scale * log_p  # here
 
-    def true_slope(self, log_p, q):
+    def phi_prime(self, log_p, q):
         return 1.0
 
 
@@ -256,7 +256,7 @@ WRONG = [
     (Super, r"super\(\) is not supported; write the formula out"),
     (OfAClass, "sample_value must return a number, got an array"),
     (OfAPair, "pair_value must return a number, got a tuple"),
-    (OfAProbability, "true_value uses self.scale, which is neither a parameter nor a method of"),
+    (OfAProbability, "phi uses self.scale, which is neither a parameter nor a method of"),
     (OfABatch, r"batch_gradient takes \(y, z, s\), expected \(y, z, s, out\)"),
     (OfABatchOfArrays, "batch_value must return a number, got an array"),
 ]

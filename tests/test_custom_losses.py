@@ -379,10 +379,10 @@ def test_a_mix_in_may_state_the_formula():
 
 def test_what_is_said_of_any_loss_of_the_probability_stays():
     class Missed(losses.Focal):
-        def true_value(self, log_p, q):
+        def phi(self, log_p, q):
             return q
 
-        def true_slope(self, log_p, q):
+        def phi_prime(self, log_p, q):
             return q - 1.0
 
     assert Missed().multiclass is not None

@@ -138,13 +138,13 @@ class Missed(ProbabilityLoss):
         self.lift = lift
         self.bend = bend
 
-    def true_value(self, log_p, q):
+    def phi(self, log_p, q):
         return q
 
-    def true_slope(self, log_p, q):
+    def phi_prime(self, log_p, q):
         return q - 1.0 + self.lift
 
-    def true_bend(self, log_p, q):
+    def phi_second(self, log_p, q):
         return self.bend * (q - 1.0)
 
 
@@ -375,8 +375,8 @@ WRONG = [
     (Exponential(CURVATURE), r"Exponential.curvature_product\(k="),
     (NotShiftInvariant(), r"NotShiftInvariant says shift_invariant = True"),
     (Exponential(BINARY), r"Exponential.binary at y="),
-    (Missed(lift=1.0), r"Missed.true_slope\(.* of true_value"),
-    (Missed(bend=-1.0), r"Missed.true_bend\(y="),
+    (Missed(lift=1.0), r"Missed.phi_prime\(.* of phi"),
+    (Missed(bend=-1.0), r"Missed.phi_second\(y="),
     (Softplus(-1.0), r"Softplus.pair_gradient\(d=.* of pair_value there is .* wrong sign\?"),
     (WrongSummation(), r"WrongSummation.pair_value\(d=.*by summation"),
     (Pooled(WEIGHTS), r"Pooled.batch_gradient\(y=.*s=\["),
@@ -474,8 +474,8 @@ def fit_part(loss):
         (fit_classifier, Exponential(ROW), r"Exponential.sample_gradient\(k="),
         (fit_two_classes, Exponential(ROW), r"Exponential.sample_gradient\(y="),
         (fit_classifier, Exponential(CURVATURE), r"Exponential.curvature_product\(k="),
-        (fit_classifier, Missed(lift=1.0), r"Missed.true_slope\(k="),
-        (fit_two_classes, Missed(lift=1.0), r"Missed.true_slope\(y="),
+        (fit_classifier, Missed(lift=1.0), r"Missed.phi_prime\(k="),
+        (fit_two_classes, Missed(lift=1.0), r"Missed.phi_prime\(y="),
         (fit_two_classes, Pooled(COPIES), None),  # right for equal weights
         (fit_ranker, Softplus(-1.0), r"Softplus.pair_gradient\(d=.*wrong sign\?"),
         (fit_pairs, Softplus(-1.0), r"Softplus.pair_gradient\(y=.*wrong sign\?"),

@@ -184,10 +184,10 @@ def test_a_negative_loss_claims_nothing():
 class Shifted(Focal):
     """Focal with a formula of its own, of which the parent knows nothing."""
 
-    def true_value(self, log_p, q):
+    def phi(self, log_p, q):
         return -log_p - 3.0
 
-    def true_slope(self, log_p, q):
+    def phi_prime(self, log_p, q):
         return -1.0
 
 
@@ -552,13 +552,13 @@ class Missed(ProbabilityLoss):
 
     convex = False
 
-    def true_value(self, log_p, q):
+    def phi(self, log_p, q):
         return q
 
-    def true_slope(self, log_p, q):
+    def phi_prime(self, log_p, q):
         return q - 1.0
 
-    def true_bend(self, log_p, q):
+    def phi_second(self, log_p, q):
         return q - 1.0
 
 
@@ -570,10 +570,10 @@ class Tempered(ProbabilityLoss):
     def __init__(self, power=0.5):
         self.power = power
 
-    def true_value(self, log_p, q):
+    def phi(self, log_p, q):
         return (1.0 - np.exp(self.power * log_p)) / self.power
 
-    def true_slope(self, log_p, q):
+    def phi_prime(self, log_p, q):
         return -np.exp(self.power * log_p)
 
 
@@ -632,7 +632,7 @@ def by_hand(loss, y, z, s):
             pairs = [(int(c > 0), np.array([-t / 2, t / 2])) for c, t in pairs]
         return np.average([loss.sample_value(c, row) for c, row in pairs], weights=s)
     p = 1 / (1 + np.exp(-y * z)) if z.ndim == 1 else softmax(z, axis=1)[np.arange(len(z)), y]
-    values = [loss.true_value(log_p, q) for log_p, q in zip(np.log(p), 1 - p, strict=True)]
+    values = [loss.phi(log_p, q) for log_p, q in zip(np.log(p), 1 - p, strict=True)]
     return np.average(values, weights=s)
 
 
@@ -730,7 +730,7 @@ def test_missing_methods_are_named():
         pass
 
     class NoSlope(ProbabilityLoss):
-        def true_value(self, log_p, q):
+        def phi(self, log_p, q):
             return q
 
     class NoBatch(BatchLoss):
@@ -738,7 +738,7 @@ def test_missing_methods_are_named():
             return 0.0
 
     k, z = rows()
-    for loss, method in [(Nothing(), "sample_"), (NoSlope(), "true_slope"), (NoBatch(), "batch_")]:
+    for loss, method in [(Nothing(), "sample_"), (NoSlope(), "phi_prime"), (NoBatch(), "batch_")]:
         with pytest.raises((NotImplementedError, TypeError), match=type(loss).__name__) as caught:
             loss.gradient(k, z)
         assert method in str(caught.value)

@@ -21,33 +21,38 @@ def cases(n):
     levels = np.append(np.flatnonzero(np.append(True, np.diff(y) > 0)), n)
     hinges, labels = np.array([[1.0, 1.0, 0.5]]), rng.integers(0, 3, n)
     D, Z = rng.uniform(size=(n, n)), rng.normal(size=(5, n))
-    yield "slopes", lambda r, w, p, t: logistic_sums._slopes(0.7, r, w, 0.3, n, p, t), (
-        np.exp(v), weight, part, terms,
-    )  # fmt: skip
-    yield "bends", lambda r, w, v, p, t: logistic_sums._bends(0.7, r, w, 0.3, n, 0.2, v, p, t), (
-        np.exp(v), weight, v, part, terms,
-    )  # fmt: skip
-    yield (
-        "hinges",
-        lambda z, y, s, g, sums: hinge_runs._hinge_within(z, y, s, levels, hinges, True, g, sums),
-        (v, y, weight, part, np.zeros((1, 2))),
-    )
-    yield (
-        "hinge product",
-        lambda z, y, s, v, out: hinge_runs._product_within(z, y, s, levels, hinges, True, v, out),
-        (v, y, weight, np.exp(v), part),
-    )
+    logistic = (np.exp(v), weight, part, terms)
+    yield "logistic gradient", _logistic_gradient, logistic
+    yield "logistic product", _logistic_product, (v, *logistic)
+
+    def hinge_gradient(z, y, s, gradient, sums):
+        hinge_runs._hinge_within(z, y, s, levels, hinges, True, gradient, sums)
+
+    def hinge_product(z, y, s, v, out):
+        hinge_runs._product_within(z, y, s, levels, hinges, True, v, out)
+
+    yield "hinge gradient", hinge_gradient, (v, y, weight, part, np.zeros((1, 2)))
+    yield "hinge product", hinge_product, (v, y, weight, np.exp(v), part)
     yield "weigh", lambda E, s: cosine._weigh(E, s, 0, n), (np.exp(v), weight)
-    yield (
-        "positives",
-        lambda c, s, slope, costs: cosine._positives(c, s, 0, n, 0.3, 0.1, 0.2, slope, costs),
-        (np.tanh(v), weight, part, terms),
-    )
+    yield "positives", _positives, (np.tanh(v), weight, part, terms)
     yield "contrastive", lambda D, s: distance._contrastive(D, labels, s, 0.8), (D, weight)
     yield "neighbours", lambda D, s, g: neighbours._neighbours(D, labels, s, g), (D, weight, 0 * D)
     yield "centre", geometry._centre, (Z, 0 * Z, np.zeros(5))
     yield "unit rows", geometry._unit_rows, (Z, 0 * Z, np.zeros(5))
     yield "through unit rows", geometry._through_unit_rows, (Z, Z[::-1], np.ones(5))
+
+
+def _logistic_gradient(rising, weight, part, terms):
+    return logistic_sums._add_gradient(0.7, rising, weight, 0.3, len(part), part, terms)
+
+
+def _logistic_product(v, rising, weight, part, terms):
+    n = len(part)
+    return logistic_sums._add_product(0.7, rising, weight, 0.3, n, 0.2, v, part, terms)
+
+
+def _positives(c, s, slope, costs):
+    return cosine._positives(c, s, 0, len(c), 0.3, 0.1, 0.2, slope, costs)
 
 
 CASES = [(name, n, *case) for n in (5, 9, 17, 33, 100) for name, *case in cases(n)]

@@ -14,7 +14,7 @@ __all__ = [
     "cross_entropies",
     "fast_softplus",
     "sigmoid",
-    "sigmoid_slope",
+    "sigmoid_gradient",
     "sigmoid_terms",
     "softmax",
     "softmax_terms",
@@ -43,7 +43,7 @@ def sigmoid_terms(x):
     return x - math.log1p(e), 1.0 / (1.0 + e)
 
 
-def sigmoid_slope(x):
+def sigmoid_gradient(x):
     """σ(x) σ(−x), the second derivative of ``softplus``."""
     e = math.exp(-abs(x))
     return e / ((1.0 + e) * (1.0 + e))

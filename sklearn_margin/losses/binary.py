@@ -3,7 +3,7 @@
 import numpy as np
 
 from sklearn_margin._validation import check_number
-from sklearn_margin.losses._envelope import envelope, envelope_bend, envelope_slope
+from sklearn_margin.losses._envelope import envelope, envelope_gradient, envelope_hessian
 from sklearn_margin.losses.pointwise import BinaryLoss
 
 __all__ = ["Hinge", "ModifiedHuber", "SmoothedHinge", "SquaredHinge"]
@@ -127,10 +127,10 @@ class SmoothedHinge(BinaryLoss):
         return envelope(self.margin - y * z, self.smoothing)
 
     def sample_gradient(self, y, z):
-        return -y * envelope_slope(self.margin - y * z, self.smoothing)
+        return -y * envelope_gradient(self.margin - y * z, self.smoothing)
 
     def sample_hessian(self, y, z):
-        return envelope_bend(self.margin - y * z, self.smoothing)
+        return envelope_hessian(self.margin - y * z, self.smoothing)
 
     @property
     def envelope_width(self):

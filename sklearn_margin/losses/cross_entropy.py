@@ -11,7 +11,7 @@ from sklearn_margin._validation import check_number, normalize_weights, writable
 from sklearn_margin.losses._exp import exp_negative, log1p_unit, weighted_sum
 from sklearn_margin.losses._probability import (
     sigmoid,
-    sigmoid_slope,
+    sigmoid_gradient,
     softmax,
     softmax_terms,
     softplus,
@@ -44,7 +44,7 @@ class Logistic(BinaryLoss):
         return -y * sigmoid(-y * z)
 
     def sample_hessian(self, y, z):
-        return sigmoid_slope(z)
+        return sigmoid_gradient(z)
 
     @property
     def multiclass(self):
@@ -83,33 +83,33 @@ _CHUNK = 1024  # scores whose intermediate results stay in the cache
 def _logistic(y, z, s, gradient, hessian):
     """Sum of s·loss; its derivatives go to the last two arguments, if they are arrays."""
     total = 0.0
-    values, slopes, bends = np.empty(_CHUNK), np.empty(_CHUNK), np.empty(_CHUNK)
+    values, gradients, hessians = np.empty(_CHUNK), np.empty(_CHUNK), np.empty(_CHUNK)
     for first in range(0, z.shape[0], _CHUNK):
         size = min(_CHUNK, z.shape[0] - first)
         labels, weights = y[first : first + size], s[first : first + size]
-        _logistic_chunk(labels, z[first : first + size], values, slopes, bends)
+        _logistic_chunk(labels, z[first : first + size], values, gradients, hessians)
         total += weighted_sum(weights, values[:size])
         if gradient is not None:
             out = gradient[first : first + size]
             for i in range(size):
-                out[i] = weights[i] * slopes[i]
+                out[i] = weights[i] * gradients[i]
         if hessian is not None:
             out = hessian[first : first + size]
             for i in range(size):
-                out[i] = weights[i] * bends[i]
+                out[i] = weights[i] * hessians[i]
     return total
 
 
 @kernel
-def _logistic_chunk(y, z, values, slopes, bends):
+def _logistic_chunk(y, z, values, gradients, hessians):
     """Loss and its derivatives, by score: simple enough to become vector code."""
     for i in range(z.shape[0]):
         m = float(y[i] * z[i])
         e = exp_negative(-abs(m))
         inverse = 1.0 / (1.0 + e)
         values[i] = log1p_unit(e) + max(-m, 0.0)
-        slopes[i] = -y[i] * inverse * (e if m > 0 else 1.0)
-        bends[i] = e * inverse * inverse
+        gradients[i] = -y[i] * inverse * (e if m > 0 else 1.0)
+        hessians[i] = e * inverse * inverse
 
 
 @kernel
@@ -303,4 +303,4 @@ class SmoothedLabels(Logistic):
         return y * (0.5 * self.label_smoothing - sigmoid(-y * z))
 
     def sample_hessian(self, y, z):
-        return sigmoid_slope(z)
+        return sigmoid_gradient(z)

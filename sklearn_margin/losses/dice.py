@@ -90,14 +90,14 @@ class Dice(BatchLoss):
         size += self.smooth
         return 1.0 - (2.0 * overlap + self.smooth) / size if size > 0 else 0.0
 
-    def coefficient_slopes(self, p, t, s, out):
+    def coefficient_gradient(self, p, t, s, out):
         """Derivatives of ``coefficient_loss`` with respect to p."""
         overlap, size = self.overlap_size(p, t, s)
         size += self.smooth
         share = (2.0 * overlap + self.smooth) / size if size > 0 else 0.0
         for i in range(p.shape[0]):
-            bend = 2.0 * p[i] if self.squared else 1.0
-            out[i] = s[i] * (share * bend - 2.0 * t[i]) / size if size > 0 else 0.0
+            rise = 2.0 * p[i] if self.squared else 1.0
+            out[i] = s[i] * (share * rise - 2.0 * t[i]) / size if size > 0 else 0.0
 
     def batch_value(self, y, z, s):
         p, t = self.shares(y, z)
@@ -105,7 +105,7 @@ class Dice(BatchLoss):
 
     def batch_gradient(self, y, z, s, out):
         p, t = self.shares(y, z)
-        self.coefficient_slopes(p, t, s, out)
+        self.coefficient_gradient(p, t, s, out)
         for i in range(z.shape[0]):
             out[i] *= p[i] * (1.0 - p[i])
 
@@ -148,15 +148,15 @@ class DiceOfClasses(Dice):
 
     def batch_gradient(self, y, z, s, out):
         p, t = self.class_shares(y, z)
-        slopes = np.empty((z.shape[1], z.shape[0]))
+        gradient = np.empty((z.shape[1], z.shape[0]))
         for c in range(z.shape[1]):
-            self.coefficient_slopes(p[c], t[c], s, slopes[c])
+            self.coefficient_gradient(p[c], t[c], s, gradient[c])
         for i in range(z.shape[0]):
             mean = 0.0
             for c in range(z.shape[1]):
-                mean += p[c, i] * slopes[c, i]
+                mean += p[c, i] * gradient[c, i]
             for c in range(z.shape[1]):
-                out[i, c] = p[c, i] * (slopes[c, i] - mean) / z.shape[1]
+                out[i, c] = p[c, i] * (gradient[c, i] - mean) / z.shape[1]
 
     def class_shares(self, y, z):
         """p and t, of shape (n_classes, n)."""

@@ -107,9 +107,9 @@ class MulticlassLoss(Loss):
     def dual_step(self, k, z, g, s, norm, out):
         """The slopes g' that maximise z·(g' − g) − s ℓ*(g'/s) − (norm/2)‖g' − g‖², to ``out``.
 
-        Returns by how much ``g`` misses being a subgradient at ``z``, in units of scores; if it
-        is one, less how far scores may move before it is none any more. Then ``out`` need not
-        be written.
+        Returns the optimality violation, in units of scores (> 0): how far they have to move for
+        ``g`` to be a subgradient there. Or minus the distance to it (≤ 0): how far they may move
+        before it is none any more; then ``out`` need not be written.
         """
         raise NotImplementedError(f"{type(self).__name__} has no dual_step(k, z, g, s, norm, out)")
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from sklearn_margin._jit import kernel
 from sklearn_margin._validation import check_number
-from sklearn_margin.losses._envelope import envelope, envelope_bend, envelope_slope
+from sklearn_margin.losses._envelope import envelope, envelope_gradient, envelope_hessian
 from sklearn_margin.losses.binary import Hinge
 from sklearn_margin.losses.multiclass import MulticlassLoss
 
@@ -385,14 +385,14 @@ class SmoothedWestonWatkins(WestonWatkins):
     def sample_gradient(self, k, z, out):
         total = 0.0
         for j in range(z.shape[0]):
-            out[j] = 0.0 if j == k else envelope_slope(self.margin + (z[j] - z[k]), self.width)
+            out[j] = 0.0 if j == k else envelope_gradient(self.margin + (z[j] - z[k]), self.width)
             total += out[j]
         out[k] = -total
 
     def sample_curvature(self, k, z, out):
         # Second derivatives of the hinges: the Hessian is Σ a_j (e_j − e_k)(e_j − e_k)ᵀ.
         for j in range(z.shape[0]):
-            out[j] = 0.0 if j == k else envelope_bend(self.margin + (z[j] - z[k]), self.width)
+            out[j] = 0.0 if j == k else envelope_hessian(self.margin + (z[j] - z[k]), self.width)
 
     def curvature_product(self, k, a, v, out):
         total = 0.0

@@ -40,7 +40,7 @@ class PointwiseLoss(Loss):
 
     Examples
     --------
-    >>> from sklearn_margin import LinearRegressor
+    >>> import math
     >>> from sklearn_margin.losses import PointwiseLoss
     >>> class Cauchy(PointwiseLoss):
     ...     def __init__(self, scale=1.0):

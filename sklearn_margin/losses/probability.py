@@ -18,9 +18,9 @@ class ProbabilityLoss(BinaryLoss):
     """A loss φ of the probability p that the model gives to the true class.
 
     p = σ(y·z) for labels −1 and +1 and one score; p = softmax(z)_k for class k and a row of
-    scores. The author writes φ and its derivatives with respect to ℓ = log p, as functions of
-    ℓ and q = 1 − p: ``true_value``, ``true_slope`` and ``true_bend``. Since ∂ℓ/∂z_j = [j=k] − p_j,
-    with slope φ' and bend φ'' the gradient is φ'·(e_k − p) and the Hessian
+    scores. The author writes φ and its derivatives with respect to log p, as functions of log p and
+    q = 1 − p: ``phi``, ``phi_prime`` and, for Newton's method, ``phi_second``. Since
+    ∂ log p/∂z_j = [j=k] − p_j, the gradient is φ'·(e_k − p) and the Hessian
     φ''·(e_k − p)(e_k − p)ᵀ − φ'·(diag(p) − p pᵀ).
 
     ``value`` and ``gradient`` take scores of shape (n,) with labels −1 and +1, or of shape
@@ -31,35 +31,35 @@ class ProbabilityLoss(BinaryLoss):
     >>> from sklearn_margin.losses import ProbabilityLoss
     >>> class Missed(ProbabilityLoss):  # the probability of an error: 1 − p
     ...     convex = False
-    ...     def true_value(self, log_p, q):
+    ...     def phi(self, log_p, q):
     ...         return q
-    ...     def true_slope(self, log_p, q):
+    ...     def phi_prime(self, log_p, q):
     ...         return q - 1.0
-    ...     def true_bend(self, log_p, q):
+    ...     def phi_second(self, log_p, q):
     ...         return q - 1.0
     >>> Missed().value([1, -1], [0.0, 0.0]), Missed().value([2], [[0.0, 0.0, 0.0, 0.0]])
     (0.5, 0.75)
     """
 
     kernel_methods = (
-        "sample_value", "sample_gradient", "sample_hessian", "true_value", "true_slope",
-        "true_bend", "weight_of",
+        "sample_value", "sample_gradient", "sample_hessian", "phi", "phi_prime",
+        "phi_second", "weight_of",
     )  # fmt: skip
-    formula = ("true_value", "true_slope")
-    claims = (*BinaryLoss.claims, "true_bend")
+    formula = ("phi", "phi_prime")
+    claims = (*BinaryLoss.claims, "phi_second")
     smooth = True
 
-    def true_value(self, log_p, q):
-        """φ."""
-        raise NotImplementedError(f"{type(self).__name__} has no true_value(log_p, q)")
+    def phi(self, log_p, q):
+        """φ as a function of log p, given q = 1 − p, too."""
+        raise NotImplementedError(f"{type(self).__name__} has no phi(log_p, q)")
 
-    def true_slope(self, log_p, q):
+    def phi_prime(self, log_p, q):
         """Derivative of φ with respect to log p."""
-        raise NotImplementedError(f"{type(self).__name__} has no true_slope(log_p, q)")
+        raise NotImplementedError(f"{type(self).__name__} has no phi_prime(log_p, q)")
 
-    def true_bend(self, log_p, q):
+    def phi_second(self, log_p, q):
         """Second derivative of φ with respect to log p."""
-        raise NotImplementedError(f"{type(self).__name__} has no true_bend(log_p, q)")
+        raise NotImplementedError(f"{type(self).__name__} has no phi_second(log_p, q)")
 
     def weight_of(self, k):
         """Factor of the loss of class k."""
@@ -67,7 +67,7 @@ class ProbabilityLoss(BinaryLoss):
 
     @property
     def has_hessian(self):
-        return super().has_hessian and type(self).true_bend is not ProbabilityLoss.true_bend
+        return super().has_hessian and type(self).phi_second is not ProbabilityLoss.phi_second
 
     @property
     def convex_start(self):
@@ -79,16 +79,16 @@ class ProbabilityLoss(BinaryLoss):
 
     def sample_value(self, y, z):
         log_p, q = sigmoid_terms(y * z)
-        return self.weight_of(1 if y > 0 else 0) * self.true_value(log_p, q)
+        return self.weight_of(1 if y > 0 else 0) * self.phi(log_p, q)
 
     def sample_gradient(self, y, z):
         log_p, q = sigmoid_terms(y * z)
-        return self.weight_of(1 if y > 0 else 0) * y * q * self.true_slope(log_p, q)
+        return self.weight_of(1 if y > 0 else 0) * y * q * self.phi_prime(log_p, q)
 
     def sample_hessian(self, y, z):
         log_p, q = sigmoid_terms(y * z)
-        bend = q * self.true_bend(log_p, q) - (1.0 - q) * self.true_slope(log_p, q)
-        return self.weight_of(1 if y > 0 else 0) * q * bend
+        inner = q * self.phi_second(log_p, q) - (1.0 - q) * self.phi_prime(log_p, q)
+        return self.weight_of(1 if y > 0 else 0) * q * inner
 
     def probability(self, z):
         """Probability of the positive class, σ(z).
@@ -159,13 +159,13 @@ class Softmax(MulticlassLoss):
 
     def sample_value(self, k, z):
         log_p, q, _, _ = softmax_terms(k, z)
-        return self.inner.weight_of(k) * self.inner.true_value(log_p, q)
+        return self.inner.weight_of(k) * self.inner.phi(log_p, q)
 
     def sample_gradient(self, k, z, out):
         log_p, q, top, total = softmax_terms(k, z)
-        slope = self.inner.weight_of(k) * self.inner.true_slope(log_p, q)
+        first = self.inner.weight_of(k) * self.inner.phi_prime(log_p, q)
         for j in range(z.shape[0]):
-            out[j] = q * slope if j == k else -slope * math.exp(z[j] - top) / total
+            out[j] = q * first if j == k else -first * math.exp(z[j] - top) / total
 
     def sample_curvature(self, k, z, out):
         # The probabilities; 1 − p in place of that of the true class, which is more accurate.
@@ -177,9 +177,9 @@ class Softmax(MulticlassLoss):
         q = a[k]
         p = 1.0 - q
         log_p = math.log(max(p, 1e-300)) if q > 0.5 else math.log1p(-q)
-        slope = min(self.inner.true_slope(log_p, q), 0.0)
+        first = min(self.inner.phi_prime(log_p, q), 0.0)
         # A Hessian that is not positive semi-definite is replaced by the nearest one of its kind.
-        bend = max(self.inner.true_bend(log_p, q), slope * p / max(q, 1e-30))
+        second = max(self.inner.phi_second(log_p, q), first * p / max(q, 1e-30))
         others = 0.0
         for j in range(a.shape[0]):
             if j != k:
@@ -189,9 +189,9 @@ class Softmax(MulticlassLoss):
         weight = self.inner.weight_of(k)
         for j in range(a.shape[0]):
             if j == k:
-                out[j] = weight * (bend * q * along - slope * p * (v[j] - mean))
+                out[j] = weight * (second * q * along - first * p * (v[j] - mean))
             else:
-                out[j] = -weight * a[j] * (bend * along + slope * (v[j] - mean))
+                out[j] = -weight * a[j] * (second * along + first * (v[j] - mean))
 
     def probability(self, z):
         """Probabilities of the classes, of the shape of ``z``."""
@@ -265,14 +265,14 @@ class Focal(ProbabilityLoss):
     def weight_of(self, k):
         return self.class_weights[min(k, len(self.class_weights) - 1)]
 
-    def true_value(self, log_p, q):
+    def phi(self, log_p, q):
         return -(q**self.gamma) * log_p
 
-    def true_slope(self, log_p, q):
+    def phi_prime(self, log_p, q):
         ratio = log_p / q if q > 1e-12 else -1.0
         return q**self.gamma * (self.gamma * (1.0 - q) * ratio - 1.0)
 
-    def true_bend(self, log_p, q):
+    def phi_second(self, log_p, q):
         q = max(q, 1e-30)
         p = 1.0 - q
         ratio = log_p / q if q > 1e-12 else -1.0
@@ -332,14 +332,14 @@ class Poly(ProbabilityLoss):
         # −log p ≥ 1 − p.
         return bool(self.coefficients[0] >= -1 and (self.coefficients[1:] >= 0).all())
 
-    def true_value(self, log_p, q):
+    def phi(self, log_p, q):
         total, power = -log_p, 1.0
         for epsilon in self.coefficients:
             power *= q
             total += epsilon * power
         return total
 
-    def true_slope(self, log_p, q):
+    def phi_prime(self, log_p, q):
         total, power, j = -1.0, 1.0, 1.0
         for epsilon in self.coefficients:
             total -= j * epsilon * power * (1.0 - q)
@@ -347,7 +347,7 @@ class Poly(ProbabilityLoss):
             j += 1.0
         return total
 
-    def true_bend(self, log_p, q):
+    def phi_second(self, log_p, q):
         p = 1.0 - q
         total, power, lower, j = 0.0, 1.0, 0.0, 1.0
         for epsilon in self.coefficients:

@@ -3,7 +3,7 @@
 import numpy as np
 
 from sklearn_margin._validation import check_number
-from sklearn_margin.losses._envelope import envelope, envelope_bend, envelope_slope
+from sklearn_margin.losses._envelope import envelope, envelope_gradient, envelope_hessian
 from sklearn_margin.losses.pointwise import RegressionLoss
 
 __all__ = [
@@ -265,14 +265,14 @@ class SmoothedInterval(RegressionLoss):
 
     def sample_gradient(self, y, z):
         steep = self.steepness(y, z)
-        slope = steep * envelope_slope(abs(z - y) - self.epsilon, steep * self.width)
+        slope = steep * envelope_gradient(abs(z - y) - self.epsilon, steep * self.width)
         return slope if z > y else -slope
 
     def sample_hessian(self, y, z):
         steep, u = self.steepness(y, z), abs(z - y) - self.epsilon
         if u == 0.0:  # no kink where both sides meet, which is if epsilon is 0
             return 1.0 / self.width
-        return steep * envelope_bend(u, steep * self.width)
+        return steep * envelope_hessian(u, steep * self.width)
 
     def steepness(self, y, z):
         r"""c of the hinge c·[\|e\| − epsilon]₊ that the loss is on this side of y."""

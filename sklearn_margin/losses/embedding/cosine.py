@@ -19,7 +19,7 @@ from sklearn_margin.losses.embedding.geometry import (
 
 __all__ = ["Circle", "InfoNCE", "MultipleNegativesRanking"]
 
-_LOWEST = -700.0  # e to this power is as good as 0
+_NEGLIGIBLE = -700.0  # e to this power is as good as 0
 
 
 class InfoNCE(EmbeddingLoss):
@@ -194,7 +194,7 @@ def _exponentials(E):
     x = E.ravel()
     for j in range(x.shape[0]):
         e = exp_negative(min(x[j], 0.0))
-        x[j] = e if x[j] > _LOWEST else 0.0
+        x[j] = e if x[j] > _NEGLIGIBLE else 0.0
 
 
 @kernel

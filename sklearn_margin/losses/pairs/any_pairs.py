@@ -104,10 +104,10 @@ def _pair_product(
                     if difference:
                         u *= y[p] - y[q]
                     if u != 0.0:
-                        bend = u * loss.pair_hessian(scores[p - begin] - scores[q - begin])
-                        bend *= vector[p - begin] - vector[q - begin]
-                        total += bend
-                        part[q - begin] -= bend
+                        change = u * loss.pair_hessian(scores[p - begin] - scores[q - begin])
+                        change *= vector[p - begin] - vector[q - begin]
+                        total += change
+                        part[q - begin] -= change
                 part[p - begin] += total
     return 0.0
 

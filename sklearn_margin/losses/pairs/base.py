@@ -24,6 +24,7 @@ class PairwiseLoss(Loss):
 
     Examples
     --------
+    >>> import math
     >>> from sklearn_margin.losses import PairwiseLoss
     >>> class Exponential(PairwiseLoss):  # of RankBoost (Freund et al., JMLR 4, 2003)
     ...     def pair_value(self, d):

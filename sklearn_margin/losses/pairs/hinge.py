@@ -1,7 +1,7 @@
 """Hinges of score differences, linear and squared."""
 
 from sklearn_margin._validation import check_number
-from sklearn_margin.losses._envelope import envelope, envelope_bend, envelope_slope
+from sklearn_margin.losses._envelope import envelope, envelope_gradient, envelope_hessian
 from sklearn_margin.losses.binary import Hinge, SquaredHinge
 from sklearn_margin.losses.pairs.base import PairwiseLoss
 from sklearn_margin.losses.pairs.hinge_sums import HingeSums
@@ -134,10 +134,10 @@ class SmoothedPairwiseHinge(PairwiseHinge):
         return envelope(self.margin - d, self.width)
 
     def pair_gradient(self, d):
-        return -envelope_slope(self.margin - d, self.width)
+        return -envelope_gradient(self.margin - d, self.width)
 
     def pair_hessian(self, d):
-        return envelope_bend(self.margin - d, self.width)
+        return envelope_hessian(self.margin - d, self.width)
 
     @property
     def summation(self):

@@ -1,8 +1,8 @@
 """Runs of levels, which the merging of pairwise hinges begins with.
 
-A *run* are levels next to each other that hold a few dozen rows together, or one level that holds
-more. Pairs within a run are gone through one by one, in vector code, which for so few is several
-times faster. Its rows are then sorted by score.
+A *run* is one level, or several next to each other that hold a few dozen rows together. Pairs
+within a run are gone through one by one, in vector code, which for so few is several times faster.
+Its rows are then sorted by score.
 """
 
 from typing import NamedTuple

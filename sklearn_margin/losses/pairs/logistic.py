@@ -1,6 +1,6 @@
 """The logistic loss of score differences."""
 
-from sklearn_margin.losses._probability import sigmoid, sigmoid_slope, softplus
+from sklearn_margin.losses._probability import sigmoid, sigmoid_gradient, softplus
 from sklearn_margin.losses.cross_entropy import Logistic
 from sklearn_margin.losses.pairs.base import PairwiseLoss
 from sklearn_margin.losses.pairs.logistic_sums import LogisticSums
@@ -44,7 +44,7 @@ class PairwiseLogistic(PairwiseLoss):
         return -sigmoid(-d)
 
     def pair_hessian(self, d):
-        return sigmoid_slope(d)
+        return sigmoid_gradient(d)
 
     summation = LogisticSums()
 

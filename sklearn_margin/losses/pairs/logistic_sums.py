@@ -43,7 +43,7 @@ def _exponentials(z, order, start, stop, falling, rising):
 
 
 @kernel
-def _slopes(a, rising, weight, own, n, part, terms):
+def _add_gradient(a, rising, weight, own, n, part, terms):
     """Adds own·u·σ(−d) over the first n rows to ``part``; returns the sum of u·σ(−d)."""
     for q in range(n):
         e = a * rising[q]
@@ -54,8 +54,8 @@ def _slopes(a, rising, weight, own, n, part, terms):
 
 
 @kernel
-def _bends(a, rising, weight, own, n, v, vector, part, terms):
-    """As ``_slopes`` for the Hessian's product with a vector, which is subtracted from ``part``."""
+def _add_product(a, rising, weight, own, n, v, vector, part, terms):
+    """As ``_add_gradient`` for the Hessian's product with a vector, subtracted from ``part``."""
     for q in range(n):
         e = a * rising[q]
         over = 1.0 / (1.0 + e)
@@ -148,11 +148,11 @@ def _logistic_range(
                 a, own = falling[p - start], scale * s[p]
                 if product:
                     w = vector[p - start]
-                    total = _bends(a, rising, weight, own, n, w, vector, here, terms)
+                    total = _add_product(a, rising, weight, own, n, w, vector, here, terms)
                     here[p - start] += own * total
                 else:
                     value += own * _row_value(a, rising, weight, n, runs, n_runs, highest, lanes)
-                    here[p - start] -= own * _slopes(a, rising, weight, own, n, here, terms)
+                    here[p - start] -= own * _add_gradient(a, rising, weight, own, n, here, terms)
     return value
 
 
