@@ -9,8 +9,8 @@ import scipy.sparse as sp
 from sklearn.exceptions import ConvergenceWarning
 
 from sklearn_margin import LinearClassifier, LinearRanker, LinearRegressor
-from sklearn_margin.losses import _batches
 from sklearn_margin.solvers import SGD
+from sklearn_margin.solvers._batch_form import batch_form
 from sklearn_margin.solvers.sgd import _Search
 
 
@@ -193,7 +193,7 @@ def test_slopes_are_the_derivative_of_the_mean(model, n_classes):
     loss = model._loss().for_classes(n_classes)
     n_outputs = 1 if n_classes == 2 else n_classes
     rng = np.random.default_rng(0)
-    form = _batches.batch_form(loss, n_outputs)
+    form = batch_form(loss, n_outputs)
     y = rng.integers(0, n_classes, 5).astype(float)
     y = 2 * y - 1 if n_classes == 2 else y
     z, s = rng.normal(size=(5, n_outputs)), rng.random(5) + 0.1
