@@ -27,6 +27,7 @@ from sklearn_margin._hints import (
 from sklearn_margin.inspection import check_on_rows, hint_for
 from sklearn_margin.losses.base import Loss, check_number
 from sklearn_margin.objective import Rows
+from sklearn_margin.penalties import ElasticNet
 from sklearn_margin.solvers import SGD, SOLVERS, InTurn, candidates, choose, resolve
 from sklearn_margin.solvers.base import value_gap
 from sklearn_margin.solvers.sgd import stream
@@ -262,6 +263,9 @@ class Fitted(CallbackSupportMixin, BaseEstimator):
     def _prepare(self, X, y, sample_weight=None):
         """Objectives of a fit, in a list; then validated X and y, and what else fit needs."""
         raise NotImplementedError
+
+    def _penalty(self):
+        return ElasticNet(self.alpha, self.l1_ratio)
 
     def _check_common_params(self):
         """Raise for a wrong value of a parameter that all estimators have."""

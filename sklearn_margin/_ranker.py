@@ -204,9 +204,7 @@ class BaseRanker(LinearModel):
         if groups is not None:
             codes = encode_groups(groups, len(y))
             codes = codes.astype(np.int32 if len(y) < 2**31 else np.int64)
-        return PairwiseObjective(
-            self._loss(), rows, y, s, codes, alpha=self.alpha, l1_ratio=self.l1_ratio
-        )
+        return PairwiseObjective(self._loss(), rows, y, s, codes, penalty=self._penalty())
 
     @with_callbacks
     def fit_pairs(self, X1, X2, t, sample_weight=None):
@@ -270,7 +268,7 @@ class BaseRanker(LinearModel):
         assert_all_finite(D.data if sp.issparse(D) else D, input_name="X1 - X2")
         objective = PointwiseObjective(
             sample_loss(loss), self._rows(D, center=False), t.astype(D.dtype), s.astype(D.dtype),
-            alpha=self.alpha, l1_ratio=self.l1_ratio,
+            penalty=self._penalty(),
         )  # fmt: skip
         return objective, D, t
 

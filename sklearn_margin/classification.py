@@ -171,7 +171,7 @@ class _BaseClassifier(ClassifierMixin, LinearModel):
         if not loss.splits:
             loss.check_batch_weights(s)
         settings = {
-            "alpha": self.alpha, "l1_ratio": self.l1_ratio, "fit_intercept": self.fit_intercept,
+            "penalty": self._penalty(), "fit_intercept": self.fit_intercept,
         }  # fmt: skip
         if len(classes) > 2 and isinstance(loss, (MulticlassLoss, BatchLoss)):
             # Rows of weight 0 may have a label that is no class.

@@ -294,7 +294,7 @@ class LinearRegressor(_BaseRegressor):
             raise TypeError(f"loss {loss!r} is for labels -1 and +1: use LinearClassifier")
         return PointwiseObjective(
             loss, rows, y, s,
-            alpha=self.alpha, l1_ratio=self.l1_ratio, fit_intercept=self.fit_intercept,
+            penalty=self._penalty(), fit_intercept=self.fit_intercept,
         )  # fmt: skip
 
 
@@ -389,8 +389,7 @@ verbose
     def _objective(self, rows, y, s):
         check_number(self.epsilon, "epsilon", minimum=1)
         settings = {
-            "alpha": self.alpha,
-            "l1_ratio": self.l1_ratio,
+            "penalty": self._penalty(),
             "fit_intercept": self.fit_intercept,
         }
         if self.scale is None:

@@ -48,7 +48,7 @@ class MulticlassObjective(PointwiseObjective):
         Non-negative weights, in the dtype of X; their sum is one for a mean over rows.
     n_outputs : int
         Number of classes.
-    alpha, l1_ratio, fit_intercept
+    penalty, fit_intercept
         As in ``LinearObjective``.
     """
 
@@ -83,9 +83,6 @@ class MulticlassObjective(PointwiseObjective):
         coef = np.asarray(coef, dtype=np.float64)
         return self.join(coef * self.rows.scale, intercept + coef @ self.rows.shift)
 
-    def start(self):
-        return np.zeros(self.n_params)
-
     @property
     def _ignores_shifts(self):
         """Whether the loss depends on differences of scores only."""
@@ -95,7 +92,7 @@ class MulticlassObjective(PointwiseObjective):
         if not self._ignores_shifts:
             return step
         u, b = self.split(step)
-        if self.alpha == 0:
+        if self.penalty.is_zero:
             u = self.by_output(u) - self.by_output(u).mean(axis=0)
         return self.join(u, b - np.mean(b))
 
@@ -124,7 +121,7 @@ class MulticlassObjective(PointwiseObjective):
         projected, total = self.rows.backproject(
             self.by_row(curvature.product(self.scores(direction)))
         )
-        return self.join(projected.ravel() + self.penalty.l2 * u, total)
+        return self.join(projected.ravel() + self.penalty.hessian_product(u), total)
 
     @property
     def forms_hessian(self):
@@ -153,8 +150,7 @@ class MulticlassObjective(PointwiseObjective):
         hessian = hessian.reshape(k * width, k * width)
         if self.fit_intercept:
             hessian = hessian[np.ix_(order, order)]
-        diagonal = np.arange(k * d)
-        hessian[diagonal, diagonal] += self.penalty.l2
+        self.penalty.add_hessian(hessian)
         self._pin(hessian)
         return self.gradient_from(params, curvature.gradient), hessian
 
@@ -164,7 +160,7 @@ class MulticlassObjective(PointwiseObjective):
         if not self._ignores_shifts:
             return
         d, k = self.rows.shape[1], self.n_outputs
-        copies = np.arange(k * d).reshape(k, d).T if self.alpha == 0 else []
+        copies = np.arange(k * d).reshape(k, d).T if self.penalty.is_zero else []
         intercepts = [k * d + np.arange(k)] if self.fit_intercept else []
         for index in [*copies, *intercepts]:
             hessian[np.ix_(index, index)] += hessian[index, index].mean() / k

@@ -40,7 +40,7 @@ def polished(objective, result, tol, max_iter, callback=None, *, g=None, width=N
     Result
     """
     most = min(_MOST_STEPS, max_iter - result.n_iter)
-    if most < 1 or not (objective.alpha > 0 and result.value > 0):
+    if most < 1 or objective.penalty.is_zero or not result.value > 0:
         return result
     width = width or 0.01 * result.value
 
