@@ -237,7 +237,7 @@ def test_coefficients_of_classes_there_and_back(fit_intercept):
     objective = multiclass_problem(CrossEntropy(), fit_intercept=fit_intercept)
     params = np.random.default_rng(0).normal(size=objective.n_params)
     coef, intercept = objective.to_coef(params)
-    scores = objective.scores(params).reshape(-1, MULTI)
+    scores = objective.scores(params)
     raw = objective.rows.X @ coef.T + intercept
     shift = (raw - scores).mean(axis=0)
     np.testing.assert_allclose(raw - scores, np.broadcast_to(shift, raw.shape), atol=1e-12)
@@ -256,7 +256,7 @@ def test_slopes_of_classes_are_balanced_by_factors():
     z = objective.scores(0.1 * np.random.default_rng(5).normal(size=objective.n_params))
     g = np.empty_like(z)
     objective.score_gradient(z, g)
-    rows, k = g.reshape(-1, MULTI), objective.y
+    rows, k = g, objective.y
     share, slack = objective._mend(g, rows.sum(axis=0), np.abs(g).sum())
     sums = np.array([rows[k == c].sum(axis=0) for c in range(MULTI)])
     values, vectors = np.linalg.eig(sums.T)
@@ -268,7 +268,7 @@ def test_slopes_of_classes_are_balanced_by_factors():
     # A class that slopes lead into and not out of.
     odd = np.zeros_like(rows)
     odd[k == 0] = [-1.0, 1.0, 0.0]
-    assert objective._mend(odd.ravel(), odd.sum(axis=0), np.abs(odd).sum()) == (1.0, 0.0)
+    assert objective._mend(odd, odd.sum(axis=0), np.abs(odd).sum()) == (1.0, 0.0)
     # And one without slopes of its own, beside two that could be balanced.
     rows[k == 1] = 0.0
     assert objective._mend(g, rows.sum(axis=0), np.abs(g).sum()) == (1.0, 0.0)
@@ -279,7 +279,7 @@ def test_slopes_of_classes_are_balanced_by_factors():
 def test_the_hessian_of_classes_bends_where_nothing_changes(alpha, fit_intercept):
     """Formed and by product it is the same, but for a curvature along common shifts."""
     objective = multiclass_problem(CrammerSinger(0.8).smoothed(2.0), alpha, fit_intercept)
-    curvature = objective.curvature(np.zeros(45 * MULTI))
+    curvature = objective.curvature(np.zeros((45, MULTI)))
     hessian = objective.gradient_hessian(np.zeros(objective.n_params), curvature)[1]
     np.testing.assert_allclose(hessian, hessian.T, rtol=1e-12)
     eye = np.eye(objective.n_params)

@@ -186,7 +186,7 @@ class LinearObjective(Objective):
         return params, 0.0
 
     def by_output(self, u):
-        """Coordinates u with one row for each of several scores."""
+        """Coordinates u, of shape (n_outputs, d) if there are several scores."""
         return u
 
     def join(self, u, b) -> np.ndarray:
@@ -217,8 +217,9 @@ class LinearObjective(Objective):
 
     def loss_at(self, score) -> float:
         """L where all scores are one number."""
-        n_scores = self.rows.shape[0] * self.n_outputs
-        return self.score_value(np.full(n_scores, score, dtype=self.rows.dtype))
+        n, k = self.rows.shape[0], self.n_outputs
+        shape = (n, k) if k > 1 else n
+        return self.score_value(np.full(shape, score, dtype=self.rows.dtype))
 
     def start(self) -> np.ndarray:
         """A point to start from: no coefficients, and a sensible intercept."""
@@ -229,8 +230,9 @@ class LinearObjective(Objective):
         return self.join(self.penalty.clip(u), b) if self.penalty.has_bounds else params
 
     def scores(self, params, out=None) -> np.ndarray:
-        """Scores by row."""
-        return self.rows.scores(*self.split(params), out=out)
+        """Scores by row, of shape (n,) or, if there are several, (n, n_outputs)."""
+        u, b = self.split(params)
+        return self.rows.scores(self.by_output(u), b, out=out)
 
     def value(self, params) -> float:
         """F."""
@@ -249,7 +251,7 @@ class LinearObjective(Objective):
         """Gradient of F at ``params``, where that of L with respect to the scores is ``g``."""
         u, _ = self.split(params)
         projected, total = self.rows.backproject(g)
-        return self.join(projected + self.penalty.gradient(u), total)
+        return self.join(projected.ravel() + self.penalty.gradient(u), total)
 
     def gap(self, params, gradient, g, loss) -> float | None:
         r"""Duality gap at a point: a bound on F − min F, from the gradient of F alone.
@@ -362,4 +364,4 @@ class LinearObjective(Objective):
         """Product of the Hessian of F with ``direction``."""
         u, _ = self.split(direction)
         projected, total = self.rows.backproject(curvature.product(self.scores(direction)))
-        return self.join(projected + self.penalty.hessian_product(u), total)
+        return self.join(projected.ravel() + self.penalty.hessian_product(u), total)

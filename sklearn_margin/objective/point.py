@@ -76,14 +76,14 @@ class Point:
     def noise(self) -> float:
         """About the norm of rounding errors in ``gradient``."""
         g = self._slopes()[1]
-        size = float(np.linalg.norm(g)) * np.sqrt(len(g) * len(self.params))
+        size = float(np.linalg.norm(g)) * np.sqrt(g.size * len(self.params))
         return float(np.finfo(g.dtype).eps) * size
 
     @property
     def polyak_length(self) -> float:
         """About the step of a gradient method at which the loss would vanish: L/‖g‖² by row."""
         loss, g = self._slopes()
-        squares = float(np.square(g, dtype=np.float64).sum()) * len(g)
+        squares = float(np.square(g, dtype=np.float64).sum()) * g.size
         return max(loss, 1e-300) / max(squares, 1e-300)
 
     def gap(self) -> float | None:
@@ -182,7 +182,7 @@ class Line:
         z = self._scores(t)
         loss = self.objective.score_gradient(z, self._g)
         self._there = t, z, loss
-        slope = float(np.dot(self._g, self._dz)) + self._penalty.slope(t)
+        slope = float(np.vdot(self._g, self._dz)) + self._penalty.slope(t)
         self.is_lower = loss + self._penalty.value(t) <= self.value + self._noise
         if not np.isfinite(slope):
             self.is_lower = False

@@ -97,16 +97,10 @@ class PointwiseObjective(LinearObjective):
                 f"{value:g}. Scale y."
             )
 
-    def by_row(self, z):
-        """A score vector with one entry, or row of entries, for each row of X."""
-        return z
-
     def score_value(self, z):
-        z = self.by_row(z)
         return self._sum(lambda w: self.loss.scores_value(self.y[w], z[w], self.s[w]))
 
     def score_gradient(self, z, out):
-        z, out = self.by_row(z), self.by_row(out)
         return self._sum(
             lambda w: self.loss.scores_value_gradient(self.y[w], z[w], self.s[w], out[w])
         )

@@ -17,8 +17,8 @@ def rounding(objective, params, g, loss, gap):
     ----------
     objective : LinearObjective
     params : ndarray of shape (n_params,)
-    g : ndarray
-        Slopes of the scores.
+    g : ndarray of the shape of the scores
+        Slopes of the loss.
     loss, gap : float
         L, and the gap without rounding errors.
 
@@ -32,5 +32,5 @@ def rounding(objective, params, g, loss, gap):
     norm = max(float(np.linalg.norm(g.astype(np.float64))), float(steepest))
     unit = 4.0 * np.finfo(objective.rows.dtype).eps * np.sqrt(objective.rows.shape[0]) * norm
     size = float(np.linalg.norm(u)) + float(np.abs(b).max())
-    sums = np.finfo(np.float64).eps * (12.0 * np.sqrt(len(g)) * loss + objective.penalty.value(u))
+    sums = np.finfo(np.float64).eps * (12.0 * np.sqrt(g.size) * loss + objective.penalty.value(u))
     return sums + unit * size + objective.penalty.rounding(unit, gap, loss)

@@ -180,7 +180,7 @@ class Dual:
 
     def _certificate(self, params, g, feasible):
         objective = self.objective
-        z = objective.by_row(objective.scores(params))
+        z = objective.scores(params)
         excess = np.empty(self.n)
         value, gap = _certify(objective.loss, objective.y, z, g, self.s, self.norm, excess)
         value += objective.penalty.value(objective.split(params)[0])
