@@ -79,7 +79,8 @@ class _Run:
         # Part of the accuracy goes to zeros.
         self.share = 0.5 * tol if objective.penalty.has_l1 else tol
         self.n_iter, self.gap = 0, None
-        self.since, self.patience = 0, _PATIENCE  # steps without much of a gain, and how many may be
+        # Steps without much of a gain, and how many there may be.
+        self.since, self.patience = 0, _PATIENCE
         self.best = self.params = np.array(start, dtype=np.float64)
         self.value, self.gradient = objective.value_gradient(self.params)
         self.best_value, self.aim = self.value, 0.5 * abs(self.value)
