@@ -342,7 +342,7 @@ class PenaltyLine:
     def __init__(self, penalty, u, du):
         self.penalty, self.u, self.du = penalty, u, du
         self._slope = float((penalty.l2 * u) @ du)
-        self._bend = float((penalty.l2 * du) @ du)
+        self._curvature = float((penalty.l2 * du) @ du)
         self.longest = np.inf
         if penalty.has_bounds:
             room = np.where(du > 0, penalty.upper - u, penalty.lower - u)
@@ -355,7 +355,7 @@ class PenaltyLine:
 
     def slope(self, t) -> float:
         """Derivative by t; of the L1 part, as ``SeparablePenalty.gradient`` has it."""
-        slope = self._slope + t * self._bend
+        slope = self._slope + t * self._curvature
         if self.penalty.has_l1:
             sign = np.sign(self.u + t * self.du)
             slope += float((self.penalty.l1 * sign) @ self.du)

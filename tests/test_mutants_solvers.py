@@ -106,7 +106,7 @@ def test_a_factor_serves_while_it_cuts_the_decrement(decrement, step, again):
     direction = system(point, False)()
     assert system.stale
     assert system.factor is fresh
-    point.bend()
+    point.find_curvature()
     np.testing.assert_allclose(point.hessian() @ direction, -point.gradient, rtol=1e-9)
     system.note(decrement, step)
     assert system.reuse is again

@@ -58,7 +58,7 @@ def test_a_point_is_what_the_objective_says(loss):
         point.gap()
         >= point.value - Newton().solve(objective, params, tol=1e-10, max_iter=100).value
     )
-    point.bend()
+    point.find_curvature()
     hessian = point.hessian()
     np.testing.assert_allclose(hessian @ v, point.hessian_product(v), rtol=1e-9, atol=1e-12)
 

@@ -28,7 +28,7 @@ class Objective:
     is_linear = False
     #: The pairs that the loss is a mean over; None if it is of rows.
     pairs = None
-    #: Whether F has a (generalised) Hessian, for ``curvature`` and points that bend.
+    #: Whether F has a (generalised) Hessian, for ``curvature``.
     has_hessian = False
     #: Whether ``gradient_hessian`` is cheap, if parameters are few.
     forms_hessian = False
@@ -292,23 +292,23 @@ class LinearObjective(Objective):
         was multiplied by."""
         u, _ = self.split(params)
         slope, b_slope = self.split(gradient)
-        most = loss + self.penalty.value(u) if self._may_scale else np.inf
+        most = loss + self.penalty.value(u) if self.may_scale else np.inf
         slack, share = 0.0, 0.0
         size = float(np.abs(g).sum(dtype=np.float64))
-        if np.abs(b_slope).max() > self._balance * size:
-            share, slack = self._mend(g, b_slope, size) if self._may_scale else (1.0, 0.0)
+        if np.abs(b_slope).max() > self._imbalance * size:
+            share, slack = self.balance(g, b_slope, size) if self.may_scale else (1.0, 0.0)
             if share >= 1:
                 return most, 0.0
         residual = self.penalty.without_l1(u, slope)
-        gap, kappa = self.penalty.gap(u, residual, slack, self._scale_price(loss))
+        gap, kappa = self.penalty.gap(u, residual, slack, self.scale_price(loss))
         gap += share * loss
         return (gap, kappa * (1 - share)) if gap < most else (most, 0.0)
 
     @property
-    def _balance(self):
+    def _imbalance(self):
         r"""What Σg may be of Σ \|g\| and count as zero."""
         rounding = 5 * float(np.finfo(self.rows.dtype).eps) * self.n_outputs
-        return rounding if self._may_scale else max(rounding, 1e-12)
+        return rounding if self.may_scale else max(rounding, 1e-12)
 
     def balanced(self, params) -> np.ndarray:
         """Parameters with the intercept that is best for the coefficients: the slopes of the loss
@@ -335,18 +335,18 @@ class LinearObjective(Objective):
         return np.inf
 
     @property
-    def _may_scale(self):
+    def may_scale(self):
         """Whether κg is a dual point, for κ in [0, 1], if g is."""
         return self.loss.nonnegative and self.loss.describes_itself("nonnegative")
 
-    def _scale_price(self, loss):
+    def scale_price(self, loss):
         """What multiplying g by κ costs, by 1 − κ; infinity if it must not be."""
         wanted = self.shrinks or self.penalty.has_l1
-        return loss if wanted and self._may_scale else np.inf
+        return loss if wanted and self.may_scale else np.inf
 
-    def _mend(self, g, total, size):
-        """How little of g must go for its sum to vanish: the largest share 1 − κ of an entry, and
-        by how much it changes entries of X̃ᵀg at most."""
+    def balance(self, g, total, size):
+        """The smallest share 1 − κ to remove from the entries of the prevailing sign so that g sums
+        to zero, and a bound on the change of entries of X̃ᵀg."""
         share = abs(total) / (0.5 * (size + abs(total)))
         return share, share * np.sqrt(len(g) * float(np.square(g, dtype=np.float64).sum()))
 

@@ -79,10 +79,10 @@ def _gap(objective, u, moved, g, loss, cost):
     slack = share = 0.0
     size = float(np.abs(g).sum())
     if objective.fit_intercept and abs(moved[d]) > 1e-15 * size:
-        if not objective._may_scale:
+        if not objective.may_scale:
             return np.inf
-        share, slack = objective._mend(g, moved[d], size)
-    price = objective._scale_price(loss + cost)
+        share, slack = objective.balance(g, moved[d], size)
+    price = objective.scale_price(loss + cost)
     residual = moved[:d] + objective.penalty.hessian_product(u)
     gap, _ = objective.penalty.gap(u, residual, slack, price)
     return gap + cost + share * (loss + cost)

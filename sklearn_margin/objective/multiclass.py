@@ -162,7 +162,7 @@ class MulticlassObjective(PointwiseObjective):
     def _envelope_gain(self, envelope, g):
         return envelope.envelope_gain(self.y, g, self.s)
 
-    def _mend(self, g, total, size):
+    def balance(self, g, total, size):
         """Rows of class c are multiplied by κ_c ≤ 1 such that Σ_i κ_i g_i = 0.
 
         With M_c the sum of g over class c, κ is a left null vector of M. Where entries of other

@@ -95,7 +95,7 @@ class Point:
 
     # --- second derivatives ---
 
-    def bend(self, cautious=False) -> None:
+    def find_curvature(self, cautious=False) -> None:
         """Compute the curvature of L; with ``cautious`` an upper bound, where there is one."""
         self._curvature = self.objective.curvature(self._z, cautious)
         self._known = self._curvature.value, self._curvature.gradient
@@ -106,12 +106,13 @@ class Point:
         return self.objective.hessian_products(self._curvature)
 
     def hessian(self) -> np.ndarray:
-        """Hessian of F, of shape (n_params, n_params); after ``bend``. Finds the gradient, too."""
+        """Hessian of F, of shape (n_params, n_params); after ``find_curvature``. Finds the
+        gradient, too."""
         self._gradient, hessian = self.objective.gradient_hessian(self.params, self._curvature)
         return hessian
 
     def hessian_product(self, v) -> np.ndarray:
-        """Product of the Hessian of F with ``v``; after ``bend``."""
+        """Product of the Hessian of F with ``v``; after ``find_curvature``."""
         return self.objective.hessian_product(self._curvature, v)
 
     # --- from here to others ---

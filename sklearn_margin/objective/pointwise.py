@@ -89,7 +89,7 @@ class PointwiseObjective(LinearObjective):
         with np.errstate(over="ignore"):
             value = self.score_gradient(z, g)
         far = np.abs(self.y).max() > 1e-3 * np.sqrt(np.finfo(z.dtype).max)
-        lost = self.loss.convex and self._may_scale and value < 1e3 * np.finfo(z.dtype).tiny
+        lost = self.loss.convex and self.may_scale and value < 1e3 * np.finfo(z.dtype).tiny
         if (value == np.inf and far) or (lost and g.any()):
             size = "large" if value == np.inf else "small"
             raise ValueError(

@@ -90,7 +90,7 @@ class CoordinateDescent(Solver):
         goal = min(tol, 30 * eps) if polish else tol
         best, cautious, n_iter, stale = None, False, 0, 0
         while True:
-            point.bend(cautious)
+            point.find_curvature(cautious)
             value, gap = point.value, model.linearize(point)
             if gap is not None and gap <= enough(goal, value, floor):
                 best = Iterate(point.params, value, gap, gap)

@@ -215,7 +215,7 @@ class _Cholesky:
         self.stale = self.reuse and self.factor is not None and not cautious
         if self.stale:
             return lambda: -self.factor(point.gradient)
-        point.bend(cautious)
+        point.find_curvature(cautious)
         if point.hessian_products > _MOST_PRODUCTS and not forming_is_cheap(point.objective):
             self.factor = None
             return lambda: _ConjugateGradients()._direction(point, point)
@@ -265,9 +265,9 @@ class _ConjugateGradients:
 
         def solve():
             self.stale = self.part is not None and not cautious
-            bent = self.part.at(point.params) if self.stale else point
-            bent.bend(cautious)
-            return self._direction(point, bent)
+            curved = self.part.at(point.params) if self.stale else point
+            curved.find_curvature(cautious)
+            return self._direction(point, curved)
 
         return solve
 
@@ -277,14 +277,14 @@ class _ConjugateGradients:
             self.part = None
         self.decrement = decrement
 
-    def _direction(self, point, bent):
-        """Newton direction at ``point``, with the Hessian at ``bent``: of all rows, or of some."""
+    def _direction(self, point, curved):
+        """Newton direction at ``point``, with the Hessian at ``curved``: of all rows or some."""
         objective, gradient = point.objective, point.gradient
         if not gradient.any():
             return np.zeros_like(gradient)
         p, n_products = conjugate_gradients(
-            lambda v: objective.anchored(bent.hessian_product(v)),
-            self._preconditioner(bent, gradient),
+            lambda v: objective.anchored(curved.hessian_product(v)),
+            self._preconditioner(curved, gradient),
             -objective.anchored(gradient),
             point.loss,
             least=1e-8,
@@ -292,23 +292,23 @@ class _ConjugateGradients:
             noise=point.noise,
         )
         if n_products > self.patience and self.gram is None:
-            self.gram = bent.objective.sample_gram()
+            self.gram = curved.objective.sample_gram()
         return p
 
-    def _preconditioner(self, bent, gradient):
+    def _preconditioner(self, curved, gradient):
         """Function that solves with an approximation of the Hessian, scaled along the gradient."""
-        objective = bent.objective
+        objective = curved.objective
         l2 = objective.penalty.padded(objective.n_params).l2
         if self.gram is None and np.ptp(l2) <= 0.2 * l2.max():
             return lambda v: v  # any other number would make the same directions
-        bend = float(gradient @ (bent.hessian_product(gradient) - l2 * gradient))
+        curvature = float(gradient @ (curved.hessian_product(gradient) - l2 * gradient))
         if self.gram is not None:
-            level = bend / max(float(gradient @ self.gram @ gradient), 1e-300)
+            level = curvature / max(float(gradient @ self.gram @ gradient), 1e-300)
             matrix = max(level, 1e-12) * self.gram
             matrix[np.diag_indices(len(l2))] += l2 + 1e-10 * matrix.diagonal().max()
             with suppress(LinAlgError):
                 factor = cho_factor(matrix, lower=True, check_finite=False)
                 return lambda v: cho_solve(factor, v, check_finite=False)
         # Columns have unit spread, so the loss's part of the diagonal is about constant.
-        inverse = 1.0 / (max(bend / float(gradient @ gradient), 1e-12) + l2)
+        inverse = 1.0 / (max(curvature / float(gradient @ gradient), 1e-12) + l2)
         return lambda v: inverse * v

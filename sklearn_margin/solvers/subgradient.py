@@ -150,7 +150,7 @@ class _Run:
             return Result(params, value, self.n_iter, done, gap, measure, gap / scale)
         measure = "relative improvement over a round"
         reached = min((self.before - self.best_value) / scale, 1.0)  # from an infinite F, all of it
-        done = self.idle > 0 or (value == 0 and objective._may_scale)  # no loss is less than none
+        done = self.idle > 0 or (value == 0 and objective.may_scale)  # no loss is less than none
         return Result(params, value, self.n_iter, done, measure=measure, reached=reached)
 
 
