@@ -424,6 +424,7 @@ def unsettled(dual):
     return dual.unsettled(dual.certify(), np.arange(40)), np.flatnonzero(inside.any(axis=0))
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize("container", CONTAINERS, ids=["dense", "csr"])
 @pytest.mark.parametrize("fit_intercept", [False, True])
 @pytest.mark.parametrize("loss", [Hinge(), Absolute()], ids=repr)

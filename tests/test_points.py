@@ -166,6 +166,7 @@ CASES = [
 ]
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize(("solver", "loss", "l1_ratio"), CASES, ids=repr)
 def test_solvers_hold_nothing_by_row(solver, loss, l1_ratio):
     # One for each: pairs are sorted by how they were when they were last looked at.
@@ -191,6 +192,7 @@ def test_the_guard_raises(name):
             _ = objective.at(params)._z
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize("loss", [Logistic(), CrossEntropy(), PairwiseSquaredHinge()], ids=repr)
 def test_a_sample_is_solved_first(monkeypatch, loss):
     """Where rows outnumber features: an objective that can be sampled says so."""

@@ -33,6 +33,7 @@ def solve(objective, solver=None, tol=1e-4, max_iter=1000, callback=None):
 
 
 # One container for each loss, as in test_solvers.py: passes are compiled for each.
+@pytest.mark.compiled  # steps of trial overflow, of which interpreted code warns
 @pytest.mark.parametrize("alpha", [1e-2, 1e-4])
 @pytest.mark.parametrize(
     ("model", "container"),
