@@ -11,9 +11,30 @@ from sklearn.utils.validation import check_is_fitted
 from sklearn_margin._base.embedding import BaseEmbedding
 from sklearn_margin._base.estimator import learns_in_batches
 from sklearn_margin._hints import available_if
+from sklearn_margin.losses import (
+    GE2E,
+    NCA,
+    ArcFace,
+    Circle,
+    Contrastive,
+    InfoNCE,
+    MultipleNegativesRanking,
+    Triplet,
+)
 from sklearn_margin.losses.embedding_geometry import unit_rows
 
 __all__ = ["LinearEmbedding"]
+
+_LOSSES = {
+    "arc_face": ArcFace,
+    "circle": Circle,
+    "contrastive": Contrastive,
+    "ge2e": GE2E,
+    "info_nce": InfoNCE,
+    "multiple_negatives_ranking": MultipleNegativesRanking,
+    "nca": NCA,
+    "triplet": Triplet,
+}
 
 
 def _has_prototypes(estimator):
@@ -73,9 +94,8 @@ class LinearEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEmb
     warm_start : bool, default=False
         Whether to start from the previous components, if there are any of the right shape.
     n_jobs : int, default=None
-        Threads of the pass over the rows that finds means and scales of the features; None is
-        one. A step takes one thread, for it rests on few rows: to fit several models at the same
-        time is what more processors are good for. The result is the same for any number.
+        Threads that means and scales of the features are found by; None is one. A step rests on
+        few rows and takes one thread. The result is the same, bit for bit, for any number.
     random_state : int, RandomState or None, default=None
         Seed of batches and of a random start.
     verbose : int, default=0
@@ -145,6 +165,8 @@ class LinearEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEmb
         self.n_jobs = n_jobs
         self.random_state = random_state
         self.verbose = verbose
+
+    _losses = _LOSSES
 
     # --- fitting ---
 

@@ -77,12 +77,12 @@ class BaseClassifier(ClassifierMixin, LinearModel):
 
     def _prepare(self, X, y, sample_weight=None, classes=None, *, batch=False):
         loss, continues = self._loss(), self._continues(batch)
-        if batch and not continues and classes is None:
-            raise ValueError("classes must be given at the first call of partial_fit")
         X, y = self._validate(X, y, reset=not continues)
         check_classification_targets(y)
         if batch:
             classes = self._known_classes(y, classes)
+            if len(classes) < 2:
+                raise ValueError(f"classes must hold at least 2 classes, got {classes}")
             s = self._batch_weights(loss, y, sample_weight, classes).astype(X.dtype, copy=False)
         else:
             classes, s = self._classes_and_weights(loss, y, sample_weight, X.dtype)
@@ -118,19 +118,6 @@ class BaseClassifier(ClassifierMixin, LinearModel):
         if not loss.splits:  # the total of the weights matters
             s *= check_weights(sample_weight, len(y)).sum()
         return classes, s
-
-    def _known_classes(self, y, classes):
-        """Classes that a batch may hold: those of the first call of ``partial_fit``."""
-        known = getattr(self, "classes_", None)
-        known = np.unique(column_or_1d(classes)) if known is None else known
-        if classes is not None and not np.array_equal(np.unique(classes), known):
-            raise ValueError(f"classes={classes!r} differs from earlier calls: {known}")
-        unknown = np.setdiff1d(y, known)
-        if len(unknown):
-            raise ValueError(f"y holds labels that are not in classes: {unknown}")
-        if len(known) < 2:
-            raise ValueError(f"classes must hold at least 2 classes, got {known}")
-        return known
 
     def _batch_weights(self, loss, y, sample_weight, classes):
         """Weights of the rows of a batch, relative to 1, for they must compare across batches."""

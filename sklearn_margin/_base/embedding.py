@@ -1,4 +1,4 @@
-"""What ``LinearEmbedding`` learns from: its parameters, objectives, starts and results."""
+"""What ``LinearEmbedding`` learns from, where it starts, and what becomes of it."""
 
 import copy
 import warnings
@@ -9,18 +9,9 @@ from sklearn.utils import check_array, check_random_state
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_consistent_length, column_or_1d
 
-from sklearn_margin._base.estimator import LossEstimator, Problem, levels_to_caller, resolve_loss
-from sklearn_margin.losses import (
-    GE2E,
-    NCA,
-    ArcFace,
-    Circle,
-    Contrastive,
-    EmbeddingLoss,
-    InfoNCE,
-    MultipleNegativesRanking,
-    Triplet,
-)
+from sklearn_margin._base.estimator import LossEstimator, Problem, resolve_loss
+from sklearn_margin._hints import levels_to_caller
+from sklearn_margin.losses import EmbeddingLoss
 from sklearn_margin.losses.base import check_choice, check_number, check_weights
 from sklearn_margin.objective import EmbeddingObjective, TupleObjective
 from sklearn_margin.objective.batches import choose_sampler
@@ -32,26 +23,16 @@ from sklearn_margin.solvers.adam import AdamState, stream_batches
 
 __all__ = ["BaseEmbedding"]
 
-LOSSES = {
-    "arc_face": ArcFace,
-    "circle": Circle,
-    "contrastive": Contrastive,
-    "ge2e": GE2E,
-    "info_nce": InfoNCE,
-    "multiple_negatives_ranking": MultipleNegativesRanking,
-    "nca": NCA,
-    "triplet": Triplet,
-}
 _STARTS = ("auto", "identity", "lda", "pca", "random")
 _COMPONENTS = 16  # where n_components is not given
 _FEW_ROWS = 500  # up to which "auto" compares all rows with each other at every step
 
 
 class BaseEmbedding(LossEstimator):
-    """Builds the objectives of ``LinearEmbedding``, minimises them and stores what was learned."""
+    """Fit of ``LinearEmbedding``: problems of labels, pairs and triplets, starts, and batches."""
 
     #: "sgd" is the stochastic solver, whatever an estimator minimises.
-    _losses, _solvers, _stochastic = LOSSES, {**SOLVERS, "sgd": Adam}, Adam
+    _solvers, _stochastic = {**SOLVERS, "sgd": Adam}, Adam
     _learned = "components_"
     _leftovers = (*LossEstimator._leftovers, "classes_", "prototypes_")
 
@@ -68,7 +49,8 @@ class BaseEmbedding(LossEstimator):
         return Problem([objective], X, y, {"classes_": classes})
 
     def _prepare_batch(self, loss, X, y, s, classes):
-        known = self._known_classes(loss, y, classes)
+        # Only a loss that learns something for each class needs to know them all.
+        known = self._known_classes(y, classes) if loss.auxiliary else np.unique(y)
         labels, kept = np.searchsorted(known, y), s > 0
         if not kept.all():
             X, labels, s = X[kept], labels[kept], s[kept]
@@ -101,7 +83,7 @@ class BaseEmbedding(LossEstimator):
     # --- parameters ---
 
     def _loss(self):
-        return resolve_loss(self.loss, EmbeddingLoss, LOSSES)
+        return resolve_loss(self.loss, EmbeddingLoss, self._losses)
 
     def _check_params(self):
         super()._check_params()
@@ -200,20 +182,6 @@ class BaseEmbedding(LossEstimator):
             checked = [sp.csr_array(part) for part in checked]
         dtype = np.result_type(*(part.dtype for part in checked))
         return [part.astype(dtype, copy=False) for part in checked]
-
-    def _known_classes(self, loss, y, classes):
-        """Classes that a batch may hold: for a loss that learns something for each of them, those
-        of the first call of ``partial_fit``."""
-        if not loss.auxiliary:
-            return np.unique(y)
-        known = getattr(self, "classes_", None)
-        if known is None and classes is None:
-            raise ValueError("classes must be given at the first call of partial_fit")
-        known = np.unique(column_or_1d(classes)) if known is None else known
-        unknown = np.setdiff1d(y, known)
-        if len(unknown):
-            raise ValueError(f"y holds labels that are not in classes: {unknown}")
-        return known
 
     # --- starts and results ---
 

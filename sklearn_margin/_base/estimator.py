@@ -1,6 +1,5 @@
 """What all estimators share: how a fit and a batch go, from parameters to fitted attributes."""
 
-import sys
 import warnings
 from contextlib import contextmanager
 from functools import partial
@@ -12,15 +11,17 @@ from sklearn.base import BaseEstimator
 from sklearn.callback import CallbackSupportMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import validate_data
+from sklearn.utils.validation import column_or_1d, validate_data
 
 from sklearn_margin._base.watch import Watch
 from sklearn_margin._hints import (
     FIT_HINTS,
     INIT_HINTS,
     check_in_memory,
+    check_rows,
     explain_nested,
     explains_keywords,
+    levels_to_caller,
     parameter_of,
 )
 from sklearn_margin.inspection import check_on_rows, hint_for
@@ -30,9 +31,7 @@ from sklearn_margin.solvers import SGD, SOLVERS, InTurn, Solver, candidates, res
 __all__ = [
     "LossEstimator",
     "Problem",
-    "check_rows",
     "learns_in_batches",
-    "levels_to_caller",
     "resolve_loss",
 ]
 
@@ -80,44 +79,6 @@ def learns_in_batches(estimator) -> bool:
         f"partial_fit needs solver='sgd' or a configured {cls.__name__}, got "
         f"solver={estimator.solver!r}"
     )
-
-
-def levels_to_caller() -> int:
-    """The ``stacklevel`` with which a warning points at who called ``fit``."""
-    frame, level = sys._getframe(1), 1
-    while frame.f_back is not None and frame.f_globals["__name__"].startswith(
-        ("sklearn_margin.", "sklearn.callback.")
-    ):
-        frame, level = frame.f_back, level + 1
-    return level
-
-
-def check_rows(X) -> None:
-    """Raise for an X that holds no rows, or whose indices point outside of it.
-
-    Neither scipy nor scikit-learn looks at the indices of a sparse matrix that is there already,
-    and compiled code would follow them anywhere.
-
-    Raises
-    ------
-    TypeError
-        For a path, a lazy frame or a generator.
-    ValueError
-        For a CSR or CSC matrix that is none.
-    """
-    check_in_memory(X, "X")
-    if not (sp.issparse(X) and X.format in ("csr", "csc") and X.ndim == 2):
-        return
-    n_major, n_minor = X.shape if X.format == "csr" else X.shape[::-1]
-    ends, indices = np.asarray(X.indptr), np.asarray(X.indices)
-    valid = len(ends) == n_major + 1 and ends[0] == 0 and np.all(ends[1:] >= ends[:-1])
-    valid = valid and ends[-1] <= min(len(indices), len(X.data))
-    used = indices[: ends[-1]] if valid else indices
-    if not valid or (len(used) and not 0 <= used.min() <= used.max() < n_minor):
-        raise ValueError(
-            f"X is not a valid {X.format.upper()} matrix of shape {X.shape}: its indptr or indices "
-            "point outside"
-        )
 
 
 class Problem(NamedTuple):
@@ -326,15 +287,23 @@ class LossEstimator(CallbackSupportMixin, BaseEstimator):
         if not isinstance(y, str):  # "no_validation"
             check_in_memory(y, "y")
         return validate_data(
-            self,
-            X,
-            y,
-            reset=reset,
-            accept_sparse="csr",
-            dtype=(np.float64, np.float32),
-            order="C",
+            self, X, y, reset=reset, accept_sparse="csr", dtype=(np.float64, np.float32), order="C",
             **options,
-        )
+        )  # fmt: skip
+
+    def _known_classes(self, y, classes):
+        """All labels that batches may hold: those of a fit, or of the first ``partial_fit``."""
+        known = getattr(self, "classes_", None)
+        if known is None:
+            if classes is None:
+                raise ValueError("classes must be given at the first call of partial_fit")
+            known = np.unique(column_or_1d(classes))
+        elif classes is not None and not np.array_equal(np.unique(classes), known):
+            raise ValueError(f"classes={classes!r} differs from earlier calls: {known}")
+        unknown = np.setdiff1d(y, known)
+        if len(unknown):
+            raise ValueError(f"y holds labels that are not in classes: {unknown}")
+        return known
 
     def _held_out(self, problem, X_val, y_val):
         """Objectives of a validation set, in the coordinates of the problem; None without one.

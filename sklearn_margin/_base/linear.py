@@ -6,7 +6,8 @@ from sklearn.utils import check_random_state
 from sklearn.utils.extmath import safe_sparse_dot
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from sklearn_margin._base.estimator import LossEstimator, check_rows
+from sklearn_margin._base.estimator import LossEstimator
+from sklearn_margin._hints import check_rows
 from sklearn_margin.solvers import choose
 from sklearn_margin.solvers.sgd import stream
 

@@ -11,10 +11,10 @@ from sklearn.callback import with_callbacks
 from sklearn.utils import assert_all_finite
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
-from sklearn_margin._base.estimator import Problem, learns_in_batches, levels_to_caller
+from sklearn_margin._base.estimator import Problem, learns_in_batches
 from sklearn_margin._base.linear import LinearModel
 from sklearn_margin._groups import encode_groups, unpack_target
-from sklearn_margin._hints import INIT_HINTS, PAIR_HINTS, available_if
+from sklearn_margin._hints import INIT_HINTS, PAIR_HINTS, available_if, levels_to_caller
 from sklearn_margin.losses.base import normalize_weights
 from sklearn_margin.losses.pairwise import check_signs, sample_loss
 from sklearn_margin.metrics import pairwise_accuracy_score
