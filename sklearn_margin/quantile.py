@@ -121,7 +121,7 @@ verbose
         return [
             PointwiseObjective(
                 Quantile(quantile=quantile), rows, y, s,
-                alpha=self.alpha, l1_ratio=self.l1_ratio, fit_intercept=self.fit_intercept,
+                penalty=self._penalty(), fit_intercept=self.fit_intercept,
             )
             for quantile in self._quantile_list()
         ]  # fmt: skip

@@ -127,7 +127,7 @@ class LinearRegressor(BaseRegressor):
             raise TypeError(f"loss {loss!r} is for labels -1 and +1: use LinearClassifier")
         return PointwiseObjective(
             loss, rows, y, s,
-            alpha=self.alpha, l1_ratio=self.l1_ratio, fit_intercept=self.fit_intercept,
+            penalty=self._penalty(), fit_intercept=self.fit_intercept,
         )  # fmt: skip
 
 
@@ -222,8 +222,7 @@ verbose
     def _objective(self, rows, y, s):
         check_number(self.epsilon, "epsilon", minimum=1)
         settings = {
-            "alpha": self.alpha,
-            "l1_ratio": self.l1_ratio,
+            "penalty": self._penalty(),
             "fit_intercept": self.fit_intercept,
         }
         if self.scale is None:

@@ -9,6 +9,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn_margin import HingeClassifier, LinearClassifier, LinearRegressor, QuantileRegressor
 from sklearn_margin.losses import Hinge, Logistic
 from sklearn_margin.objective import PointwiseObjective, Rows
+from sklearn_margin.penalties import ElasticNet
 from sklearn_margin.solvers import SOLVERS, Newton, candidates, choose
 from sklearn_margin.solvers.base import InTurn, Result, Solver
 
@@ -98,7 +99,7 @@ def test_a_solver_is_taken_where_it_ranks_itself(monkeypatch, rank, place):
     model = LinearClassifier("logistic").fit(X, X[:, 0] > 0)
     assert model.solver_ == ("own" if place == 0 else "newton")
     y, s = np.where(X[:, 0] > 0, 1.0, -1.0), np.full(30, 1 / 30)
-    objective = PointwiseObjective(Logistic(), Rows(X, center=True), y, s, alpha=0.1)
+    objective = PointwiseObjective(Logistic(), Rows(X, center=True), y, s, penalty=ElasticNet(0.1))
     names = [solver.name for solver in candidates("auto", objective)]
     assert (names.index("own") if "own" in names else None) == place
 
@@ -106,7 +107,7 @@ def test_a_solver_is_taken_where_it_ranks_itself(monkeypatch, rank, place):
 def test_auto_goes_on_to_exact_solvers_only():
     X = np.random.default_rng(0).normal(size=(30, 3))
     y, s = np.where(X[:, 0] > 0, 1.0, -1.0), np.full(30, 1 / 30)
-    objective = PointwiseObjective(Hinge(), Rows(X, center=True), y, s, alpha=0.1)
+    objective = PointwiseObjective(Hinge(), Rows(X, center=True), y, s, penalty=ElasticNet(0.1))
     names = [solver.name for solver in candidates("auto", objective)]
     assert len(names) >= 2
     assert all(SOLVERS[name].exact for name in names)

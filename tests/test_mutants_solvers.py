@@ -12,6 +12,7 @@ from scipy.optimize import approx_fprime
 from sklearn_margin.losses import Absolute, CrammerSinger, Hinge, Logistic, WestonWatkins
 from sklearn_margin.losses.base import normalize_weights
 from sklearn_margin.objective import MulticlassObjective, PointwiseObjective, Rows
+from sklearn_margin.penalties import ElasticNet
 from sklearn_margin.solvers import SGD, CoordinateDescent, InteriorPoint, Smoothing, interior_point
 from sklearn_margin.solvers._hinge_gap import HingeGap, _independent, _length
 from sklearn_margin.solvers._hinges import hinge_terms
@@ -40,8 +41,8 @@ def problem(loss, alpha=0.1, l1_ratio=0.0, fit_intercept=True, container=np.asar
     t = X @ [1.0, -0.3, 2.0] + rng.normal(size=n) + 0.3
     y = unit * t if isinstance(loss, Absolute) else np.sign(t)
     s = normalize_weights(rng.uniform(0.5, 2.0, n), n, X.dtype)
-    return PointwiseObjective(loss, Rows(container(X), center=fit_intercept), y, s, alpha=alpha,
-                              l1_ratio=l1_ratio, fit_intercept=fit_intercept)  # fmt: skip
+    return PointwiseObjective(loss, Rows(container(X), center=fit_intercept), y, s,
+        penalty=ElasticNet(alpha, l1_ratio), fit_intercept=fit_intercept)  # fmt: skip
 
 
 def classes(loss, fit_intercept=True, container=np.asarray, n=40, k=5):
@@ -51,7 +52,7 @@ def classes(loss, fit_intercept=True, container=np.asarray, n=40, k=5):
     y[:k] = np.arange(k)
     s = normalize_weights(rng.uniform(0.5, 2.0, n), n, X.dtype)
     return MulticlassObjective(loss, Rows(container(X), center=fit_intercept), y, s, n_outputs=k,
-                               alpha=0.1, fit_intercept=fit_intercept)  # fmt: skip
+                               penalty=ElasticNet(0.1), fit_intercept=fit_intercept)  # fmt: skip
 
 
 # --- steps and directions -------------------------------------------------------------------------
@@ -497,8 +498,8 @@ def streamed(objective, order, every):
     p, average, origin = np.zeros(d + 1), np.zeros(d + 1), np.zeros(d + 1)
     squares, sizes, reach = np.zeros((3, d + 1))
     mean = seen = averaged = since = 0
-    l2 = objective.alpha * (1 - objective.l1_ratio)
-    l1 = objective.alpha * objective.l1_ratio
+    penalty = objective.penalty.in_coordinates(np.ones(d))
+    l2, l1 = penalty.l2[0], penalty.l1[0]
 
     def length(floor):
         with np.errstate(all="ignore"):

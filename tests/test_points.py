@@ -18,6 +18,7 @@ from sklearn_margin.losses import (
 )
 from sklearn_margin.objective import MulticlassObjective, PairwiseObjective, PointwiseObjective
 from sklearn_margin.objective.rows import Rows
+from sklearn_margin.penalties import ElasticNet
 from sklearn_margin.solvers import LBFGS, CoordinateDescent, Newton, Smoothing, Subgradient
 
 
@@ -26,7 +27,7 @@ def objective_of(loss, n, d, l1_ratio=0.0, alpha=0.01, container=np.asarray):
     X = rng.normal(size=(n, d))
     target = X @ rng.normal(size=d) + rng.normal(size=n)
     rows, s = Rows(container(X), center=True), np.full(n, 1.0 / n)
-    more = {"alpha": alpha, "l1_ratio": l1_ratio}
+    more = {"penalty": ElasticNet(alpha, l1_ratio)}
     if isinstance(loss, (PairwiseHinge, PairwiseSquaredHinge)):
         grades = np.digitize(target, [-1.0, 1.0]).astype(float)
         return PairwiseObjective(loss, rows, grades, np.ones(n), rng.integers(0, 5, n), **more)

@@ -133,9 +133,7 @@ class BaseClassifier(ClassifierMixin, LinearModel):
         """One objective for all classes, or one for each against the rest."""
         if not loss.splits:
             loss.check_batch_weights(s)
-        settings = {
-            "alpha": self.alpha, "l1_ratio": self.l1_ratio, "fit_intercept": self.fit_intercept,
-        }  # fmt: skip
+        settings = {"penalty": self._penalty(), "fit_intercept": self.fit_intercept}
         if len(classes) > 2 and isinstance(loss, (MulticlassLoss, BatchLoss)):
             # Rows of weight 0 may have a label that is no class.
             index = np.minimum(np.searchsorted(classes, y), len(classes) - 1)

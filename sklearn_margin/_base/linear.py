@@ -8,6 +8,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sklearn_margin._base.estimator import LossEstimator
 from sklearn_margin._hints import check_rows
+from sklearn_margin.penalties import ElasticNet
 from sklearn_margin.solvers import choose
 from sklearn_margin.solvers.sgd import stream
 
@@ -16,6 +17,9 @@ __all__ = ["LinearModel"]
 
 class LinearModel(LossEstimator):
     """Base of the estimators with one coefficient per feature, or a row of them per problem."""
+
+    def _penalty(self):
+        return ElasticNet(self.alpha, self.l1_ratio)
 
     def _start(self, objective, random_state):
         """Where to start; for a loss that is not convex, the optimum of a convex one."""

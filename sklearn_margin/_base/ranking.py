@@ -202,9 +202,7 @@ class BaseRanker(LinearModel):
         if groups is not None:
             codes = encode_groups(groups, len(y))
             codes = codes.astype(np.int32 if len(y) < 2**31 else np.int64)
-        return PairwiseObjective(
-            self._loss(), rows, y, s, codes, alpha=self.alpha, l1_ratio=self.l1_ratio
-        )
+        return PairwiseObjective(self._loss(), rows, y, s, codes, penalty=self._penalty())
 
     @with_callbacks
     def fit_pairs(self, X1, X2, t, sample_weight=None):
@@ -264,8 +262,7 @@ class BaseRanker(LinearModel):
         assert_all_finite(D.data if sp.issparse(D) else D, input_name="X1 - X2")
         rows = Rows(D, center=False, n_jobs=self.n_jobs)
         objective = PointwiseObjective(
-            sample_loss(loss), rows, t.astype(D.dtype), s.astype(D.dtype),
-            alpha=self.alpha, l1_ratio=self.l1_ratio,
+            sample_loss(loss), rows, t.astype(D.dtype), s.astype(D.dtype), penalty=self._penalty(),
         )  # fmt: skip
         n_pairs = int(np.count_nonzero(objective.s))
         _warn_of_no_margin(loss)

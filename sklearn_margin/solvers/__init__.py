@@ -104,6 +104,8 @@ def _obstacle(solver, objective):
     """Why ``solver`` cannot minimise ``objective``, or None if it can."""
     if solver.linear and not objective.is_linear:
         return "scores are not linear in the parameters"
+    if objective.penalty.has_bounds and not solver.keeps_bounds:
+        return objective.penalty.why_not_free
     return solver.obstacle(objective)
 
 

@@ -56,6 +56,8 @@ class Solver(BaseEstimator):
     exact = True
     #: Whether it needs scores that are linear in the parameters, as those of embeddings are not.
     linear = True
+    #: Whether it keeps coefficients within the bounds of a penalty.
+    keeps_bounds = False
 
     def obstacle(self, objective) -> str | None:
         """Why this solver cannot minimise ``objective``, or None if it can."""
@@ -341,4 +343,4 @@ def conjugate_gradients(product, precondition, residual, value, *, least, most, 
 def preconditioner(objective) -> np.ndarray:
     """Diagonal scaling of parameters for first-order methods: columns have unit spread, so
     what is left to even out is the penalty."""
-    return objective.join(1.0 / np.sqrt(1.0 + objective.penalty.l2), 1.0)
+    return 1.0 / np.sqrt(1.0 + objective.penalty.padded(objective.n_params).l2)

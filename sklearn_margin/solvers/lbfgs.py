@@ -1,7 +1,7 @@
 """Limited-memory BFGS, by scipy."""
 
 import numpy as np
-from scipy.optimize import minimize
+from scipy.optimize import Bounds, minimize
 
 from sklearn_margin.losses.base import check_number
 from sklearn_margin.solvers.base import (
@@ -49,6 +49,7 @@ class LBFGS(Solver):
 
     name = "lbfgs"
     linear = False
+    keeps_bounds = True
 
     def __init__(self, memory=20):
         self.memory = memory
@@ -78,6 +79,7 @@ class LBFGS(Solver):
     def minimize(self, objective, start, tol, max_iter, callback=None) -> Result:
         """As ``solve``, without a sample first."""
         problem = _Split(objective) if objective.penalty.has_l1 else _Plain(objective)
+        start = objective.feasible(start)
         _, slope = problem.value_gradient(problem.encode(objective.start()))
         reference = max(float(np.abs(slope).max(initial=0.0)), 1e-300)
         eps = float(np.finfo(objective.rows.dtype).eps)
@@ -143,7 +145,7 @@ _FEW_ROWS = 500  # of an embedding, all of which are compared with each other at
 
 def _finish(objective, best, tol, max_iter, n_iter, callback):
     """The last digits of a small problem, by a method of second order if the loss allows one."""
-    solver = CoordinateDescent() if objective.penalty.has_l1 else Newton()
+    solver = Newton() if objective.penalty.is_smooth else CoordinateDescent()
     if solver.obstacle(objective) is not None:
         return best.result(n_iter, False, "relative gap")
 
@@ -159,11 +161,13 @@ def _finish(objective, best, tol, max_iter, n_iter, callback):
 class _Plain:
     """The problem in scaled parameters v = params / D."""
 
-    bounds = None
-
     def __init__(self, objective):
         self.objective = objective
         self.D = preconditioner(objective)
+        self.bounds = None
+        if objective.penalty.has_bounds:
+            penalty = objective.penalty.padded(objective.n_params)
+            self.bounds = Bounds(penalty.lower / self.D, penalty.upper / self.D)
 
     def encode(self, params):
         return params / self.D
@@ -176,18 +180,22 @@ class _Plain:
         return value, gradient * self.D
 
     def projected_norm(self, v, gradient):
-        return float(np.abs(gradient).max(initial=0.0))
+        return _projected_norm(self.bounds, v, gradient)
 
 
 class _Split:
     """The problem in v = [u⁺/D, u⁻/D, b], with both parts non-negative."""
 
     def __init__(self, objective):
-        self.objective = objective
-        self.d = len(objective.penalty.l1)
+        self.objective, penalty = objective, objective.penalty
+        self.d = len(penalty.l1)
         self.D = preconditioner(objective)[: self.d]
-        free = objective.n_params - self.d  # intercepts
-        self.bounds = [(0, None)] * (2 * self.d) + [(None, None)] * free
+        free = np.full(objective.n_params - self.d, np.inf)  # intercepts
+        lower, upper = penalty.lower / self.D, penalty.upper / self.D
+        self.bounds = Bounds(
+            np.r_[np.maximum(lower, 0), np.maximum(-upper, 0), -free],
+            np.r_[np.maximum(upper, 0), np.maximum(-lower, 0), free],
+        )
 
     def encode(self, params):
         u, b = self.objective.split(params)
@@ -205,12 +213,18 @@ class _Split:
         u, _ = objective.split(params)
         value, gradient = objective.value_gradient(params)
         smooth, slope = objective.split(gradient)
-        smooth = smooth - l1 * np.sign(u)
+        smooth = objective.penalty.without_l1(u, smooth)
         parts = v[: self.d] + v[self.d : 2 * self.d]
         value += float(l1 @ (parts * self.D - np.abs(u)))
         return value, objective.join(np.r_[(smooth + l1) * self.D, (l1 - smooth) * self.D], slope)
 
     def projected_norm(self, v, gradient):
-        parts, slope = gradient[: 2 * self.d], gradient[2 * self.d :]
-        free = np.where(v[: 2 * self.d] > 0, parts, np.minimum(parts, 0.0))
-        return float(np.abs(np.r_[free, slope]).max(initial=0.0))
+        return _projected_norm(self.bounds, v, gradient)
+
+
+def _projected_norm(bounds, v, gradient):
+    """The largest entry of the gradient, those that lead beyond a bound left out."""
+    if bounds is not None:
+        gradient = np.where(v > bounds.lb, gradient, np.minimum(gradient, 0.0))
+        gradient = np.where(v < bounds.ub, gradient, np.maximum(gradient, 0.0))
+    return float(np.abs(gradient).max(initial=0.0))

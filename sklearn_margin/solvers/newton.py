@@ -67,9 +67,7 @@ class Newton(Solver):
     def obstacle(self, objective):
         if not objective.has_hessian:
             return f"the loss {type(objective.loss).__name__} has no second derivative"
-        if objective.penalty.has_l1:
-            return "the L1 penalty (l1_ratio > 0) is not differentiable"
-        return None
+        return objective.penalty.why_not_smooth
 
     def rank(self, objective, tol):
         return 1 if objective.is_smooth else None
@@ -269,7 +267,7 @@ class _ConjugateGradients:
     def _preconditioner(self, bent, gradient):
         """Function that solves with an approximation of the Hessian, scaled along the gradient."""
         objective = bent.objective
-        l2 = objective.join(objective.penalty.l2, 0.0)
+        l2 = objective.penalty.padded(objective.n_params).l2
         if self.gram is None and np.ptp(l2) <= 0.2 * l2.max():
             return lambda v: v  # any other number would make the same directions
         bend = float(gradient @ (bent.hessian_product(gradient) - l2 * gradient))
