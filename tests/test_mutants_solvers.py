@@ -138,7 +138,8 @@ def test_the_problem_that_scipy_sees(l1_ratio):
     slope = approx_fprime(v, lambda w: seen.value_gradient(w)[0], 1e-7)
     np.testing.assert_allclose(gradient, slope, atol=1e-5)
     if l1_ratio:
-        assert seen.bounds == [(0, None)] * 6 + [(None, None)]
+        assert seen.bounds.lb.tolist() == [0.0] * 6 + [-np.inf]
+        assert seen.bounds.ub.tolist() == [np.inf] * 7
         at = np.array([0.0, 0.0, 1.0, 1.0, 1.0, 1.0, 5.0])
         assert seen.projected_norm(at, np.array([9.0, -1, 2, 0, 0, -3, 1])) == 3
         assert seen.projected_norm(at, np.array([9.0, -4, 2, 0, 0, -3, 1])) == 4

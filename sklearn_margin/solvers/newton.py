@@ -98,63 +98,94 @@ class Newton(Solver):
         self, objective, start, tol, max_iter, callback=None, polish=False, system=None
     ) -> Result:
         """As ``solve``; ``polish`` asks for all the accuracy there is."""
-        eps = float(np.finfo(objective.rows.dtype).eps)
         system = system or self.system(objective)
+        run = _Run(objective, start, tol, polish, system)
+        while run.look() and run.n_iter < max_iter and run.step():
+            if callback is not None and callback(run.n_iter, run.point.params):
+                break
+        return run.result()
+
+
+class _Run:
+    """A run of Newton's method: ``look`` where it stands, ``step`` from there.
+
+    Attributes
+    ----------
+    point : Point
+    best : Iterate
+        The best point that was looked at.
+    n_iter : int
+        Steps.
+    """
+
+    def __init__(self, objective, start, tol, polish, system):
+        self.objective, self.tol, self.polish, self.system = objective, tol, polish, system
+        self.eps = float(np.finfo(objective.rows.dtype).eps)
+        self.point, self.best = objective.at(np.array(start, dtype=np.float64)), None
+        self.n_iter, self.floor, self.first = 0, None, None
+        self.cautious = False  # whether the last step was too long, or much too long
+        self.limit = False  # whether the limit of the arithmetic was met
         system.begin()
-        point = objective.at(np.array(start, dtype=np.float64))
-        best, cautious, n_iter, floor, first, limit = None, False, 0, None, None, False
-        while True:
-            solve = system(point, cautious)
-            value, gradient = point.value, point.gradient
-            if best is not None and not value <= best.value * (1 + 10 * eps):
-                break  # the last step only added rounding error
-            gap = point.gap()
-            first = value if first is None else first
-            if floor is None and (value <= 1e-6 * first or n_iter == 20):
-                # A minimum of zero has no relative accuracy: measure it by the loss at zero.
-                floor = rounding_floor(objective)
-            goal = enough(tol, value, floor or 0.0)
-            if not polish and gap is not None and gap <= goal:  # no need of another direction
-                if best is None or value < best.value or gap < best.bound:
-                    best = Iterate(point.params, value, gap, gap, True)
-                break
-            try:
-                p = objective.anchored(solve())
-            except LinAlgError:  # a Hessian that is not finite: there is no way on
-                p, gap = np.zeros_like(gradient), np.inf if gap is None else gap
-            decrement = max(-float(gradient @ p), 0.0)
-            bound = 0.5 * decrement if gap is None else gap
-            converged = bound <= goal
-            stalled = best is not None and value >= best.value * (1 - 4 * eps)
-            # Slopes may come to balance where F does not change any more.
-            better = best is not None and gap is not None and bound < 0.5 * best.bound
-            if best is None or value < best.value or bound < best.bound:
-                best = Iterate(point.params, value, gap, bound, converged)
-            exact = 0.5 * decrement <= max(1e-3 * eps * value, floor or 1e-300) or (
-                converged and stalled
-            )
-            if (converged and (exact or not polish)) or n_iter == max_iter:
-                break
-            if exact and stalled and not better:  # the limit of the arithmetic
-                limit = True
-                break
-            n_iter += 1
-            del solve  # and the curvature it holds: the search needs room
-            line = point.along(p)
-            decrement *= line.shortened
-            new = line.search(decrement)
-            if new is None and (cautious or exact) and not system.stale:
-                break
-            cautious = line.step < 0.1 and not system.stale
-            system.note(decrement, line.step)
-            point = point if new is None else new
-            del line, new  # which hold scores
-            if callback is not None and callback(n_iter, point.params):
-                break
+
+    def look(self) -> bool:
+        """Judge the point, and find the direction to go on; False if the run is at its end."""
+        point, best, eps = self.point, self.best, self.eps
+        solve = self.system(point, self.cautious)
+        value = point.value
+        if best is not None and not value <= best.value * (1 + 10 * eps):
+            return False  # the last step only added rounding error
+        gap, goal = point.gap(), self._goal(value)
+        if not self.polish and gap is not None and gap <= goal:  # no need of another direction
+            if best is None or value < best.value or gap < best.bound:
+                self.best = Iterate(point.params, value, gap, gap, True)
+            return False
+        try:
+            p = self.objective.anchored(solve())
+        except LinAlgError:  # a Hessian that is not finite: there is no way on
+            p, gap = np.zeros_like(point.gradient), np.inf if gap is None else gap
+        self.p, self.decrement = p, max(-float(point.gradient @ p), 0.0)
+        bound = 0.5 * self.decrement if gap is None else gap
+        converged = bound <= goal
+        stalled = best is not None and value >= best.value * (1 - 4 * eps)
+        # Slopes may come to balance where F does not change any more.
+        better = best is not None and gap is not None and bound < 0.5 * best.bound
+        if best is None or value < best.value or bound < best.bound:
+            self.best = Iterate(point.params, value, gap, bound, converged)
+        rounding = max(1e-3 * eps * value, self.floor or 1e-300)
+        self.exact = 0.5 * self.decrement <= rounding or (converged and stalled)
+        self.limit = self.exact and stalled and not better
+        return not (self.limit or (converged and (self.exact or not self.polish)))
+
+    def _goal(self, value):
+        """What a gap may be."""
+        self.first = value if self.first is None else self.first
+        if self.floor is None and (value <= 1e-6 * self.first or self.n_iter == 20):
+            # A minimum of zero has no relative accuracy: measure it by the loss at zero.
+            self.floor = rounding_floor(self.objective)
+        return enough(self.tol, value, self.floor or 0.0)
+
+    def step(self) -> bool:
+        """Go on in the direction that was found; False if there is no way."""
+        self.n_iter += 1
+        line = self.point.along(self.p)
+        self.decrement *= line.shortened
+        new = line.search(self.decrement)
+        stale = self.system.stale
+        if new is None and (self.cautious or self.exact) and not stale:
+            return False
+        self.cautious = line.step < 0.1 and not stale
+        self.system.note(self.decrement, line.step)
+        self.point = self.point if new is None else new
+        return True
+
+    def result(self) -> Result:
+        """What the run came to."""
+        best = self.best
         if best.gap is None:
-            return best.result(n_iter, best.converged or limit, "Newton decrement")
-        best = certified(objective, best, enough(tol, best.value, floor or 0.0))
-        return best.result(n_iter, best.converged, "relative gap")
+            return best.result(self.n_iter, best.converged or self.limit, "Newton decrement")
+        goal = enough(self.tol, best.value, self.floor or 0.0)
+        best = certified(self.objective, best, goal)
+        return best.result(self.n_iter, best.converged, "relative gap")
 
 
 _MOST_PRODUCTS = 30  # with the Hessian, that conjugate gradients typically need
