@@ -7,7 +7,7 @@ from scipy.optimize import linprog
 from sklearn.base import clone
 from sklearn.utils import Bunch
 
-from sklearn_margin._base import LinearModel
+from sklearn_margin._base.linear import LinearModel
 from sklearn_margin.losses.base import check_number
 from sklearn_margin.solvers import Smoothing, choose
 from sklearn_margin.solvers._hinges import best_intercept, hinge_terms, is_sum_of_hinges
@@ -143,10 +143,11 @@ def _decreasing(alphas):
 def _largest_alpha(model, X, y, fit_params):
     """The alpha a grid starts from; 1 if coefficients are of no use, whatever alpha is."""
     data = {name: fit_params[name] for name in ("sample_weight", "groups") if name in fit_params}
-    objectives = model._prepare(X, y, **data)[0]
+    model._check_params()
+    objectives = model._prepare(X, y, **data).objectives
     # The same problems with one feature that is always zero: only the intercept matters.
     blank = np.zeros((objectives[0].rows.shape[0], 1))
-    constants = clone(model).set_params(l1_ratio=0.0)._prepare(blank, y, **data)[0]
+    constants = clone(model).set_params(l1_ratio=0.0)._prepare(blank, y, **data).objectives
     problems = zip(objectives, constants, strict=True)
     largest = max(_alpha_of_problem(*problem, model.l1_ratio) for problem in problems)
     return largest if 0 < largest < np.inf else 1.0

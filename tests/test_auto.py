@@ -11,7 +11,7 @@ from sklearn_margin.losses import Hinge, Logistic
 from sklearn_margin.objective import PointwiseObjective, Rows
 from sklearn_margin.penalties import ElasticNet
 from sklearn_margin.solvers import SOLVERS, Newton, candidates, choose
-from sklearn_margin.solvers.base import InTurn, Result, Solver, tell
+from sklearn_margin.solvers.base import InTurn, Result, Solver
 
 
 class Fake(Solver):
@@ -32,7 +32,7 @@ class Fake(Solver):
         params = np.full(2, self.value)
         while n_iter < min(self.n_iter, max_iter):
             n_iter += 1
-            if tell(callback, n_iter, params, self.gap):
+            if callback is not None and callback(n_iter, params):
                 break
         return Result(params, self.value, n_iter, self.converged, self.gap, "relative gap",
                       self.gap / self.value)  # fmt: skip
@@ -175,6 +175,9 @@ def test_advice_that_can_help():
     with pytest.warns(ConvergenceWarning, match="More iterations will not help") as record:
         LinearRegressor(solver=solver).fit(X, t)
     assert "relative gap 0.5, wanted tol=0.0001" in str(record[0].message)
+    assert "float64" not in str(record[0].message)
+    with pytest.warns(ConvergenceWarning, match="or fit in float64"):
+        LinearRegressor(solver=solver).fit(X.astype(np.float32), t)
 
 
 @pytest.mark.parametrize("model", MODELS[:5], ids=str)

@@ -265,9 +265,13 @@ class EmbeddingObjective(Objective):
 
     def take(self, index):
         """The objective of some of the rows, in the same coordinates."""
+        rows = self.rows.take(self._row_numbers(index))
+        return self.with_rows(rows, self.labels[index], self.s[index], self.n_classes)
+
+    def with_rows(self, rows, labels, s, n_classes):
+        """The objective of other rows, in the same coordinates."""
         new = copy.copy(self)
-        new.rows = self.rows.take(self._row_numbers(index))
-        new.labels, new.s = self.labels[index], self.s[index]
+        new.rows, new.labels, new.s, new.n_classes = rows, labels, s, n_classes
         return new
 
     def _row_numbers(self, index):
