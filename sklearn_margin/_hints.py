@@ -1,13 +1,17 @@
-"""Errors that say what to do instead, for people who come from other libraries."""
+"""Errors that say what to do instead, and warnings that point at where."""
 
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterator
 from functools import update_wrapper, wraps
 from inspect import Parameter, signature
 from types import MethodType
 from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
 
 __all__ = [
     "FIT_HINTS",
@@ -15,8 +19,10 @@ __all__ = [
     "PAIR_HINTS",
     "available_if",
     "check_in_memory",
+    "check_rows",
     "explain_nested",
     "explains_keywords",
+    "levels_to_caller",
     "parameter_of",
 ]
 
@@ -173,3 +179,41 @@ def check_in_memory(values, name: str) -> None:
             f"{name} is a {type(values).__name__}, which can be read only once: pass "
             f"numpy.array(list({name})), or one batch after the other to partial_fit"
         )
+
+
+def check_rows(X) -> None:
+    """Raise for an X that holds no rows, or whose indices point outside of it.
+
+    Neither scipy nor scikit-learn looks at the indices of a sparse matrix that is there already,
+    and compiled code would follow them anywhere.
+
+    Raises
+    ------
+    TypeError
+        For a path, a lazy frame or a generator.
+    ValueError
+        For a CSR or CSC matrix that is none.
+    """
+    check_in_memory(X, "X")
+    if not (sp.issparse(X) and X.format in ("csr", "csc") and X.ndim == 2):
+        return
+    n_major, n_minor = X.shape if X.format == "csr" else X.shape[::-1]
+    ends, indices = np.asarray(X.indptr), np.asarray(X.indices)
+    valid = len(ends) == n_major + 1 and ends[0] == 0 and np.all(ends[1:] >= ends[:-1])
+    valid = valid and ends[-1] <= min(len(indices), len(X.data))
+    used = indices[: ends[-1]] if valid else indices
+    if not valid or (len(used) and not 0 <= used.min() <= used.max() < n_minor):
+        raise ValueError(
+            f"X is not a valid {X.format.upper()} matrix of shape {X.shape}: its indptr or indices "
+            "point outside"
+        )
+
+
+def levels_to_caller() -> int:
+    """The ``stacklevel`` with which a warning points at who called ``fit``."""
+    frame, level = sys._getframe(1), 1
+    while frame.f_back is not None and frame.f_globals["__name__"].startswith(
+        ("sklearn_margin.", "sklearn.callback.")
+    ):
+        frame, level = frame.f_back, level + 1
+    return level

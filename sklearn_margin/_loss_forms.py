@@ -12,7 +12,7 @@ from sklearn_margin.losses.pointwise import RegressionLoss
 from sklearn_margin.losses.probability import ProbabilityLoss
 
 __all__ = ["BatchForm", "EmbeddingForm", "Form", "PairForm", "RowForm", "ScoreForm", "author_of",
-           "forms_of", "is_ours", "show"]  # fmt: skip
+           "forms_of", "has_formulas_of_others", "show"]  # fmt: skip
 
 #: Distances from 0, or from the target, at which losses of one score are tried.
 _DISTANCES = (0.0, 0.01, 0.3, 1.0, 2.3, 7.0, 20.0)
@@ -30,6 +30,13 @@ def author_of(loss: Loss) -> Loss:
             if isinstance(value, Loss):
                 return author_of(value)
     return loss
+
+
+def has_formulas_of_others(loss: Loss) -> bool:
+    """Whether something that the loss is computed by is not part of this package."""
+    cls = type(author_of(loss))
+    formulas = {"value", "gradient", "batch_value_gradient", *cls.kernel_methods}
+    return any(formulas & set(vars(base)) for base in cls.__mro__ if not is_ours(base))
 
 
 class Form:

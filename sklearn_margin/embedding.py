@@ -1,21 +1,40 @@
 """Linear embeddings: metric learning by a loss of your choice."""
 
+from functools import partial
+
 import numpy as np
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.callback import with_callbacks
-from sklearn.utils import check_random_state
 from sklearn.utils.extmath import safe_sparse_dot
-from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_margin._embedding import BaseEmbedding, meaning
+from sklearn_margin._base.embedding import BaseEmbedding
+from sklearn_margin._base.estimator import learns_in_batches
 from sklearn_margin._hints import available_if
-from sklearn_margin._validation import check_weights
+from sklearn_margin.losses import (
+    GE2E,
+    NCA,
+    ArcFace,
+    Circle,
+    Contrastive,
+    InfoNCE,
+    MultipleNegativesRanking,
+    Triplet,
+)
 from sklearn_margin.losses.embedding.geometry import unit_rows
-from sklearn_margin.solvers import Adam
-from sklearn_margin.solvers.adam import AdamState, stream_batches
 
 __all__ = ["LinearEmbedding"]
+
+_LOSSES = {
+    "arc_face": ArcFace,
+    "circle": Circle,
+    "contrastive": Contrastive,
+    "ge2e": GE2E,
+    "info_nce": InfoNCE,
+    "multiple_negatives_ranking": MultipleNegativesRanking,
+    "nca": NCA,
+    "triplet": Triplet,
+}
 
 
 def _has_prototypes(estimator):
@@ -27,14 +46,6 @@ def _has_prototypes(estimator):
     raise AttributeError(
         "predict needs a loss with prototypes, such as 'arc_face', got "
         + ("components of another loss" if fitted else f"loss={estimator.loss!r}")
-    )
-
-
-def _is_stochastic(estimator):
-    if isinstance(estimator.solver, Adam) or estimator.solver in ("sgd", "adam"):
-        return True
-    raise AttributeError(
-        f"partial_fit needs solver='sgd' or a configured Adam, got solver={estimator.solver!r}"
     )
 
 
@@ -83,7 +94,8 @@ class LinearEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEmb
     warm_start : bool, default=False
         Whether to start from the previous components, if there are any of the right shape.
     n_jobs : int, default=None
-        Threads; None is one.
+        Threads that means and scales of the features are found by; None is one. A step rests on
+        few rows and takes one thread. The result is the same, bit for bit, for any number.
     random_state : int, RandomState or None, default=None
         Seed of batches and of a random start.
     verbose : int, default=0
@@ -154,6 +166,8 @@ class LinearEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEmb
         self.random_state = random_state
         self.verbose = verbose
 
+    _losses = _LOSSES
+
     # --- fitting ---
 
     @with_callbacks
@@ -182,15 +196,7 @@ class LinearEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEmb
         ValueError, TypeError
             For a wrong parameter or wrong data; the estimator stays as it was.
         """
-        with self._fit_task(X, y, self.max_iter) as task:
-            loss = self._checked_loss()
-            task.X, task.y = X, y = self._validate(X, y)
-            check_classification_targets(y)
-            s = check_weights(sample_weight, len(y))
-            objective, classes = self._labelled(loss, X, y, s)
-            task.validation = self._validation(objective, classes, X_val, y_val)
-            self._fit(objective, classes, task, sample_weight=sample_weight)
-        return self
+        return self._fit(self._prepare, X, y, sample_weight=sample_weight, X_val=X_val, y_val=y_val)
 
     @with_callbacks
     def fit_pairs(self, X1, X2, similar, sample_weight=None):
@@ -214,7 +220,8 @@ class LinearEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEmb
         self : object
             Fitted estimator.
         """
-        return self._fit_tuples((X1, X2), ("X1", "X2"), similar, sample_weight)
+        prepare = partial(self._prepare_tuples, others=(X2,), names=("X1", "X2"))
+        return self._fit(prepare, X1, similar, sample_weight=sample_weight, n_tasks=self.max_iter)
 
     @with_callbacks
     def fit_triplets(self, anchor, positive, negative, sample_weight=None):
@@ -237,9 +244,10 @@ class LinearEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEmb
             Fitted estimator.
         """
         names = ("anchor", "positive", "negative")
-        return self._fit_tuples((anchor, positive, negative), names, None, sample_weight)
+        prepare = partial(self._prepare_tuples, others=(positive, negative), names=names)
+        return self._fit(prepare, anchor, None, sample_weight=sample_weight, n_tasks=self.max_iter)
 
-    @available_if(_is_stochastic)
+    @available_if(learns_in_batches)
     def partial_fit(self, X, y, classes=None, sample_weight=None):
         """Learn from a part of the rows: one pass over them, at a constant step.
 
@@ -269,32 +277,11 @@ class LinearEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEmb
             For wrong data; if n_components, normalize or the kind of the loss are not those of
             the calls before.
         """
-        with self._unchanged_if_failed():
-            loss = self._checked_loss()
-            first = not hasattr(self, "components_")
-            X, y = self._validate(X, y, reset=first)
-            check_classification_targets(y)
-            s = check_weights(sample_weight, len(y))
-            known = self._known_classes(loss, y, classes, first)
-            labels, kept = np.searchsorted(known, y), s > 0
-            if not kept.all():
-                X, labels, s = X[kept], labels[kept], s[kept]
-            stream = self._kept_stream(X.shape[1])
-            objective = self._objective(loss, X, labels, s, len(known), stream)
-            random_state = check_random_state(self.random_state)
-            with objective.rows.session():
-                if stream is None:
-                    start, previous = self._start(objective, random_state), self._known(objective)
-                    state = AdamState(start if previous is None else objective.from_coef(*previous))
-                else:
-                    state = self._continued(stream, objective)
-                stream_batches(self._stochastic(), objective, state, random_state)
-            coordinates = objective.rows.shift, objective.rows.scale
-            shapes = objective.auxiliary_shapes
-            self._stream_state = coordinates, meaning(objective), shapes, state
-            self._store_stream(objective, known, state.params, X.dtype)
-            self.n_iter_, self.solver_ = 1, self._stochastic().name
-        return self
+        return self._partial_fit(X, y, classes=classes, sample_weight=sample_weight)
+
+    def _has_unit_rows(self):
+        """Whether the fitted model scales embeddings to length 1."""
+        return getattr(self, "_normalized", self.normalize)
 
     @property
     def _n_features_out(self):

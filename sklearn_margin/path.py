@@ -7,7 +7,7 @@ from scipy.optimize import linprog
 from sklearn.base import clone
 from sklearn.utils import Bunch
 
-from sklearn_margin._base import LinearModel
+from sklearn_margin._base.linear import LinearModel
 from sklearn_margin._validation import check_number
 from sklearn_margin.solvers import Smoothing, choose
 from sklearn_margin.solvers._hinges import best_intercept, hinge_terms, is_sum_of_hinges
@@ -143,27 +143,28 @@ def _decreasing(alphas):
 def _largest_alpha(model, X, y, fit_params):
     """The alpha a grid starts from; 1 if coefficients are of no use, whatever alpha is."""
     data = {name: fit_params[name] for name in ("sample_weight", "groups") if name in fit_params}
-    objectives = model._prepare(X, y, **data)[0]
+    model._check_params()
+    objectives = model._prepare(X, y, **data).objectives
     # The same problems with one feature that is always zero: only the intercept matters.
     blank = np.zeros((objectives[0].rows.shape[0], 1))
-    constants = clone(model).set_params(l1_ratio=0.0)._prepare(blank, y, **data)[0]
+    constants = clone(model).set_params(l1_ratio=0.0)._prepare(blank, y, **data).objectives
     problems = zip(objectives, constants, strict=True)
-    largest = max(_alpha_of_problem(*problem) for problem in problems)
+    largest = max(_alpha_of_problem(*problem, model.l1_ratio) for problem in problems)
     return largest if 0 < largest < np.inf else 1.0
 
 
-def _alpha_of_problem(objective, constant):
+def _alpha_of_problem(objective, constant, l1_ratio):
     """The alpha that one class, one quantile, asks for."""
     if is_sum_of_hinges(objective.loss):
         point = _piecewise_linear_point(objective)
     else:
         point = _smooth_point(objective, constant)
     slope = _slope(objective, point.g)
-    if objective.l1_ratio == 0:
+    if l1_ratio == 0:
         return float(slope @ slope) / (2 * _SHARE * max(point.value, np.finfo(np.float64).tiny))
     bound = _smallest_bound(objective, point, float(np.abs(slope).max()))
     # Where the best intercept is, is known to half the digits; zeros should be zeros.
-    return bound * (1 + np.sqrt(np.finfo(objective.rows.dtype).eps)) / objective.l1_ratio
+    return bound * (1 + np.sqrt(np.finfo(objective.rows.dtype).eps)) / l1_ratio
 
 
 class _Point(NamedTuple):
@@ -195,7 +196,7 @@ def _smooth_point(objective, constant):
         solver, rng = choose("auto", constant), np.random.RandomState(0)
         found = solver.solve(constant, constant.start(), tol=0.0, max_iter=1000, random_state=rng)
         b = constant.to_coef(found.params)[1]
-    z = objective.scores(objective.join(np.zeros(len(objective.penalty.l2)), b))
+    z = objective.scores(objective.join(np.zeros_like(objective.split(objective.start())[0]), b))
     g = np.empty_like(z)
     return _Point(objective.score_gradient(z, g), g)
 

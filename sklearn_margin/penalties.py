@@ -1,38 +1,134 @@
-"""The elastic-net penalty alpha·((1 − l1_ratio)/2·‖w‖² + l1_ratio·‖w‖₁)."""
+"""Penalties of coefficients: parameter objects, and what they are in the coordinates of a solver.
+
+A penalty is a parameter object with ``is_zero`` and ``in_coordinates(scale)``. The latter says what
+it is in the coordinates u = w · scale of a solver: a ``SeparablePenalty``, Σ_j ½ l2_j u_j² +
+l1_j \\|u_j\\| with u_j from lower_j to upper_j. So a new penalty is one class that names four
+numbers per feature; what solvers and duality gaps make of them stands here.
+"""
+
+from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["ElasticNet"]
+__all__ = ["ElasticNet", "SeparablePenalty"]
 
 
+@dataclass(frozen=True)
 class ElasticNet:
-    """Elastic net in the coordinates of a solver, u = w · scale.
+    """alpha·((1 − l1_ratio)/2·‖w‖² + l1_ratio·‖w‖₁).
 
     Parameters
     ----------
-    alpha : float
+    alpha : float, default=0.0
         Strength, not negative.
-    l1_ratio : float
+    l1_ratio : float, default=0.0
         Share of the L1 part, from 0 (ridge) to 1 (lasso).
-    scale : ndarray of shape (d,)
-        Scale of the coordinates.
+    """
+
+    alpha: float = 0.0
+    l1_ratio: float = 0.0
+
+    @property
+    def is_zero(self) -> bool:
+        """Whether nothing is penalised."""
+        return not self.alpha > 0
+
+    @property
+    def ridge(self) -> float | None:
+        """λ where the penalty is λ/2·‖w‖² with λ > 0; None where it is not."""
+        return self.alpha if self.alpha > 0 and self.l1_ratio == 0 else None
+
+    def in_coordinates(self, scale) -> "SeparablePenalty":
+        """The penalty of u = w · scale, for ``scale`` of shape (d,)."""
+        limit = np.finfo(np.float64).max
+        with np.errstate(over="ignore", under="ignore"):
+            l2 = self.alpha * (1.0 - self.l1_ratio) / scale / scale  # a square may vanish
+            l1 = self.alpha * self.l1_ratio / scale
+        has_l1 = self.alpha * self.l1_ratio > 0
+        l1 = np.minimum(l1, limit) if has_l1 else None
+        return SeparablePenalty(np.minimum(l2, limit), l1, penalty=self)
+
+
+class SeparablePenalty:
+    r"""Σ_j P_j(u_j) with P_j(u) = ½ l2_j u² + l1_j \|u\| for u from lower_j to upper_j.
+
+    Parameters
+    ----------
+    l2 : ndarray of shape (d,)
+        Coefficients of ½u².
+    l1 : ndarray of shape (d,), default=None
+        Coefficients of \|u\|; None where there are none.
+    lower, upper : ndarray of shape (d,), default=None
+        Bounds; None where there are none.
+    penalty : ElasticNet or its like, default=None
+        What this is the form of.
 
     Attributes
     ----------
-    l2, l1 : ndarray of shape (d,)
-        Coefficients of ½u² and \\|u\\| by coordinate.
+    has_l1, has_bounds, is_smooth : bool
+        Whether there is an L1 part, or a bound; whether there is neither.
     """
 
-    def __init__(self, alpha, l1_ratio, scale):
-        with np.errstate(over="ignore", under="ignore"):
-            self.l2 = alpha * (1.0 - l1_ratio) / scale / scale  # a square may vanish
-            self.l1 = alpha * l1_ratio / scale
-        self.has_l1 = bool(alpha * l1_ratio > 0)
-        limit = np.finfo(np.float64).max
-        self.l2, self.l1 = np.minimum(self.l2, limit), np.minimum(self.l1, limit)
+    def __init__(self, l2, l1=None, lower=None, upper=None, penalty=None):
+        self.has_l1 = l1 is not None
+        self.has_bounds = lower is not None or upper is not None
+        self.is_smooth = not (self.has_l1 or self.has_bounds)
+        self.l2, self.l1 = l2, np.zeros(len(l2)) if l1 is None else l1
+        self.lower = np.full(len(l2), -np.inf) if lower is None else lower
+        self.upper = np.full(len(l2), np.inf) if upper is None else upper
+        self.penalty = penalty
+
+    # --- what it is ---
+
+    @property
+    def is_zero(self) -> bool:
+        """Whether nothing is penalised."""
+        return self.penalty.is_zero
+
+    @property
+    def strength(self) -> float:
+        """alpha, the strength by feature, about."""
+        return self.penalty.alpha
+
+    @property
+    def ridge(self) -> float | None:
+        """λ where the penalty is λ/2·‖w‖² of raw coefficients, λ > 0; None where it is not."""
+        return self.penalty.ridge
+
+    @property
+    def is_coercive(self) -> bool:
+        """Whether it grows without bounds in every direction."""
+        return bool(np.all(self.l2 > 0)) or self.has_l1
+
+    @property
+    def why_not_smooth(self) -> str | None:
+        """Why the penalty is not differentiable; None if it is."""
+        if self.has_l1:
+            return "the L1 penalty (l1_ratio > 0) is not differentiable"
+        return self.why_not_free
+
+    @property
+    def why_not_free(self) -> str | None:
+        """Why coefficients may not be any number; None if they may."""
+        return f"{type(self.penalty).__name__} has bounds" if self.has_bounds else None
+
+    def in_coordinates(self, scale) -> "SeparablePenalty":
+        """The same penalty in other coordinates u = w · scale."""
+        return self.penalty.in_coordinates(scale)
+
+    def padded(self, size) -> "SeparablePenalty":
+        """The same penalty of ``size`` parameters, of which those behind u, the intercepts, are not
+        penalised."""
+        more = np.zeros(size - len(self.l2))
+        l1 = np.r_[self.l1, more] if self.has_l1 else None
+        lower, upper = np.r_[self.lower, more - np.inf], np.r_[self.upper, more + np.inf]
+        bounds = (lower, upper) if self.has_bounds else (None, None)
+        return SeparablePenalty(np.r_[self.l2, more], l1, *bounds, penalty=self.penalty)
+
+    # --- value and derivatives ---
 
     def value(self, u) -> float:
-        """Penalty at ``u``."""
+        """Penalty at ``u`` within its bounds."""
         return 0.5 * float((self.l2 * u) @ u) + float(self.l1 @ np.abs(u))
 
     def gradient(self, u) -> np.ndarray:
@@ -42,24 +138,96 @@ class ElasticNet:
             gradient += self.l1 * np.sign(u)
         return gradient
 
+    def without_l1(self, u, gradient) -> np.ndarray:
+        """``gradient`` less that of the L1 part at ``u``, as ``gradient`` above has it."""
+        return gradient - self.l1 * np.sign(u) if self.has_l1 else gradient
+
+    def hessian_product(self, u) -> np.ndarray:
+        """Hessian of the quadratic part times ``u``."""
+        return self.l2 * u
+
+    def add_hessian(self, matrix) -> None:
+        """Add the Hessian of the quadratic part to that of u, a leading block of ``matrix``."""
+        index = np.arange(len(self.l2))
+        matrix[index, index] += self.l2
+
     def prox(self, u, step: float) -> np.ndarray:
         """Minimiser over v of ½‖v − u‖² + step · penalty(v)."""
         shrunk = np.sign(u) * np.maximum(np.abs(u) - step * self.l1, 0.0)
-        return shrunk / (1.0 + step * self.l2)
+        return self.clip(shrunk / (1.0 + step * self.l2))
+
+    def clip(self, u) -> np.ndarray:
+        """``u``, with entries beyond a bound at it."""
+        return np.clip(u, self.lower, self.upper) if self.has_bounds else u
+
+    # --- along a line ---
+
+    def along(self, u, du) -> "PenaltyLine":
+        """The penalty on the line u + t·du."""
+        return PenaltyLine(self, u, du)
+
+    def l1_slope(self, u, du) -> float:
+        """Derivative of the L1 part at ``u`` in direction ``du``: where u_j is zero it grows either
+        way."""
+        return float(np.where(u != 0, np.sign(u) * du, np.abs(du)) @ self.l1)
+
+    def l1_change(self, u, new) -> float:
+        """The L1 part at ``new`` less that at ``u``."""
+        return float((self.l1 * (np.abs(new) - np.abs(u))).sum())
+
+    # --- where it is smooth ---
+
+    def steepest(self, u, gradient) -> np.ndarray:
+        """Of all subgradients of F at ``u`` the shortest, of which ``gradient`` is one."""
+        around = np.sign(gradient) * np.maximum(np.abs(gradient) - self.l1, 0.0)
+        shortest = np.where(u != 0, gradient, around)
+        if self.has_bounds:
+            shortest = np.where(u <= self.lower, np.minimum(shortest, 0.0), shortest)
+            shortest = np.where(u >= self.upper, np.maximum(shortest, 0.0), shortest)
+        return shortest
+
+    def face(self, u, steepest):
+        """The entries that may move, and the cell of points around ``u`` on which P is smooth.
+
+        Parameters
+        ----------
+        u, steepest : ndarray of shape (d,)
+            A point, and the shortest subgradient there.
+
+        Returns
+        -------
+        free : ndarray of bool of shape (d,)
+            Entries neither held at a bound nor at a kink.
+        low, high : ndarray of shape (d,)
+            Corners of the cell. An entry at a kink lies on the border of that cell into which
+            −steepest leads.
+        """
+        side = np.where(u != 0, np.sign(u), -np.sign(steepest))
+        inside = (u > self.lower) & (u < self.upper)
+        free = ((u != 0) & inside) | (steepest != 0)
+        low = np.where((self.l1 > 0) & (side >= 0), np.maximum(self.lower, 0.0), self.lower)
+        high = np.where((self.l1 > 0) & (side <= 0), np.minimum(self.upper, 0.0), self.upper)
+        return free, low, high
+
+    def without_rounding(self, u, error) -> np.ndarray:
+        """``u``, with zeros for entries within ``error`` of zero that the L1 part holds there."""
+        return np.where((self.l1 > 0) & (np.abs(u) <= error), self.clip(np.zeros(len(u))), u)
+
+    # --- duality gaps ---
 
     def gap(self, u, residual, slack=0.0, price=np.inf) -> tuple[float, float]:
         r"""The penalty's part of a duality gap, for the best of a few multiples κv of v.
 
         The least over κ of (1 − κ)·price + Σ_j [P_j(u_j) + P_j*(−κv_j) + κ u_j v_j], where
-        P_j*(−v) = ([\|v\| − l1]₊)² / (2 l2), and v_j is known up to ``slack``. With an L2 penalty
-        alone the sum is ½ Σ (κv_j + l2_j u_j)² / l2_j, and the best κ known.
+        P_j*(−v) = ([\|v\| − l1]₊)² / (2 l2) without bounds, and v_j is known up to ``slack``. With
+        an L2 penalty alone the sum is ½ Σ (κv_j + l2_j u_j)² / l2_j, and the best κ known.
 
         Parameters
         ----------
         u : ndarray of shape (d,)
             Coordinates.
         residual : ndarray of shape (d,)
-            v + l2·u, which is small where v itself need not be.
+            v + l2·u, which is small where v itself need not be: see ``residual``.
         slack : float or ndarray of shape (d,), default=0.0
             By how much entries of v may be off.
         price : float, default=inf
@@ -90,12 +258,105 @@ class ElasticNet:
 
     def _terms(self, u, residual, slack, kappa):
         """Σ_j [P_j(u_j) + P_j*(−κv_j) + κ u_j v_j]."""
-        left = kappa * residual + (1 - kappa) * self.l2 * u  # κv + l2 u
+        near = kappa * residual + (1 - kappa) * self.l2 * u  # κv + l2 u
         off = kappa * slack
+        if self.has_bounds:
+            return float(
+                np.sum(np.maximum(self._within(u, near - off), self._within(u, near + off)))
+            )
         if not self.has_l1:
-            return 0.5 * float(np.sum((np.abs(left) + off) ** 2 / self.l2))
-        v = left - self.l2 * u
+            return 0.5 * float(np.sum((np.abs(near) + off) ** 2 / self.l2))
+        v = near - self.l2 * u
         over = np.maximum(np.abs(v) + off - self.l1, 0.0)
         conjugate = np.where(over > 1e-15 * self.l1, over**2 / (2 * self.l2), 0.0)
         terms = u * v + np.abs(u) * off + self.l1 * np.abs(u) + 0.5 * self.l2 * u * u
         return float(np.sum(np.maximum(terms + conjugate, 0.0)))
+
+    def _within(self, u, near):
+        r"""The terms with bounds, by entry, for κv + l2 u in ``near``.
+
+        max over x of P(u) − P(x) − v(x − u), by the sign σ of x: for d = x − u that is
+        −(near + σ l1) d − ½ l2 d² + l1 (\|u\| − σu), at d = −(near + σ l1)/l2 or the bound next
+        to it.
+        """
+        best = np.zeros(len(u))
+        for sign in (1.0, -1.0):
+            low, high = self.lower, self.upper
+            if self.has_l1:
+                low = np.maximum(low, 0.0) if sign > 0 else low
+                high = high if sign > 0 else np.minimum(high, 0.0)
+            slope = near + sign * self.l1
+            slope = np.where(np.abs(slope) <= 1e-15 * self.l1, 0.0, slope)
+            far = np.where(slope == 0, 0.0, -slope / self.l2)
+            d = np.clip(far, low - u, high - u)
+            gain = np.where(d == 0, 0.0, -slope * d - 0.5 * self.l2 * d * d)
+            gain = np.where(np.isinf(d), np.inf, gain)
+            gain += self.l1 * (np.abs(u) - sign * u)
+            best = np.where(low <= high, np.maximum(best, gain), best)
+        return best
+
+    def missing(self, u, v):
+        """What entries of v lack to be a subgradient of the penalty at −u, without bounds.
+
+        Parameters
+        ----------
+        u, v : ndarray of shape (d,)
+
+        Returns
+        -------
+        residual : ndarray of shape (d,)
+        active : ndarray of bool of shape (d,)
+            Entries that can be helped by a change of v.
+        """
+        if not self.has_l1:
+            return v + self.l2 * u, np.ones(len(u), dtype=bool)
+        # A coefficient that is rounding error may have the wrong sign, which costs next to nothing.
+        zero = self.l1 * np.abs(u) <= 1e-15 * self.value(u)
+        inside = np.clip(v, -self.l1, self.l1)
+        residual = np.where(zero, v - inside, v + self.l2 * u + self.l1 * np.sign(u))
+        return residual, ~zero | (residual != 0)
+
+    def rounding(self, unit, gap, loss) -> float:
+        """By how much errors of norm ``unit`` in v may lower a duality gap, without bounds.
+
+        Since the penalty's part of the gap is least where its slope in v is zero, an error of v
+        counts by the distance from there, √(2 gap/l2). Where there is no l2, all of the dual point
+        is shortened, at a price of ``loss``.
+        """
+        ridge = self.l2 > 0
+        if not ridge.all():
+            return loss * unit / float(self.l1[~ridge].min())
+        stiff = float(np.sum(1.0 / self.l2))
+        return unit * np.sqrt(2.0 * gap * stiff) + 0.5 * unit**2 * stiff
+
+
+class PenaltyLine:
+    """A penalty on the line u + t·du: numbers only.
+
+    Attributes
+    ----------
+    longest : float
+        t where the line leaves the bounds; infinity without any.
+    """
+
+    def __init__(self, penalty, u, du):
+        self.penalty, self.u, self.du = penalty, u, du
+        self._slope = float((penalty.l2 * u) @ du)
+        self._curvature = float((penalty.l2 * du) @ du)
+        self.longest = np.inf
+        if penalty.has_bounds:
+            room = np.where(du > 0, penalty.upper - u, penalty.lower - u)
+            steps = np.divide(room, du, out=np.full(len(u), np.inf), where=du != 0)
+            self.longest = float(max(steps.min(initial=np.inf), 0.0))
+
+    def value(self, t) -> float:
+        """Penalty at ``t``."""
+        return self.penalty.value(self.u + t * self.du)
+
+    def slope(self, t) -> float:
+        """Derivative by t; of the L1 part, as ``SeparablePenalty.gradient`` has it."""
+        slope = self._slope + t * self._curvature
+        if self.penalty.has_l1:
+            sign = np.sign(self.u + t * self.du)
+            slope += float((self.penalty.l1 * sign) @ self.du)
+        return slope

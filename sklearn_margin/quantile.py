@@ -3,15 +3,15 @@
 import numpy as np
 from sklearn.metrics import d2_pinball_score
 
+from sklearn_margin._base.regression import OTHER_LOSSES, BaseRegressor
 from sklearn_margin._validation import check_number
 from sklearn_margin.losses import Quantile
 from sklearn_margin.objective import PointwiseObjective
-from sklearn_margin.regression import OTHER_LOSSES, _BaseRegressor
 
 __all__ = ["QuantileRegressor"]
 
 
-class QuantileRegressor(_BaseRegressor):
+class QuantileRegressor(BaseRegressor):
     """Linear quantile regression, for one quantile or several.
 
     For each quantile q, minimises [1]_
@@ -121,23 +121,29 @@ verbose
         return [
             PointwiseObjective(
                 Quantile(quantile=quantile), rows, y, s,
-                alpha=self.alpha, l1_ratio=self.l1_ratio, fit_intercept=self.fit_intercept,
+                penalty=self._penalty(), fit_intercept=self.fit_intercept,
             )
             for quantile in self._quantile_list()
         ]  # fmt: skip
 
-    def _n_subtasks(self):
+    def _n_tasks(self):
         n_quantiles = len(self.quantile) if self._has_several else 1
         return n_quantiles if n_quantiles > 1 else self.max_iter
 
-    def _fitted(self, coef, intercept):
+    def _prepare(self, *data, batch=False, **given):
+        problem = super()._prepare(*data, batch=batch, **given)
+        if self._continues(batch) and len(self._quantiles) != len(problem.objectives):
+            raise ValueError(
+                "partial_fit cannot change the number of quantiles, which is "
+                f"{len(self._quantiles)}: got quantile={self.quantile!r}"
+            )
         # The parameter may be set anew before the model is fitted anew.
-        fitted = {"_quantiles": np.array(self._quantile_list())}
-        if self._has_several:
-            return {**fitted, "coef_": coef, "intercept_": intercept}
-        return {**fitted, **super()._fitted(coef, intercept)}
+        return problem._replace(known={"_quantiles": np.array(self._quantile_list())})
 
-    def _finish(self, objective, X, y):
+    def _is_of(self, problem):
+        return super()._is_of(problem) and len(self._quantiles) == len(problem.objectives)
+
+    def _finish(self, problem, **given):
         if self._has_several and hasattr(self, "dual_gap_"):
             self.dual_gap_ = np.atleast_1d(self.dual_gap_)
 

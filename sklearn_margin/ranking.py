@@ -1,7 +1,7 @@
 """Linear rankers."""
 
-from sklearn_margin._base import resolve_loss
-from sklearn_margin._ranker import BaseRanker
+from sklearn_margin._base.estimator import resolve_loss
+from sklearn_margin._base.ranking import BaseRanker
 from sklearn_margin._validation import check_choice
 from sklearn_margin.losses import (
     MarginRanking,

@@ -1,14 +1,11 @@
 """Linear regressors."""
 
 import numpy as np
-from sklearn.base import RegressorMixin
-from sklearn.callback import with_callbacks
-from sklearn.utils import check_array, check_consistent_length
 from sklearn.utils.extmath import safe_sparse_dot
 
-from sklearn_margin._base import LinearModel, resolve_loss, stack, uses_sgd
-from sklearn_margin._hints import INIT_HINTS, available_if
-from sklearn_margin._validation import check_number, check_weights, normalize_weights
+from sklearn_margin._base.estimator import resolve_loss
+from sklearn_margin._base.regression import OTHER_LOSSES, BaseRegressor
+from sklearn_margin._validation import check_number
 from sklearn_margin.losses import (
     Absolute,
     BinaryLoss,
@@ -20,7 +17,6 @@ from sklearn_margin.losses import (
     SquaredEpsilonInsensitive,
 )
 from sklearn_margin.objective import ConcomitantHuberObjective, PointwiseObjective
-from sklearn_margin.objective.pointwise import cast_targets
 
 __all__ = ["HuberRegressor", "LinearRegressor"]
 
@@ -34,170 +30,7 @@ _LOSSES = {
 }
 
 
-OTHER_LOSSES = INIT_HINTS | {"loss": "for other losses there is LinearRegressor(loss=...)"}
-
-
-class _BaseRegressor(RegressorMixin, LinearModel):
-    """Fit and predict of regressors; subclasses say which objective, or which several."""
-
-    _coef_is_2d = False
-
-    def _objective(self, rows, y, s):
-        raise NotImplementedError
-
-    def _objectives(self, rows, y, s):
-        return [self._objective(rows, y, s)]
-
-    def _n_subtasks(self):
-        """Tasks that a fit consists of, for callbacks: iterations, or problems if several."""
-        return self.max_iter
-
-    def _fitted(self, coef, intercept):
-        """Fitted attributes, from one row of ``coef`` per objective."""
-        return {"coef_": coef[0], "intercept_": intercept[0]}
-
-    def _solutions(self):
-        """Coefficients and intercept by objective."""
-        coef, intercept = np.atleast_2d(self._dense_coef()), np.atleast_1d(self.intercept_)
-        self._check_stored(coef, intercept, len(coef), self.n_features_in_)
-        return list(zip(coef, intercept, strict=True))
-
-    @with_callbacks
-    def fit(self, X, y, sample_weight=None, X_val=None, y_val=None):
-        """Fit the model.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Features.
-        y : array-like of shape (n_samples,)
-            Targets.
-        sample_weight : float or array-like of shape (n_samples,), default=None
-            Non-negative weights; 2 counts as two equal rows, 0 as none.
-        X_val, y_val : array-like, default=None
-            Validation set for ``solver=SGD(early_stopping=True)``, in place of a part of the
-            training rows.
-
-        Returns
-        -------
-        self : object
-            Fitted estimator.
-
-        Raises
-        ------
-        ValueError, TypeError
-            For a wrong parameter or wrong data; the estimator stays as it was.
-        """
-        with self._fit_task(X, y, self._n_subtasks()) as task:
-            objectives, X, y = self._prepare(X, y, sample_weight)
-            task.X, task.y = X, y
-            held_out = self._validation_rows(X_val, y_val, objectives[0].rows)
-            if held_out is not None:
-                y_val = check_array(y_val, ensure_2d=False, dtype=X.dtype, input_name="y_val")
-                check_consistent_length(held_out.X, y_val)
-                equal = normalize_weights(None, len(y_val), X.dtype)
-                task.validation = self._objectives(held_out, y_val, equal)
-            previous = self._solutions() if self._warm(X.shape[1]) else []
-            solutions = self._minimize(
-                objectives, previous if len(previous) == len(objectives) else None, task,
-                self._partly_fitted(len(objectives), X.shape[1]),
-                sample_weight=sample_weight,
-            )  # fmt: skip
-            self.__dict__.update(self._fitted(*stack(solutions, X.dtype)))
-            self._finish(objectives[0], X, y)
-            self.__dict__.pop("_stream_states", None)
-        return self
-
-    def _prepare(self, X, y, sample_weight=None):
-        self._check_common_params()
-        X, y = self._validate(X, y, y_numeric=True)
-        y = cast_targets(y, X.dtype)
-        s = normalize_weights(sample_weight, len(y), X.dtype)
-        return self._objectives(self._rows(X, self.fit_intercept), y, s), X, y
-
-    def _partly_fitted(self, n_problems, n_features):
-        """A function for callbacks: the fitted attributes while problem k is being solved."""
-        all_coef, all_intercept = np.zeros((n_problems, n_features)), np.zeros(n_problems)
-
-        def fitted(k, coef, intercept):
-            all_coef[k], all_intercept[k] = coef, intercept
-            return self._fitted(all_coef.copy(), all_intercept.copy())
-
-        return fitted
-
-    def _finish(self, objective, X, y):
-        """Set further fitted attributes."""
-
-    @available_if(uses_sgd)
-    def partial_fit(self, X, y, sample_weight=None):
-        """Learn from a batch of rows: one pass of stochastic gradient descent.
-
-        Features are used as they are, in any units; the steps are learned from them (see ``SGD``).
-        Rows in random order are learned from best.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Features.
-        y : array-like of shape (n_samples,)
-            Targets.
-        sample_weight : float or array-like of shape (n_samples,), default=None
-            Non-negative weights.
-
-        Returns
-        -------
-        self : object
-            The estimator.
-
-        Raises
-        ------
-        ValueError, TypeError
-            For a wrong parameter or wrong data, or if ``fit_intercept`` or the number of scores of
-            the loss is not that of earlier calls; the estimator stays as it was.
-        """
-        with self._unchanged_if_failed():
-            self._check_common_params()
-            first = not hasattr(self, "coef_")
-            X, y = self._validate(X, y, reset=first, y_numeric=True)
-            y = cast_targets(y, X.dtype)
-            # Weights count relative to 1, for they must compare across batches.
-            s = (check_weights(sample_weight, len(y)) / len(y)).astype(X.dtype, copy=False)
-            objectives = self._objectives(self._rows(X, center=False), y, s)
-            previous = [None] * len(objectives) if first else self._solutions()
-            if len(previous) != len(objectives):
-                raise ValueError(
-                    "partial_fit cannot change the number of quantiles, which is "
-                    f"{len(previous)}: got quantile={self.quantile!r}"
-                )
-            states = getattr(self, "_stream_states", None) or [None] * len(objectives)
-            if len(states) != len(objectives):
-                raise ValueError(
-                    f"partial_fit kept {len(states)} states of earlier calls, and needs "
-                    f"{len(objectives)}: begin anew with a clone"
-                )
-            streams = map(self._stream, objectives, states, previous)
-            states, coef, intercept = zip(*streams, strict=True)
-            coef, intercept = np.array(coef, X.dtype), np.array(intercept, X.dtype)
-            self.__dict__.update(self._fitted(coef, intercept), _stream_states=list(states))
-            self.n_iter_ = 1
-        return self
-
-    def predict(self, X):
-        """Predict targets.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Features.
-
-        Returns
-        -------
-        ndarray of shape (n_samples,)
-        """
-        return self._scores(X)
-
-
-class LinearRegressor(_BaseRegressor):
+class LinearRegressor(BaseRegressor):
     """Linear regression with a loss of your choice.
 
     Minimises Σ s_i ℓ(y_i, x_i·w + b) / Σ s_i + alpha·((1 − l1_ratio)/2·‖w‖² + l1_ratio·‖w‖₁).
@@ -294,11 +127,11 @@ class LinearRegressor(_BaseRegressor):
             raise TypeError(f"loss {loss!r} is for labels -1 and +1: use LinearClassifier")
         return PointwiseObjective(
             loss, rows, y, s,
-            alpha=self.alpha, l1_ratio=self.l1_ratio, fit_intercept=self.fit_intercept,
+            penalty=self._penalty(), fit_intercept=self.fit_intercept,
         )  # fmt: skip
 
 
-class HuberRegressor(_BaseRegressor):
+class HuberRegressor(BaseRegressor):
     """Huber's robust linear regression, with the scale of the errors estimated.
 
     With scale=None, minimises over w, b and σ > 0 [1]_
@@ -389,8 +222,7 @@ verbose
     def _objective(self, rows, y, s):
         check_number(self.epsilon, "epsilon", minimum=1)
         settings = {
-            "alpha": self.alpha,
-            "l1_ratio": self.l1_ratio,
+            "penalty": self._penalty(),
             "fit_intercept": self.fit_intercept,
         }
         if self.scale is None:
@@ -399,7 +231,7 @@ verbose
         check_number(self.scale, "scale", minimum=0, closed=False)
         return PointwiseObjective(Huber(delta=self.epsilon * self.scale), rows, y, s, **settings)
 
-    def _finish(self, objective, X, y):
-        z = safe_sparse_dot(X, self.coef_) + self.intercept_
-        self.scale_ = objective.scale(z) if self.scale is None else float(self.scale)
-        self.outliers_ = np.abs(y - z) > self.epsilon * self.scale_
+    def _finish(self, problem, **given):
+        z = safe_sparse_dot(problem.X, self.coef_) + self.intercept_
+        self.scale_ = problem.objectives[0].scale(z) if self.scale is None else float(self.scale)
+        self.outliers_ = np.abs(problem.y - z) > self.epsilon * self.scale_

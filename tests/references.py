@@ -4,6 +4,7 @@ import cvxpy as cp
 import numpy as np
 
 from sklearn_margin.objective import MulticlassObjective, Rows
+from sklearn_margin.penalties import ElasticNet
 from sklearn_margin.solvers import SOLVERS, choose
 
 ROUGH = {"sgd", "subgradient"}  # solvers that come within percents of a minimum
@@ -94,7 +95,13 @@ def can_be_exact(loss, l1_ratio):
     y, s = np.arange(6) % 3, np.full(6, 1 / 6)
     rows = Rows(np.ascontiguousarray(np.eye(6)[:, :2]), center=True)
     objective = MulticlassObjective(
-        loss.for_classes(3), rows, y, s, n_outputs=3, l1_ratio=l1_ratio, fit_intercept=True
+        loss.for_classes(3),
+        rows,
+        y,
+        s,
+        n_outputs=3,
+        penalty=ElasticNet(0.0, l1_ratio),
+        fit_intercept=True,
     )
     exact = [cls() for name, cls in SOLVERS.items() if name not in ROUGH]
     return any(solver.obstacle(objective) is None for solver in exact)

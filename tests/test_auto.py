@@ -9,8 +9,9 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn_margin import HingeClassifier, LinearClassifier, LinearRegressor, QuantileRegressor
 from sklearn_margin.losses import Hinge, Logistic
 from sklearn_margin.objective import PointwiseObjective, Rows
+from sklearn_margin.penalties import ElasticNet
 from sklearn_margin.solvers import SOLVERS, Newton, candidates, choose
-from sklearn_margin.solvers.base import InTurn, Result, Solver, tell
+from sklearn_margin.solvers.base import InTurn, Result, Solver
 
 
 class Fake(Solver):
@@ -31,7 +32,7 @@ class Fake(Solver):
         params = np.full(2, self.value)
         while n_iter < min(self.n_iter, max_iter):
             n_iter += 1
-            if tell(callback, n_iter, params, self.gap):
+            if callback is not None and callback(n_iter, params):
                 break
         return Result(params, self.value, n_iter, self.converged, self.gap, "relative gap",
                       self.gap / self.value)  # fmt: skip
@@ -98,7 +99,7 @@ def test_a_solver_is_taken_where_it_ranks_itself(monkeypatch, rank, place):
     model = LinearClassifier("logistic").fit(X, X[:, 0] > 0)
     assert model.solver_ == ("own" if place == 0 else "newton")
     y, s = np.where(X[:, 0] > 0, 1.0, -1.0), np.full(30, 1 / 30)
-    objective = PointwiseObjective(Logistic(), Rows(X, center=True), y, s, alpha=0.1)
+    objective = PointwiseObjective(Logistic(), Rows(X, center=True), y, s, penalty=ElasticNet(0.1))
     names = [solver.name for solver in candidates("auto", objective)]
     assert (names.index("own") if "own" in names else None) == place
 
@@ -106,7 +107,7 @@ def test_a_solver_is_taken_where_it_ranks_itself(monkeypatch, rank, place):
 def test_auto_goes_on_to_exact_solvers_only():
     X = np.random.default_rng(0).normal(size=(30, 3))
     y, s = np.where(X[:, 0] > 0, 1.0, -1.0), np.full(30, 1 / 30)
-    objective = PointwiseObjective(Hinge(), Rows(X, center=True), y, s, alpha=0.1)
+    objective = PointwiseObjective(Hinge(), Rows(X, center=True), y, s, penalty=ElasticNet(0.1))
     names = [solver.name for solver in candidates("auto", objective)]
     assert len(names) >= 2
     assert all(SOLVERS[name].exact for name in names)
@@ -174,6 +175,9 @@ def test_advice_that_can_help():
     with pytest.warns(ConvergenceWarning, match="More iterations will not help") as record:
         LinearRegressor(solver=solver).fit(X, t)
     assert "relative gap 0.5, wanted tol=0.0001" in str(record[0].message)
+    assert "float64" not in str(record[0].message)
+    with pytest.warns(ConvergenceWarning, match="or fit in float64"):
+        LinearRegressor(solver=solver).fit(X.astype(np.float32), t)
 
 
 @pytest.mark.parametrize("model", MODELS[:5], ids=str)

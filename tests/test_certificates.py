@@ -30,6 +30,7 @@ from sklearn_margin.losses.pairs.base import PairwiseLoss
 from sklearn_margin.losses.pointwise import BinaryLoss
 from sklearn_margin.objective import ConcomitantHuberObjective, PairwiseObjective, Rows
 from sklearn_margin.objective.pointwise import PointwiseObjective
+from sklearn_margin.penalties import ElasticNet
 from sklearn_margin.solvers import CoordinateDescent, DualCD, InteriorPoint, Smoothing, choose
 
 SMOOTH = [
@@ -50,9 +51,9 @@ def build(loss, seed, fit_intercept, l1_ratio, alpha, weighted, container=np.asa
         y = np.digitize(z, np.quantile(z, [0.3, 0.7])) * 1.0
         rows = Rows(container(X), center=True)
         groups = rng.integers(0, 3, 40)
-        return PairwiseObjective(loss, rows, y, s, groups, alpha=alpha, l1_ratio=l1_ratio)
+        return PairwiseObjective(loss, rows, y, s, groups, penalty=ElasticNet(alpha, l1_ratio))
     rows = Rows(container(X), center=fit_intercept)
-    options = {"alpha": alpha, "l1_ratio": l1_ratio, "fit_intercept": fit_intercept}
+    options = {"penalty": ElasticNet(alpha, l1_ratio), "fit_intercept": fit_intercept}
     if loss == "concomitant":
         return ConcomitantHuberObjective(Huber(), rows, z, s / s.sum(), **options)
     y = np.where(z > np.median(z), 1.0, -1.0) if isinstance(loss, BinaryLoss) else z

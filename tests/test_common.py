@@ -30,7 +30,6 @@ from sklearn_margin import (
     LinearRegressor,
     QuantileRegressor,
     RankSVM,
-    _base,
 )
 from sklearn_margin.losses import Absolute, Hinge, Logistic, PairwiseHinge, Squared
 from sklearn_margin.objective import Rows, rows
@@ -253,13 +252,14 @@ def test_sparse_indices_of_64_bits_stay(model, monkeypatch):
     X = csr_with(np.int64)(data_for(model).X)
     seen = set()
 
-    class Watched(Rows):
-        def run(self, function, items):
-            matrices = [self.X, *(B for _, B in [*self.blocks, *self.slabs])]
-            seen.update(part.dtype for B in matrices for part in (B.indices, B.indptr))
-            return super().run(function, items)
+    run = Rows.run
 
-    monkeypatch.setattr(_base, "Rows", Watched)
+    def watched(self, function, items):
+        matrices = [self.X, *(B for _, B in [*self.blocks, *self.slabs])]
+        seen.update(part.dtype for B in matrices for part in (B.indices, B.indptr))
+        return run(self, function, items)
+
+    monkeypatch.setattr(Rows, "run", watched)
     fit(model, X)
     assert seen == {np.dtype(np.int64)}
     assert X.indices.dtype == np.int64
@@ -1025,6 +1025,19 @@ def test_callbacks_with_weights(model):
     scores = [r["score"] for r in monitor.get_logs().data if r["task_name"] == "iteration"]
     expected = watched.score(data.X, data.y, sample_weight=weight, **data.options)
     assert scores[-1] == pytest.approx(expected, abs=1e-6)
+
+
+def test_callbacks_see_the_classes_that_are_solved():
+    seen = []
+
+    def scoring(model, X, y):
+        seen.append(tuple(model.coef_.any(axis=1)))
+        return {"score": model.score(X, y)}
+
+    X = np.random.default_rng(0).normal(size=(N, D))
+    y = np.digitize(X[:, 0], [-0.5, 0.5])
+    LinearClassifier("squared_hinge").set_callbacks(ScoringMonitor(scoring=scoring)).fit(X, y)
+    assert sorted(set(seen)) == [(True, False, False), (True, True, False), (True, True, True)]
 
 
 @every_kind

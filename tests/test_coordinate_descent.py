@@ -15,6 +15,7 @@ from sklearn_margin.losses import (
 )
 from sklearn_margin.objective import Rows
 from sklearn_margin.objective.pointwise import PointwiseObjective
+from sklearn_margin.penalties import ElasticNet, SeparablePenalty
 from sklearn_margin.solvers import CoordinateDescent, Newton, _quadratic
 from sklearn_margin.solvers._quadratic import minimize_quadratic
 
@@ -24,9 +25,9 @@ def sweeps(monkeypatch):
     """The most sweeps that the models of a fit were allowed, one by one."""
     calls, sweep = [], _quadratic._sweep
 
-    def counted(hessian, l1, x, slope, goal, most):
-        calls.append(most)
-        return sweep(hessian, l1, x, slope, goal, most)
+    def counted(*arguments):
+        calls.append(arguments[-1])
+        return sweep(*arguments)
 
     monkeypatch.setattr(_quadratic, "_sweep", counted)
     return calls
@@ -41,12 +42,16 @@ def quadratic(seed, k=6, rank=6, strength=0.3):
     return A.T @ A, l1, start, A.T @ rng.normal(size=rank)
 
 
+def only(l1, lower=None, upper=None):
+    return SeparablePenalty(np.zeros(len(l1)), l1, lower, upper)
+
+
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize(("k", "rank"), [(6, 6), (6, 3), (20, 25)])
 def test_minimum_of_a_quadratic(seed, k, rank):
     """Against the same problem in parts u⁺ − u⁻ = x that are not negative."""
     hessian, l1, start, slope = quadratic(seed, k, rank)
-    x = minimize_quadratic(hessian, l1, start, slope, 1e-25)
+    x = minimize_quadratic(hessian, only(l1), start, slope, 1e-25)
     now = slope + hessian @ (x - start)
     scale = np.abs(slope).max()
     assert np.all(np.abs(now)[x == 0] <= l1[x == 0] + 1e-9 * scale)
@@ -70,8 +75,29 @@ def test_minimum_of_a_quadratic_beside_another_solver():
         d = x - start
         return 0.5 * d @ hessian @ d + slope @ d + l1 @ np.abs(x)
 
-    x = minimize_quadratic(hessian, l1, start, slope, 1e-25)
+    x = minimize_quadratic(hessian, only(l1), start, slope, 1e-25)
     assert value(x) <= value(expected) + 1e-9 * abs(value(expected))
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("strength", [0.0, 1.0])
+@pytest.mark.parametrize(("k", "rank"), [(6, 6), (6, 3), (20, 25)])
+def test_minimum_of_a_quadratic_within_bounds(seed, strength, k, rank):
+    """By its optimality conditions: slopes may not vanish only where x may not follow them."""
+    hessian, l1, start, slope = quadratic(seed, k, rank, strength)
+    rng = np.random.default_rng(seed)
+    lower, upper = (
+        -rng.random(k) * (rng.random(k) < 0.7),
+        np.where(rng.random(k) < 0.5, 0.3, np.inf),
+    )
+    start = np.clip(start, lower, upper)
+    x = minimize_quadratic(hessian, only(l1, lower, upper), start, slope, 1e-25)
+    assert np.all((lower <= x) & (x <= upper))
+    now, error = slope + hessian @ (x - start), 1e-9 * np.abs(slope).max()
+    rises, falls = now + np.where(x >= 0, l1, -l1), now - np.where(x <= 0, l1, -l1)
+    assert np.all((rises >= -error) | (x >= upper))
+    assert np.all((falls <= error) | (x <= lower))
+    assert np.any((x == lower) | (x == upper))
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -80,7 +106,7 @@ def test_a_nearly_singular_quadratic_takes_few_sweeps(seed, sweeps):
     A = rng.normal(size=(40, 12))
     A[:, 6:] = A[:, :6] + 1e-5 * rng.normal(size=(40, 6))
     slope = A.T @ rng.normal(size=40)
-    x = minimize_quadratic(A.T @ A, np.full(12, 1e-6), np.zeros(12), slope, 1e-25)
+    x = minimize_quadratic(A.T @ A, only(np.full(12, 1e-6)), np.zeros(12), slope, 1e-25)
     now = slope + A.T @ (A @ x)
     assert np.all(np.abs(now) <= 1e-6 + 1e-9)
     assert sum(sweeps) <= 300
@@ -94,7 +120,7 @@ def test_weak_penalties_take_few_sweeps(C, l1_ratio, sweeps):
     assert sum(sweeps) <= 3_000  # 10⁵ of them were one iteration
     objective = PointwiseObjective(
         Logistic(), Rows(X, center=True), np.where(y, 1.0, -1.0), np.full(300, 1 / 300),
-        alpha=1 / (C * 300), l1_ratio=l1_ratio, fit_intercept=True,
+        penalty=ElasticNet(1 / (C * 300), l1_ratio), fit_intercept=True,
     )  # fmt: skip
     value = objective.value(objective.from_coef(model.coef_[0], model.intercept_[0]))
     assert model.dual_gap_ <= 1e-4 * value
@@ -112,7 +138,7 @@ def test_a_looser_tolerance_takes_fewer_iterations():
 def build(loss, X, y, alpha, l1_ratio, fit_intercept=True):
     return PointwiseObjective(
         loss, Rows(X, center=fit_intercept), y, np.full(len(y), 1 / len(y)),
-        alpha=alpha, l1_ratio=l1_ratio, fit_intercept=fit_intercept,
+        penalty=ElasticNet(alpha, l1_ratio), fit_intercept=fit_intercept,
     )  # fmt: skip
 
 

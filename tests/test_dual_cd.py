@@ -7,12 +7,13 @@ from sklearn.datasets import make_regression
 
 from sklearn_margin.losses import Absolute, CrammerSinger, Hinge, Quantile
 from sklearn_margin.objective import MulticlassObjective, PointwiseObjective, Rows
+from sklearn_margin.penalties import ElasticNet
 from sklearn_margin.solvers import DualCD
 
 
 def objective(loss, X, y, fit_intercept=True, alpha=1e-2):
     rows, s = Rows(X, center=fit_intercept), np.full(len(y), 1 / len(y))
-    settings = {"alpha": alpha, "fit_intercept": fit_intercept}
+    settings = {"penalty": ElasticNet(alpha), "fit_intercept": fit_intercept}
     if isinstance(loss, CrammerSinger):
         return MulticlassObjective(loss, rows, y, s, n_outputs=3, **settings)
     return PointwiseObjective(loss, rows, y, s, **settings)

@@ -17,7 +17,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 
 from sklearn_margin import LinearClassifier, LinearEmbedding
-from sklearn_margin._embedding import LOSSES
+from sklearn_margin.embedding import _LOSSES as LOSSES
 from sklearn_margin.losses import (
     ArcFace,
     Circle,

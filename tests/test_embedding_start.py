@@ -18,7 +18,7 @@ from sklearn_margin.objective.embedding_start import first_components
 def start_of(X, y, **parameters):
     """Objective of a fit, and the coordinates that it starts from."""
     model = LinearEmbedding(**parameters)
-    objective, _ = model._labelled(model._checked_loss(), X, np.asarray(y), np.ones(len(y)))
+    objective, _ = model._labelled(model._loss(), X, np.asarray(y), np.ones(len(y)))
     return objective, first_components(objective, model.init, np.random.RandomState(0))
 
 

@@ -532,7 +532,7 @@ def test_a_stream_of_embeddings_keeps_its_meaning(first, then, message):
 
 def test_a_damaged_stream_of_embeddings():
     model = LinearEmbedding(solver="sgd", random_state=0).partial_fit(X, LABELS)
-    state = model._stream_state[-1]
+    state = model._stream_states[0][-1]
     state.first = state.first[:-1]
     with pytest.raises(ValueError, match="damaged"):
         model.partial_fit(X, LABELS)

@@ -9,13 +9,14 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn_margin import HuberRegressor
 from sklearn_margin.losses import Huber
 from sklearn_margin.objective import ConcomitantHuberObjective, Rows
+from sklearn_margin.penalties import ElasticNet
 from sklearn_margin.solvers import LBFGS, CoordinateDescent, Newton
 
 
 def build(X, y, alpha, l1_ratio=0.0, s=None):
     s = np.ones(len(y)) if s is None else s
     return ConcomitantHuberObjective(
-        Huber(), Rows(X, center=True), y, s / s.sum(), alpha=alpha, l1_ratio=l1_ratio,
+        Huber(), Rows(X, center=True), y, s / s.sum(), penalty=ElasticNet(alpha, l1_ratio),
         fit_intercept=True,
     )  # fmt: skip
 

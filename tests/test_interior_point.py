@@ -19,6 +19,7 @@ from sklearn_margin import (
 )
 from sklearn_margin.losses import Absolute, EpsilonInsensitive, Hinge, Quantile
 from sklearn_margin.objective import PointwiseObjective, Rows
+from sklearn_margin.penalties import ElasticNet
 from sklearn_margin.solvers import InteriorPoint, interior_point
 from sklearn_margin.solvers import base as solver_base
 from sklearn_margin.solvers._linalg import factorized
@@ -71,7 +72,9 @@ def targets(loss, z):
 def objective(loss, X, y, s=None, fit_intercept=True, **settings):
     s = np.ones(len(y)) if s is None else s
     rows = Rows(X, center=fit_intercept)
-    return PointwiseObjective(loss, rows, y, s / s.sum(), fit_intercept=fit_intercept, **settings)
+    return PointwiseObjective(
+        loss, rows, y, s / s.sum(), fit_intercept=fit_intercept, penalty=ElasticNet(**settings)
+    )
 
 
 def solve(problem, **options):

@@ -16,6 +16,7 @@ from sklearn_margin.objective import Rows
 from sklearn_margin.objective.multiclass import MulticlassObjective
 from sklearn_margin.objective.pairwise import PairwiseObjective
 from sklearn_margin.objective.pointwise import PointwiseObjective
+from sklearn_margin.penalties import ElasticNet
 from sklearn_margin.solvers import LBFGS, CoordinateDescent, lbfgs
 
 KINDS = {
@@ -32,7 +33,7 @@ def build(loss, kind, alpha, l1_ratio, seed=0, n=25):
     X = rng.normal(size=(n, 5))
     t = X @ [1.0, -1.0, 0.0, 0.0, 2.0] + 2 * rng.normal(size=n)
     X, s = np.ascontiguousarray(KINDS[kind](X)), np.full(n, 1 / n)
-    options = {"alpha": alpha, "l1_ratio": l1_ratio}
+    options = {"penalty": ElasticNet(alpha, l1_ratio)}
     if isinstance(loss, PairwiseLogistic):
         y = np.digitize(t, [-1.0, 1.0]) * 1.0
         return PairwiseObjective(loss, Rows(X, center=True), y, s, None, **options)

@@ -35,6 +35,7 @@ from sklearn_margin.losses import (
 )
 from sklearn_margin.objective import MulticlassObjective, Rows
 from sklearn_margin.objective import rows as objective_rows
+from sklearn_margin.penalties import ElasticNet
 from sklearn_margin.solvers import SOLVERS
 
 N, D, K = 90, 4, 3
@@ -419,7 +420,7 @@ def problem(loss, seed, fit_intercept, l1_ratio, alpha, weighted, container=np.a
     s[:K] = 1.0
     rows = Rows(container(X), center=fit_intercept)
     return MulticlassObjective(
-        loss, rows, y, s / s.sum(), n_outputs=K, alpha=alpha, l1_ratio=l1_ratio,
+        loss, rows, y, s / s.sum(), n_outputs=K, penalty=ElasticNet(alpha, l1_ratio),
         fit_intercept=fit_intercept,
     )  # fmt: skip
 

@@ -16,6 +16,7 @@ from sklearn_margin import LinearClassifier
 from sklearn_margin._validation import normalize_weights
 from sklearn_margin.losses import CrammerSinger, WestonWatkins
 from sklearn_margin.objective import MulticlassObjective, Rows
+from sklearn_margin.penalties import ElasticNet
 from sklearn_margin.solvers import SOLVERS, DualCD, Smoothing, choose
 from sklearn_margin.solvers import base as solver_base
 
@@ -45,7 +46,7 @@ def build(loss, X, k, s, fit_intercept=False, alpha=ALPHA):
     """The library's objective."""
     return MulticlassObjective(
         loss, Rows(X, center=fit_intercept), k, normalize_weights(s, len(k), X.dtype),
-        n_outputs=int(k.max()) + 1, alpha=alpha, fit_intercept=fit_intercept,
+        n_outputs=int(k.max()) + 1, penalty=ElasticNet(alpha), fit_intercept=fit_intercept,
     )  # fmt: skip
 
 

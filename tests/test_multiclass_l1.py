@@ -14,6 +14,7 @@ from sklearn_margin._validation import normalize_weights
 from sklearn_margin.losses import CrammerSinger, WestonWatkins
 from sklearn_margin.objective import MulticlassObjective, Rows
 from sklearn_margin.objective.multiclass import stationary
+from sklearn_margin.penalties import ElasticNet
 from sklearn_margin.solvers import choose
 from sklearn_margin.solvers._class_hinges import ClassHinges
 
@@ -162,7 +163,7 @@ def test_the_dual_point_is_feasible(loss):
     X, k, s = problem(weights="wild")
     s = normalize_weights(s, len(k), float)
     objective = MulticlassObjective(
-        loss, Rows(X, center=True), k, s, n_outputs=3, alpha=0.1, fit_intercept=True
+        loss, Rows(X, center=True), k, s, n_outputs=3, penalty=ElasticNet(0.1), fit_intercept=True
     )
     model = ClassHinges(objective)
     rng = np.random.default_rng(0)
@@ -202,7 +203,7 @@ def test_auto_never_takes_a_rough_solver_for_a_small_problem():
     for loss in LOSSES:
         for l1_ratio in (0.0, 0.5, 1.0):
             objective = MulticlassObjective(
-                loss, Rows(X, center=False), k, s / s.sum(), n_outputs=3, alpha=0.1,
-                l1_ratio=l1_ratio,
+                loss, Rows(X, center=False), k, s / s.sum(), n_outputs=3,
+                penalty=ElasticNet(0.1, l1_ratio),
             )  # fmt: skip
             assert choose("auto", objective).name == "interior_point"

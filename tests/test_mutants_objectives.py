@@ -29,6 +29,7 @@ from sklearn_margin.objective.envelope import envelope_certificate
 from sklearn_margin.objective.mean_slopes import MeanSlopes, _balanced, own_gap
 from sklearn_margin.objective.multiclass import stationary
 from sklearn_margin.objective.pointwise import cast_targets
+from sklearn_margin.penalties import ElasticNet
 from sklearn_margin.solvers import Newton, Smoothing
 
 # --- points and lines -------------------------------------------------------------------------
@@ -40,8 +41,8 @@ def logistic_problem(alpha=0.1, l1_ratio=0.0, n=40, fit_intercept=True):
     y = np.sign(X @ [1.0, -0.3, 2.0] + rng.normal(size=n))
     s = rng.uniform(0.5, 2.0, n)
     return PointwiseObjective(
-        Logistic(), Rows(X, center=fit_intercept), y, s / s.sum(), alpha=alpha,
-        l1_ratio=l1_ratio, fit_intercept=fit_intercept,
+        Logistic(), Rows(X, center=fit_intercept), y, s / s.sum(),
+        penalty=ElasticNet(alpha, l1_ratio), fit_intercept=fit_intercept,
     )  # fmt: skip
 
 
@@ -123,7 +124,7 @@ def test_parts_of_the_rows(n, fraction, held):
     ):
         assert part.rows.shape == (size, 3)
         assert part.s.sum() == pytest.approx(1.0)
-        assert (part.alpha, part.fit_intercept) == (0.1, True)
+        assert (part.penalty.strength, part.fit_intercept) == (0.1, True)
     part = objective.sample(7, np.random.RandomState(0))
     order = [int(np.flatnonzero((row == objective.rows.X).all(axis=1))[0]) for row in part.rows.X]
     assert len(order) == 7
@@ -165,7 +166,12 @@ def concomitant(epsilon=1.35):
     y = X @ [1.0, -2.0] + rng.standard_t(2, size=30)
     s = rng.uniform(0.2, 1.0, 30) * (rng.random(30) < 0.8)
     return ConcomitantHuberObjective(
-        Huber(epsilon), Rows(X, center=True), y, s / s.sum(), alpha=0.1, fit_intercept=True
+        Huber(epsilon),
+        Rows(X, center=True),
+        y,
+        s / s.sum(),
+        penalty=ElasticNet(0.1),
+        fit_intercept=True,
     )
 
 
@@ -220,7 +226,8 @@ def multiclass_problem(loss, alpha=0.1, fit_intercept=True, n=45):
     )
     s = rng.uniform(0.5, 2.0, n)
     return MulticlassObjective(
-        loss, Rows(X, center=fit_intercept), k, s / s.sum(), n_outputs=MULTI, alpha=alpha,
+        loss, Rows(X, center=fit_intercept), k, s / s.sum(), n_outputs=MULTI,
+        penalty=ElasticNet(alpha),
         fit_intercept=fit_intercept,
     )  # fmt: skip
 
@@ -230,7 +237,7 @@ def test_coefficients_of_classes_there_and_back(fit_intercept):
     objective = multiclass_problem(CrossEntropy(), fit_intercept=fit_intercept)
     params = np.random.default_rng(0).normal(size=objective.n_params)
     coef, intercept = objective.to_coef(params)
-    scores = objective.scores(params).reshape(-1, MULTI)
+    scores = objective.scores(params)
     raw = objective.rows.X @ coef.T + intercept
     shift = (raw - scores).mean(axis=0)
     np.testing.assert_allclose(raw - scores, np.broadcast_to(shift, raw.shape), atol=1e-12)
@@ -249,8 +256,8 @@ def test_slopes_of_classes_are_balanced_by_factors():
     z = objective.scores(0.1 * np.random.default_rng(5).normal(size=objective.n_params))
     g = np.empty_like(z)
     objective.score_gradient(z, g)
-    rows, k = g.reshape(-1, MULTI), objective.y
-    share, slack = objective._mend(g, rows.sum(axis=0), np.abs(g).sum())
+    rows, k = g, objective.y
+    share, slack = objective.balance(g, rows.sum(axis=0), np.abs(g).sum())
     sums = np.array([rows[k == c].sum(axis=0) for c in range(MULTI)])
     values, vectors = np.linalg.eig(sums.T)
     kappa = np.abs(np.real(vectors[:, np.abs(values).argmin()]))
@@ -261,10 +268,10 @@ def test_slopes_of_classes_are_balanced_by_factors():
     # A class that slopes lead into and not out of.
     odd = np.zeros_like(rows)
     odd[k == 0] = [-1.0, 1.0, 0.0]
-    assert objective._mend(odd.ravel(), odd.sum(axis=0), np.abs(odd).sum()) == (1.0, 0.0)
+    assert objective.balance(odd, odd.sum(axis=0), np.abs(odd).sum()) == (1.0, 0.0)
     # And one without slopes of its own, beside two that could be balanced.
     rows[k == 1] = 0.0
-    assert objective._mend(g, rows.sum(axis=0), np.abs(g).sum()) == (1.0, 0.0)
+    assert objective.balance(g, rows.sum(axis=0), np.abs(g).sum()) == (1.0, 0.0)
 
 
 @pytest.mark.parametrize("fit_intercept", [False, True])
@@ -272,7 +279,7 @@ def test_slopes_of_classes_are_balanced_by_factors():
 def test_the_hessian_of_classes_bends_where_nothing_changes(alpha, fit_intercept):
     """Formed and by product it is the same, but for a curvature along common shifts."""
     objective = multiclass_problem(CrammerSinger(0.8).smoothed(2.0), alpha, fit_intercept)
-    curvature = objective.curvature(np.zeros(45 * MULTI))
+    curvature = objective.curvature(np.zeros((45, MULTI)))
     hessian = objective.gradient_hessian(np.zeros(objective.n_params), curvature)[1]
     np.testing.assert_allclose(hessian, hessian.T, rtol=1e-12)
     eye = np.eye(objective.n_params)
@@ -293,7 +300,7 @@ def ranking_problem(loss, groups=6, n=48, d=3):
     y = np.digitize(X @ [1.0, -1.0, 0.3] + rng.normal(size=n), [-4.0, -3.0, -1.0]).astype(float)
     group = np.sort(rng.integers(0, groups, n)) if groups else None
     s = rng.uniform(0.5, 2.0, n)
-    return PairwiseObjective(loss, Rows(X, center=True), y, s, group, alpha=0.1)
+    return PairwiseObjective(loss, Rows(X, center=True), y, s, group, penalty=ElasticNet(0.1))
 
 
 def pairs_of(objective):
@@ -359,7 +366,7 @@ def test_parts_of_groups(groups):
             assert len(held.y) == min(max(round(48 * fraction), 1), 47)
     part = objective.sample(24, np.random.RandomState(0))
     assert len(set(part.groups)) == 3 if groups else len(part.y) == 24
-    assert part.alpha == 0.1
+    assert part.penalty.strength == 0.1
 
 
 def test_gram_matrix_of_a_sample_is_centred_within_groups():
@@ -389,7 +396,7 @@ def test_a_loss_of_all_scores_is_one_of_all_blocks(monkeypatch):
     plain = logistic_problem(n=400)
     assert len(plain.rows.blocks) > 3
     objective = PointwiseObjective(
-        Dice(), plain.rows, plain.y, plain.s, alpha=0.1, fit_intercept=True
+        Dice(), plain.rows, plain.y, plain.s, penalty=ElasticNet(0.1), fit_intercept=True
     )
     params = np.array([0.5, -1.0, 0.2, 0.3])
     value, gradient = objective.value_gradient(params)
@@ -456,7 +463,7 @@ def test_an_envelope_proves_what_it_says(width):
     rng = np.random.default_rng(0)
     X = rng.normal(size=(40, 3))
     y, s = np.sign(X[:, 0] + rng.normal(size=40)), np.full(40, 1 / 40)
-    objective = PointwiseObjective(Hinge(), Rows(X, center=True), y, s, alpha=0.1,
+    objective = PointwiseObjective(Hinge(), Rows(X, center=True), y, s, penalty=ElasticNet(0.1),
                                    fit_intercept=True)  # fmt: skip
     smooth = objective.with_loss(objective.loss.smoothed(width))
     run = Newton().solve(smooth, smooth.start(), tol=1e-12, max_iter=100)

@@ -11,6 +11,7 @@ from sklearn_margin.losses import CrossEntropy, Logistic, SquaredHinge
 from sklearn_margin.objective import Rows
 from sklearn_margin.objective.multiclass import MulticlassObjective
 from sklearn_margin.objective.pointwise import PointwiseObjective
+from sklearn_margin.penalties import ElasticNet
 from sklearn_margin.solvers import CoordinateDescent, Newton
 
 
@@ -24,7 +25,7 @@ def three_classes(seed=0, n=120, d=4):
 def cross_entropy(X, y, alpha, l1_ratio=0.0):
     return MulticlassObjective(
         CrossEntropy(), Rows(X, center=True), y.astype(np.int64), np.full(len(y), 1 / len(y)),
-        n_outputs=3, alpha=alpha, l1_ratio=l1_ratio, fit_intercept=True,
+        n_outputs=3, penalty=ElasticNet(alpha, l1_ratio), fit_intercept=True,
     )  # fmt: skip
 
 
@@ -63,7 +64,7 @@ def test_offset_columns_and_a_weak_penalty_without_an_intercept(loss, alpha, shi
     model = LinearClassifier(loss, alpha=alpha, fit_intercept=False, solver="newton").fit(X, y)
     objective = PointwiseObjective(
         Logistic() if loss == "logistic" else SquaredHinge(), Rows(X, center=False),
-        np.where(y, 1.0, -1.0), np.full(30, 1 / 30), alpha=alpha,
+        np.where(y, 1.0, -1.0), np.full(30, 1 / 30), penalty=ElasticNet(alpha),
     )  # fmt: skip
     value = objective.value(objective.from_coef(model.coef_[0]))
     warned = any(issubclass(w.category, ConvergenceWarning) for w in recwarn)
@@ -92,7 +93,12 @@ def test_scores_are_exact_after_long_steps():
     X[3] *= 1e6
     y = np.where(rng.normal(size=20) > 0, 1.0, -1.0)
     objective = PointwiseObjective(
-        SquaredHinge(), Rows(X, center=True), y, np.full(20, 0.05), alpha=1e-4, fit_intercept=True
+        SquaredHinge(),
+        Rows(X, center=True),
+        y,
+        np.full(20, 0.05),
+        penalty=ElasticNet(1e-4),
+        fit_intercept=True,
     )
     for solver in (Newton(), CoordinateDescent()):
         with objective.rows.session():

@@ -20,6 +20,7 @@ from sklearn_margin.losses.pairs.hinge_sums import HingeSums
 from sklearn_margin.losses.pairs.index import PairIndex
 from sklearn_margin.losses.pairs.logistic_sums import LogisticSums
 from sklearn_margin.objective import PairwiseObjective, Rows
+from sklearn_margin.penalties import ElasticNet
 
 LOSSES = [PairwiseHinge, PairwiseSquaredHinge]
 POWERS = {PairwiseHinge: 1, PairwiseSquaredHinge: 2}
@@ -603,7 +604,9 @@ def test_drawn_pairs_stand_for_all(weighting):
     y, groups = rng.integers(0, 4, n).astype(float), rng.integers(0, 3, n)
     s = rng.integers(0, 3, n) * rng.exponential(size=n)
     loss = PairwiseHinge(weighting=weighting)
-    objective = PairwiseObjective(loss, Rows(np.eye(n), center=True), y, s, groups, alpha=0.1)
+    objective = PairwiseObjective(
+        loss, Rows(np.eye(n), center=True), y, s, groups, penalty=ElasticNet(0.1)
+    )
     size = 30_000
     random_state = np.random.RandomState(0)
     draws = [objective.draw(random_state) for _ in range(size // n)]

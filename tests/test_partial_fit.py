@@ -44,7 +44,7 @@ def kept(model):
 
 
 def states(model):
-    return model._stream_states if hasattr(model, "_stream_states") else [model._stream_state]
+    return model._stream_states
 
 
 def assert_refuses(model, change, X, y, match):
@@ -152,7 +152,7 @@ def test_a_damaged_state_of_an_embedding(name, damage):
     y = np.digitize(t, [-1.0, 1.0])
     model = LinearEmbedding("triplet", n_components=2, solver="sgd", random_state=0)
     model.partial_fit(X, y)
-    state = model._stream_state[-1]
+    state = model._stream_states[0][-1]
     setattr(state, name, DAMAGE[damage](getattr(state, name)))
     before = model.components_.copy()
     with pytest.raises(ValueError, match="damaged"):
@@ -169,9 +169,9 @@ def test_what_an_embedding_cannot_change():
         model.set_params(n_components=3).partial_fit(X, y)
     with pytest.raises(ValueError, match="loss"):
         model.set_params(n_components=2, loss="ge2e").partial_fit(X, y, classes=[0, 1, 2])
-    coordinates, *rest = model._stream_state
+    ((coordinates, *rest),) = model._stream_states
     for wrong in ((coordinates[0][:-1], coordinates[1]), (coordinates[0], 0 * coordinates[1]), 3):
-        model.set_params(loss="triplet")._stream_state = (wrong, *rest)
+        model.set_params(loss="triplet")._stream_states = [(wrong, *rest)]
         with pytest.raises(ValueError, match="damaged"):
             model.partial_fit(X, y)
 
@@ -215,6 +215,35 @@ def test_attributes_that_are_not_finite():
     model.intercept_ = np.nan
     with pytest.raises(ValueError, match="intercept_"):
         model.partial_fit(X, t)
+
+
+def test_the_solver_is_the_one_that_learned_last():
+    X, t = data(60)
+    for model in (LinearRegressor(), LinearClassifier(), LinearRanker(), LinearEmbedding("nca")):
+        y = np.digitize(t, [0.0])
+        assert model.fit(X, y).solver_ != "sgd"
+        name = model.set_params(solver="sgd").partial_fit(X, y).solver_
+        assert name == ("adam" if isinstance(model, LinearEmbedding) else "sgd")
+
+
+def test_prototypes_do_not_outlive_their_components():
+    X, t = data(60)
+    y = np.digitize(t, [-1.0, 1.0])
+    model = LinearEmbedding("arc_face", max_iter=2, solver="sgd", random_state=0).fit(X, y)
+    model.set_params(loss="triplet").partial_fit(X, y)
+    assert not hasattr(model, "predict")
+    assert list(model.classes_) == [0, 1, 2]
+
+
+def test_labels_after_pairs():
+    """A fit of pairs has no classes; a loss that learns something for each asks for them."""
+    X, t = data(60)
+    y = np.digitize(t, [-1.0, 1.0])
+    model = LinearEmbedding("ge2e", solver="sgd", max_iter=2, random_state=0)
+    model.fit_pairs(X[:30], X[30:], y[:30] == y[30:])
+    with pytest.raises(ValueError, match="classes must be given"):
+        model.partial_fit(X, y)
+    assert list(model.partial_fit(X, y, classes=[0, 1, 2]).classes_) == [0, 1, 2]
 
 
 def test_the_gap_of_a_fit_does_not_outlive_its_coefficients():

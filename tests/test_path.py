@@ -80,7 +80,7 @@ def objectives(model, data, **options):
     """The objective of each problem at the coefficients of a fitted model."""
     coefs = np.atleast_2d(model.coef_)
     intercepts = np.resize(getattr(model, "intercept_", 0.0), len(coefs))
-    problems = clone(model)._prepare(data.X, data.y, **options)[0]
+    problems = clone(model)._prepare(data.X, data.y, **options).objectives
     if len(problems) < len(coefs):  # one problem of all classes
         coefs, intercepts = [coefs], [intercepts]
     return np.array(

@@ -18,6 +18,7 @@ from sklearn_margin.losses import (
 )
 from sklearn_margin.objective import MulticlassObjective, PairwiseObjective, PointwiseObjective
 from sklearn_margin.objective.rows import Rows
+from sklearn_margin.penalties import ElasticNet
 from sklearn_margin.solvers import LBFGS, CoordinateDescent, Newton, Smoothing, Subgradient
 
 
@@ -26,7 +27,7 @@ def objective_of(loss, n, d, l1_ratio=0.0, alpha=0.01, container=np.asarray):
     X = rng.normal(size=(n, d))
     target = X @ rng.normal(size=d) + rng.normal(size=n)
     rows, s = Rows(container(X), center=True), np.full(n, 1.0 / n)
-    more = {"alpha": alpha, "l1_ratio": l1_ratio}
+    more = {"penalty": ElasticNet(alpha, l1_ratio)}
     if isinstance(loss, (PairwiseHinge, PairwiseSquaredHinge)):
         grades = np.digitize(target, [-1.0, 1.0]).astype(float)
         return PairwiseObjective(loss, rows, grades, np.ones(n), rng.integers(0, 5, n), **more)
@@ -57,7 +58,7 @@ def test_a_point_is_what_the_objective_says(loss):
         point.gap()
         >= point.value - Newton().solve(objective, params, tol=1e-10, max_iter=100).value
     )
-    point.bend()
+    point.find_curvature()
     hessian = point.hessian()
     np.testing.assert_allclose(hessian @ v, point.hessian_product(v), rtol=1e-9, atol=1e-12)
 
@@ -165,6 +166,7 @@ CASES = [
 ]
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize(("solver", "loss", "l1_ratio"), CASES, ids=repr)
 def test_solvers_hold_nothing_by_row(solver, loss, l1_ratio):
     # One for each: pairs are sorted by how they were when they were last looked at.
@@ -190,6 +192,7 @@ def test_the_guard_raises(name):
             _ = objective.at(params)._z
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize("loss", [Logistic(), CrossEntropy(), PairwiseSquaredHinge()], ids=repr)
 def test_a_sample_is_solved_first(monkeypatch, loss):
     """Where rows outnumber features: an objective that can be sampled says so."""

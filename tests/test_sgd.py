@@ -33,6 +33,7 @@ def solve(objective, solver=None, tol=1e-4, max_iter=1000, callback=None):
 
 
 # One container for each loss, as in test_solvers.py: passes are compiled for each.
+@pytest.mark.compiled  # steps of trial overflow, of which interpreted code warns
 @pytest.mark.parametrize("alpha", [1e-2, 1e-4])
 @pytest.mark.parametrize(
     ("model", "container"),
@@ -51,7 +52,7 @@ def test_usual_fits_do_not_warn(model, alpha, container):
     y = t if isinstance(model, LinearRegressor) else np.digitize(t, [0.0])
     model.set_params(alpha=alpha, random_state=0, solver="auto", tol=1e-8)
     exact = model.fit(container(X), y)
-    objective = model._prepare(container(X), y)[0][0]
+    objective = model._prepare(container(X), y).objectives[0]
     at = (np.ravel(exact.coef_), *np.ravel(getattr(exact, "intercept_", [])).tolist())
     minimum = objective.value(objective.from_coef(*at))
     with warnings.catch_warnings():
@@ -97,7 +98,7 @@ def test_where_no_gap_is_known_it_is_the_improvement_that_counts(alpha):
     X, t = data()
     model = LinearRegressor("absolute", alpha=0.0) if alpha == 0 else LinearClassifier("dice")
     y = t if alpha == 0 else (t > 0) * 1
-    result = solve(model._prepare(X, y)[0][0])
+    result = solve(model._prepare(X, y).objectives[0])
     assert result.converged
     assert result.gap is None
     assert result.measure == "relative improvement per epoch"
@@ -107,7 +108,7 @@ def test_where_no_gap_is_known_it_is_the_improvement_that_counts(alpha):
 def test_patience_is_doubled_only_where_it_pays():
     """Another run is for small problems without a gap that is small enough, while they gain."""
     X, t = data(40)
-    objective = LinearClassifier("hinge", alpha=1e-2)._prepare(X, (t > 0) * 1)[0][0]
+    objective = LinearClassifier("hinge", alpha=1e-2)._prepare(X, (t > 0) * 1).objectives[0]
     once = solve(objective)
     assert once.converged
     runs = []
@@ -124,7 +125,7 @@ def test_patience_is_doubled_only_where_it_pays():
 
 def test_a_diverged_run_comes_back():
     X, t = data()
-    objective = LinearRegressor("squared", alpha=1e-2)._prepare(X, t)[0][0]
+    objective = LinearRegressor("squared", alpha=1e-2)._prepare(X, t).objectives[0]
     seen = []
     result = solve(objective, SGD(eta0=1e6), callback=lambda n, params: seen.append(n))
     assert seen == list(range(1, result.n_iter + 1))  # a callback for each epoch
@@ -136,7 +137,7 @@ def test_weights_of_wild_scales():
     X, t = data(30)
     weight = 10.0 ** np.random.default_rng(0).uniform(-8, 3, 30)
     model = LinearClassifier("hinge", alpha=1e-2)
-    objective = model._prepare(X, (t > 0) * 1, weight)[0][0]
+    objective = model._prepare(X, (t > 0) * 1, weight).objectives[0]
     result = solve(objective)
     best = model.set_params(solver="interior_point", tol=1e-8).fit(X, (t > 0) * 1, weight)
     minimum = objective.value(objective.from_coef(best.coef_.ravel(), best.intercept_[0]))

@@ -9,6 +9,7 @@ import scipy.sparse as sp
 from sklearn_margin import LinearClassifier, LinearRanker
 from sklearn_margin.losses import CrammerSinger, PairwiseHinge
 from sklearn_margin.losses.multiclass_hinge import SmoothedCrammerSinger
+from sklearn_margin.penalties import ElasticNet
 from sklearn_margin.solvers import InteriorPoint, Smoothing
 from tests.test_multiclass_dual import build, solve
 
@@ -70,8 +71,8 @@ def test_l1_penalty(l1_ratio, fit_intercept):
     X, k = multiclass()
     objective = build(CrammerSinger(), X, k, np.ones(60), fit_intercept)
     objective = type(objective)(
-        objective.loss, objective.rows, k, objective.s, n_outputs=3, alpha=0.02,
-        l1_ratio=l1_ratio, fit_intercept=fit_intercept,
+        objective.loss, objective.rows, k, objective.s, n_outputs=3,
+        penalty=ElasticNet(0.02, l1_ratio), fit_intercept=fit_intercept,
     )  # fmt: skip
     best = solve(InteriorPoint(), objective)
     result = solve(Smoothing(), objective, tol=1e-3)

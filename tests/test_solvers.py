@@ -31,6 +31,7 @@ from sklearn_margin.objective import (
     PointwiseObjective,
     Rows,
 )
+from sklearn_margin.penalties import ElasticNet
 from sklearn_margin.solvers import LBFGS, SGD, SOLVERS, InteriorPoint, Newton, choose, resolve
 from sklearn_margin.solvers import base as solver_base
 
@@ -185,9 +186,11 @@ def build(name, X, data, fit_intercept=False, alpha=ALPHA, l1_ratio=0.0, n_jobs=
     X = X if sp.issparse(X) else np.array(X)
     if isinstance(loss, PairwiseLoss):
         rows = Rows(X, center=True, n_jobs=n_jobs)
-        return PairwiseObjective(loss, rows, data.y, s, data.groups, alpha=alpha, l1_ratio=l1_ratio)
+        return PairwiseObjective(
+            loss, rows, data.y, s, data.groups, penalty=ElasticNet(alpha, l1_ratio)
+        )
     rows = Rows(X, center=fit_intercept, n_jobs=n_jobs)
-    settings = {"alpha": alpha, "l1_ratio": l1_ratio, "fit_intercept": fit_intercept}
+    settings = {"penalty": ElasticNet(alpha, l1_ratio), "fit_intercept": fit_intercept}
     if isinstance(loss, MulticlassLoss):
         return MulticlassObjective(loss, rows, data.y, s, n_outputs=CLASSES, **settings)
     y = data.y.astype(X.dtype)
@@ -474,7 +477,9 @@ def test_poly(epsilon, solver):
 
     best = minimize(value, np.zeros(data.X.shape[1] + 1), method="BFGS", tol=1e-9).fun
     rows = Rows(data.X, center=True)
-    objective = PointwiseObjective(loss, rows, data.y, s, alpha=ALPHA, fit_intercept=True)
+    objective = PointwiseObjective(
+        loss, rows, data.y, s, penalty=ElasticNet(ALPHA), fit_intercept=True
+    )
     result = run(REGISTRY[solver](), objective)
     assert result.converged
     assert result.value == pytest.approx(best, rel=1e-8)
@@ -504,7 +509,12 @@ def test_concomitant_scale(solver, epsilon, fit_intercept, reference):
     rows = Rows(data.X, center=fit_intercept)
     s = data.s / data.s.sum()
     objective = ConcomitantHuberObjective(
-        losses.Huber(delta=epsilon), rows, data.y, s, alpha=ALPHA, fit_intercept=fit_intercept
+        losses.Huber(delta=epsilon),
+        rows,
+        data.y,
+        s,
+        penalty=ElasticNet(ALPHA),
+        fit_intercept=fit_intercept,
     )
     # σρ(r/σ) = min over o of (r − o)²/(2σ) + epsilon |o|: jointly convex.
     sigma, outlier = cp.Variable(), cp.Variable(len(s))
@@ -768,7 +778,9 @@ def test_pegasos_needs_a_penalty():
 def test_sgd_refuses_what_does_not_split_over_samples():
     data = problem("Huber")
     rows, s = Rows(data.X, center=False), data.s / data.s.sum()
-    objective = ConcomitantHuberObjective(losses.Huber(), rows, data.y, s, alpha=ALPHA)
+    objective = ConcomitantHuberObjective(
+        losses.Huber(), rows, data.y, s, penalty=ElasticNet(ALPHA)
+    )
     with pytest.raises(ValueError, match=r"solver='sgd'.*newton"):
         choose("sgd", objective)
 

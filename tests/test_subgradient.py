@@ -35,7 +35,7 @@ def data(n=60, d=4, seed=0):
 
 
 def objective_of(model, X, y, **options):
-    return model._prepare(X, y, **options)[0][0]
+    return model._prepare(X, y, **options).objectives[0]
 
 
 def solve(solver, objective, tol=1e-4, max_iter=1000, callback=None):

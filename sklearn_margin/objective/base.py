@@ -12,6 +12,9 @@ from sklearn_margin.penalties import ElasticNet
 __all__ = ["LinearObjective", "Objective"]
 
 
+_NO_PENALTY = ElasticNet()
+
+
 class Objective:
     """What solvers may ask of any objective: its abilities are declared here, with what holds for
     most. It is not changed once it is made: a variation is a new object (``with_loss``, ``take``).
@@ -25,7 +28,7 @@ class Objective:
     is_linear = False
     #: The pairs that the loss is a mean over; None if it is of rows.
     pairs = None
-    #: Whether F has a (generalised) Hessian, for ``curvature`` and points that bend.
+    #: Whether F has a (generalised) Hessian, for ``curvature``.
     has_hessian = False
     #: Whether ``gradient_hessian`` is cheap, if parameters are few.
     forms_hessian = False
@@ -47,13 +50,17 @@ class Objective:
         """Work of a pass over the rows, in entries of X."""
         return self.rows.shape[0] * (self.n_params + self.extra_work)
 
+    def feasible(self, params) -> np.ndarray:
+        """``params``, with coefficients beyond a bound of the penalty at it."""
+        return params
+
     def sample_gram(self) -> np.ndarray | None:
         """Gram matrix of some rows, the shape of the Hessian, roughly; None if there is none."""
         return None
 
 
 class LinearObjective(Objective):
-    """Loss of linear scores plus an elastic-net penalty.
+    """Loss of linear scores plus a penalty.
 
     F(u, b) = L(X̃u + b) + penalty(u), where X̃ are standardised rows (see ``rows``) and L is
     a function of the score vector that a subclass provides. The parameter vector is
@@ -63,8 +70,8 @@ class LinearObjective(Objective):
     ----------
     loss : Loss
     rows : Rows
-    alpha, l1_ratio : float
-        Penalty, in terms of raw coefficients.
+    penalty : ElasticNet or its like, default=ElasticNet()
+        Penalty of raw coefficients; by default there is none.
     fit_intercept : bool
         Whether b is fitted; it is never penalised.
 
@@ -72,17 +79,15 @@ class LinearObjective(Objective):
     ----------
     n_params : int
         Length of the parameter vector.
-    penalty : ElasticNet
+    penalty : SeparablePenalty
         In solver coordinates.
     """
 
-    def __init__(self, loss, rows: Rows, *, alpha=0.0, l1_ratio=0.0, fit_intercept=False):
+    def __init__(self, loss, rows: Rows, *, penalty=_NO_PENALTY, fit_intercept=False):
         self.loss = loss
         self.rows = rows
-        self.alpha = alpha
-        self.l1_ratio = l1_ratio
         self.fit_intercept = fit_intercept
-        self.penalty = ElasticNet(alpha, l1_ratio, np.tile(rows.scale, self.n_outputs))
+        self.penalty = penalty.in_coordinates(np.tile(rows.scale, self.n_outputs))
         self.n_params = self.n_outputs * (rows.shape[1] + fit_intercept)
 
     # --- what subclasses provide: the loss as a function of the scores ---
@@ -153,6 +158,11 @@ class LinearObjective(Objective):
         """Whether ``curvature`` is available."""
         return self.loss.has_hessian
 
+    @property
+    def has_gap(self) -> bool:
+        """Whether there is a duality gap: the loss is convex, and something is penalised."""
+        return self.loss.convex and not self.penalty.is_zero
+
     def with_loss(self, loss, shrinks=True) -> "LinearObjective":
         """The same objective with another loss of the same family.
 
@@ -176,7 +186,7 @@ class LinearObjective(Objective):
         return params, 0.0
 
     def by_output(self, u):
-        """Coordinates u with one row for each of several scores."""
+        """Coordinates u, of shape (n_outputs, d) if there are several scores."""
         return u
 
     def join(self, u, b) -> np.ndarray:
@@ -207,16 +217,22 @@ class LinearObjective(Objective):
 
     def loss_at(self, score) -> float:
         """L where all scores are one number."""
-        n_scores = self.rows.shape[0] * self.n_outputs
-        return self.score_value(np.full(n_scores, score, dtype=self.rows.dtype))
+        n, k = self.rows.shape[0], self.n_outputs
+        shape = (n, k) if k > 1 else n
+        return self.score_value(np.full(shape, score, dtype=self.rows.dtype))
 
     def start(self) -> np.ndarray:
         """A point to start from: no coefficients, and a sensible intercept."""
-        return np.zeros(self.n_params)
+        return self.feasible(np.zeros(self.n_params))
+
+    def feasible(self, params):
+        u, b = self.split(params)
+        return self.join(self.penalty.clip(u), b) if self.penalty.has_bounds else params
 
     def scores(self, params, out=None) -> np.ndarray:
-        """Scores by row."""
-        return self.rows.scores(*self.split(params), out=out)
+        """Scores by row, of shape (n,) or, if there are several, (n, n_outputs)."""
+        u, b = self.split(params)
+        return self.rows.scores(self.by_output(u), b, out=out)
 
     def value(self, params) -> float:
         """F."""
@@ -235,7 +251,7 @@ class LinearObjective(Objective):
         """Gradient of F at ``params``, where that of L with respect to the scores is ``g``."""
         u, _ = self.split(params)
         projected, total = self.rows.backproject(g)
-        return self.join(projected + self.penalty.gradient(u), total)
+        return self.join(projected.ravel() + self.penalty.gradient(u), total)
 
     def gap(self, params, gradient, g, loss) -> float | None:
         r"""Duality gap at a point: a bound on F − min F, from the gradient of F alone.
@@ -267,7 +283,7 @@ class LinearObjective(Objective):
             Infinity where g cannot be mended. None where there is no such bound: a loss that is
             not convex, no penalty.
         """
-        if not (self.loss.convex and self.alpha > 0):
+        if not self.has_gap:
             return None
         return self.scaled_gap(params, gradient, g, loss)[0]
 
@@ -276,23 +292,23 @@ class LinearObjective(Objective):
         was multiplied by."""
         u, _ = self.split(params)
         slope, b_slope = self.split(gradient)
-        most = loss + self.penalty.value(u) if self._may_scale else np.inf
+        most = loss + self.penalty.value(u) if self.may_scale else np.inf
         slack, share = 0.0, 0.0
         size = float(np.abs(g).sum(dtype=np.float64))
-        if np.abs(b_slope).max() > self._balance * size:
-            share, slack = self._mend(g, b_slope, size) if self._may_scale else (1.0, 0.0)
+        if np.abs(b_slope).max() > self._imbalance * size:
+            share, slack = self.balance(g, b_slope, size) if self.may_scale else (1.0, 0.0)
             if share >= 1:
                 return most, 0.0
-        residual = slope - self.penalty.l1 * np.sign(u) if self.penalty.has_l1 else slope
-        gap, kappa = self.penalty.gap(u, residual, slack, self._scale_price(loss))
+        residual = self.penalty.without_l1(u, slope)
+        gap, kappa = self.penalty.gap(u, residual, slack, self.scale_price(loss))
         gap += share * loss
         return (gap, kappa * (1 - share)) if gap < most else (most, 0.0)
 
     @property
-    def _balance(self):
+    def _imbalance(self):
         r"""What Σg may be of Σ \|g\| and count as zero."""
         rounding = 5 * float(np.finfo(self.rows.dtype).eps) * self.n_outputs
-        return rounding if self._may_scale else max(rounding, 1e-12)
+        return rounding if self.may_scale else max(rounding, 1e-12)
 
     def balanced(self, params) -> np.ndarray:
         """Parameters with the intercept that is best for the coefficients: the slopes of the loss
@@ -319,18 +335,18 @@ class LinearObjective(Objective):
         return np.inf
 
     @property
-    def _may_scale(self):
+    def may_scale(self):
         """Whether κg is a dual point, for κ in [0, 1], if g is."""
         return self.loss.nonnegative
 
-    def _scale_price(self, loss):
+    def scale_price(self, loss):
         """What multiplying g by κ costs, by 1 − κ; infinity if it must not be."""
         wanted = self.shrinks or self.penalty.has_l1
-        return loss if wanted and self._may_scale else np.inf
+        return loss if wanted and self.may_scale else np.inf
 
-    def _mend(self, g, total, size):
-        """How little of g must go for its sum to vanish: the largest share 1 − κ of an entry, and
-        by how much it changes entries of X̃ᵀg at most."""
+    def balance(self, g, total, size):
+        """The smallest share 1 − κ to remove from the entries of the prevailing sign so that g sums
+        to zero, and a bound on the change of entries of X̃ᵀg."""
         share = abs(total) / (0.5 * (size + abs(total)))
         return share, share * np.sqrt(len(g) * float(np.square(g, dtype=np.float64).sum()))
 
@@ -348,4 +364,4 @@ class LinearObjective(Objective):
         """Product of the Hessian of F with ``direction``."""
         u, _ = self.split(direction)
         projected, total = self.rows.backproject(curvature.product(self.scores(direction)))
-        return self.join(projected + self.penalty.l2 * u, total)
+        return self.join(projected.ravel() + self.penalty.hessian_product(u), total)

@@ -46,7 +46,6 @@ def refined_gap(objective, params) -> float:
     if objective.fit_intercept:
         X = np.column_stack([X, np.ones(n)])
     u, _ = objective.split(params)
-    l2 = objective.join(objective.penalty.l2, 0.0)
     curvature = objective.widest_curvature(z)
     g = curvature.gradient.astype(np.float64)
     v = _accurate_backprojection(objective, g)
@@ -57,11 +56,12 @@ def refined_gap(objective, params) -> float:
         moved = v + X.T @ delta
         gap = _gap(objective, u, moved, g + delta, curvature.value, cost)
         best = min(best, gap) if np.isfinite(gap) else best
-        residual, active = _residual(objective.penalty, u, moved[:d])
+        residual, active = objective.penalty.missing(u, moved[:d])
         if objective.fit_intercept:
             residual, active = np.append(residual, moved[d]), np.append(active, True)
-        system = X[:, active].T @ weighted[:, active]
-        system[np.diag_indices(len(system))] += l2[active]
+        system = X.T @ weighted
+        objective.penalty.add_hessian(system)
+        system = system[np.ix_(active, active)]
         try:
             step = factorized(system)(residual[active])
         except (LinAlgError, ValueError):
@@ -79,23 +79,13 @@ def _gap(objective, u, moved, g, loss, cost):
     slack = share = 0.0
     size = float(np.abs(g).sum())
     if objective.fit_intercept and abs(moved[d]) > 1e-15 * size:
-        if not objective._may_scale:
+        if not objective.may_scale:
             return np.inf
-        share, slack = objective._mend(g, moved[d], size)
-    price = objective._scale_price(loss + cost)
-    gap, _ = objective.penalty.gap(u, moved[:d] + objective.penalty.l2 * u, slack, price)
+        share, slack = objective.balance(g, moved[d], size)
+    price = objective.scale_price(loss + cost)
+    residual = moved[:d] + objective.penalty.hessian_product(u)
+    gap, _ = objective.penalty.gap(u, residual, slack, price)
     return gap + cost + share * (loss + cost)
-
-
-def _residual(penalty, u, v):
-    """What entries of v lack to be a subgradient of the penalty at −u, and which can be helped."""
-    if not penalty.has_l1:
-        return v + penalty.l2 * u, np.ones(len(u), dtype=bool)
-    # A coefficient that is rounding error may have the wrong sign, which costs next to nothing.
-    zero = penalty.l1 * np.abs(u) <= 1e-15 * penalty.value(u)
-    inside = np.clip(v, -penalty.l1, penalty.l1)
-    residual = np.where(zero, v - inside, v + penalty.l2 * u + penalty.l1 * np.sign(u))
-    return residual, ~zero | (residual != 0)
 
 
 def _hessian_times(curvature, X):

@@ -1,7 +1,6 @@
 """Objectives of linear embeddings: a loss of the rows Z = X Wᵀ of batches."""
 
 import copy
-from types import SimpleNamespace
 
 import numpy as np
 
@@ -10,6 +9,7 @@ from sklearn_margin.losses.embedding.geometry import through_unit_rows, unit_row
 from sklearn_margin.objective.base import Objective
 from sklearn_margin.objective.batches import balanced_batches, resample, uniform_batches
 from sklearn_margin.objective.rows import Rows
+from sklearn_margin.penalties import ElasticNet, SeparablePenalty
 
 __all__ = ["EmbeddingObjective"]
 
@@ -75,7 +75,7 @@ class EmbeddingObjective(Objective):
         with np.errstate(over="ignore"):
             # Factor of ½A², by feature.
             self.l2 = np.minimum((np.sqrt(alpha) / rows.scale) ** 2, _STRONGEST)
-        self.penalty = SimpleNamespace(has_l1=False, l2=np.tile(self.l2, n_components))
+        self.penalty = SeparablePenalty(np.tile(self.l2, n_components), penalty=ElasticNet(alpha))
         # About mean(x_j²) / scale_j², where the penalty is divided by the length of embeddings.
         self.second = 1.0 + self.mean**2 if self.angular else np.zeros_like(self.mean)
 
@@ -265,9 +265,13 @@ class EmbeddingObjective(Objective):
 
     def take(self, index):
         """The objective of some of the rows, in the same coordinates."""
+        rows = self.rows.take(self._row_numbers(index))
+        return self.with_rows(rows, self.labels[index], self.s[index], self.n_classes)
+
+    def with_rows(self, rows, labels, s, n_classes):
+        """The objective of other rows, in the same coordinates."""
         new = copy.copy(self)
-        new.rows = self.rows.take(self._row_numbers(index))
-        new.labels, new.s = self.labels[index], self.s[index]
+        new.rows, new.labels, new.s, new.n_classes = rows, labels, s, n_classes
         return new
 
     def _row_numbers(self, index):

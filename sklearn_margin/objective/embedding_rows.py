@@ -5,7 +5,7 @@ import scipy.sparse as sp
 
 from sklearn_margin.objective.rows import Rows
 
-__all__ = ["merge_rows", "scaled_rows", "stack"]
+__all__ = ["merge_rows", "scaled_rows", "stack_rows"]
 
 
 def scaled_rows(X, s, n_jobs) -> Rows:
@@ -68,6 +68,6 @@ def merge_rows(X, labels, s):
     return X[first], labels[first], np.array([s[rows].sum() for rows in members])
 
 
-def stack(parts):
+def stack_rows(parts):
     """Rows of several matrices below each other."""
     return sp.vstack(parts, format="csr") if sp.issparse(parts[0]) else np.vstack(parts)

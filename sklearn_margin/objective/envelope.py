@@ -47,7 +47,7 @@ def envelope_certificate(point, smooth, run, exact):
     loss, above, g = objective.envelope_excess(smooth, point._z)
     penalty = objective.penalty.value(point.u)
     value = loss + penalty
-    if not objective.alpha > 0:
+    if objective.penalty.is_zero:
         slope = np.abs(objective.gradient_from(params, g))
         charge = float(slope @ (np.abs(params) + np.abs(params).max(initial=0.0)))
         zero = np.sqrt(np.finfo(objective.rows.dtype).eps) * float(np.abs(g).sum())

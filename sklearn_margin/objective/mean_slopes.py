@@ -40,7 +40,7 @@ class MeanSlopes:
         """Add the slopes at a point."""
         loss, g = point._slopes()
         g = g.astype(np.float64)
-        self.conjugate += float(g @ point._z) - loss
+        self.conjugate += float(np.vdot(g, point._z)) - loss
         self.total = self.total + g
         self.n += 1
 
@@ -61,7 +61,7 @@ class MeanSlopes:
         g, conjugate = self.total / self.n, self.conjugate / self.n
         if objective.fit_intercept and objective.n_outputs == 1:
             g, conjugate = _balanced(objective, z, loss, g, conjugate)
-        excess = max(loss + conjugate - float(g @ z), 0.0)
+        excess = max(loss + conjugate - float(np.vdot(g, z)), 0.0)
         g = g.astype(z.dtype)
         gap = objective.gap(point.params, objective.gradient_from(point.params, g), g, loss)
         rounding = 4 * float(np.finfo(z.dtype).eps) * (abs(loss) + abs(conjugate))

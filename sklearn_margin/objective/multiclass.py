@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from sklearn_margin.objective.base import LinearObjective
 from sklearn_margin.objective.pointwise import PointwiseObjective
 
 __all__ = ["MulticlassObjective", "stationary"]
@@ -15,18 +16,16 @@ class _RowCurvature(NamedTuple):
     """Derivatives of L at a score matrix; the Hessian is one small matrix per row."""
 
     value: float
-    gradient: np.ndarray  # (n · n_outputs,)
+    gradient: np.ndarray  # (n, n_outputs)
     a: np.ndarray  # (n, n_outputs): what the loss makes of the scores
     objective: "MulticlassObjective"
 
     def product(self, v):
         """Hessian times ``v``."""
-        objective = self.objective
-        v, out = v.reshape(self.a.shape), np.empty_like(v)
-        rows = out.reshape(self.a.shape)
+        objective, out = self.objective, np.empty_like(v)
 
         def work(w):
-            objective.loss.scores_product(objective.y[w], self.a[w], objective.s[w], v[w], rows[w])
+            objective.loss.scores_product(objective.y[w], self.a[w], objective.s[w], v[w], out[w])
 
         objective.rows.run(work, objective._slices())
         return out
@@ -35,8 +34,8 @@ class _RowCurvature(NamedTuple):
 class MulticlassObjective(PointwiseObjective):
     """L(Z) = Σ s_i ℓ(k_i, z_i) for rows z_i of scores, one per class.
 
-    Scores are one vector, row after row. The parameter vector is [U, b], with the coordinates
-    U of shape (n_outputs, d) row after row.
+    Scores Z have shape (n, n_outputs). The parameter vector is [U, b], with the coordinates U of
+    shape (n_outputs, d) row after row.
 
     Parameters
     ----------
@@ -48,16 +47,13 @@ class MulticlassObjective(PointwiseObjective):
         Non-negative weights, in the dtype of X; their sum is one for a mean over rows.
     n_outputs : int
         Number of classes.
-    alpha, l1_ratio, fit_intercept
+    penalty, fit_intercept
         As in ``LinearObjective``.
     """
 
     def __init__(self, loss, rows, y, s, *, n_outputs, **settings):
         self.n_outputs = n_outputs
         super().__init__(loss, rows, y, s, **settings)
-
-    def by_row(self, z):
-        return z.reshape(-1, self.n_outputs)
 
     def by_output(self, u):
         return u.reshape(self.n_outputs, -1)
@@ -83,9 +79,6 @@ class MulticlassObjective(PointwiseObjective):
         coef = np.asarray(coef, dtype=np.float64)
         return self.join(coef * self.rows.scale, intercept + coef @ self.rows.shift)
 
-    def start(self):
-        return np.zeros(self.n_params)
-
     @property
     def _ignores_shifts(self):
         """Whether the loss depends on differences of scores only."""
@@ -95,36 +88,20 @@ class MulticlassObjective(PointwiseObjective):
         if not self._ignores_shifts:
             return step
         u, b = self.split(step)
-        if self.alpha == 0:
+        if self.penalty.is_zero:
             u = self.by_output(u) - self.by_output(u).mean(axis=0)
         return self.join(u, b - np.mean(b))
 
     # --- F and its derivatives ---
 
-    def scores(self, params, out=None):
-        u, b = self.split(params)
-        out = None if out is None else self.by_row(out)
-        return self.rows.scores(self.by_output(u), b, out=out).ravel()
-
     def curvature(self, z, cautious=False):
-        z = self.by_row(z)
         g, a = np.empty_like(z), np.empty_like(z)
         value = self._sum(
             lambda w: self.loss.scores_curvature(self.y[w], z[w], self.s[w], g[w], a[w])
         )
-        return _RowCurvature(value, g.ravel(), a, self)
+        return _RowCurvature(value, g, a, self)
 
-    def gradient_from(self, params, g):
-        u, _ = self.split(params)
-        projected, total = self.rows.backproject(self.by_row(g))
-        return self.join(projected.ravel() + self.penalty.gradient(u), total)
-
-    def hessian_product(self, curvature, direction):
-        u, _ = self.split(direction)
-        projected, total = self.rows.backproject(
-            self.by_row(curvature.product(self.scores(direction)))
-        )
-        return self.join(projected.ravel() + self.penalty.l2 * u, total)
+    hessian_product = LinearObjective.hessian_product
 
     @property
     def forms_hessian(self):
@@ -153,8 +130,7 @@ class MulticlassObjective(PointwiseObjective):
         hessian = hessian.reshape(k * width, k * width)
         if self.fit_intercept:
             hessian = hessian[np.ix_(order, order)]
-        diagonal = np.arange(k * d)
-        hessian[diagonal, diagonal] += self.penalty.l2
+        self.penalty.add_hessian(hessian)
         self._pin(hessian)
         return self.gradient_from(params, curvature.gradient), hessian
 
@@ -164,7 +140,7 @@ class MulticlassObjective(PointwiseObjective):
         if not self._ignores_shifts:
             return
         d, k = self.rows.shape[1], self.n_outputs
-        copies = np.arange(k * d).reshape(k, d).T if self.alpha == 0 else []
+        copies = np.arange(k * d).reshape(k, d).T if self.penalty.is_zero else []
         intercepts = [k * d + np.arange(k)] if self.fit_intercept else []
         for index in [*copies, *intercepts]:
             hessian[np.ix_(index, index)] += hessian[index, index].mean() / k
@@ -184,16 +160,15 @@ class MulticlassObjective(PointwiseObjective):
                     out[a, :, b, :] += (part * weight[used, None]).T @ part
 
     def _envelope_gain(self, envelope, g):
-        return envelope.envelope_gain(self.y, self.by_row(g), self.s)
+        return envelope.envelope_gain(self.y, g, self.s)
 
-    def _mend(self, g, total, size):
+    def balance(self, g, total, size):
         """Rows of class c are multiplied by κ_c ≤ 1 such that Σ_i κ_i g_i = 0.
 
         With M_c the sum of g over class c, κ is a left null vector of M. Where entries of other
         classes are not negative and rows sum to zero, M generates a Markov chain, and κ is its
         stationary distribution, which is known to all digits whatever the scales of the classes.
         """
-        g = self.by_row(g)
         k = self.n_outputs
         sums = np.stack([np.bincount(self.y, g[:, c], minlength=k) for c in range(k)], axis=1)
         used = np.abs(sums).sum(axis=1) > 0

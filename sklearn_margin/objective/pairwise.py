@@ -52,7 +52,7 @@ class PairwiseObjective(LinearObjective):
         Non-negative weights.
     groups : ndarray of int of shape (n,) or None
         Group of each row.
-    alpha, l1_ratio
+    penalty
         As in ``LinearObjective``; scores have no intercept.
     """
 
@@ -181,5 +181,5 @@ class PairwiseObjective(LinearObjective):
         groups = None if self.groups is None else self.groups[index]
         return type(self)(
             self.loss, self.rows.take(index), self.y[index], self.s[index], groups,
-            alpha=self.alpha, l1_ratio=self.l1_ratio,
+            penalty=self.penalty.penalty,
         )  # fmt: skip

@@ -76,26 +76,26 @@ class Point:
     def noise(self) -> float:
         """About the norm of rounding errors in ``gradient``."""
         g = self._slopes()[1]
-        size = float(np.linalg.norm(g)) * np.sqrt(len(g) * len(self.params))
+        size = float(np.linalg.norm(g)) * np.sqrt(g.size * len(self.params))
         return float(np.finfo(g.dtype).eps) * size
 
     @property
     def polyak_length(self) -> float:
         """About the step of a gradient method at which the loss would vanish: L/‖g‖² by row."""
         loss, g = self._slopes()
-        squares = float(np.square(g, dtype=np.float64).sum()) * len(g)
+        squares = float(np.square(g, dtype=np.float64).sum()) * g.size
         return max(loss, 1e-300) / max(squares, 1e-300)
 
     def gap(self) -> float | None:
         """Duality gap, a bound on F − min F; None where none is known."""
-        if not (self.objective.loss.convex and self.objective.alpha > 0):
+        if not self.objective.has_gap:
             return None
         loss, g = self._slopes()
         return self.objective.gap(self.params, self.gradient, g, loss)
 
     # --- second derivatives ---
 
-    def bend(self, cautious=False) -> None:
+    def find_curvature(self, cautious=False) -> None:
         """Compute the curvature of L; with ``cautious`` an upper bound, where there is one."""
         self._curvature = self.objective.curvature(self._z, cautious)
         self._known = self._curvature.value, self._curvature.gradient
@@ -106,12 +106,13 @@ class Point:
         return self.objective.hessian_products(self._curvature)
 
     def hessian(self) -> np.ndarray:
-        """Hessian of F, of shape (n_params, n_params); after ``bend``. Finds the gradient, too."""
+        """Hessian of F, of shape (n_params, n_params); after ``find_curvature``. Finds the
+        gradient, too."""
         self._gradient, hessian = self.objective.gradient_hessian(self.params, self._curvature)
         return hessian
 
     def hessian_product(self, v) -> np.ndarray:
-        """Product of the Hessian of F with ``v``; after ``bend``."""
+        """Product of the Hessian of F with ``v``; after ``find_curvature``."""
         return self.objective.hessian_product(self._curvature, v)
 
     # --- from here to others ---
@@ -160,10 +161,8 @@ class Line:
         self.shortened, self.p = 1.0 / max(far, 1.0), p
         if far > 1.0:
             self.p, self._dz = p / far, self._dz / far
-        self._u, self._du = point.u, self.objective.split(self.p)[0]
-        penalty = self.objective.penalty
-        self._slope = float((penalty.l2 * self._u) @ self._du)
-        self._bend = float((penalty.l2 * self._du) @ self._du)
+        du = self.objective.split(self.p)[0]
+        self._penalty = self.objective.penalty.along(point.u, du)
         self._noise = 10 * float(np.finfo(self._z.dtype).eps) * abs(self.value)
         self.step = 0.0
         self._g = self._there = None  # slopes of L by score at the step looked at last
@@ -171,7 +170,7 @@ class Line:
 
     def _params(self, t):
         ends = self.end is not None and t == self.shortened == 1.0
-        return self.end if ends else self.params + t * self.p
+        return self.end if ends else self.objective.feasible(self.params + t * self.p)
 
     def _scores(self, t):
         return (self._z + t * self._dz).astype(self._z.dtype, copy=False)
@@ -184,11 +183,8 @@ class Line:
         z = self._scores(t)
         loss = self.objective.score_gradient(z, self._g)
         self._there = t, z, loss
-        penalty, u = self.objective.penalty, self._u + t * self._du
-        slope = float(np.dot(self._g, self._dz)) + self._slope + t * self._bend
-        if penalty.has_l1:
-            slope += float((penalty.l1 * np.sign(u)) @ self._du)
-        self.is_lower = loss + penalty.value(u) <= self.value + self._noise
+        slope = float(np.vdot(self._g, self._dz)) + self._penalty.slope(t)
+        self.is_lower = loss + self._penalty.value(t) <= self.value + self._noise
         if not np.isfinite(slope):
             self.is_lower = False
             return 1e300
@@ -232,15 +228,16 @@ class Line:
         decrement : float
             Minus the slope of F at 0, along ``p``.
         """
-        goal = 0.1 * decrement
+        goal, longest = 0.1 * decrement, min(self._penalty.longest, 1e12)
         low, slope_low = 0.0, -decrement
-        high = 1.0
+        high = min(1.0, longest)
         slope_high = self.slope(high)
-        while slope_high < -goal and high < 1e12:
+        while slope_high < -goal and high < longest:
             low, slope_low = high, slope_high
-            high *= 4.0
+            high = min(4.0 * high, longest)
             slope_high = self.slope(high)
-        if abs(slope_high) <= goal and self.is_lower:
+        held = high == longest and slope_high < 0  # at a bound
+        if (held or abs(slope_high) <= goal) and self.is_lower:
             return self._take(high)
         for _ in range(60):
             with np.errstate(all="ignore"):
@@ -248,7 +245,7 @@ class Line:
             if not low < t < high:
                 t = 0.5 * (low + high)
             slope = self.slope(t)
-            near = abs(slope) <= goal or (self.objective.penalty.has_l1 and high - low <= 0.1 * low)
+            near = abs(slope) <= goal or (self._penalty.penalty.has_l1 and high - low <= 0.1 * low)
             if near and self.is_lower:
                 return self._take(t)
             if slope > 0:

@@ -64,7 +64,7 @@ class PointwiseObjective(LinearObjective):
         Labels −1/+1 or targets, in the dtype of X.
     s : ndarray of shape (n,)
         Non-negative weights, in the dtype of X; their sum is one for a mean over rows.
-    alpha, l1_ratio, fit_intercept
+    penalty, fit_intercept
         As in ``LinearObjective``.
     """
 
@@ -89,7 +89,7 @@ class PointwiseObjective(LinearObjective):
         with np.errstate(over="ignore"):
             value = self.score_gradient(z, g)
         far = np.abs(self.y).max() > 1e-3 * np.sqrt(np.finfo(z.dtype).max)
-        lost = self.loss.convex and self._may_scale and value < 1e3 * np.finfo(z.dtype).tiny
+        lost = self.loss.convex and self.may_scale and value < 1e3 * np.finfo(z.dtype).tiny
         if (value == np.inf and far) or (lost and g.any()):
             size = "large" if value == np.inf else "small"
             raise ValueError(
@@ -97,16 +97,10 @@ class PointwiseObjective(LinearObjective):
                 f"{value:g}. Scale y."
             )
 
-    def by_row(self, z):
-        """A score vector with one entry, or row of entries, for each row of X."""
-        return z
-
     def score_value(self, z):
-        z = self.by_row(z)
         return self._sum(lambda w: self.loss.scores_value(self.y[w], z[w], self.s[w]))
 
     def score_gradient(self, z, out):
-        z, out = self.by_row(z), self.by_row(out)
         return self._sum(
             lambda w: self.loss.scores_value_gradient(self.y[w], z[w], self.s[w], out[w])
         )
@@ -135,7 +129,9 @@ class PointwiseObjective(LinearObjective):
         return first, np.full(len(first), -1), self.y[first].astype(np.float64), weights
 
     def refined_gap(self, params):
-        if self.n_outputs > 1 or not (self.loss.convex and self.loss.splits and self.alpha > 0):
+        if self.n_outputs > 1 or not (self.has_gap and self.loss.splits):
+            return np.inf
+        if self.penalty.has_bounds:
             return np.inf
         return refined_gap(self, params)
 
@@ -202,8 +198,7 @@ class PointwiseObjective(LinearObjective):
         return type(self)(self.loss, self.rows.take(index), self.y[index], s, **self._settings())
 
     def _settings(self):
-        names = ("alpha", "l1_ratio", "fit_intercept")
-        return {name: getattr(self, name) for name in names}
+        return {"penalty": self.penalty.penalty, "fit_intercept": self.fit_intercept}
 
     def with_labels(self, y) -> "PointwiseObjective":
         """The same objective with other labels."""
@@ -228,7 +223,7 @@ class PointwiseObjective(LinearObjective):
             return super().hessian_product(curvature, direction)
         u, b = self.split(direction)
         projected, total = self.rows.normal_product(curvature.h, u, b)
-        return self.join(projected + self.penalty.l2 * u, total)
+        return self.join(projected + self.penalty.hessian_product(u), total)
 
     def value_gradient(self, params):
         if not self.loss.splits:
@@ -264,7 +259,7 @@ class PointwiseObjective(LinearObjective):
         if curvature.q is not None:
             q = self.join(*self.rows.backproject(curvature.q))
             hessian -= np.outer(q, q / curvature.pivot)
-        hessian[np.arange(d), np.arange(d)] += self.penalty.l2
+        self.penalty.add_hessian(hessian)
         return self.join(projected + self.penalty.gradient(u), slope), hessian
 
 
@@ -284,7 +279,7 @@ class ConcomitantHuberObjective(PointwiseObjective):
     ----------
     loss : Huber
         Its ``delta`` is epsilon.
-    rows, y, s, alpha, l1_ratio, fit_intercept
+    rows, y, s, penalty, fit_intercept
         As in ``PointwiseObjective``.
 
     References

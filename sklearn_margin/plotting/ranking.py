@@ -3,9 +3,9 @@
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
+from sklearn_margin._base.ranking import check_groups_given
 from sklearn_margin._groups import is_packed
 from sklearn_margin._ndcg import grouped_ndcg
-from sklearn_margin._ranker import check_groups_given
 from sklearn_margin.plotting._axes import axes_of
 
 __all__ = ["RankingDisplay"]

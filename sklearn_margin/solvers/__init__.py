@@ -38,8 +38,8 @@ SOLVERS = {
 }  # fmt: skip
 
 
-def resolve(solver) -> Solver | None:
-    """Solver object for a name or a configured solver; None for "auto".
+def resolve(solver, classes=SOLVERS) -> Solver | None:
+    """Solver object for a configured solver or a name in ``classes``; None for "auto".
 
     Raises
     ------
@@ -49,15 +49,15 @@ def resolve(solver) -> Solver | None:
     if isinstance(solver, Solver):
         solver.check_params()
         return solver
-    if isinstance(solver, str) and solver in SOLVERS:
-        return SOLVERS[solver]()
+    if isinstance(solver, str) and solver in classes:
+        return classes[solver]()
     if isinstance(solver, str) and solver == "auto":
         return None
-    names = sorted([*SOLVERS, "auto"])
+    names = sorted([*classes, "auto"])
     raise ValueError(f"solver must be one of {names} or a configured solver, got {solver!r}")
 
 
-def candidates(solver, objective, tol=1e-4) -> list[Solver]:
+def candidates(solver, objective, tol=1e-4, classes=SOLVERS) -> list[Solver]:
     """The solvers to use for ``objective``, the next where one fails.
 
     Parameters
@@ -67,6 +67,8 @@ def candidates(solver, objective, tol=1e-4) -> list[Solver]:
     objective : LinearObjective
     tol : float, default=1e-4
         Accuracy that is wanted.
+    classes : dict of str to type
+        What names mean.
 
     Returns
     -------
@@ -79,7 +81,7 @@ def candidates(solver, objective, tol=1e-4) -> list[Solver]:
     ValueError
         If the solver cannot minimise the objective; names the reason and those that can.
     """
-    chosen = resolve(solver)
+    chosen = resolve(solver, classes)
     if chosen is not None:
         reason = _obstacle(chosen, objective)
         if reason is None:
@@ -102,6 +104,8 @@ def _obstacle(solver, objective):
     """Why ``solver`` cannot minimise ``objective``, or None if it can."""
     if solver.linear and not objective.is_linear:
         return "scores are not linear in the parameters"
+    if objective.penalty.has_bounds and not solver.keeps_bounds:
+        return objective.penalty.why_not_free
     return solver.obstacle(objective)
 
 

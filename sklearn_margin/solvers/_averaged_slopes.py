@@ -122,7 +122,7 @@ def _passes(run, params, eta, passes):
             point, sums, run.l2, run.l1, eta, run.every, n_outputs, objective.fit_intercept,
         )  # fmt: skip
         done += some
-    return MeanSlopes(objective, sums.ravel() / n, conjugate / n, passes)
+    return MeanSlopes(objective, (sums if n_outputs > 1 else sums[:, 0]) / n, conjugate / n, passes)
 
 
 @kernel

@@ -126,7 +126,7 @@ class HingeGap:
         worth = not gap <= 2 * state.sums and state.sums <= thorough * abs(value)
         if worth and self.most_rows(dear) * len(dear) <= _ENTRIES:
             gap = min(gap, state.by_slopes(dear, False))
-            if self.objective.alpha > 0 and not gap <= 2 * state.sums:
+            if not (self.objective.penalty.is_zero or gap <= 2 * state.sums):
                 gap = min(gap, state.by_slopes(dear, True))
         # What errors of the scores do to Σ s·e, the lower bound.
         gap += 2.0 * float(np.linalg.norm(state.slopes * own)) + common * abs(state.total)

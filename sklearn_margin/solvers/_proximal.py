@@ -40,7 +40,7 @@ def polished(objective, result, tol, max_iter, callback=None, *, g=None, width=N
     Result
     """
     most = min(_MOST_STEPS, max_iter - result.n_iter)
-    if most < 1 or not (objective.alpha > 0 and result.value > 0):
+    if most < 1 or objective.penalty.is_zero or not result.value > 0:
         return result
     width = width or 0.01 * result.value
 
@@ -77,7 +77,7 @@ def _improve(objective, params, g, width, most, after):
     """The best certificate found, the slopes it is from, and the number of Newton steps."""
     dual, n_steps, stale, best, slopes = Dual(objective, params), 0, 0, None, None
     if g is None:
-        z = objective.by_row(objective.scores(params))
+        z = objective.scores(params)
         g = np.empty_like(z)
         objective.loss.smoothed(width).scores_value_gradient(objective.y, z, objective.s, g)
     dual.g = g.astype(np.float64)
@@ -86,7 +86,7 @@ def _improve(objective, params, g, width, most, after):
         inner = inner.with_labels(np.arange(len(objective.y)))
         run = Newton().minimize(inner, params, _INNER_TOL, most - n_steps, polish=True)
         params, n_steps = run.params, n_steps + max(run.n_iter, 1)
-        z = objective.by_row(objective.scores(params))
+        z = objective.scores(params)
         g = np.empty(z.shape)
         inner.loss.scores_value_gradient(inner.y, z, objective.s, g)
         dual.g = g

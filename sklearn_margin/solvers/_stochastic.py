@@ -5,7 +5,6 @@ import numpy as np
 from sklearn_margin._jit import kernel
 from sklearn_margin.objective.mean_slopes import own_gap
 from sklearn_margin.objective.rows import row_add, row_dot, single_rows, squared_norms
-from sklearn_margin.penalties import ElasticNet
 from sklearn_margin.solvers._averaged_slopes import gap_by_passes, gap_by_steps
 from sklearn_margin.solvers._batch_form import batch_form
 from sklearn_margin.solvers._streaming import StreamState, layout_of
@@ -52,7 +51,7 @@ class Run:
             shift, scale = rows.shift, rows.scale
         self.shift, self.scale = shift, scale
         self.rows = single_rows(rows.X, shift, scale)
-        penalty = ElasticNet(objective.alpha, objective.l1_ratio, scale)
+        penalty = objective.penalty.in_coordinates(scale)
         self.l2, self.l1 = penalty.l2, penalty.l1
         density = rows.X.nnz / max(1, rows.shape[0]) if rows.is_sparse else d
         self.every = int(np.clip(d / max(1.0, density), 1, max(1, rows.shape[0] // 4)))
@@ -120,7 +119,7 @@ class Run:
         if solver.schedule == "constant":
             eta0, decay, power = state.eta0, 0.0, 1.0
         elif solver.schedule == "pegasos":
-            eta0, decay, power = 1.0 / objective.alpha, 1.0, 1.0
+            eta0, decay, power = 1.0 / objective.penalty.strength, 1.0, 1.0
         else:
             eta0, decay, power = state.eta0, 1.0 / state.period, solver.power
         if state.updates >= state.next_restart:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from sklearn.base import BaseEstimator
 
-__all__ = ["InTurn", "Result", "Solver", "tell"]
+__all__ = ["InTurn", "Result", "Solver"]
 
 # Work of a pass, in entries of X, up to which a fit is polished to high accuracy whatever ``tol``
 # says: the last steps of a second-order method cost next to nothing there.
@@ -56,6 +56,8 @@ class Solver(BaseEstimator):
     exact = True
     #: Whether it needs scores that are linear in the parameters, as those of embeddings are not.
     linear = True
+    #: Whether it keeps coefficients within the bounds of a penalty.
+    keeps_bounds = False
 
     def obstacle(self, objective) -> str | None:
         """Why this solver cannot minimise ``objective``, or None if it can."""
@@ -96,7 +98,7 @@ class Solver(BaseEstimator):
         max_iter : int
             Most iterations (epochs for stochastic solvers).
         callback : callable, default=None
-            ``callback(n_iter, params)`` after each iteration; True stops. See ``tell``.
+            ``callback(n_iter, params)`` after each iteration; True stops.
         random_state : RandomState, default=None
             Randomness of stochastic solvers.
         validation : Objective, default=None
@@ -107,19 +109,6 @@ class Solver(BaseEstimator):
         Result
         """
         raise NotImplementedError
-
-
-def tell(callback, n_iter, params, gap=None) -> bool:
-    """Tell a callback, if there is one, of an iteration; whether it wants to stop.
-
-    If the callback has an attribute ``gap``, that is set first, to the bound on F − min F at
-    ``params``; None where it is not known.
-    """
-    if callback is None:
-        return False
-    if hasattr(callback, "gap"):
-        callback.gap = gap
-    return bool(callback(n_iter, params))
 
 
 class InTurn(Solver):
@@ -153,10 +142,9 @@ class InTurn(Solver):
 
         def after(inner, params):
             nonlocal stopped
-            stopped = tell(callback, before + inner, params, after.gap)
+            stopped = bool(callback(before + inner, params))
             return stopped
 
-        after.gap = None
         for solver in self.solvers:
             before = n_iter
             result = solver.solve(
@@ -355,4 +343,4 @@ def conjugate_gradients(product, precondition, residual, value, *, least, most, 
 def preconditioner(objective) -> np.ndarray:
     """Diagonal scaling of parameters for first-order methods: columns have unit spread, so
     what is left to even out is the penalty."""
-    return objective.join(1.0 / np.sqrt(1.0 + objective.penalty.l2), 1.0)
+    return 1.0 / np.sqrt(1.0 + objective.penalty.padded(objective.n_params).l2)

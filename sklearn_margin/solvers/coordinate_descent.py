@@ -22,7 +22,7 @@ __all__ = ["CoordinateDescent"]
 
 
 class CoordinateDescent(Solver):
-    """Proximal Newton method for losses with a (generalised) Hessian and any elastic net.
+    """Proximal Newton method for losses with a (generalised) Hessian and any penalty.
 
     Each iteration minimises the quadratic model of the loss plus the exact penalty and searches
     along the step. With at most ``gram_max`` parameters, and a loss by rows, the model is the
@@ -54,6 +54,7 @@ class CoordinateDescent(Solver):
     """
 
     name = "coordinate_descent"
+    keeps_bounds = True
 
     def __init__(self, gram_max=1000):
         self.gram_max = gram_max
@@ -67,8 +68,8 @@ class CoordinateDescent(Solver):
         return None
 
     def rank(self, objective, tol):
-        # Without an L1 penalty "newton" does as well.
-        return 1 if objective.is_smooth and objective.penalty.has_l1 else None
+        # Where the penalty is smooth, "newton" does as well.
+        return 1 if objective.is_smooth and not objective.penalty.is_smooth else None
 
     def solve(
         self, objective, start, *, tol, max_iter, callback=None, random_state=None, validation=None
@@ -84,12 +85,12 @@ class CoordinateDescent(Solver):
         eps = float(np.finfo(objective.rows.dtype).eps)
         use_gram = forms_gram(objective, self.gram_max)
         model = _GramModel(objective) if use_gram else _FaceModel(objective)
-        point = objective.at(np.array(start, dtype=np.float64))
+        point = objective.at(objective.feasible(np.array(start, dtype=np.float64)))
         floor = rounding_floor(objective)
         goal = min(tol, 30 * eps) if polish else tol
         best, cautious, n_iter, stale = None, False, 0, 0
         while True:
-            point.bend(cautious)
+            point.find_curvature(cautious)
             value, gap = point.value, model.linearize(point)
             if gap is not None and gap <= enough(goal, value, floor):
                 best = Iterate(point.params, value, gap, gap)
@@ -123,9 +124,8 @@ def _without_rounding(objective, params, largest_score):
     """Parameters with zeros for what an L1 penalty left of coefficients, where that changes scores
     by less than their rounding error (columns of X̃ have root mean square 1)."""
     u, b = objective.split(params)
-    eps = float(np.finfo(objective.rows.dtype).eps)
-    lost = (objective.penalty.l1 > 0) & (np.abs(u) <= 4 * eps * largest_score)
-    return objective.join(np.where(lost, 0.0, u), b)
+    error = 4 * float(np.finfo(objective.rows.dtype).eps) * largest_score
+    return objective.join(objective.penalty.without_rounding(u, error), b)
 
 
 def _straight_search(point, change, slopes):
@@ -133,10 +133,8 @@ def _straight_search(point, change, slopes):
     was."""
     objective = point.objective
     line = point.along(change)
-    u, du = point.u, objective.split(change)[0]
-    # The slope at zero: of a coefficient that is zero, the penalty grows either way.
-    rise = np.where(u != 0, np.sign(u) * du, np.abs(du)) @ objective.penalty.l1
-    decrement = -line.shortened * (float(slopes @ change) + float(rise))
+    rise = objective.penalty.l1_slope(point.u, objective.split(change)[0])
+    decrement = -line.shortened * (float(slopes @ change) + rise)
     return line.search(decrement) if decrement > 0 else None
 
 
@@ -157,7 +155,7 @@ class _GramModel:
 
     def __init__(self, objective):
         self.objective = objective
-        self.l1 = objective.join(objective.penalty.l1, 0.0)
+        self.penalty = objective.penalty.padded(objective.n_params)
 
     def linearize(self, point):
         """Duality gap at ``point``, whose model is minimised next."""
@@ -167,16 +165,14 @@ class _GramModel:
     def minimize(self, goal):
         """Slope of F, penalty included, times the step to the minimum of the model."""
         params, gradient = self.point.params, self.point.gradient
-        slope = gradient - self.l1 * np.sign(params)
-        smooth = slope.copy()
+        smooth = self.penalty.without_l1(params, gradient)
         # Damped by coordinate: those of strong penalties must not hold the others.
         diagonal = self.hessian.diagonal()
         damping = np.where(diagonal > 0, 1e-15 * diagonal, 1e-12 * np.abs(gradient))
         self.hessian[np.diag_indices(len(diagonal))] += np.maximum(damping, 1e-300)
-        new = minimize_quadratic(self.hessian, self.l1, params, slope, goal)
+        new = minimize_quadratic(self.hessian, self.penalty, params, smooth, goal)
         self.change, self.smooth = self.objective.anchored(new - params), smooth
-        l1_change = self.l1 * (np.abs(new) - np.abs(params))
-        return float(smooth @ self.change) + float(l1_change.sum())
+        return float(smooth @ self.change) + self.penalty.l1_change(params, new)
 
     def search(self):
         """A point near the minimum of the model that lowers F, or None."""
@@ -185,14 +181,16 @@ class _GramModel:
 
 
 class _FaceModel:
-    """The quadratic model on a face of the L1 penalty, by conjugate gradients.
+    """The quadratic model on a face of the penalty, by conjugate gradients.
 
-    Where no coefficient changes its sign the penalty is linear. Those that are zero may leave
-    zero in the direction of descent; one that would change its sign stops at zero [2]_.
+    Where no coefficient changes its sign an L1 penalty is linear. Those that are zero may leave
+    zero in the direction of descent; one that would change its sign stops at zero, and one that
+    would cross a bound stops there [2]_.
     """
 
     def __init__(self, objective):
         self.objective = objective
+        self.penalty = objective.penalty.padded(objective.n_params)
 
     def linearize(self, point):
         """Duality gap at ``point``, whose model is minimised next."""
@@ -202,21 +200,12 @@ class _FaceModel:
     def minimize(self, goal):
         """Slope of F, penalty included, times the step to the minimum of the model."""
         params, gradient = self.point.params, self.point.gradient
-        objective = self.objective
-        u, _ = objective.split(params)
-        l1 = objective.join(objective.penalty.l1, 0.0)
-        sign = np.sign(objective.join(u, 0.0))
-        # Of all subgradients, the shortest.
-        steepest = np.where(
-            sign != 0, gradient, np.sign(gradient) * np.maximum(np.abs(gradient) - l1, 0.0)
-        )
-        free = (sign != 0) | (steepest != 0)
-        orthant = np.where(sign != 0, sign, -np.sign(steepest))
-        p = objective.anchored(self._solve(-steepest, free))
+        steepest = self.penalty.steepest(params, gradient)
+        free, low, high = self.penalty.face(params, steepest)
+        p = self.objective.anchored(self._solve(-steepest, free))
 
         def path(step):
-            new = params + step * p
-            return np.where((l1 > 0) & (new * orthant <= 0), 0.0, new)
+            return np.clip(params + step * p, low, high)
 
         self.path, self.steepest = path, steepest
         return float(steepest @ (path(1.0) - params))
@@ -227,8 +216,7 @@ class _FaceModel:
         return _curved_search(point, self.path, self.steepest)
 
     def _solve(self, residual, free):
-        objective = self.objective
-        l2 = objective.join(objective.penalty.l2, 0.0)
+        l2 = self.penalty.l2
         size = float(residual @ residual)
         if size == 0:
             return np.zeros_like(residual)

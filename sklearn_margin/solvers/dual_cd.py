@@ -80,7 +80,7 @@ class DualCD(Solver):
             return f"the loss {type(loss).__name__} is not piecewise linear"
         if objective.penalty.has_l1:
             return "the L1 penalty (l1_ratio > 0) has no such dual"
-        if not objective.alpha > 0:
+        if objective.penalty.ridge is None:
             return "without an L2 penalty (alpha > 0) there is no such dual"
         return None
 
@@ -161,7 +161,7 @@ class _Dual:
         self.kink, self.low, self.high = (np.array(v) for v in zip(*terms, strict=True))
         self.certificate = HingeGap(objective, rows, self.kink, self.low, self.high)
         self.norm = squared_norms(self.rows, np.arange(rows.shape[0]), np.zeros(d))
-        self.norm /= objective.alpha
+        self.norm /= objective.penalty.ridge
         # As if the intercept were a coefficient of a feature a tenth the size of a typical row:
         # b_k then follows fast, and the rows are hardly coupled.
         size = float(np.mean(self.norm))
@@ -195,7 +195,9 @@ class _Dual:
         slopes = t.sum(axis=0).astype(self.objective.rows.dtype, copy=False)
         projected, total = self.objective.rows.backproject(slopes)
         raw = projected * self.objective.rows.scale
-        return -(raw + (self.objective.rows.shift - self.shift) * total) / self.objective.alpha
+        return (
+            -(raw + (self.objective.rows.shift - self.shift) * total) / self.objective.penalty.ridge
+        )
 
     def part(self, index):
         """The rows to work on, side by side."""
@@ -219,7 +221,7 @@ class _Dual:
         low, high = self.certain if shrinking else (-np.inf, np.inf)
         self.sum, highest, lowest = _epoch(
             part.rows, part.active, order, keep, part.kink, part.low, part.high, part.t,
-            part.norm, self.w, self.multiplier, self.sum, 1.0 / self.objective.alpha,
+            part.norm, self.w, self.multiplier, self.sum, 1.0 / self.objective.penalty.ridge,
             self.inverse_rho, low, high, np.uint32(rng.randint(1, 2**31)),
         )  # fmt: skip
         self.multiplier -= self.inverse_rho * self.sum
@@ -240,7 +242,7 @@ class _Dual:
         moves = np.array([t - part.t for t, _, _ in history[:-1]])
         w_moves = np.array([w - self.w for _, w, _ in history[:-1]])
         sums = np.array([total - self.sum for _, _, total in history[:-1]])
-        alpha = self.objective.alpha
+        alpha = self.objective.penalty.ridge
         gram = alpha * w_moves @ w_moves.T + self.inverse_rho * np.outer(sums, sums)
         slope = alpha * w_moves @ self.w + self.inverse_rho * sums * self.sum
         slope += (moves * part.kink).sum(axis=(1, 2)) - self.multiplier * sums
@@ -249,7 +251,7 @@ class _Dual:
         t = np.clip(part.t + np.tensordot(weights, moves, 1), part.low, part.high)
         changes = (t - part.t).sum(axis=0)
         w = self.w.copy()
-        _add_rows(part.rows, -changes / self.objective.alpha, w)
+        _add_rows(part.rows, -changes / self.objective.penalty.ridge, w)
         moved = float(changes.sum())
         before = self._inner_value(part.t, part.kink, self.w, self.sum)
         after = self._inner_value(t, part.kink, w, self.sum + moved)
@@ -258,7 +260,7 @@ class _Dual:
 
     def _inner_value(self, t, kink, w, total):
         """The function minimised, up to what the rows outside a part contribute."""
-        square = self.objective.alpha * float(w @ w) + self.inverse_rho * total**2
+        square = self.objective.penalty.ridge * float(w @ w) + self.inverse_rho * total**2
         return 0.5 * square + float(np.sum(kink * t)) - self.multiplier * total
 
     def unsettled(self, point, index):

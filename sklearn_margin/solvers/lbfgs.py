@@ -1,7 +1,7 @@
 """Limited-memory BFGS, by scipy."""
 
 import numpy as np
-from scipy.optimize import minimize
+from scipy.optimize import Bounds, minimize
 
 from sklearn_margin._validation import check_number
 from sklearn_margin.solvers.base import (
@@ -49,6 +49,7 @@ class LBFGS(Solver):
 
     name = "lbfgs"
     linear = False
+    keeps_bounds = True
 
     def __init__(self, memory=20):
         self.memory = memory
@@ -77,64 +78,91 @@ class LBFGS(Solver):
 
     def minimize(self, objective, start, tol, max_iter, callback=None) -> Result:
         """As ``solve``, without a sample first."""
-        problem = _Split(objective) if objective.penalty.has_l1 else _Plain(objective)
-        _, slope = problem.value_gradient(problem.encode(objective.start()))
-        reference = max(float(np.abs(slope).max(initial=0.0)), 1e-300)
-        eps = float(np.finfo(objective.rows.dtype).eps)
-        polish = is_small(objective) and objective.polish
-        target = max(min(tol, 1e-9) if polish else tol, 0.1 * eps)
-        x, done, stop = problem.encode(start), 0, False
-
-        def after_iteration(intermediate_result):
-            nonlocal done, stop
-            done += 1
-            if callback is not None and callback(done, problem.decode(intermediate_result.x)):
-                stop = True
-                raise StopIteration
-
-        best, restarts = None, 0
-        while True:
-            found = minimize(
-                problem.value_gradient,
-                x,
-                jac=True,
-                method="L-BFGS-B",
-                bounds=problem.bounds,
-                callback=after_iteration,
-                options={
-                    "maxiter": max(max_iter - done, 1),
-                    "maxfun": 30 * max_iter,
-                    "maxcor": self.memory,
-                    "maxls": 50,
-                    "ftol": 0.0 if eps < 1e-10 else 0.1 * eps,
-                    "gtol": target * reference,
-                },
-            )
-            x = found.x
-            reached = problem.projected_norm(x, found.jac) / reference
-            value, gap = value_gap(objective, problem.decode(x))
-            here = Iterate(problem.decode(x), value, gap, reached if gap is None else gap)
-            if best is None or value < best.value or here.bound < best.bound:
-                best = here
-            if stop or done >= max_iter or gap is None or gap <= tol * value:
-                break
-            if found.status == 0 and target <= 10 * eps:
-                break
-            # A line search that fails may do better without the corrections before it.
-            restarts += found.status != 0
-            if restarts > _RESTARTS:
-                break
-            target *= 0.1 if found.status == 0 else 1.0
-        n_iter = min(done, max_iter)
-        if gap is None:
-            # A line search that can make no progress has met the limit of the arithmetic.
-            limit = found.status != 1 and reached <= 100 * np.sqrt(eps)
-            return Result(best.params, best.value, n_iter, bool(reached <= tol or limit),
-                          reached=reached)  # fmt: skip
+        run = _Run(objective, start, self.memory, tol, max_iter, callback)
+        while run.descend():
+            pass
+        best, n_iter = run.best, min(run.done, max_iter)
+        if best.gap is None:
+            return Result(best.params, best.value, n_iter, run.is_stationary, reached=run.reached)
         best = certified(objective, best, tol * best.value)
-        if not (best.converged or stop) and n_iter < max_iter and is_small(objective):
+        if not (best.converged or run.stopped) and n_iter < max_iter and is_small(objective):
             return _finish(objective, best, tol, max_iter, n_iter, callback)
         return best.result(n_iter, best.converged, "relative gap")
+
+
+class _Run:
+    """Runs of scipy's L-BFGS-B, each from where the last one ended.
+
+    Attributes
+    ----------
+    best : Iterate
+        The best end of a run.
+    done : int
+        Iterations.
+    reached : float
+        Norm of the gradient where the last run ended, relative to that at the start.
+    stopped : bool
+        Whether the callback wished to.
+    """
+
+    def __init__(self, objective, start, memory, tol, max_iter, callback):
+        self.objective, self.tol, self.max_iter = objective, tol, max_iter
+        self.callback, self.memory = callback, memory
+        self.problem = _Split(objective) if objective.penalty.has_l1 else _Plain(objective)
+        self.x = self.problem.encode(objective.feasible(start))
+        _, slope = self.problem.value_gradient(self.problem.encode(objective.start()))
+        self.reference = max(float(np.abs(slope).max(initial=0.0)), 1e-300)
+        self.eps = float(np.finfo(objective.rows.dtype).eps)
+        polish = is_small(objective) and objective.polish
+        self.target = max(min(tol, 1e-9) if polish else tol, 0.1 * self.eps)
+        self.best, self.done, self.restarts, self.stopped = None, 0, 0, False
+
+    def descend(self) -> bool:
+        """One run; whether another may do better."""
+        found = minimize(
+            self.problem.value_gradient, self.x, jac=True, method="L-BFGS-B",
+            bounds=self.problem.bounds, callback=self._after_iteration, options=self._options(),
+        )  # fmt: skip
+        self.x, self.status = found.x, found.status
+        self.reached = self.problem.projected_norm(self.x, found.jac) / self.reference
+        params = self.problem.decode(self.x)
+        value, gap = value_gap(self.objective, params)
+        here = Iterate(params, value, gap, self.reached if gap is None else gap)
+        if self.best is None or value < self.best.value or here.bound < self.best.bound:
+            self.best = here
+        if self.stopped or self.done >= self.max_iter or gap is None or gap <= self.tol * value:
+            return False
+        if found.status == 0:
+            again = self.target > 10 * self.eps
+            self.target *= 0.1
+            return again
+        # A line search that fails may do better without the corrections before it.
+        self.restarts += 1
+        return self.restarts <= _RESTARTS
+
+    @property
+    def is_stationary(self) -> bool:
+        """Whether the gradient is as small as was asked for, or as rounding allows: a line search
+        that can make no progress has met the limit of the arithmetic."""
+        limit = self.status != 1 and self.reached <= 100 * np.sqrt(self.eps)
+        return bool(self.reached <= self.tol or limit)
+
+    def _options(self):
+        return {
+            "maxiter": max(self.max_iter - self.done, 1),
+            "maxfun": 30 * self.max_iter,
+            "maxcor": self.memory,
+            "maxls": 50,
+            "ftol": 0.0 if self.eps < 1e-10 else 0.1 * self.eps,
+            "gtol": self.target * self.reference,
+        }
+
+    def _after_iteration(self, intermediate_result):
+        self.done += 1
+        params = self.problem.decode(intermediate_result.x)
+        if self.callback is not None and self.callback(self.done, params):
+            self.stopped = True
+            raise StopIteration
 
 
 _RESTARTS = 2
@@ -143,7 +171,7 @@ _FEW_ROWS = 500  # of an embedding, all of which are compared with each other at
 
 def _finish(objective, best, tol, max_iter, n_iter, callback):
     """The last digits of a small problem, by a method of second order if the loss allows one."""
-    solver = CoordinateDescent() if objective.penalty.has_l1 else Newton()
+    solver = Newton() if objective.penalty.is_smooth else CoordinateDescent()
     if solver.obstacle(objective) is not None:
         return best.result(n_iter, False, "relative gap")
 
@@ -159,11 +187,13 @@ def _finish(objective, best, tol, max_iter, n_iter, callback):
 class _Plain:
     """The problem in scaled parameters v = params / D."""
 
-    bounds = None
-
     def __init__(self, objective):
         self.objective = objective
         self.D = preconditioner(objective)
+        self.bounds = None
+        if objective.penalty.has_bounds:
+            penalty = objective.penalty.padded(objective.n_params)
+            self.bounds = Bounds(penalty.lower / self.D, penalty.upper / self.D)
 
     def encode(self, params):
         return params / self.D
@@ -176,18 +206,22 @@ class _Plain:
         return value, gradient * self.D
 
     def projected_norm(self, v, gradient):
-        return float(np.abs(gradient).max(initial=0.0))
+        return _projected_norm(self.bounds, v, gradient)
 
 
 class _Split:
     """The problem in v = [u⁺/D, u⁻/D, b], with both parts non-negative."""
 
     def __init__(self, objective):
-        self.objective = objective
-        self.d = len(objective.penalty.l1)
+        self.objective, penalty = objective, objective.penalty
+        self.d = len(penalty.l1)
         self.D = preconditioner(objective)[: self.d]
-        free = objective.n_params - self.d  # intercepts
-        self.bounds = [(0, None)] * (2 * self.d) + [(None, None)] * free
+        free = np.full(objective.n_params - self.d, np.inf)  # intercepts
+        lower, upper = penalty.lower / self.D, penalty.upper / self.D
+        self.bounds = Bounds(
+            np.r_[np.maximum(lower, 0), np.maximum(-upper, 0), -free],
+            np.r_[np.maximum(upper, 0), np.maximum(-lower, 0), free],
+        )
 
     def encode(self, params):
         u, b = self.objective.split(params)
@@ -205,12 +239,18 @@ class _Split:
         u, _ = objective.split(params)
         value, gradient = objective.value_gradient(params)
         smooth, slope = objective.split(gradient)
-        smooth = smooth - l1 * np.sign(u)
+        smooth = objective.penalty.without_l1(u, smooth)
         parts = v[: self.d] + v[self.d : 2 * self.d]
         value += float(l1 @ (parts * self.D - np.abs(u)))
         return value, objective.join(np.r_[(smooth + l1) * self.D, (l1 - smooth) * self.D], slope)
 
     def projected_norm(self, v, gradient):
-        parts, slope = gradient[: 2 * self.d], gradient[2 * self.d :]
-        free = np.where(v[: 2 * self.d] > 0, parts, np.minimum(parts, 0.0))
-        return float(np.abs(np.r_[free, slope]).max(initial=0.0))
+        return _projected_norm(self.bounds, v, gradient)
+
+
+def _projected_norm(bounds, v, gradient):
+    """The largest entry of the gradient, those that lead beyond a bound left out."""
+    if bounds is not None:
+        gradient = np.where(v > bounds.lb, gradient, np.minimum(gradient, 0.0))
+        gradient = np.where(v < bounds.ub, gradient, np.maximum(gradient, 0.0))
+    return float(np.abs(gradient).max(initial=0.0))

@@ -86,7 +86,7 @@ class Dual:
             self.rows = dense_rows(X, rows.shift, np.ones(d))
         self.s = objective.s.astype(np.float64)
         self.norm = squared_norms(self.rows, np.arange(self.n), np.zeros(d))
-        self.norm /= objective.alpha
+        self.norm /= objective.penalty.ridge
         # As if intercepts were coefficients of a feature a tenth the size of a typical row.
         size = float(np.mean(self.norm))
         self.inverse_rho = (0.01 * size or 1.0) if objective.fit_intercept else 0.0
@@ -108,7 +108,9 @@ class Dual:
         rows = self.objective.rows
         projected, total = rows.backproject(g.astype(rows.dtype, copy=False))
         raw = projected * rows.scale + np.multiply.outer(total, rows.shift - self.shift)
-        return np.ascontiguousarray((raw.T if rows.is_sparse else raw) / -self.objective.alpha)
+        return np.ascontiguousarray(
+            (raw.T if rows.is_sparse else raw) / -self.objective.penalty.ridge
+        )
 
     def part(self, index):
         """The rows to work on, side by side."""
@@ -129,7 +131,7 @@ class Dual:
         keep = np.empty(len(part.active), np.bool_)
         worst = _epoch(
             self.objective.loss, part.rows, part.active, order, keep, part.k, part.s, part.g,
-            part.norm, self.W, self.multiplier, self.sum, 1.0 / self.objective.alpha,
+            part.norm, self.W, self.multiplier, self.sum, 1.0 / self.objective.penalty.ridge,
             self.inverse_rho, self.certain if shrinking else np.inf,
             np.uint32(rng.randint(1, 2**31)),
         )  # fmt: skip
@@ -178,7 +180,7 @@ class Dual:
 
     def _certificate(self, params, g, feasible):
         objective = self.objective
-        z = objective.by_row(objective.scores(params))
+        z = objective.scores(params)
         excess = np.empty(self.n)
         value, gap = _certify(objective.loss, objective.y, z, g, self.s, self.norm, excess)
         value += objective.penalty.value(objective.split(params)[0])

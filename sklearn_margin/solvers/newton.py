@@ -67,9 +67,7 @@ class Newton(Solver):
     def obstacle(self, objective):
         if not objective.has_hessian:
             return f"the loss {type(objective.loss).__name__} has no second derivative"
-        if objective.penalty.has_l1:
-            return "the L1 penalty (l1_ratio > 0) is not differentiable"
-        return None
+        return objective.penalty.why_not_smooth
 
     def rank(self, objective, tol):
         return 1 if objective.is_smooth else None
@@ -100,63 +98,94 @@ class Newton(Solver):
         self, objective, start, tol, max_iter, callback=None, polish=False, system=None
     ) -> Result:
         """As ``solve``; ``polish`` asks for all the accuracy there is."""
-        eps = float(np.finfo(objective.rows.dtype).eps)
         system = system or self.system(objective)
+        run = _Run(objective, start, tol, polish, system)
+        while run.look() and run.n_iter < max_iter and run.step():
+            if callback is not None and callback(run.n_iter, run.point.params):
+                break
+        return run.result()
+
+
+class _Run:
+    """A run of Newton's method: ``look`` where it stands, ``step`` from there.
+
+    Attributes
+    ----------
+    point : Point
+    best : Iterate
+        The best point that was looked at.
+    n_iter : int
+        Steps.
+    """
+
+    def __init__(self, objective, start, tol, polish, system):
+        self.objective, self.tol, self.polish, self.system = objective, tol, polish, system
+        self.eps = float(np.finfo(objective.rows.dtype).eps)
+        self.point, self.best = objective.at(np.array(start, dtype=np.float64)), None
+        self.n_iter, self.floor, self.first = 0, None, None
+        self.cautious = False  # whether the last step was too long, or much too long
+        self.limit = False  # whether the limit of the arithmetic was met
         system.begin()
-        point = objective.at(np.array(start, dtype=np.float64))
-        best, cautious, n_iter, floor, first, limit = None, False, 0, None, None, False
-        while True:
-            solve = system(point, cautious)
-            value, gradient = point.value, point.gradient
-            if best is not None and not value <= best.value * (1 + 10 * eps):
-                break  # the last step only added rounding error
-            gap = point.gap()
-            first = value if first is None else first
-            if floor is None and (value <= 1e-6 * first or n_iter == 20):
-                # A minimum of zero has no relative accuracy: measure it by the loss at zero.
-                floor = rounding_floor(objective)
-            goal = enough(tol, value, floor or 0.0)
-            if not polish and gap is not None and gap <= goal:  # no need of another direction
-                if best is None or value < best.value or gap < best.bound:
-                    best = Iterate(point.params, value, gap, gap, True)
-                break
-            try:
-                p = objective.anchored(solve())
-            except LinAlgError:  # a Hessian that is not finite: there is no way on
-                p, gap = np.zeros_like(gradient), np.inf if gap is None else gap
-            decrement = max(-float(gradient @ p), 0.0)
-            bound = 0.5 * decrement if gap is None else gap
-            converged = bound <= goal
-            stalled = best is not None and value >= best.value * (1 - 4 * eps)
-            # Slopes may come to balance where F does not change any more.
-            better = best is not None and gap is not None and bound < 0.5 * best.bound
-            if best is None or value < best.value or bound < best.bound:
-                best = Iterate(point.params, value, gap, bound, converged)
-            exact = 0.5 * decrement <= max(1e-3 * eps * value, floor or 1e-300) or (
-                converged and stalled
-            )
-            if (converged and (exact or not polish)) or n_iter == max_iter:
-                break
-            if exact and stalled and not better:  # the limit of the arithmetic
-                limit = True
-                break
-            n_iter += 1
-            del solve  # and the curvature it holds: the search needs room
-            line = point.along(p)
-            decrement *= line.shortened
-            new = line.search(decrement)
-            if new is None and (cautious or exact) and not system.stale:
-                break
-            cautious = line.step < 0.1 and not system.stale
-            system.note(decrement, line.step)
-            point = point if new is None else new
-            del line, new  # which hold scores
-            if callback is not None and callback(n_iter, point.params):
-                break
+
+    def look(self) -> bool:
+        """Judge the point, and find the direction to go on; False if the run is at its end."""
+        point, best, eps = self.point, self.best, self.eps
+        solve = self.system(point, self.cautious)
+        value = point.value
+        if best is not None and not value <= best.value * (1 + 10 * eps):
+            return False  # the last step only added rounding error
+        gap, goal = point.gap(), self._goal(value)
+        if not self.polish and gap is not None and gap <= goal:  # no need of another direction
+            if best is None or value < best.value or gap < best.bound:
+                self.best = Iterate(point.params, value, gap, gap, True)
+            return False
+        try:
+            p = self.objective.anchored(solve())
+        except LinAlgError:  # a Hessian that is not finite: there is no way on
+            p, gap = np.zeros_like(point.gradient), np.inf if gap is None else gap
+        self.p, self.decrement = p, max(-float(point.gradient @ p), 0.0)
+        bound = 0.5 * self.decrement if gap is None else gap
+        converged = bound <= goal
+        stalled = best is not None and value >= best.value * (1 - 4 * eps)
+        # Slopes may come to balance where F does not change any more.
+        better = best is not None and gap is not None and bound < 0.5 * best.bound
+        if best is None or value < best.value or bound < best.bound:
+            self.best = Iterate(point.params, value, gap, bound, converged)
+        rounding = max(1e-3 * eps * value, self.floor or 1e-300)
+        self.exact = 0.5 * self.decrement <= rounding or (converged and stalled)
+        self.limit = self.exact and stalled and not better
+        return not (self.limit or (converged and (self.exact or not self.polish)))
+
+    def _goal(self, value):
+        """What a gap may be."""
+        self.first = value if self.first is None else self.first
+        if self.floor is None and (value <= 1e-6 * self.first or self.n_iter == 20):
+            # A minimum of zero has no relative accuracy: measure it by the loss at zero.
+            self.floor = rounding_floor(self.objective)
+        return enough(self.tol, value, self.floor or 0.0)
+
+    def step(self) -> bool:
+        """Go on in the direction that was found; False if there is no way."""
+        self.n_iter += 1
+        line = self.point.along(self.p)
+        self.decrement *= line.shortened
+        new = line.search(self.decrement)
+        stale = self.system.stale
+        if new is None and (self.cautious or self.exact) and not stale:
+            return False
+        self.cautious = line.step < 0.1 and not stale
+        self.system.note(self.decrement, line.step)
+        self.point = self.point if new is None else new
+        return True
+
+    def result(self) -> Result:
+        """What the run came to."""
+        best = self.best
         if best.gap is None:
-            return best.result(n_iter, best.converged or limit, "Newton decrement")
-        best = certified(objective, best, enough(tol, best.value, floor or 0.0))
-        return best.result(n_iter, best.converged, "relative gap")
+            return best.result(self.n_iter, best.converged or self.limit, "Newton decrement")
+        goal = enough(self.tol, best.value, self.floor or 0.0)
+        best = certified(self.objective, best, goal)
+        return best.result(self.n_iter, best.converged, "relative gap")
 
 
 _MOST_PRODUCTS = 30  # with the Hessian, that conjugate gradients typically need
@@ -186,7 +215,7 @@ class _Cholesky:
         self.stale = self.reuse and self.factor is not None and not cautious
         if self.stale:
             return lambda: -self.factor(point.gradient)
-        point.bend(cautious)
+        point.find_curvature(cautious)
         if point.hessian_products > _MOST_PRODUCTS and not forming_is_cheap(point.objective):
             self.factor = None
             return lambda: _ConjugateGradients()._direction(point, point)
@@ -236,9 +265,9 @@ class _ConjugateGradients:
 
         def solve():
             self.stale = self.part is not None and not cautious
-            bent = self.part.at(point.params) if self.stale else point
-            bent.bend(cautious)
-            return self._direction(point, bent)
+            curved = self.part.at(point.params) if self.stale else point
+            curved.find_curvature(cautious)
+            return self._direction(point, curved)
 
         return solve
 
@@ -248,14 +277,14 @@ class _ConjugateGradients:
             self.part = None
         self.decrement = decrement
 
-    def _direction(self, point, bent):
-        """Newton direction at ``point``, with the Hessian at ``bent``: of all rows, or of some."""
+    def _direction(self, point, curved):
+        """Newton direction at ``point``, with the Hessian at ``curved``: of all rows or some."""
         objective, gradient = point.objective, point.gradient
         if not gradient.any():
             return np.zeros_like(gradient)
         p, n_products = conjugate_gradients(
-            lambda v: objective.anchored(bent.hessian_product(v)),
-            self._preconditioner(bent, gradient),
+            lambda v: objective.anchored(curved.hessian_product(v)),
+            self._preconditioner(curved, gradient),
             -objective.anchored(gradient),
             point.loss,
             least=1e-8,
@@ -263,23 +292,23 @@ class _ConjugateGradients:
             noise=point.noise,
         )
         if n_products > self.patience and self.gram is None:
-            self.gram = bent.objective.sample_gram()
+            self.gram = curved.objective.sample_gram()
         return p
 
-    def _preconditioner(self, bent, gradient):
+    def _preconditioner(self, curved, gradient):
         """Function that solves with an approximation of the Hessian, scaled along the gradient."""
-        objective = bent.objective
-        l2 = objective.join(objective.penalty.l2, 0.0)
+        objective = curved.objective
+        l2 = objective.penalty.padded(objective.n_params).l2
         if self.gram is None and np.ptp(l2) <= 0.2 * l2.max():
             return lambda v: v  # any other number would make the same directions
-        bend = float(gradient @ (bent.hessian_product(gradient) - l2 * gradient))
+        curvature = float(gradient @ (curved.hessian_product(gradient) - l2 * gradient))
         if self.gram is not None:
-            level = bend / max(float(gradient @ self.gram @ gradient), 1e-300)
+            level = curvature / max(float(gradient @ self.gram @ gradient), 1e-300)
             matrix = max(level, 1e-12) * self.gram
             matrix[np.diag_indices(len(l2))] += l2 + 1e-10 * matrix.diagonal().max()
             with suppress(LinAlgError):
                 factor = cho_factor(matrix, lower=True, check_finite=False)
                 return lambda v: cho_solve(factor, v, check_finite=False)
         # Columns have unit spread, so the loss's part of the diagonal is about constant.
-        inverse = 1.0 / (max(bend / float(gradient @ gradient), 1e-12) + l2)
+        inverse = 1.0 / (max(curvature / float(gradient @ gradient), 1e-12) + l2)
         return lambda v: inverse * v

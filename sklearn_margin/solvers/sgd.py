@@ -139,7 +139,7 @@ class SGD(Solver):
     def obstacle(self, objective):
         if not objective.draws_samples:
             return f"{type(objective).__name__} does not split over samples"
-        if self.schedule == "pegasos" and objective.alpha == 0:
+        if self.schedule == "pegasos" and objective.penalty.is_zero:
             return 'the schedule "pegasos" needs alpha > 0'
         return None
 

@@ -64,8 +64,7 @@ class Smoothing(Solver):
         loss = objective.loss
         if loss.smoothed(1.0) is None:
             return f"the loss {type(loss).__name__} has no Moreau envelope here"
-        bounded = objective.penalty.has_l1 or np.all(objective.penalty.l2 > 0)
-        if not bounded and not loss.coercive:
+        if not (objective.penalty.is_coercive or loss.coercive):
             return "without a penalty (alpha > 0) the smoothed problem may have no minimum"
         smooth = objective.with_loss(objective.loss.smoothed(1.0))
         return (CoordinateDescent() if objective.penalty.has_l1 else Newton()).obstacle(smooth)
@@ -113,7 +112,7 @@ class Smoothing(Solver):
         width it came to, and the excess there. The Hessian of a ``sample`` will do if it can."""
         params = np.array(start, dtype=np.float64)
         width = width or _first_width(objective, params, tol)
-        penalized = objective.alpha > 0
+        penalized = not objective.penalty.is_zero
         n_iter, excess, last = 0, excess or np.inf, None
         best, best_value, lower, stale, stop = params, np.inf, -np.inf, 0, False
         while True:

@@ -60,56 +60,98 @@ class Subgradient(Solver):
     def solve(
         self, objective, start, *, tol, max_iter, callback=None, random_state=None, validation=None
     ):
-        D = preconditioner(objective)
-        # Part of the accuracy goes to zeros.
-        share = 0.5 * tol if objective.penalty.has_l1 else tol
-        params = best = np.array(start, dtype=np.float64)
-        value, gradient = objective.value_gradient(params)
-        best_value, gap, n_iter = value, None, 0
-        aim, since, patience = 0.5 * abs(value), 0, _PATIENCE
-        before, begun, idle = value, 0, 0  # F and iteration where the round began, vain rounds
-        while n_iter < max_iter and idle < 2:
-            scaled = D * gradient
-            with np.errstate(over="ignore"):
-                squared = float(scaled @ scaled)
-            if squared == 0:
+        run = _Run(objective, start, tol)
+        while run.n_iter < max_iter and run.idle < 2 and run.step():
+            if callback is not None and callback(run.n_iter, run.finished()[0]):
                 break
-            n_iter += 1
-            params = params - (value - (best_value - aim)) / squared * (D * scaled)
-            value, gradient = objective.value_gradient(params)
-            since += 1
-            if value < best_value:
-                since = 0 if value <= best_value - 0.5 * aim else since
-                best, best_value = params, value
-            if callback is not None:
-                shown, _ = without_small(objective, best, best_value, share * abs(best_value))
-                if callback(n_iter, shown):
-                    break
-            if since <= patience and np.isfinite(value):
-                continue
-            aim, since, params = 0.5 * aim, 0, best
-            value, gradient = objective.value_gradient(params)
-            if aim <= min(_FINEST, 0.1 * tol) * abs(best_value) or aim == 0:
-                gap = _gap(objective, best, share * abs(best_value), n_iter - begun)
-                if gap is not None and gap <= share * abs(best_value):
-                    break
-                idle = idle + 1 if before - best_value <= tol * abs(best_value) else 0
-                aim, patience = _COARSEST * abs(best_value), 2 * patience
-                before, begun = best_value, n_iter
-        params, value = without_small(objective, best, best_value, share * abs(best_value))
+            if run.is_stuck and run.aim_lower():
+                break
+        return run.result()
+
+
+class _Run:
+    """A run of the method: Polyak steps to a level ``aim`` below the best value of F, which is
+    halved where steps do not get there. A round ends where it is next to nothing; the next begins
+    with a high aim, and more patience."""
+
+    def __init__(self, objective, start, tol):
+        self.objective, self.tol, self.D = objective, tol, preconditioner(objective)
+        # Part of the accuracy goes to zeros.
+        self.share = 0.5 * tol if objective.penalty.has_l1 else tol
+        self.n_iter, self.gap = 0, None
+        # Steps without much of a gain, and how many there may be.
+        self.since, self.patience = 0, _PATIENCE
+        self.best = self.params = np.array(start, dtype=np.float64)
+        self.value, self.gradient = objective.value_gradient(self.params)
+        self.best_value, self.aim = self.value, 0.5 * abs(self.value)
+        # F and iteration where the round began, and rounds in vain.
+        self.before, self.begun, self.idle = self.value, 0, 0
+
+    @property
+    def allowed(self):
+        """By how much F may exceed its minimum, but for the part that goes to zeros."""
+        return self.share * abs(self.best_value)
+
+    def step(self) -> bool:
+        """One step; False where the gradient vanishes."""
+        scaled = self.D * self.gradient
+        with np.errstate(over="ignore"):
+            squared = float(scaled @ scaled)
+        if squared == 0:
+            return False
+        self.n_iter += 1
+        length = (self.value - (self.best_value - self.aim)) / squared
+        self.params = self.params - length * (self.D * scaled)
+        self.value, self.gradient = self.objective.value_gradient(self.params)
+        self.since += 1
+        if self.value < self.best_value:
+            if self.value <= self.best_value - 0.5 * self.aim:
+                self.since = 0
+            self.best, self.best_value = self.params, self.value
+        return True
+
+    @property
+    def is_stuck(self) -> bool:
+        """Whether steps do not reach the level, or F overflowed."""
+        return self.since > self.patience or not np.isfinite(self.value)
+
+    def aim_lower(self) -> bool:
+        """Go back to the best point, with half the aim or in a new round; True where that point is
+        proven good enough."""
+        self.aim, self.since, self.params = 0.5 * self.aim, 0, self.best
+        self.value, self.gradient = self.objective.value_gradient(self.params)
+        size = abs(self.best_value)
+        if self.aim > min(_FINEST, 0.1 * self.tol) * size and self.aim != 0:
+            return False
+        self.gap = _gap(self.objective, self.best, self.allowed, self.n_iter - self.begun)
+        if self.gap is not None and self.gap <= self.allowed:
+            return True
+        self.idle = self.idle + 1 if self.before - self.best_value <= self.tol * size else 0
+        self.aim, self.patience = _COARSEST * size, 2 * self.patience
+        self.before, self.begun = self.best_value, self.n_iter
+        return False
+
+    def finished(self):
+        """The best point with zeros for what is next to nothing, and F there."""
+        return without_small(self.objective, self.best, self.best_value, self.allowed)
+
+    def result(self) -> Result:
+        """What the run came to."""
+        objective, tol, gap = self.objective, self.tol, self.gap
+        params, value = self.finished()
         scale = max(abs(value), 1e-300)
         if gap is not None:  # of the best point so far, at the end of a round
-            gap += max(value - best_value, 0.0)
+            gap += max(value - self.best_value, 0.0)
         if gap is None or gap > tol * scale:
-            last = _gap(objective, params, tol * scale, n_iter - begun)
+            last = _gap(objective, params, tol * scale, self.n_iter - self.begun)
             gap = last if gap is None or last is None else min(gap, last)
         if gap is not None and gap < np.inf:
-            measure, reached, done = "relative gap", gap / scale, gap <= tol * scale
-            return Result(params, value, n_iter, done, gap, measure, reached)
+            done, measure = gap <= tol * scale, "relative gap"
+            return Result(params, value, self.n_iter, done, gap, measure, gap / scale)
         measure = "relative improvement over a round"
-        reached = min((before - best_value) / scale, 1.0)  # from an infinite F, all of it
-        done = idle > 0 or (value == 0 and objective._may_scale)  # no loss is less than none
-        return Result(params, value, n_iter, done, measure=measure, reached=reached)
+        reached = min((self.before - self.best_value) / scale, 1.0)  # from an infinite F, all of it
+        done = self.idle > 0 or (value == 0 and objective.may_scale)  # no loss is less than none
+        return Result(params, value, self.n_iter, done, measure=measure, reached=reached)
 
 
 def _gap(objective, params, wanted, most):

@@ -1,7 +1,8 @@
-"""What rankers share: pairs from labels or given ones, prediction, score."""
+"""Fit, predict and score of rankers: pairs are made from labels, or given."""
 
 import warnings
 from collections.abc import Iterable
+from functools import partial
 from inspect import signature
 
 import numpy as np
@@ -10,13 +11,14 @@ from sklearn.callback import with_callbacks
 from sklearn.utils import assert_all_finite
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
-from sklearn_margin._base import LinearModel, levels_to_caller, uses_sgd
+from sklearn_margin._base.estimator import Problem, learns_in_batches
+from sklearn_margin._base.linear import LinearModel
 from sklearn_margin._groups import encode_groups, unpack_target
-from sklearn_margin._hints import INIT_HINTS, PAIR_HINTS, available_if
+from sklearn_margin._hints import INIT_HINTS, PAIR_HINTS, available_if, levels_to_caller
 from sklearn_margin._validation import normalize_weights
 from sklearn_margin.losses.pairs.given import check_signs
 from sklearn_margin.metrics import pairwise_accuracy_score
-from sklearn_margin.objective import PairwiseObjective, PointwiseObjective
+from sklearn_margin.objective import PairwiseObjective, PointwiseObjective, Rows
 
 __all__ = ["BaseRanker", "check_groups_given", "check_monitors", "looks_like_grades"]
 
@@ -85,6 +87,16 @@ def _takes_groups(scorer):
     return any(p.name == "groups" or p.kind is p.VAR_KEYWORD for p in parameters)
 
 
+def _warn_of_no_margin(loss):
+    if getattr(loss, "margin", 1.0) == 0:
+        warnings.warn(
+            "with margin=0 equal scores cost nothing, so that all coefficients are best zero: "
+            "set a positive margin",
+            UserWarning,
+            stacklevel=levels_to_caller(),
+        )
+
+
 class BaseRanker(LinearModel):
     """Fit, predict and score of rankers; subclasses say which loss."""
 
@@ -129,64 +141,39 @@ class BaseRanker(LinearModel):
         ValueError, TypeError
             For a wrong parameter or wrong data; the estimator stays as it was.
         """
-        with self._fit_task(X, y, self.max_iter) as task:
-            (objective,), task.X, task.y = self._prepare(X, y, sample_weight, groups)
-            if objective.groups is not None:
-                check_monitors(self, groups)
-            if objective.pairs.n_pairs == 0:
-                warnings.warn(
-                    "no group holds two rows of different relevance: all coefficients are zero",
-                    UserWarning,
-                    stacklevel=levels_to_caller(),
-                )
-            held_out = self._validation_rows(X_val, y_val, objective.rows)
-            if held_out is not None:
-                equal = np.ones(held_out.shape[0])
-                task.validation = [self._objective(held_out, y_val, equal, None)]
-            n_pairs, has_groups = int(objective.pairs.n_pairs), objective.groups is not None
-            metadata = {"sample_weight": sample_weight, "groups": groups}
-            self._solve(objective, n_pairs, has_groups, task, **metadata)
-        return self
-
-    def _solve(self, objective, n_pairs, has_groups, task, **metadata):
-        """Minimise, and store what was found."""
-        n_features = objective.rows.shape[1]
-        previous = [self._solution(n_features)] if self._warm(n_features) else None
-        ((coef, _),) = self._minimize(
-            [objective], previous, task,
-            lambda k, coef, intercept: {"coef_": coef, "_has_groups": has_groups}, **metadata,
+        return self._fit(
+            self._prepare_fit, X, y, sample_weight=sample_weight, groups=groups, X_val=X_val,
+            y_val=y_val, n_tasks=self.max_iter,
         )  # fmt: skip
-        if n_pairs and getattr(self._loss(), "margin", 1.0) == 0:
+
+    def _prepare_fit(self, X, y, **given):
+        """The problem of a fit; what is odd about it is warned of."""
+        problem = self._prepare(X, y, **given)
+        if problem.known["_has_groups"]:
+            check_monitors(self, given["groups"])
+        if problem.known["n_pairs_"] == 0:
             warnings.warn(
-                "with margin=0 equal scores cost nothing, so that all coefficients are best zero: "
-                "set a positive margin",
+                "no group holds two rows of different relevance: all coefficients are zero",
                 UserWarning,
                 stacklevel=levels_to_caller(),
             )
-        self.coef_ = coef.astype(task.X.dtype, copy=False)
-        self.n_pairs_ = n_pairs
-        self._has_groups = has_groups
-        self.__dict__.pop("_stream_state", None)
+        else:
+            _warn_of_no_margin(problem.objectives[0].loss)
+        return problem
 
-    def _solution(self, n_features):
-        """Coefficients to go on from."""
-        coef = self._dense_coef()
-        self._check_stored(coef[None], np.zeros(1), 1, n_features)
-        return (coef,)
-
-    def _prepare(self, X, y, sample_weight=None, groups=None, reset=True):
-        self._check_common_params()
+    def _prepare(self, X, y, sample_weight=None, groups=None, *, batch=False):
+        continues = self._continues(batch)
         if y is None:
             raise ValueError(
                 f"{type(self).__name__} requires y to be passed, but the target y is None"
             )
-        X = self._validate(X, "no_validation", reset=reset)
+        X = self._validate(X, "no_validation", reset=not continues)
         if sample_weight is None:  # an array that takes no memory
             s = np.broadcast_to(1.0 / X.shape[0], X.shape[0])
         else:
             s = normalize_weights(sample_weight, X.shape[0], np.float64)
-        objective = self._objective(self._rows(X, center=True), y, s, groups)
-        if reset and objective.groups is None and looks_like_grades(objective.y):
+        objective = self._objective(Rows(X, center=True, n_jobs=self.n_jobs), y, s, groups)
+        if not continues and objective.groups is None and looks_like_grades(objective.y):
             warnings.warn(
                 f"{type(self).__name__} got grades y without groups, and compares all rows with "
                 "each other. If they belong to several queries, pass groups, with metadata routing "
@@ -195,7 +182,18 @@ class BaseRanker(LinearModel):
                 UserWarning,
                 stacklevel=levels_to_caller(),
             )
-        return [objective], X, y
+        has_groups, n_pairs = objective.groups is not None, int(objective.pairs.n_pairs)
+        if batch:
+            has_groups = has_groups or getattr(self, "_has_groups", False)
+            n_pairs += getattr(self, "n_pairs_", 0)
+        return Problem([objective], X, y, {"n_pairs_": n_pairs, "_has_groups": has_groups})
+
+    def _validation(self, problem, rows, y_val):
+        return [self._objective(rows, y_val, np.ones(rows.shape[0]), None)]
+
+    def _fitted(self, problem, solutions):
+        coef = super()._fitted(problem, solutions)["coef_"]
+        return {**problem.known, "coef_": coef[0]}
 
     def _objective(self, rows, y, s, groups):
         y, groups = unpack_target(y, groups)
@@ -204,9 +202,7 @@ class BaseRanker(LinearModel):
         if groups is not None:
             codes = encode_groups(groups, len(y))
             codes = codes.astype(np.int32 if len(y) < 2**31 else np.int64)
-        return PairwiseObjective(
-            self._loss(), rows, y, s, codes, alpha=self.alpha, l1_ratio=self.l1_ratio
-        )
+        return PairwiseObjective(self._loss(), rows, y, s, codes, penalty=self._penalty())
 
     @with_callbacks
     def fit_pairs(self, X1, X2, t, sample_weight=None):
@@ -245,15 +241,11 @@ class BaseRanker(LinearModel):
         >>> model.predict(chosen) > model.predict(rejected)
         array([ True,  True])
         """
-        with self._fit_task(X1, t, self.max_iter) as task:
-            objective, task.X, task.y = self._prepare_pairs(X1, X2, t, sample_weight)
-            n_pairs = int(np.count_nonzero(objective.s))
-            self._solve(objective, n_pairs, False, task, sample_weight=sample_weight)
-        return self
+        prepare = partial(self._prepare_pairs, X2=X2)
+        return self._fit(prepare, X1, t, sample_weight=sample_weight, n_tasks=self.max_iter)
 
-    def _prepare_pairs(self, X1, X2, t, sample_weight):
-        """The objective of given pairs, differences of their rows, and their labels."""
-        self._check_common_params()
+    def _prepare_pairs(self, X1, t, *, X2, sample_weight):
+        """The problem of given pairs, whose rows are differences."""
         loss = self._loss()
         X1 = self._validate(X1, "no_validation")
         X2 = self._validate(X2, "no_validation", reset=False)
@@ -268,13 +260,15 @@ class BaseRanker(LinearModel):
         with np.errstate(over="ignore"):
             D = X1 - X2
         assert_all_finite(D.data if sp.issparse(D) else D, input_name="X1 - X2")
+        rows = Rows(D, center=False, n_jobs=self.n_jobs)
         objective = PointwiseObjective(
-            loss.binary, self._rows(D, center=False), t.astype(D.dtype), s.astype(D.dtype),
-            alpha=self.alpha, l1_ratio=self.l1_ratio,
+            loss.binary, rows, t.astype(D.dtype), s.astype(D.dtype), penalty=self._penalty(),
         )  # fmt: skip
-        return objective, D, t
+        n_pairs = int(np.count_nonzero(objective.s))
+        _warn_of_no_margin(loss)
+        return Problem([objective], D, t, {"n_pairs_": n_pairs, "_has_groups": False})
 
-    @available_if(uses_sgd)
+    @available_if(learns_in_batches)
     def partial_fit(self, X, y, sample_weight=None, groups=None):
         """Learn from a batch of rows: one pass of stochastic gradient descent over its pairs.
 
@@ -297,17 +291,7 @@ class BaseRanker(LinearModel):
             For a wrong parameter or wrong data, or if ``fit_intercept`` or the number of scores of
             the loss is not that of earlier calls; the estimator stays as it was.
         """
-        with self._unchanged_if_failed():
-            first = not hasattr(self, "coef_")
-            (objective,), X, y = self._prepare(X, y, sample_weight, groups, reset=first)
-            previous = None if first else self._solution(X.shape[1])
-            state = getattr(self, "_stream_state", None)
-            self._stream_state, coef, _ = self._stream(objective, state, previous)
-            self.coef_ = coef.astype(X.dtype)
-            self._has_groups = objective.groups is not None or getattr(self, "_has_groups", False)
-            self.n_pairs_ = getattr(self, "n_pairs_", 0) + int(objective.pairs.n_pairs)
-            self.n_iter_ = 1
-        return self
+        return self._partial_fit(X, y, sample_weight=sample_weight, groups=groups)
 
     def predict(self, X):
         """Predict scores: the higher, the better the rank.

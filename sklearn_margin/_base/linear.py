@@ -1,0 +1,151 @@
+"""What classifiers, regressors and rankers share: coefficients."""
+
+import numpy as np
+import scipy.sparse as sp
+from sklearn.utils import check_random_state
+from sklearn.utils.extmath import safe_sparse_dot
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from sklearn_margin._base.estimator import LossEstimator
+from sklearn_margin._hints import check_rows
+from sklearn_margin.penalties import ElasticNet
+from sklearn_margin.solvers import choose
+from sklearn_margin.solvers.sgd import stream
+
+__all__ = ["LinearModel"]
+
+
+class LinearModel(LossEstimator):
+    """Base of the estimators with one coefficient per feature, or a row of them per problem."""
+
+    def _penalty(self):
+        return ElasticNet(self.alpha, self.l1_ratio)
+
+    def _start(self, objective, random_state):
+        """Where to start; for a loss that is not convex, the optimum of a convex one."""
+        convex = objective.convex_start()
+        if convex is None:
+            return objective.start()
+        solver = choose("auto", convex, self.tol)
+        found = solver.solve(
+            convex, convex.start(), tol=self.tol, max_iter=self.max_iter, random_state=random_state
+        )
+        return found.params
+
+    def _previous(self, problem):
+        return self._solutions(problem) if self._is_of(problem) else None
+
+    def _is_of(self, problem):
+        """Whether the fitted model is one of the same features, and classes or quantiles."""
+        return self._dense_coef().shape[-1] == problem.X.shape[1]
+
+    def _solutions(self, problem):
+        """Coefficients to go on from, as a fit left them or somebody set them, by objective.
+
+        Raises
+        ------
+        ValueError
+            If a shape is wrong, or a number is not finite; names the attribute.
+        """
+        objectives = problem.objectives
+        n_scores = sum(objective.n_outputs for objective in objectives)
+        coef = np.atleast_2d(self._dense_coef())
+        intercept = np.atleast_1d(getattr(self, "intercept_", np.zeros(n_scores)))
+        wanted = {
+            "coef_": (coef, (n_scores, problem.X.shape[1])),
+            "intercept_": (intercept, (n_scores,)),
+        }
+        for name, (array, shape) in wanted.items():
+            if array.shape != shape or not np.isfinite(array).all():
+                raise ValueError(
+                    f"{type(self).__name__} cannot go on from {name}, which is of shape "
+                    f"{array.shape}: expected finite numbers of shape {shape}"
+                )
+        if objectives[0].n_outputs > 1:
+            return [(coef, intercept)]
+        return list(zip(coef, intercept, strict=True))
+
+    def _fitted(self, problem, solutions):
+        """Fitted attributes, with a row of ``coef_`` and an entry of ``intercept_`` by score."""
+        coefs = [np.atleast_2d(coef) for coef, _ in solutions]
+        pairs = zip(coefs, solutions, strict=True)
+        intercept = np.concatenate([np.broadcast_to(b, len(coef)) for coef, (_, b) in pairs])
+        dtype = problem.objectives[0].rows.dtype
+        return {
+            **problem.known,
+            "coef_": np.concatenate(coefs).astype(dtype, copy=False),
+            "intercept_": intercept.astype(dtype, copy=False),
+        }
+
+    # --- batches ---
+
+    def _streams(self, solver, problem, states):
+        objectives = problem.objectives
+        previous = [None] * len(objectives)
+        if hasattr(self, "coef_"):
+            previous = self._solutions(problem)
+        problems = zip(objectives, states, previous, strict=True)
+        return [self._stream(solver, *each) for each in problems]
+
+    def _stream(self, solver, objective, state, previous):
+        """One pass over a batch: the state, and coefficients and intercept."""
+        reason = solver.obstacle(objective)
+        if reason is not None:
+            raise ValueError(f"partial_fit cannot be used here: {reason}")
+        start = objective.start() if previous is None else objective.from_coef(*previous)
+        random_state = check_random_state(self.random_state)
+        with objective.rows.session():
+            state = stream(solver, objective, state, start, random_state)
+        if not state.finite:
+            eta0 = getattr(state, "eta0", None)
+            smaller = (
+                "" if eta0 is None else f", or set a smaller eta0 than {eta0:g} in SGD(eta0=...)"
+            )
+            raise ValueError(f"{type(self).__name__}.partial_fit diverged: scale X or y{smaller}")
+        coef, intercept = objective.split(state.average if solver.average else state.params)
+        return state, (objective.by_output(coef), intercept)
+
+    # --- prediction ---
+
+    def _scores(self, X):
+        """X w + b, of shape (n,) or (n, n_problems)."""
+        check_is_fitted(self)
+        check_rows(X)
+        X = validate_data(self, X, reset=False, accept_sparse="csr", dtype=(np.float64, np.float32))
+        coef = self.coef_.T
+        if sp.issparse(coef) and not sp.issparse(X):
+            scores = (self.coef_ @ X.T).T
+        else:
+            scores = safe_sparse_dot(X, coef, dense_output=True)
+        scores = scores + getattr(self, "intercept_", 0.0)
+        return scores.ravel() if scores.ndim == 2 and scores.shape[1] == 1 else scores
+
+    def sparsify(self):
+        """Store ``coef_`` as a CSR matrix, which saves memory after an L1 fit.
+
+        Returns
+        -------
+        self : object
+        """
+        check_is_fitted(self)
+        self.coef_ = sp.csr_array(np.atleast_2d(self._dense_coef()))
+        return self
+
+    def densify(self):
+        """Undo ``sparsify``.
+
+        Returns
+        -------
+        self : object
+        """
+        check_is_fitted(self)
+        self.coef_ = self._dense_coef()
+        return self
+
+    def _dense_coef(self):
+        if not sp.issparse(self.coef_):
+            return self.coef_
+        coef = self.coef_.toarray()
+        return coef if self._coef_is_2d else coef.ravel()
+
+    _coef_is_2d = True

@@ -1,0 +1,126 @@
+"""Fit and predict of regressors."""
+
+from sklearn.base import RegressorMixin
+from sklearn.callback import with_callbacks
+from sklearn.utils import check_array, check_consistent_length
+
+from sklearn_margin._base.estimator import Problem, learns_in_batches
+from sklearn_margin._base.linear import LinearModel
+from sklearn_margin._hints import INIT_HINTS, available_if
+from sklearn_margin._validation import check_weights, normalize_weights
+from sklearn_margin.objective import Rows
+from sklearn_margin.objective.pointwise import cast_targets
+
+__all__ = ["OTHER_LOSSES", "BaseRegressor"]
+
+#: Hints of regressors that have one loss.
+OTHER_LOSSES = INIT_HINTS | {"loss": "for other losses there is LinearRegressor(loss=...)"}
+
+
+class BaseRegressor(RegressorMixin, LinearModel):
+    """Fit and predict of regressors; subclasses say which objective, or which several."""
+
+    _coef_is_2d = False
+
+    def _objective(self, rows, y, s):
+        raise NotImplementedError
+
+    def _objectives(self, rows, y, s):
+        return [self._objective(rows, y, s)]
+
+    @property
+    def _has_several(self):
+        """Whether ``coef_`` has a row, and ``intercept_`` an entry, for each problem."""
+        return False
+
+    @with_callbacks
+    def fit(self, X, y, sample_weight=None, X_val=None, y_val=None):
+        """Fit the model.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Features.
+        y : array-like of shape (n_samples,)
+            Targets.
+        sample_weight : float or array-like of shape (n_samples,), default=None
+            Non-negative weights; 2 counts as two equal rows, 0 as none.
+        X_val, y_val : array-like, default=None
+            Validation set for ``solver=SGD(early_stopping=True)``, in place of a part of the
+            training rows.
+
+        Returns
+        -------
+        self : object
+            Fitted estimator.
+
+        Raises
+        ------
+        ValueError, TypeError
+            For a wrong parameter or wrong data; the estimator stays as it was.
+        """
+        return self._fit(self._prepare, X, y, sample_weight=sample_weight, X_val=X_val, y_val=y_val)
+
+    def _prepare(self, X, y, sample_weight=None, *, batch=False):
+        X, y = self._validate(X, y, reset=not self._continues(batch), y_numeric=True)
+        y = cast_targets(y, X.dtype)
+        if batch:  # weights count relative to 1, for they must compare across batches
+            s = (check_weights(sample_weight, len(y)) / len(y)).astype(X.dtype, copy=False)
+        else:
+            s = normalize_weights(sample_weight, len(y), X.dtype)
+        rows = Rows(X, center=self.fit_intercept and not batch, n_jobs=self.n_jobs)
+        return Problem(self._objectives(rows, y, s), X, y, {})
+
+    def _validation(self, problem, rows, y_val):
+        y_val = check_array(y_val, ensure_2d=False, dtype=problem.X.dtype, input_name="y_val")
+        check_consistent_length(rows.X, y_val)
+        return self._objectives(rows, y_val, normalize_weights(None, len(y_val), rows.dtype))
+
+    def _fitted(self, problem, solutions):
+        found = super()._fitted(problem, solutions)
+        if self._has_several:
+            return found
+        return {**found, "coef_": found["coef_"][0], "intercept_": found["intercept_"][0]}
+
+    @available_if(learns_in_batches)
+    def partial_fit(self, X, y, sample_weight=None):
+        """Learn from a batch of rows: one pass of stochastic gradient descent.
+
+        Features are used as they are, in any units; the steps are learned from them (see ``SGD``).
+        Rows in random order are learned from best.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Features.
+        y : array-like of shape (n_samples,)
+            Targets.
+        sample_weight : float or array-like of shape (n_samples,), default=None
+            Non-negative weights.
+
+        Returns
+        -------
+        self : object
+            The estimator.
+
+        Raises
+        ------
+        ValueError, TypeError
+            For a wrong parameter or wrong data, or if ``fit_intercept`` or the number of scores of
+            the loss is not that of earlier calls; the estimator stays as it was.
+        """
+        return self._partial_fit(X, y, sample_weight=sample_weight)
+
+    def predict(self, X):
+        """Predict targets.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Features.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+        """
+        return self._scores(X)
