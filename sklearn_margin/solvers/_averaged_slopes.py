@@ -4,7 +4,7 @@ import numpy as np
 
 from sklearn_margin._jit import kernel
 from sklearn_margin.objective.mean_slopes import MeanSlopes
-from sklearn_margin.objective.rows import row_add, row_dot
+from sklearn_margin.objective.row_kernels import row_add, row_dot
 
 __all__ = ["gap_by_passes", "gap_by_steps", "without_small"]
 

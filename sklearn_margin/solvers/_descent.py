@@ -4,10 +4,9 @@ which rows are visited."""
 import numpy as np
 
 from sklearn_margin._jit import kernel
-from sklearn_margin.objective.rows import DenseRows, dense_rows, raw_rows
 from sklearn_margin.solvers.base import Result
 
-__all__ = ["COMPACT", "RUN", "descend", "hasten", "shuffle_run", "take_rows"]
+__all__ = ["COMPACT", "RUN", "descend", "hasten", "shuffle_run"]
 
 RUN = 64  # neighbouring rows that are visited together
 COMPACT = 0.5  # share of rows below which they are copied
@@ -74,28 +73,6 @@ def hasten(dual, part, slopes, off):
         for norm in {id(a): a for a in (dual.norm, part.norm)}.values():
             norm += dual.inverse_rho
         dual.inverse_rho *= 2.0
-
-
-def take_rows(rows, where):
-    """Some rows, side by side."""
-    if isinstance(rows, DenseRows):
-        return dense_rows(rows.X[where], rows.shift, rows.inverse)
-    lengths = np.diff(rows.indptr)[where]
-    indptr = np.zeros(len(where) + 1, rows.indptr.dtype)
-    np.cumsum(lengths, out=indptr[1:])
-    data = np.empty(indptr[-1], rows.data.dtype)
-    indices = np.empty(indptr[-1], rows.indices.dtype)
-    _copy_rows(rows, where, indptr, data, indices)
-    return raw_rows(data, indices, indptr)
-
-
-@kernel
-def _copy_rows(rows, where, indptr, data, indices):
-    for k in range(where.shape[0]):
-        source = rows.indptr[where[k]]
-        for m in range(indptr[k + 1] - indptr[k]):
-            data[indptr[k] + m] = rows.data[source + m]
-            indices[indptr[k] + m] = rows.indices[source + m]
 
 
 @kernel

@@ -5,7 +5,8 @@ import numpy as np
 from sklearn_margin._jit import kernel
 from sklearn_margin.losses._batches import batch_form
 from sklearn_margin.objective.mean_slopes import own_gap
-from sklearn_margin.objective.rows import row_add, row_dot, single_rows, squared_norms
+from sklearn_margin.objective.moments import largest_entries
+from sklearn_margin.objective.row_kernels import row_add, row_dot, single_rows, squared_norms
 from sklearn_margin.penalties import ElasticNet
 from sklearn_margin.solvers._averaged_slopes import gap_by_passes, gap_by_steps
 from sklearn_margin.solvers._streaming import StreamState, layout_of
@@ -47,15 +48,15 @@ class Run:
         # Sparse rows, and a stream, are met in raw coordinates.
         shift, scale = np.zeros(d), np.ones(d)
         if standardize and rows.is_sparse:
-            scale = _largest_entries(rows.X)
+            scale = largest_entries(rows.X)
         elif standardize:
             shift, scale = rows.shift, rows.scale
         self.shift, self.scale = shift, scale
         self.rows = single_rows(rows.X, shift, scale)
         penalty = ElasticNet(objective.alpha, objective.l1_ratio, scale)
         self.l2, self.l1 = penalty.l2, penalty.l1
-        density = rows.X.nnz / max(1, rows.shape[0]) if rows.is_sparse else d
-        self.every = int(np.clip(d / max(1.0, density), 1, max(1, rows.shape[0] // 4)))
+        most = max(1, rows.shape[0] // 4)
+        self.every = int(np.clip(d / max(1.0, rows.entries_per_row), 1, most))
 
     def encode(self, params):
         """Coordinates of the run for those of the objective."""
@@ -146,13 +147,6 @@ class Run:
             if np.isfinite(value) and value < best_value:
                 best, best_value = state.eta0, value
         return best
-
-
-def _largest_entries(X):
-    """Largest absolute value of each column of a CSR matrix; 1 for empty columns."""
-    largest = np.zeros(X.shape[1])
-    np.maximum.at(largest, X.indices, np.abs(X.data))
-    return np.where(largest > 0, largest, 1.0)
 
 
 @kernel

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from sklearn_margin._jit import kernel, overload_on_class
-from sklearn_margin.objective.rows import DenseRows, SparseRows, row_add, row_dot
+from sklearn_margin._jit import kernel
+from sklearn_margin.objective.row_kernels import row_add, row_dot, row_feature, row_size
 
 __all__ = [
     "DAMAGED",
@@ -153,10 +153,9 @@ def check_state(state, objective) -> None:
 
 def distance_epoch(run, state, random_state) -> None:
     """One pass of the stochastic ``run`` with learned steps; ``state`` goes on."""
-    objective, X = run.objective, run.objective.rows.X
+    objective = run.objective
     first, second, labels, weights = objective.draw(random_state)
-    entries = X.nnz / X.shape[0] if objective.rows.is_sparse else X.shape[1]
-    share = _SHARE / max(entries + objective.fit_intercept, 1.0)
+    share = _SHARE / max(objective.rows.entries_per_row + objective.fit_intercept, 1.0)
     objective.loss._run(
         _epoch, run.loss, run.rows, first, second, labels, weights, state.params, state.average,
         state.memory, state.counts, run.l2, run.l1, share, run.batch,
@@ -207,11 +206,10 @@ def _epoch(
                 if second[start + k] >= 0:
                     row_add(rows, second[start + k], -slopes[k, c], gradient)
             for k in range(stop - start):
-                row_step(rows, first[start + k], gradient, size[c], floor, params, memory, c * d)
+                a = size[c]
+                _step_row(rows, first[start + k], gradient, a, floor, params, memory, c * d)
                 if second[start + k] >= 0:
-                    row_step(
-                        rows, second[start + k], gradient, size[c], floor, params, memory, c * d
-                    )
+                    _step_row(rows, second[start + k], gradient, a, floor, params, memory, c * d)
             if fit_intercept:
                 _step(total, size[c], floor, params, memory, n_outputs * d + c)
         since += 1
@@ -246,6 +244,15 @@ def _step(g, a, floor, params, memory, p):
 
 
 @kernel
+def _step_row(rows, i, gradient, a, floor, params, memory, offset):
+    """Move the parameters of the features of row ``i``; clear their entries of ``gradient``."""
+    for k in range(row_size(rows, i)):
+        j = row_feature(rows, i, k)
+        _step(gradient[j], a, floor, params, memory, offset + j)
+        gradient[j] = 0.0
+
+
+@kernel
 def _shrink(params, memory, offset, updates, floor, l2, l1):
     """The proximal operator of the penalty, for some updates at once."""
     for j in range(l2.shape[0]):
@@ -255,27 +262,3 @@ def _shrink(params, memory, offset, updates, floor, l2, l1):
             size = abs(params[p]) - step * l1[j]
             sign = 1.0 if params[p] > 0 else -1.0
             params[p] = 0.0 if size <= 0.0 else sign * size / (1.0 + step * l2[j])
-
-
-def _dense_step(rows, i, gradient, a, floor, params, memory, offset):
-    for j in range(gradient.shape[0]):
-        _step(gradient[j], a, floor, params, memory, offset + j)
-        gradient[j] = 0.0
-
-
-def _sparse_step(rows, i, gradient, a, floor, params, memory, offset):
-    for k in range(rows.indptr[i], rows.indptr[i + 1]):
-        j = rows.indices[k]
-        _step(gradient[j], a, floor, params, memory, offset + j)
-        gradient[j] = 0.0
-
-
-_STEP = {DenseRows: _dense_step, SparseRows: _sparse_step}
-
-
-def row_step(rows, i, gradient, a, floor, params, memory, offset):
-    """Step of the features of row ``i``; their entries of ``gradient`` are cleared."""
-    _STEP[type(rows)](rows, i, gradient, a, floor, params, memory, offset)
-
-
-overload_on_class(row_step, _STEP)

@@ -5,14 +5,15 @@ from typing import NamedTuple
 import numpy as np
 
 from sklearn_margin._jit import kernel
-from sklearn_margin.objective.rows import (
-    dense_rows,
-    raw_rows,
+from sklearn_margin.objective.row_kernels import (
+    add_rows,
+    centred_rows,
     row_add,
     row_dot,
     squared_norms,
+    take_rows,
 )
-from sklearn_margin.solvers._descent import COMPACT, RUN, descend, hasten, shuffle_run, take_rows
+from sklearn_margin.solvers._descent import COMPACT, RUN, descend, hasten, shuffle_run
 from sklearn_margin.solvers._hinge_gap import HingeGap
 from sklearn_margin.solvers._hinges import best_intercept, hinge_terms, is_sum_of_hinges
 from sklearn_margin.solvers._proximal import polished
@@ -149,18 +150,12 @@ class _Dual:
 
     def __init__(self, objective, start):
         self.objective = objective
-        rows, X = objective.rows, objective.rows.X
-        d = rows.shape[1]
-        if rows.is_sparse:
-            self.shift = np.zeros(d)
-            self.rows = raw_rows(X.data, X.indices, X.indptr)
-        else:
-            self.shift = rows.shift
-            self.rows = dense_rows(X, rows.shift, np.ones(d))
+        rows = objective.rows
+        self.rows, self.shift = centred_rows(rows.X, rows.shift)
         terms = hinge_terms(objective, objective.y, objective.s)
         self.kink, self.low, self.high = (np.array(v) for v in zip(*terms, strict=True))
         self.certificate = HingeGap(objective, rows, self.kink, self.low, self.high)
-        self.norm = squared_norms(self.rows, np.arange(rows.shape[0]), np.zeros(d))
+        self.norm = squared_norms(self.rows, np.arange(rows.shape[0]), np.zeros(rows.shape[1]))
         self.norm /= objective.alpha
         # As if the intercept were a coefficient of a feature a tenth the size of a typical row:
         # b_k then follows fast, and the rows are hardly coupled.
@@ -249,7 +244,7 @@ class _Dual:
         t = np.clip(part.t + np.tensordot(weights, moves, 1), part.low, part.high)
         changes = (t - part.t).sum(axis=0)
         w = self.w.copy()
-        _add_rows(part.rows, -changes / self.objective.alpha, w)
+        add_rows(part.rows, -changes / self.objective.alpha, w)
         moved = float(changes.sum())
         before = self._inner_value(part.t, part.kink, self.w, self.sum)
         after = self._inner_value(t, part.kink, w, self.sum + moved)
@@ -307,13 +302,6 @@ class _Dual:
 
 
 _MEMORY = 2  # epochs between extrapolations
-
-
-@kernel
-def _add_rows(rows, factors, out):
-    for i in range(factors.shape[0]):
-        if factors[i] != 0.0:
-            row_add(rows, i, factors[i], out)
 
 
 def _balanced(t, low, high):

@@ -4,15 +4,16 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sklearn_margin._jit import REASSOCIATE, kernel, overload_on_class
-from sklearn_margin.objective.rows import (
-    DenseRows,
-    RawRows,
-    dense_rows,
-    raw_rows,
+from sklearn_margin._jit import REASSOCIATE, kernel
+from sklearn_margin.objective.row_kernels import (
+    centred_rows,
+    coefficient_layout,
+    row_scores,
+    row_update,
     squared_norms,
+    take_rows,
 )
-from sklearn_margin.solvers._descent import COMPACT, RUN, descend, hasten, shuffle_run, take_rows
+from sklearn_margin.solvers._descent import COMPACT, RUN, descend, hasten, shuffle_run
 
 __all__ = ["Dual", "solve_multiclass"]
 
@@ -76,14 +77,9 @@ class Dual:
 
     def __init__(self, objective, start):
         self.objective = objective
-        rows, X = objective.rows, objective.rows.X
+        rows = objective.rows
         self.n, d = rows.shape
-        if rows.is_sparse:
-            self.shift = np.zeros(d)
-            self.rows = raw_rows(X.data, X.indices, X.indptr)
-        else:
-            self.shift = rows.shift
-            self.rows = dense_rows(X, rows.shift, np.ones(d))
+        self.rows, self.shift = centred_rows(rows.X, rows.shift)
         self.s = objective.s.astype(np.float64)
         self.norm = squared_norms(self.rows, np.arange(self.n), np.zeros(d))
         self.norm /= objective.alpha
@@ -108,7 +104,7 @@ class Dual:
         rows = self.objective.rows
         projected, total = rows.backproject(g.astype(rows.dtype, copy=False))
         raw = projected * rows.scale + np.multiply.outer(total, rows.shift - self.shift)
-        return np.ascontiguousarray((raw.T if rows.is_sparse else raw) / -self.objective.alpha)
+        return np.ascontiguousarray(coefficient_layout(self.rows, raw) / -self.objective.alpha)
 
     def part(self, index):
         """The rows to work on, side by side."""
@@ -162,7 +158,7 @@ class Dual:
             g, feasible = self._balanced()
             W = self._coefficients(g)
             b = self.multiplier - self.inverse_rho * self.sum
-        w = W.T if objective.rows.is_sparse else W
+        w = coefficient_layout(self.rows, W)
         params = objective.from_coef(w, b - w @ self.shift)
         return self._certificate(params, g, feasible)
 
@@ -172,7 +168,7 @@ class Dual:
         if objective.fit_intercept:
             g, feasible = self._balanced()
         W = self._coefficients(g)
-        w = W.T if objective.rows.is_sparse else W
+        w = coefficient_layout(self.rows, W)
         u, _ = objective.split(objective.from_coef(w))
         return self._certificate(objective.join(u, objective.split(params)[1]), g, feasible)
 
@@ -202,78 +198,6 @@ class Dual:
         return g, bool(np.abs(g.sum(axis=0)).max() <= 1e-12 * size)
 
 
-# --- rows against a matrix -------------------------------------------------------------------
-
-
-def _dense_scores(rows, i, W, x, z):
-    for j in range(x.shape[0]):
-        x[j] = rows.X[i, j] - rows.shift[j]
-    full = z.shape[0] // 4 * 4
-    for c in range(0, full, 4):
-        a0, a1, a2, a3 = 0.0, 0.0, 0.0, 0.0
-        for j in range(x.shape[0]):
-            a0 += x[j] * W[c, j]
-            a1 += x[j] * W[c + 1, j]
-            a2 += x[j] * W[c + 2, j]
-            a3 += x[j] * W[c + 3, j]
-        z[c], z[c + 1], z[c + 2], z[c + 3] = a0, a1, a2, a3
-    for c in range(full, z.shape[0]):
-        a0 = 0.0
-        for j in range(x.shape[0]):
-            a0 += x[j] * W[c, j]
-        z[c] = a0
-
-
-def _raw_scores(rows, i, W, x, z):
-    z[:] = 0.0
-    first, last = rows.indptr[i], rows.indptr[i + 1]
-    m = first
-    while m + 3 < last:  # four rows of W at once: z is read and written less often
-        a0, a1, a2, a3 = rows.data[m], rows.data[m + 1], rows.data[m + 2], rows.data[m + 3]
-        w0, w1 = W[np.uintp(rows.indices[m])], W[np.uintp(rows.indices[m + 1])]
-        w2, w3 = W[np.uintp(rows.indices[m + 2])], W[np.uintp(rows.indices[m + 3])]
-        for c in range(z.shape[0]):
-            z[c] += (a0 * w0[c] + a1 * w1[c]) + (a2 * w2[c] + a3 * w3[c])
-        m += 4
-    while m < last:
-        w0 = W[np.uintp(rows.indices[m])]
-        for c in range(z.shape[0]):
-            z[c] += rows.data[m] * w0[c]
-        m += 1
-
-
-def _dense_update(rows, i, x, change, W):
-    for c in range(change.shape[0]):
-        if change[c] != 0.0:
-            for j in range(x.shape[0]):
-                W[c, j] += change[c] * x[j]
-
-
-def _raw_update(rows, i, x, change, W):
-    for m in range(rows.indptr[i], rows.indptr[i + 1]):
-        w = W[np.uintp(rows.indices[m])]
-        for c in range(change.shape[0]):
-            w[c] += change[c] * rows.data[m]
-
-
-_SCORES = {DenseRows: _dense_scores, RawRows: _raw_scores}
-_UPDATE = {DenseRows: _dense_update, RawRows: _raw_update}
-
-
-def _scores(rows, i, W, x, z):
-    """Products of row ``i`` with W to ``z``; ``x`` is scratch that ``_update`` reads."""
-    _SCORES[type(rows)](rows, i, W, x, z)
-
-
-def _update(rows, i, x, change, W):
-    """Add the outer product of ``change`` and row ``i`` to W."""
-    _UPDATE[type(rows)](rows, i, x, change, W)
-
-
-overload_on_class(_scores, _SCORES)
-overload_on_class(_update, _UPDATE)
-
-
 @kernel(fastmath=REASSOCIATE)
 def _epoch(
     loss, rows, active, order, keep, k, s, g, norm, W, multiplier, total, inverse_alpha,
@@ -292,7 +216,7 @@ def _epoch(
         state = shuffle_run(run, first, size, state)
         for visit in range(size):
             i = active[run[visit]]
-            _scores(rows, i, W, x, z)
+            row_scores(rows, i, W, x, z)
             if inverse_rho > 0.0:
                 for c in range(n_outputs):
                     z[c] += multiplier[c] - inverse_rho * total[c]
@@ -305,7 +229,7 @@ def _epoch(
                     g[i, c] = new[c]
                     total[c] += z[c]
                     z[c] *= -inverse_alpha
-                _update(rows, i, x, z, W)
+                row_update(rows, i, x, z, W)
     return worst
 
 
