@@ -6,6 +6,7 @@ import numpy as np
 from scipy.optimize import brentq
 
 from sklearn_margin.objective.point import Point
+from sklearn_margin.objective.row_access import Samples
 from sklearn_margin.objective.rows import Rows
 from sklearn_margin.penalties import ElasticNet
 
@@ -129,16 +130,8 @@ class LinearObjective(Objective):
     #: Whether a dual point may be multiplied by κ although it is feasible.
     shrinks = True
 
-    def draw(self, random_state, limit=None):
-        """Samples of one stochastic pass.
-
-        Returns
-        -------
-        first, second : ndarray of int
-            A sample is row ``first`` less row ``second``, where that is not negative.
-        labels, weights : ndarray of float64
-            Label and weight of each sample; the weights have mean one over all samples.
-        """
+    def draw(self, random_state, limit=None) -> Samples:
+        """Samples of one stochastic pass, or the first ``limit`` of them."""
         raise NotImplementedError
 
     # --- properties that decide which solvers apply ---

@@ -1,15 +1,17 @@
 """Stochastic passes over the rows of an objective."""
 
+from typing import NamedTuple
+
 import numpy as np
 
 from sklearn_margin._jit import kernel
 from sklearn_margin.losses._batches import batch_form
 from sklearn_margin.objective.mean_slopes import own_gap
 from sklearn_margin.objective.moments import largest_entries
-from sklearn_margin.objective.row_kernels import row_add, row_dot, single_rows, squared_norms
+from sklearn_margin.objective.row_kernels import row_add, single_rows, squared_norms
 from sklearn_margin.penalties import ElasticNet
 from sklearn_margin.solvers._averaged_slopes import gap_by_passes, gap_by_steps
-from sklearn_margin.solvers._streaming import StreamState, layout_of
+from sklearn_margin.solvers._streaming import Plan, StreamState, layout_of, score_batch
 
 __all__ = ["Run", "SGDState"]
 
@@ -31,6 +33,14 @@ class SGDState(StreamState):
         self.updates = 0.0
         self.averaged = 0.0
         self.next_restart = 0.0  # of the average, each time the run has doubled
+
+
+class Schedule(NamedTuple):
+    """The step at update t is eta0 / (1 + decay · t)^power."""
+
+    eta0: float
+    decay: float
+    power: float
 
 
 class Run:
@@ -56,7 +66,12 @@ class Run:
         penalty = ElasticNet(objective.alpha, objective.l1_ratio, scale)
         self.l2, self.l1 = penalty.l2, penalty.l1
         most = max(1, rows.shape[0] // 4)
-        self.every = int(np.clip(d / max(1.0, rows.entries_per_row), 1, most))
+        # As often as the penalty's step on all features is cheap beside those on rows.
+        every = int(np.clip(d / max(1.0, rows.entries_per_row), 1, most))
+        self.plan = Plan(
+            self.batch, max(1, every // self.batch), objective.n_outputs, objective.fit_intercept
+        )
+        self.by_row = self.plan._replace(batch=1, every=every)
 
     def encode(self, params):
         """Coordinates of the run for those of the objective."""
@@ -117,20 +132,17 @@ class Run:
     def epoch(self, state, random_state, limit=None):
         """One pass, or a shorter one. The average begins anew whenever the run has doubled."""
         objective, solver = self.objective, self.solver
-        first, second, labels, weights = objective.draw(random_state, limit)
         if solver.schedule == "constant":
-            eta0, decay, power = state.eta0, 0.0, 1.0
+            schedule = Schedule(state.eta0, 0.0, 1.0)
         elif solver.schedule == "pegasos":
-            eta0, decay, power = 1.0 / objective.alpha, 1.0, 1.0
+            schedule = Schedule(1.0 / objective.alpha, 1.0, 1.0)
         else:
-            eta0, decay, power = state.eta0, 1.0 / state.period, solver.power
+            schedule = Schedule(state.eta0, 1.0 / state.period, solver.power)
         if state.updates >= state.next_restart:
             state.averaged, state.next_restart = 0.0, 2.0 * state.updates + state.period
         state.updates, state.averaged = objective.loss._run(
-            _epoch, self.loss, self.rows, first, second, labels, weights, state.params,
-            state.average, self.l2, self.l1, eta0, decay, power, state.updates, state.averaged,
-            self.batch, max(1, self.every // self.batch), objective.n_outputs,
-            objective.fit_intercept,
+            _epoch, self.loss, self.rows, objective.draw(random_state, limit), state.params,
+            state.average, self.l2, self.l1, schedule, state.updates, state.averaged, self.plan,
         )  # fmt: skip
 
     def _choose_step(self, params):
@@ -151,10 +163,11 @@ class Run:
 
 @kernel
 def _epoch(
-    _, loss, rows, first, second, labels, weights, params, average, l2, l1, eta0, decay, power,
-    updates, averaged, batch, every, n_outputs, fit_intercept,
+    _, loss, rows, samples, params, average, l2, l1, schedule, updates, averaged, plan
 ):  # fmt: skip
-    """One pass over the drawn samples. A sample is row ``first`` less row ``second`` ≥ 0."""
+    """One pass over the samples; the numbers of updates and of averaged points so far."""
+    first, second, labels, weights = samples
+    batch, every, n_outputs, fit_intercept = plan
     d = l2.shape[0]
     u = params[: n_outputs * d].reshape((n_outputs, d))
     b = params[n_outputs * d :]
@@ -165,13 +178,8 @@ def _epoch(
     for start in range(0, n, batch):
         stop = min(start + batch, n)
         size = stop - start
-        eta = eta0 / (1.0 + decay * updates) ** power
-        for k in range(size):
-            for c in range(n_outputs):
-                z = row_dot(rows, first[start + k], u[c])
-                if second[start + k] >= 0:
-                    z -= row_dot(rows, second[start + k], u[c])
-                scores[k, c] = z + b[c] if fit_intercept else z
+        eta = schedule.eta0 / (1.0 + schedule.decay * updates) ** schedule.power
+        score_batch(rows, samples, start, stop, u, b, scores)
         loss.slopes(labels[start:stop], scores[:size], weights[start:stop], slopes[:size])
         for k in range(size):
             for c in range(n_outputs):

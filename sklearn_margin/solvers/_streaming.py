@@ -1,5 +1,7 @@
 """Streams: what is kept between batches of rows, and steps that are learned as they come."""
 
+from typing import NamedTuple
+
 import numpy as np
 
 from sklearn_margin._jit import kernel
@@ -8,11 +10,13 @@ from sklearn_margin.objective.row_kernels import row_add, row_dot, row_feature, 
 __all__ = [
     "DAMAGED",
     "DistanceState",
+    "Plan",
     "StreamState",
     "check_state",
     "distance_epoch",
     "is_kept_array",
     "layout_of",
+    "score_batch",
 ]
 
 DAMAGED = (
@@ -20,6 +24,15 @@ DAMAGED = (
     "Begin anew with a clone"
 )
 _SHARE = 0.3  # of the way to where the loss vanishes: the first step of all coordinates together
+
+
+class Plan(NamedTuple):
+    """What kernels of stochastic passes are given besides rows, samples and steps."""
+
+    batch: int  # samples per update
+    every: int  # updates per step of the penalty
+    n_outputs: int
+    fit_intercept: bool
 
 
 class StreamState:
@@ -154,21 +167,33 @@ def check_state(state, objective) -> None:
 def distance_epoch(run, state, random_state) -> None:
     """One pass of the stochastic ``run`` with learned steps; ``state`` goes on."""
     objective = run.objective
-    first, second, labels, weights = objective.draw(random_state)
     share = _SHARE / max(objective.rows.entries_per_row + objective.fit_intercept, 1.0)
     objective.loss._run(
-        _epoch, run.loss, run.rows, first, second, labels, weights, state.params, state.average,
-        state.memory, state.counts, run.l2, run.l1, share, run.batch,
-        max(1, run.every // run.batch), objective.n_outputs, objective.fit_intercept,
+        _epoch, run.loss, run.rows, objective.draw(random_state), state.params, state.average,
+        state.memory, state.counts, run.l2, run.l1, share, run.plan,
     )  # fmt: skip
 
 
 @kernel
+def score_batch(rows, samples, start, stop, u, b, scores):
+    """Scores of the samples from ``start`` to ``stop``, for coordinates ``u`` of shape
+    (n_outputs, d) and intercepts ``b``, of which there may be none."""
+    for k in range(stop - start):
+        i, other = samples.first[start + k], samples.second[start + k]
+        for c in range(u.shape[0]):
+            z = row_dot(rows, i, u[c])
+            if other >= 0:
+                z -= row_dot(rows, other, u[c])
+            scores[k, c] = z + b[c] if b.shape[0] > 0 else z
+
+
+@kernel
 def _epoch(
-    _, loss, rows, first, second, labels, weights, params, average, memory, counts, l2, l1, share,
-    batch, every, n_outputs, fit_intercept,
+    _, loss, rows, samples, params, average, memory, counts, l2, l1, share, plan
 ):  # fmt: skip
-    """One pass over the drawn samples. A sample is row ``first`` less row ``second`` ≥ 0."""
+    """One pass over the samples."""
+    first, second, labels, weights = samples
+    batch, every, n_outputs, fit_intercept = plan
     d = l2.shape[0]
     u = params[: n_outputs * d].reshape((n_outputs, d))
     b = params[n_outputs * d :]
@@ -177,12 +202,7 @@ def _epoch(
     n, since = first.shape[0], 0
     for start in range(0, n, batch):
         stop = min(start + batch, n)
-        for k in range(stop - start):
-            for c in range(n_outputs):
-                z = row_dot(rows, first[start + k], u[c])
-                if second[start + k] >= 0:
-                    z -= row_dot(rows, second[start + k], u[c])
-                scores[k, c] = z + b[c] if fit_intercept else z
+        score_batch(rows, samples, start, stop, u, b, scores)
         y, z, s = labels[start:stop], scores[: stop - start], weights[start:stop]
         loss.slopes(y, z, s, slopes[: stop - start])
         length = 0.0
