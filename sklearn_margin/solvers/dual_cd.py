@@ -140,7 +140,7 @@ class _HingeDual(Dual):
         self.bounds = HingeGap(objective, objective.rows, kink, low, high)
         self.slopes = self._first_slopes(start)
         self.refresh()
-        self.certain = (-np.inf, np.inf)
+        self.thresholds = (-np.inf, np.inf)
         self.n_resets = 0
 
     def at(self, index):
@@ -170,11 +170,12 @@ class _HingeDual(Dual):
         return best
 
     def visit(self, part, order, keep, shrinking, seed):
-        certain = self.certain if shrinking else (-np.inf, np.inf)
+        thresholds = self.thresholds if shrinking else (-np.inf, np.inf)
         self.total, highest, lowest = _epoch(
-            part.rows, part.active, order, keep, part.arrays, part.slopes, self.state, certain, seed
-        )
-        self._set_certain(lowest, highest)
+            part.rows, part.active, order, keep, part.arrays, part.slopes, self.state,
+            thresholds, seed,
+        )  # fmt: skip
+        self._set_thresholds(lowest, highest)
         return highest - lowest
 
     def accelerate(self, part):
@@ -219,12 +220,13 @@ class _HingeDual(Dual):
         at_low = t <= self.arrays.low[:, index]
         at_high = t >= self.arrays.high[:, index]
         violation = np.where(at_low, np.maximum(e, 0), np.where(at_high, np.minimum(e, 0), e))
-        self._set_certain(violation.min(initial=0.0), violation.max(initial=0.0))
-        settled = (at_low & (e < self.certain[0])) | (at_high & (e > self.certain[1]))
+        self._set_thresholds(violation.min(initial=0.0), violation.max(initial=0.0))
+        settled = (at_low & (e < self.thresholds[0])) | (at_high & (e > self.thresholds[1]))
         return index[~settled.all(axis=0)]
 
-    def _set_certain(self, lowest, highest):
-        self.certain = (lowest if lowest < 0 else -np.inf, highest if highest > 0 else np.inf)
+    def _set_thresholds(self, lowest, highest):
+        """Beyond which distances from a kink a row is settled: the largest violations."""
+        self.thresholds = (lowest if lowest < 0 else -np.inf, highest if highest > 0 else np.inf)
 
     def balanced(self):
         return _balanced(self.slopes, self.arrays.low, self.arrays.high), True
@@ -271,12 +273,12 @@ def _balanced(t, low, high):
 
 
 @kernel
-def _epoch(rows, active, order, keep, hinges, t, state, certain, seed):
+def _epoch(rows, active, order, keep, hinges, t, state, thresholds, seed):
     """Exact minimisation along each coordinate of the active rows; ``keep`` marks the rows that
     stay active. Returns the sum of slopes and the extremes of the projected gradient."""
     kink, low, high, norm = hinges
     w, multiplier, total, inverse_alpha, inverse_rho = state
-    certain_low, certain_high = certain
+    below, above = thresholds
     highest, lowest = 0.0, 0.0
     m = active.shape[0]
     run = np.empty(RUN, np.int64)
@@ -296,10 +298,10 @@ def _epoch(rows, active, order, keep, hinges, t, state, certain, seed):
                 old = t[c, i]
                 violation = e
                 if old <= low[c, i]:
-                    settled = settled and e < certain_low
+                    settled = settled and e < below
                     violation = max(e, 0.0)
                 elif old >= high[c, i]:
-                    settled = settled and e > certain_high
+                    settled = settled and e > above
                     violation = min(e, 0.0)
                 else:
                     settled = False

@@ -68,7 +68,7 @@ class ClassDual(Dual):
         self.arrays = _Labels(objective.y, objective.s.astype(np.float64), self.norm)
         self.slopes = np.zeros((self.n, objective.n_outputs))
         self.refresh()
-        self.certain = np.inf
+        self.threshold = np.inf
 
     def at(self, index):
         return index
@@ -82,9 +82,9 @@ class ClassDual(Dual):
     def visit(self, part, order, keep, shrinking, seed):
         worst = _epoch(
             self.objective.loss, part.rows, part.active, order, keep, part.arrays, part.slopes,
-            self.state, self.certain if shrinking else np.inf, seed,
+            self.state, self.threshold if shrinking else np.inf, seed,
         )  # fmt: skip
-        self.certain = worst if worst > 0 else np.inf
+        self.threshold = worst if worst > 0 else np.inf
         return worst
 
     def unsettled(self, point, index):
@@ -92,8 +92,8 @@ class ClassDual(Dual):
         much as any row misses its optimum."""
         excess = point.excess[index]
         worst = excess.max(initial=0.0)
-        self.certain = worst if worst > 0 else np.inf
-        return index[excess >= -self.certain]
+        self.threshold = worst if worst > 0 else np.inf
+        return index[excess >= -self.threshold]
 
     def certificate(self, slopes, coef, feasible):
         """A primal point, and its duality gap.
@@ -140,7 +140,7 @@ class ClassDual(Dual):
 
 
 @kernel(fastmath=REASSOCIATE)
-def _epoch(loss, rows, active, order, keep, labels, g, state, certain, seed):
+def _epoch(loss, rows, active, order, keep, labels, g, state, threshold, seed):
     """Exact minimisation over the slopes of each active row; ``keep`` marks the rows that stay
     active. Returns by how much the worst row missed its optimum."""
     k, s, norm = labels
@@ -161,7 +161,7 @@ def _epoch(loss, rows, active, order, keep, labels, g, state, certain, seed):
                 for c in range(n_outputs):
                     z[c] += multiplier[c] - inverse_rho * total[c]
             excess = loss.dual_step(k[i], z, g[i], s[i], norm[i], new)
-            keep[run[visit]] = excess >= -certain
+            keep[run[visit]] = excess >= -threshold
             if excess > 0.0:
                 worst = max(worst, excess)
                 for c in range(n_outputs):
