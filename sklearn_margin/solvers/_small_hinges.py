@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sklearn_margin.solvers._linalg import factorized
+from sklearn_margin._linalg import factorized
 
 __all__ = ["Certificate", "SmallHinges", "least_squares"]
 
@@ -286,7 +286,7 @@ def _solver(matrix):
         If it is not finite.
     """
     if matrix.dtype != np.longdouble:
-        return factorized(matrix)
+        return factorized(matrix, hold=True)
     root = np.sqrt(np.maximum(matrix.diagonal(), 1e-300))
     solve = _wide_factorized(matrix / np.outer(root, root))
     return lambda v: solve(v / root) / root
@@ -323,5 +323,5 @@ def least_squares(matrix, right):
     root = np.sqrt(np.maximum(matrix.diagonal(), 1e-200))
     right = right.astype(np.float64) / root
     if len(root) > _FEW:
-        return factorized(matrix)(right * root)
+        return factorized(matrix, hold=True)(right * root)
     return np.linalg.lstsq(matrix / np.outer(root, root), right, rcond=1e-13)[0] / root

@@ -194,7 +194,7 @@ class _Cholesky:
         eps = np.finfo(point.objective.rows.dtype).eps
 
         def solve():
-            self.factor = factorized(hessian, eps)
+            self.factor = factorized(hessian, len(hessian) * eps)
             p = -self.factor(gradient)
             return p if np.isfinite(p).all() else -gradient
 
