@@ -220,17 +220,6 @@ def is_small(objective) -> bool:
     return objective.pass_work <= SMALL
 
 
-def wants_sample(objective, start, small=SMALL) -> bool:
-    """Whether it pays to solve a sample of the rows first: a pass is more work than ``small``
-    entries of X are, there are many rows, and there is nothing to start from."""
-    if not (objective.takes_samples and objective.loss.splits):
-        return False
-    n, n_params = objective.rows.shape[0], objective.n_params
-    # Several scores of a row say more than one.
-    many = n * objective.n_outputs >= 200 * n_params and objective.pass_work > small
-    return many and not objective.split(start)[0].any()
-
-
 def forms_gram(objective, gram_max) -> bool:
     """Whether to form the Hessian of F."""
     few = objective.n_params <= gram_max
@@ -240,12 +229,6 @@ def forms_gram(objective, gram_max) -> bool:
 def forming_is_cheap(objective) -> bool:
     """Whether the Hessian, formed column by column, costs next to nothing."""
     return objective.pass_work * objective.n_params <= SMALL
-
-
-def draw_sample(objective):
-    """The objective of a tenth of the rows, and the relative sampling error of its minimum."""
-    size = objective.rows.shape[0] // 10
-    return objective.sample(size, np.random.RandomState(0)), objective.n_params / size
 
 
 def enough(tol, value, floor) -> float:
