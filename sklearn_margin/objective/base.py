@@ -34,6 +34,8 @@ class Objective:
     takes_samples = False
     #: Whether the loss splits over samples that ``draw`` can choose from.
     draws_samples = False
+    #: Why there is no ``RowAccess`` for solvers that work row by row; None if there is.
+    why_no_rows: str | None = None
     #: Whether ``batches`` divides the rows for a pass, batch by batch.
     draws_batches = False
     #: Why F of all rows at once is out of reach; None if it is not.

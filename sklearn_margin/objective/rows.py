@@ -26,8 +26,17 @@ import scipy.sparse as sp
 from joblib import effective_n_jobs
 
 from sklearn_margin.objective._blas import single_threaded
-from sklearn_margin.objective.moments import column_statistics
-from sklearn_margin.objective.row_kernels import frozen, normal_product, raw_rows
+from sklearn_margin.objective.moments import column_statistics, largest_entries
+from sklearn_margin.objective.row_kernels import (
+    DenseRows,
+    RawRows,
+    SparseRows,
+    centred_rows,
+    frozen,
+    normal_product,
+    raw_rows,
+    single_rows,
+)
 
 __all__ = ["Rows", "times", "transposed_times"]
 
@@ -98,11 +107,40 @@ class Rows:
         new._divide()
         return new
 
+    # --- single rows ---
+
+    def raw(self, index) -> np.ndarray:
+        """Some of the rows as a dense matrix."""
+        X = self.X[index]
+        return X.toarray() if self.is_sparse else X
+
     def dense(self, index) -> np.ndarray:
         """Some of the rows as a dense standardised matrix of float64."""
-        X = self.X[index]
-        X = X.toarray() if self.is_sparse else X
-        return (X - self.shift) / self.scale
+        return (self.raw(index) - self.shift) / self.scale
+
+    def centred(self) -> tuple[DenseRows | RawRows, np.ndarray]:
+        """Rows for kernels in their own units, and the shift that they are centred by: none, where
+        that would make them dense."""
+        return centred_rows(self.X, self.shift)
+
+    def single(self, shift, scale) -> DenseRows | SparseRows:
+        """The rows (x − shift) / scale for kernels; the shift of sparse ones must be zero."""
+        return single_rows(self.X, shift, scale)
+
+    def kernel_coordinates(self) -> tuple[np.ndarray, np.ndarray]:
+        """Shift and scale for ``single``, after which columns are of one size: those of X̃, or, of
+        sparse rows, none and the largest entries."""
+        if self.is_sparse:
+            return np.zeros(self.shape[1]), largest_entries(self.X)
+        return self.shift, self.scale
+
+    @property
+    def entries_per_row(self) -> float:
+        """Mean number of entries that are stored of a row."""
+        n, d = self.shape
+        return self.X.nnz / max(n, 1) if self.is_sparse else d
+
+    # --- sessions ---
 
     @contextmanager
     def session(self):
@@ -126,12 +164,6 @@ class Rows:
         entries = self.X.nnz if self.is_sparse else self.X.size
         serial = self._pool is None or entries < _FEW_ENTRIES
         return list((map if serial else self._pool.map)(function, items))
-
-    @property
-    def entries_per_row(self) -> float:
-        """Mean number of entries that are stored of a row."""
-        n, d = self.shape
-        return self.X.nnz / max(n, 1) if self.is_sparse else d
 
     # --- products in standardised coordinates ---
 

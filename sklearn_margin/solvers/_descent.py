@@ -7,7 +7,6 @@ import numpy as np
 
 from sklearn_margin._jit import kernel
 from sklearn_margin.objective.row_kernels import (
-    centred_rows,
     coefficient_layout,
     squared_norms,
     take_rows,
@@ -112,7 +111,7 @@ class Dual:
         self.objective = objective
         rows = objective.rows
         self.n, d = rows.shape
-        self.rows, self.shift = centred_rows(rows.X, rows.shift)
+        self.rows, self.shift = rows.centred()
         self.norm = squared_norms(self.rows, np.arange(self.n), np.zeros(d))
         self.norm /= objective.alpha
         # As if the intercept were a coefficient of a feature a tenth the size of a typical row:

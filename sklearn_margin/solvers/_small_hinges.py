@@ -41,9 +41,9 @@ class SmallHinges:
     def __init__(self, objective, dtype, used, minus=None):
         self.objective, self.dtype = objective, np.dtype(dtype)
         rows, penalty = objective.rows, objective.penalty
-        self.raw = _raw_rows(rows, used, dtype)
+        self.raw = rows.raw(used).astype(dtype)
         if minus is not None:
-            self.raw -= _raw_rows(rows, minus, dtype)
+            self.raw -= rows.raw(minus).astype(dtype)
         self.X = (self.raw if minus is not None else self.raw - rows.shift) / rows.scale
         self.n, self.d = self.X.shape
         self.n_params = objective.n_params
@@ -270,11 +270,6 @@ class SmallHinges:
     def moved(self, p, change):
         """Slopes after margins have fallen by ``change``, to first order, but within bounds."""
         raise NotImplementedError
-
-
-def _raw_rows(rows, index, dtype):
-    X = rows.X[index]
-    return (X.toarray() if rows.is_sparse else X).astype(dtype)
 
 
 def _solver(matrix):

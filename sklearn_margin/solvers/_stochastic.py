@@ -7,8 +7,7 @@ import numpy as np
 from sklearn_margin._jit import kernel
 from sklearn_margin.losses._batches import batch_form
 from sklearn_margin.objective.mean_slopes import own_gap
-from sklearn_margin.objective.moments import largest_entries
-from sklearn_margin.objective.row_kernels import row_add, single_rows, squared_norms
+from sklearn_margin.objective.row_kernels import row_add, squared_norms
 from sklearn_margin.penalties import ElasticNet
 from sklearn_margin.solvers._averaged_slopes import gap_by_passes, gap_by_steps
 from sklearn_margin.solvers._streaming import Plan, StreamState, layout_of, score_batch
@@ -53,16 +52,11 @@ class Run:
         self.batch = solver.batch_size
         if self.batch == "auto":
             self.batch = 1 if objective.loss.splits else _BATCH
-        rows = objective.rows
-        d = rows.shape[1]
-        # Sparse rows, and a stream, are met in raw coordinates.
-        shift, scale = np.zeros(d), np.ones(d)
-        if standardize and rows.is_sparse:
-            scale = largest_entries(rows.X)
-        elif standardize:
-            shift, scale = rows.shift, rows.scale
+        rows, d = objective.rows, objective.rows.shape[1]
+        # A stream is met in raw coordinates.
+        shift, scale = rows.kernel_coordinates() if standardize else (np.zeros(d), np.ones(d))
         self.shift, self.scale = shift, scale
-        self.rows = single_rows(rows.X, shift, scale)
+        self.rows = rows.single(shift, scale)
         penalty = ElasticNet(objective.alpha, objective.l1_ratio, scale)
         self.l2, self.l1 = penalty.l2, penalty.l1
         most = max(1, rows.shape[0] // 4)

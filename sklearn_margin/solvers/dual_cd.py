@@ -69,6 +69,8 @@ class DualCD(Solver):
             raise TypeError(f"shrinking must be True or False, got {self.shrinking!r}")
 
     def obstacle(self, objective):
+        if objective.why_no_rows is not None:
+            return objective.why_no_rows
         loss = objective.loss
         if not (is_sum_of_hinges(loss) or _has_dual(objective)):
             return f"the loss {type(loss).__name__} is not piecewise linear"

@@ -92,6 +92,8 @@ class InteriorPoint(Solver):
         check_number(self.band, "band", minimum=0)
 
     def obstacle(self, objective):
+        if objective.why_no_rows is not None:
+            return objective.why_no_rows
         loss = objective.loss
         if _has_small_hinges(objective):
             return why_not_small_hinges(objective)

@@ -93,7 +93,7 @@ class Smoothing(Solver):
             objective, start, tol, max_iter, callback, width, excess, sample
         )
         exact = getattr(objective.loss, "has_dual", False) and not objective.penalty.has_l1
-        if result.converged and is_small(objective) and exact:
+        if result.converged and is_small(objective) and exact and objective.why_no_rows is None:
             return polished(objective, result, tol, max_iter, callback, width=width)
         return result
 
