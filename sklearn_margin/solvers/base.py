@@ -319,12 +319,12 @@ def conjugate_gradients(product, precondition, residual, value, *, least, most, 
     while n_products < most:
         n_products += 1
         image = product(d)
-        bend, square = float(d @ image), float(d @ d)
-        largest = max(largest, bend / square)
+        curvature, square = float(d @ image), float(d @ d)
+        largest = max(largest, curvature / square)
         # Where curvature is rounding error of that elsewhere, a step would drown all before it.
-        if bend <= eps * max(largest * square, 1e-14 * rho):
+        if curvature <= eps * max(largest * square, 1e-14 * rho):
             return (p if p.any() else d), n_products
-        step = rho / bend
+        step = rho / curvature
         p += step * d
         r = r - step * image  # not in place: without a preconditioner d may be r itself
         y = precondition(r)
