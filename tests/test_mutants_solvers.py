@@ -434,7 +434,8 @@ def test_epochs_of_hinges_come_to_rest_and_leave_settled_rows_out(loss, fit_inte
         if left is None and off < 1e-2:
             dual.store(part)
             left, inside = unsettled(dual)
-        if off < 1e-11:
+        # Slopes are at rest long before the multiplier where that moves slowly.
+        if off < 1e-11 and not (fit_intercept and abs(dual.total) > 1e-9):
             break
     assert off < 1e-10  # no row with its slope at a bound counts as off
     dual.store(part)
