@@ -5,17 +5,16 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sklearn_margin._jit import kernel
 from sklearn_margin.objective.row_kernels import (
     coefficient_layout,
     squared_norms,
     take_rows,
 )
+from sklearn_margin.solvers._dual_kernels import RUN
 from sklearn_margin.solvers.base import Result
 
-__all__ = ["RUN", "Dual", "State", "descend", "shuffle_run"]
+__all__ = ["Dual", "State", "descend"]
 
-RUN = 64  # neighbouring rows that are visited together
 _COMPACT = 0.5  # share of rows below which they are copied
 
 
@@ -235,17 +234,3 @@ class Dual:
             slopes, feasible = self.balanced()
             coef = self.coefficients(slopes)
         return self.certificate(slopes, coef, feasible)
-
-
-@kernel
-def shuffle_run(run, first, size, state):
-    """Write ``first`` … ``first + size - 1`` to ``run`` in random order; the next random state."""
-    for k in range(size):
-        run[k] = first + k
-    for k in range(size - 1, 0, -1):
-        state ^= state << np.uint32(13)
-        state ^= state >> np.uint32(17)
-        state ^= state << np.uint32(5)
-        other = int(state % np.uint32(k + 1))
-        run[k], run[other] = run[other], run[k]
-    return state

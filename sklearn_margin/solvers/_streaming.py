@@ -178,8 +178,9 @@ def distance_epoch(run, state, random_state) -> None:
 def score_batch(rows, samples, start, stop, u, b, scores):
     """Scores of the samples from ``start`` to ``stop``, for coordinates ``u`` of shape
     (n_outputs, d) and intercepts ``b``, of which there may be none."""
+    first, second, _, _ = samples
     for k in range(stop - start):
-        i, other = samples.first[start + k], samples.second[start + k]
+        i, other = first[start + k], second[start + k]
         for c in range(u.shape[0]):
             z = row_dot(rows, i, u[c])
             if other >= 0:

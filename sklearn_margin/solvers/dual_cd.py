@@ -4,9 +4,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sklearn_margin._jit import kernel
-from sklearn_margin.objective.row_kernels import add_rows, row_add, row_dot
-from sklearn_margin.solvers._descent import RUN, Dual, descend, shuffle_run
+from sklearn_margin.objective.row_kernels import add_rows
+from sklearn_margin.solvers._descent import Dual, descend
+from sklearn_margin.solvers._dual_kernels import visit_hinges
 from sklearn_margin.solvers._hinge_gap import HingeGap
 from sklearn_margin.solvers._hinges import best_intercept, hinge_terms, is_sum_of_hinges
 from sklearn_margin.solvers._proximal import polished
@@ -173,7 +173,7 @@ class _HingeDual(Dual):
 
     def visit(self, part, order, keep, shrinking, seed):
         thresholds = self.thresholds if shrinking else (-np.inf, np.inf)
-        self.total, highest, lowest = _epoch(
+        self.total, highest, lowest = visit_hinges(
             part.rows, part.active, order, keep, part.arrays, part.slopes, self.state,
             thresholds, seed,
         )  # fmt: skip
@@ -272,53 +272,3 @@ def _balanced(t, low, high):
         if share.sum() >= abs(total):
             return np.clip(t - (total / max(share.sum(), 1e-300)) * share, low, high)
     return np.clip(t, low, high)
-
-
-@kernel
-def _epoch(rows, active, order, keep, hinges, t, state, thresholds, seed):
-    """Exact minimisation along each coordinate of the active rows; ``keep`` marks the rows that
-    stay active. Returns the sum of slopes and the extremes of the projected gradient."""
-    kink, low, high, norm = hinges
-    w, multiplier, total, inverse_alpha, inverse_rho = state
-    below, above = thresholds
-    highest, lowest = 0.0, 0.0
-    m = active.shape[0]
-    run = np.empty(RUN, np.int64)
-    random = np.uint32(seed)
-    for block in range(order.shape[0]):
-        first = order[block] * RUN
-        size = min(RUN, m - first)
-        random = shuffle_run(run, first, size, random)
-        for k in range(size):
-            position = run[k]
-            i = active[position]
-            z = row_dot(rows, i, w) + multiplier - inverse_rho * total
-            change = 0.0
-            settled = True
-            for c in range(kink.shape[0]):
-                e = z - kink[c, i] - change * norm[i]
-                old = t[c, i]
-                violation = e
-                if old <= low[c, i]:
-                    settled = settled and e < below
-                    violation = max(e, 0.0)
-                elif old >= high[c, i]:
-                    settled = settled and e > above
-                    violation = min(e, 0.0)
-                else:
-                    settled = False
-                if violation == 0.0:
-                    continue
-                highest = max(highest, violation)
-                lowest = min(lowest, violation)
-                if norm[i] > 0.0:
-                    new = min(high[c, i], max(low[c, i], old + e / norm[i]))
-                else:
-                    new = high[c, i] if e > 0.0 else low[c, i]
-                t[c, i] = new
-                change += new - old
-            keep[position] = not settled
-            if change != 0.0:
-                row_add(rows, i, -change * inverse_alpha, w)
-                total += change
-    return total, highest, lowest

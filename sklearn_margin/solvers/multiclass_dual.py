@@ -4,9 +4,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sklearn_margin._jit import REASSOCIATE, kernel
-from sklearn_margin.objective.row_kernels import coefficient_layout, row_scores, row_update
-from sklearn_margin.solvers._descent import RUN, Dual, descend, shuffle_run
+from sklearn_margin.objective.row_kernels import coefficient_layout
+from sklearn_margin.solvers._descent import Dual, descend
+from sklearn_margin.solvers._dual_kernels import (
+    add_flows,
+    certify_classes,
+    follow_flow,
+    visit_classes,
+)
 
 __all__ = ["ClassDual", "solve_multiclass"]
 
@@ -80,7 +85,7 @@ class ClassDual(Dual):
         return slopes.sum(axis=0)
 
     def visit(self, part, order, keep, shrinking, seed):
-        worst = _epoch(
+        worst = visit_classes(
             self.objective.loss, part.rows, part.active, order, keep, part.arrays, part.slopes,
             self.state, self.threshold if shrinking else np.inf, seed,
         )  # fmt: skip
@@ -118,7 +123,7 @@ class ClassDual(Dual):
         objective, (k, s, norm) = self.objective, self.arrays
         z = objective.by_row(objective.scores(params))
         excess = np.empty(self.n)
-        value, gap = _certify(objective.loss, k, z, g, s, norm, excess)
+        value, gap = certify_classes(objective.loss, k, z, g, s, norm, excess)
         value += objective.penalty.value(objective.split(params)[0])
         return Certificate(params, value, gap if feasible else np.inf, excess)
 
@@ -130,82 +135,10 @@ class ClassDual(Dual):
             if np.abs(total).max() <= 1e-15 * size:
                 break
             flow = np.zeros((len(total), len(total)))
-            _add_flows(loss, k, g, s, flow)
+            add_flows(loss, k, g, s, flow)
             v = np.linalg.lstsq(flow, total, rcond=1e-12)[0]
             if np.ptp(v) > 1.0:
                 return self.slopes, False
             before, g = g, np.empty_like(g)
-            _follow_flow(loss, k, before, s, v, g)
+            follow_flow(loss, k, before, s, v, g)
         return g, bool(np.abs(g.sum(axis=0)).max() <= 1e-12 * size)
-
-
-@kernel(fastmath=REASSOCIATE)
-def _epoch(loss, rows, active, order, keep, labels, g, state, threshold, seed):
-    """Exact minimisation over the slopes of each active row; ``keep`` marks the rows that stay
-    active. Returns by how much the worst row missed its optimum."""
-    k, s, norm = labels
-    W, multiplier, total, inverse_alpha, inverse_rho = state
-    worst = 0.0
-    m, n_outputs = active.shape[0], g.shape[1]
-    run, random = np.empty(RUN, np.int64), np.uint32(seed)
-    z, new, x = np.empty(n_outputs), np.empty(n_outputs), np.empty(max(W.shape[0], W.shape[1]))
-    x = x[: W.shape[1]]
-    for block in range(order.shape[0]):
-        first = order[block] * RUN
-        size = min(RUN, m - first)
-        random = shuffle_run(run, first, size, random)
-        for visit in range(size):
-            i = active[run[visit]]
-            row_scores(rows, i, W, x, z)
-            if inverse_rho > 0.0:
-                for c in range(n_outputs):
-                    z[c] += multiplier[c] - inverse_rho * total[c]
-            excess = loss.dual_step(k[i], z, g[i], s[i], norm[i], new)
-            keep[run[visit]] = excess >= -threshold
-            if excess > 0.0:
-                worst = max(worst, excess)
-                for c in range(n_outputs):
-                    z[c] = new[c] - g[i, c]
-                    g[i, c] = new[c]
-                    total[c] += z[c]
-                    z[c] *= -inverse_alpha
-                row_update(rows, i, x, z, W)
-    return worst
-
-
-@kernel
-def _certify(loss, k, z, g, s, norm, excess):
-    """Weighted sum of losses, gap, and ``excess`` of each row."""
-    value, gap = 0.0, 0.0
-    scratch = np.empty(z.shape[1])
-    for i in range(z.shape[0]):
-        excess[i] = -np.inf
-        if s[i] > 0.0:
-            value += s[i] * loss.sample_value(k[i], z[i])
-            gap += loss.dual_gap(k[i], z[i], g[i], s[i])
-            excess[i] = loss.dual_step(k[i], z[i], g[i], s[i], norm[i], scratch)
-    return value, gap
-
-
-@kernel
-def _add_flows(loss, k, g, s, flow):
-    n_outputs = g.shape[1]
-    probe, out = np.zeros(n_outputs), np.empty(n_outputs)
-    for i in range(g.shape[0]):
-        if s[i] > 0.0:
-            for c in range(n_outputs):
-                probe[c] = 1.0
-                loss.dual_flow(k[i], g[i], s[i], probe, out)
-                probe[c] = 0.0
-                for a in range(n_outputs):
-                    flow[c, a] += out[a]
-
-
-@kernel
-def _follow_flow(loss, k, g, s, v, out):
-    for i in range(g.shape[0]):
-        out[i] = g[i]
-        if s[i] > 0.0:
-            loss.dual_flow(k[i], g[i], s[i], v, out[i])
-            for c in range(g.shape[1]):
-                out[i, c] = g[i, c] - out[i, c]
