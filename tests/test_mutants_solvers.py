@@ -485,7 +485,7 @@ def test_epochs_of_classes_keep_their_coefficients_and_come_to_rest(loss, fit_in
     again = dual.certify_at(certificate.params)
     assert again.value == pytest.approx(certificate.value, rel=1e-9)
     left = dual.unsettled(certificate, np.arange(40))
-    np.testing.assert_array_equal(left, np.flatnonzero(certificate.excess >= -dual.threshold))
+    np.testing.assert_array_equal(left, np.flatnonzero(certificate.by_row >= -dual.threshold))
     assert 0 < len(left) < 40
 
 

@@ -13,7 +13,7 @@ from sklearn_margin.objective.row_kernels import (
 from sklearn_margin.solvers._dual_kernels import RUN
 from sklearn_margin.solvers.base import Result
 
-__all__ = ["Dual", "State", "descend"]
+__all__ = ["Certificate", "Dual", "descend"]
 
 _COMPACT = 0.5  # share of rows below which they are copied
 
@@ -60,6 +60,18 @@ def descend(dual, *, tol, max_iter, callback, shrinking) -> Result:
             break
         part = dual.part(dual.unsettled(point, everything))
     return Result(best.params, best.value, n_iter, converged, gap, "relative gap", reached)
+
+
+class Certificate(NamedTuple):
+    """A primal point and what is known of it."""
+
+    params: np.ndarray
+    value: float  # F
+    lower: float  # bound on min F
+    by_row: np.ndarray  # distances to kinks, or by how much rows miss their optimum
+    noise: float = 0.0  # rounding errors of value and bound
+    floor: float = 0.0  # F less than this is zero to rounding error
+    gap: float = np.inf  # bound on F − min F, if it is known better than by ``lower``
 
 
 class State(NamedTuple):
@@ -148,9 +160,8 @@ class Dual:
     def balanced(self):
         """Slopes nearby that sum to zero, and whether they were found."""
 
-    def certificate(self, slopes, coef, feasible):
-        """A primal point from slopes: ``params``, their ``value``, a ``lower`` bound on F, the
-        ``noise`` in both and a ``floor`` below which F is zero to rounding error."""
+    def certificate(self, slopes, coef, feasible) -> "Certificate":
+        """A primal point from slopes, and what these prove of it."""
 
     def unsettled(self, point, index):
         """Of the rows ``index`` those to go on with from the certificate ``point``."""
@@ -229,8 +240,10 @@ class Dual:
 
     def certify(self):
         """A primal point from slopes made feasible, and its duality gap: see ``certificate``."""
-        slopes, coef, feasible = self.slopes, self.coef, True
-        if self.objective.fit_intercept:
-            slopes, feasible = self.balanced()
-            coef = self.coefficients(slopes)
+        slopes, feasible = self.feasible()
+        coef = self.coefficients(slopes) if self.objective.fit_intercept else self.coef
         return self.certificate(slopes, coef, feasible)
+
+    def feasible(self):
+        """Slopes that sum to zero if there is an intercept, and whether they were found."""
+        return self.balanced() if self.objective.fit_intercept else (self.slopes, True)

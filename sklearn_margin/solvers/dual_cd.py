@@ -5,13 +5,13 @@ from typing import NamedTuple
 import numpy as np
 
 from sklearn_margin.objective.row_kernels import add_rows
-from sklearn_margin.solvers._descent import Dual, descend
+from sklearn_margin.solvers._descent import Certificate, Dual, descend
 from sklearn_margin.solvers._dual_kernels import visit_hinges
 from sklearn_margin.solvers._hinge_gap import HingeGap
 from sklearn_margin.solvers._hinges import best_intercept, hinge_terms, is_sum_of_hinges
 from sklearn_margin.solvers._proximal import polished
 from sklearn_margin.solvers.base import Solver, is_small, is_tiny, is_wide, suits_smoothing
-from sklearn_margin.solvers.multiclass_dual import solve_multiclass
+from sklearn_margin.solvers.multiclass_dual import ClassDual
 
 __all__ = ["DualCD"]
 
@@ -92,34 +92,19 @@ class DualCD(Solver):
     def solve(
         self, objective, start, *, tol, max_iter, callback=None, random_state=None, validation=None
     ):
-        if objective.n_outputs > 1:
-            result, g = solve_multiclass(
-                objective, start=start, tol=tol, max_iter=max_iter, callback=callback,
-                shrinking=self.shrinking,
-            )  # fmt: skip
-            if result.converged and is_small(objective):
-                return polished(objective, result, tol, max_iter, callback, g=g)
-            return result
-        return descend(
-            _HingeDual(objective, start), tol=tol, max_iter=max_iter, callback=callback,
-            shrinking=self.shrinking,
-        )  # fmt: skip
+        several = objective.n_outputs > 1
+        dual = (ClassDual if several else _HingeDual)(objective, start)
+        result = descend(
+            dual, tol=tol, max_iter=max_iter, callback=callback, shrinking=self.shrinking
+        )
+        if several and result.converged and is_small(objective):
+            return polished(objective, result, tol, max_iter, callback, g=dual.slopes)
+        return result
 
 
 def _has_dual(objective):
     """Whether the loss of several scores says, of its own formula, what its dual needs."""
     return objective.n_outputs > 1 and getattr(objective.loss, "has_dual", False)
-
-
-class _Certificate(NamedTuple):
-    """A primal point, its value, a lower bound, rounding errors of both; distances to kinks."""
-
-    params: np.ndarray
-    value: float
-    lower: float
-    noise: float
-    floor: float
-    e: np.ndarray  # (n_hinges, n)
 
 
 class _Hinges(NamedTuple):
@@ -218,7 +203,7 @@ class _HingeDual(Dual):
         The others have a slope at a bound, and a score that is farther beyond the kink than
         any row is on the wrong side of one.
         """
-        e, t = point.e[:, index], self.slopes[:, index]
+        e, t = point.by_row[:, index], self.slopes[:, index]
         at_low = t <= self.arrays.low[:, index]
         at_high = t >= self.arrays.high[:, index]
         violation = np.where(at_low, np.maximum(e, 0), np.where(at_high, np.minimum(e, 0), e))
@@ -255,7 +240,7 @@ class _HingeDual(Dual):
         bound = self.bounds.at(params, e, slopes - low, high - slopes, projected)
         if objective.fit_intercept:  # which rows to work on is a matter of our own intercept
             e += self.intercept + float((objective.rows.shift - self.shift) @ coef) - b
-        return _Certificate(params, *bound, e)
+        return Certificate(params, bound.value, bound.lower, e, bound.noise, bound.floor)
 
 
 _MEMORY = 2  # epochs between extrapolations

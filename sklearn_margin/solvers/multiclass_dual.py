@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from sklearn_margin.objective.row_kernels import coefficient_layout
-from sklearn_margin.solvers._descent import Dual, descend
+from sklearn_margin.solvers._descent import Certificate, Dual
 from sklearn_margin.solvers._dual_kernels import (
     add_flows,
     certify_classes,
@@ -13,46 +13,7 @@ from sklearn_margin.solvers._dual_kernels import (
     visit_classes,
 )
 
-__all__ = ["ClassDual", "solve_multiclass"]
-
-
-def solve_multiclass(objective, *, start, tol, max_iter, callback, shrinking):
-    """Minimise a ``MulticlassObjective`` whose loss has a dual, with an L2 penalty.
-
-    With a slope g_i, a subgradient of s_i ℓ(k_i, ·), for each row the dual problem is
-
-        min over g of  ‖Σ g_i x_iᵀ‖² / (2 alpha) + Σ s_i ℓ*(g_i/s_i),   W = −Σ g_i x_iᵀ / alpha,
-
-    with Σ g_i = 0 if there are intercepts, for which the method of multipliers is used as for
-    one score. All slopes of one row are optimised at a time: the loss knows how.
-
-    Returns
-    -------
-    Result
-    g : ndarray of shape (n, n_outputs)
-        Slopes where it ended.
-    """
-    dual = ClassDual(objective, start)
-    result = descend(dual, tol=tol, max_iter=max_iter, callback=callback, shrinking=shrinking)
-    return result, dual.slopes
-
-
-class Certificate(NamedTuple):
-    """A primal point, how far its value is from the dual value, and by how much rows miss their
-    optimum."""
-
-    params: np.ndarray
-    value: float
-    gap: float
-    excess: np.ndarray  # (n,)
-    noise: float = 0.0
-    floor: float = 0.0
-
-    @property
-    def lower(self):
-        """Lower bound on F; these losses are not negative. Of a large value and a large gap, the
-        difference is rounding error."""
-        return max(self.value - self.gap - 16 * 2.0**-52 * abs(self.value), 0.0)
+__all__ = ["ClassDual"]
 
 
 class _Labels(NamedTuple):
@@ -64,7 +25,15 @@ class _Labels(NamedTuple):
 
 
 class ClassDual(Dual):
-    """State of the dual problem of several scores; slopes g have shape (n, n_outputs)."""
+    """State of the dual problem of several scores; slopes g have shape (n, n_outputs).
+
+    With a slope g_i, a subgradient of s_i ℓ(k_i, ·), for each row the dual problem is
+
+        min over g of  ‖Σ g_i x_iᵀ‖² / (2 alpha) + Σ s_i ℓ*(g_i/s_i),   W = −Σ g_i x_iᵀ / alpha,
+
+    with Σ g_i = 0 if there are intercepts. All slopes of one row are optimised at a time: the loss
+    knows how.
+    """
 
     least_norm = 1e-20
 
@@ -95,7 +64,7 @@ class ClassDual(Dual):
     def unsettled(self, point, index):
         """Rows to work on next: all but those that stay where they are wherever scores go by as
         much as any row misses its optimum."""
-        excess = point.excess[index]
+        excess = point.by_row[index]
         worst = excess.max(initial=0.0)
         self.threshold = worst if worst > 0 else np.inf
         return index[excess >= -self.threshold]
@@ -112,9 +81,7 @@ class ClassDual(Dual):
 
     def certify_at(self, params):
         """As ``certify``, with the intercepts of ``params``."""
-        objective, g, feasible = self.objective, self.slopes, True
-        if objective.fit_intercept:
-            g, feasible = self.balanced()
+        objective, (g, feasible) = self.objective, self.feasible()
         w = coefficient_layout(self.rows, self.coefficients(g))
         u, _ = objective.split(objective.from_coef(w))
         return self._at(objective.join(u, objective.split(params)[1]), g, feasible)
@@ -125,7 +92,11 @@ class ClassDual(Dual):
         excess = np.empty(self.n)
         value, gap = certify_classes(objective.loss, k, z, g, s, norm, excess)
         value += objective.penalty.value(objective.split(params)[0])
-        return Certificate(params, value, gap if feasible else np.inf, excess)
+        gap = gap if feasible else np.inf
+        # These losses are not negative. Of a large value and a large gap, the difference is rounding
+        # error.
+        lower = max(value - gap - 16 * 2.0**-52 * abs(value), 0.0)
+        return Certificate(params, value, lower, excess, gap=gap)
 
     def balanced(self):
         g, loss, (k, s, _) = self.slopes, self.objective.loss, self.arrays
