@@ -93,8 +93,7 @@ class ClassDual(Dual):
         value, gap = certify_classes(objective.loss, k, z, g, s, norm, excess)
         value += objective.penalty.value(objective.split(params)[0])
         gap = gap if feasible else np.inf
-        # These losses are not negative. Of a large value and a large gap, the difference is rounding
-        # error.
+        # These losses are not negative. The difference of large numbers is rounding error.
         lower = max(value - gap - 16 * 2.0**-52 * abs(value), 0.0)
         return Certificate(params, value, lower, excess, gap=gap)
 
