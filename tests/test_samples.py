@@ -13,7 +13,8 @@ def objective_of(loss, n=30_000, d=5):
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(n, d)), rng.choice([-1.0, 1.0], n)
     s = np.full(n, 1.0 / n)
-    return PointwiseObjective(loss, Rows(X, center=True), y, s, penalty=ElasticNet(0.1), fit_intercept=True)
+    rows, penalty = Rows(X, center=True), ElasticNet(0.1)
+    return PointwiseObjective(loss, rows, y, s, penalty=penalty, fit_intercept=True)
 
 
 def sizes(stages):
