@@ -17,12 +17,12 @@ from sklearn_margin import (
     QuantileRegressor,
     regularization_path,
 )
+from sklearn_margin._linalg import factorized
 from sklearn_margin.losses import Absolute, EpsilonInsensitive, Hinge, Quantile
 from sklearn_margin.objective import PointwiseObjective, Rows
 from sklearn_margin.penalties import ElasticNet
 from sklearn_margin.solvers import InteriorPoint, interior_point
 from sklearn_margin.solvers import base as solver_base
-from sklearn_margin.solvers._linalg import factorized
 
 LOSSES = {
     "hinge": Hinge(),
@@ -94,14 +94,33 @@ def test_a_matrix_that_only_rounding_errors_keep_from_being_semi_definite():
         matrix = np.zeros((5, 5))
         matrix[:4, :4] = gram
         matrix[4, 4], matrix[4, :4], matrix[:4, 4] = noise, 1e-8, 1e-8
-        x = factorized(matrix)(np.append(gram @ np.ones(4), 0.0))
+        x = factorized(matrix, hold=True)(np.append(gram @ np.ones(4), 0.0))
         assert np.isfinite(x).all()
         assert_allclose(x[:4], 1.0, atol=1e-6)
     twice = np.tile(gram, (2, 2))
-    x = factorized(twice)(twice @ np.ones(8))
+    x = factorized(twice, hold=True)(twice @ np.ones(8))
     assert_allclose(twice @ x, twice @ np.ones(8), rtol=1e-6)
     with pytest.raises(LinAlgError, match="not finite"):
         factorized(np.full((2, 2), np.nan))
+
+
+@pytest.mark.parametrize("hold", [False, True])
+def test_attempts_to_factorise_are_few(monkeypatch, hold):
+    """However far from semi-definite a matrix is, and if the factorisation fails for ever."""
+    matrix = np.array([[1.0, 1e6, 0.0], [1e6, 1.0, 0.0], [0.0, 0.0, 0.0]])
+    x = factorized(matrix, hold=hold)(np.ones(3))
+    assert np.isfinite(x).all()
+    assert (x[2] == 0) == hold
+    attempts = []
+
+    def fails(matrix, **settings):
+        attempts.append(matrix)
+        raise LinAlgError("as if")
+
+    monkeypatch.setattr("sklearn_margin._linalg.cho_factor", fails)
+    with pytest.raises(LinAlgError, match="as if"):
+        factorized(np.eye(3), hold=hold)
+    assert len(attempts) <= 12
 
 
 def test_failing_linear_algebra_is_reported_not_raised(monkeypatch):
@@ -109,7 +128,7 @@ def test_failing_linear_algebra_is_reported_not_raised(monkeypatch):
     X = rng.normal(size=(30, 2))
     problem = objective(Hinge(), X, np.sign(X[:, 0]), alpha=0.1)
 
-    def fails(matrix):
+    def fails(matrix, **settings):
         raise LinAlgError("as if")
 
     monkeypatch.setattr(interior_point, "factorized", fails)

@@ -1,5 +1,6 @@
 """Points and lines: what solvers see of an objective, and that they see no more."""
 
+import re
 import sys
 
 import numpy as np
@@ -17,9 +18,22 @@ from sklearn_margin.losses import (
     PairwiseSquaredHinge,
 )
 from sklearn_margin.objective import MulticlassObjective, PairwiseObjective, PointwiseObjective
+from sklearn_margin.objective.base import Objective
+from sklearn_margin.objective.row_access import RowAccess, SingleRows
 from sklearn_margin.objective.rows import Rows
 from sklearn_margin.penalties import ElasticNet
-from sklearn_margin.solvers import LBFGS, CoordinateDescent, Newton, Smoothing, Subgradient
+from sklearn_margin.solvers import (
+    LBFGS,
+    SGD,
+    SOLVERS,
+    CoordinateDescent,
+    DualCD,
+    InteriorPoint,
+    Newton,
+    Smoothing,
+    Subgradient,
+    candidates,
+)
 
 
 def objective_of(loss, n, d, l1_ratio=0.0, alpha=0.01, container=np.asarray):
@@ -119,7 +133,9 @@ N, D, LONG = 30_000, 40, 1_000  # a sample is drawn from so many; no parameters 
 
 
 class Guard:
-    """What solvers are given of an objective: whatever has an entry per row raises."""
+    """An objective whose rows are elsewhere: whatever has an entry per row raises."""
+
+    why_no_rows = "the rows are on another machine"
 
     def __init__(self, inner):
         self._inner = inner
@@ -127,22 +143,56 @@ class Guard:
     def __getattr__(self, name):
         value = getattr(self._inner, name)
         caller = sys._getframe(1).f_globals["__name__"]
-        return value if caller.startswith("sklearn_margin.objective") else guarded(value)
+        ours = caller.startswith("sklearn_margin.objective")
+        return value if ours else self._shown(name, value)
+
+    def _shown(self, name, value):
+        return guarded(value, type(self))
 
     def __setattr__(self, name, value):
         object.__setattr__(self if name == "_inner" else self._inner, name, value)
 
 
-def guarded(value):
+def guarded(value, guard=Guard):
     if isinstance(value, np.ndarray) or sp.issparse(value):
         assert max(value.shape, default=0) < LONG, f"a solver sees an array of {value.shape}"
         return value
     if isinstance(value, tuple):
-        return tuple(map(guarded, value))
+        return tuple(guarded(part, guard) for part in value)
     if callable(value) and not isinstance(value, type):
-        return lambda *a, **k: guarded(value(*map(bare, a), **{n: bare(v) for n, v in k.items()}))
+        return called(value, lambda result: guarded(result, guard))
     ours = type(value).__module__.startswith("sklearn_margin.objective")
-    return Guard(value) if ours else value
+    return guard(value) if ours else value
+
+
+def called(function, shown):
+    """The function with arguments as they are, and what it returns ``shown``."""
+    return lambda *a, **k: shown(function(*map(bare, a), **{n: bare(v) for n, v in k.items()}))
+
+
+class RowGuard(Guard):
+    """The same, but for what ``RowAccess`` lists."""
+
+    why_no_rows = None
+
+    def _shown(self, name, value):
+        return opened(value) if name in ROW_ACCESS else super()._shown(name, value)
+
+
+def members(protocol):
+    return {n for n in {*vars(protocol), *protocol.__annotations__} if not n.startswith("_")}
+
+
+ROW_ACCESS = members(RowAccess) | members(SingleRows)
+
+
+def opened(value):
+    """What has an entry per row as it is; objectives and rows with their guard."""
+    if isinstance(value, tuple) and not hasattr(value, "_fields"):
+        return tuple(map(opened, value))
+    if callable(value):
+        return called(value, opened)
+    return RowGuard(value) if isinstance(value, (Objective, Rows)) else value
 
 
 def bare(value):
@@ -177,6 +227,59 @@ def test_solvers_hold_nothing_by_row(solver, loss, l1_ratio):
     plain = solver.solve(another, objective.start(), **settings)
     np.testing.assert_array_equal(found.params, plain.params)
     assert found.converged or isinstance(solver, Subgradient)
+
+
+POINTS_ONLY = {"newton", "coordinate_descent", "lbfgs", "smoothing", "subgradient"}
+
+
+PROBLEMS = {repr(case[1:]): case[1:] for case in [*CASES, (None, CrammerSinger(), 0.0)]}
+
+
+@pytest.mark.parametrize(("loss", "l1_ratio"), PROBLEMS.values(), ids=PROBLEMS)
+def test_rows_that_are_elsewhere_are_left_to_solvers_that_need_none(loss, l1_ratio):
+    objective = objective_of(loss, 2 * LONG, 5, l1_ratio)
+    able = {name for name, cls in SOLVERS.items() if cls().obstacle(objective) is None}
+    assert able - POINTS_ONLY
+    for name in able - POINTS_ONLY:
+        with pytest.raises(ValueError, match=f"{Guard.why_no_rows}. Solvers that can") as error:
+            candidates(name, Guard(objective))
+        assert set(re.findall(r"'(\w+)'", str(error.value).partition(". ")[2])) <= POINTS_ONLY
+    chosen = candidates("auto", Guard(objective))
+    assert {solver.name for solver in chosen} <= POINTS_ONLY
+    settings = {"tol": 1e-3, "max_iter": 100}
+    assert chosen[0].solve(Guard(objective), objective.start(), **settings).converged
+
+
+BY_ROW = [
+    (InteriorPoint(), Hinge(), 0.5, N),  # some rows are sifted out
+    (InteriorPoint(), Hinge(), 0.0, 2 * LONG),
+    (InteriorPoint(), CrammerSinger(), 0.0, 2 * LONG),
+    (DualCD(), Hinge(), 0.0, 2 * LONG),
+    (DualCD(), CrammerSinger(), 0.0, 2 * LONG),
+    (Smoothing(), CrammerSinger(), 0.0, 2 * LONG),  # ends with exact slopes
+    (SGD(), Logistic(), 0.5, 2 * LONG),
+    (SGD(early_stopping=True), CrossEntropy(), 0.0, 2 * LONG),
+    (SGD(), PairwiseHinge(), 0.0, 2 * LONG),
+]
+
+
+@pytest.mark.parametrize("container", [np.asarray, sp.csr_array], ids=["dense", "csr"])
+@pytest.mark.parametrize(("solver", "loss", "l1_ratio", "n"), BY_ROW, ids=repr)
+def test_solvers_by_row_ask_for_what_is_listed(solver, loss, l1_ratio, n, container):
+    objective, another = (objective_of(loss, n, 5, l1_ratio, container=container) for _ in "12")
+    settings = {"tol": 1e-3, "max_iter": 5}
+    found = solver.solve(RowGuard(objective), objective.start(), **settings)
+    plain = solver.solve(another, objective.start(), **settings)
+    np.testing.assert_array_equal(found.params, plain.params)
+    with pytest.raises(AssertionError, match="a solver sees an array"):
+        _ = RowGuard(objective).at(objective.start())._z
+
+
+@pytest.mark.parametrize("loss", [Logistic(), CrammerSinger(), PairwiseHinge()], ids=repr)
+def test_what_is_listed_exists(loss):
+    objective = objective_of(loss, 60, 3)
+    assert all(hasattr(objective, name) for name in members(RowAccess))
+    assert all(hasattr(objective.rows, name) for name in members(SingleRows))
 
 
 @pytest.mark.parametrize("name", ["scores", "rows.X", "at._z"])

@@ -5,7 +5,7 @@ from sklearn_margin.objective.embedding_tuples import TupleObjective
 from sklearn_margin.objective.multiclass import MulticlassObjective
 from sklearn_margin.objective.pairwise import PairwiseObjective
 from sklearn_margin.objective.pointwise import ConcomitantHuberObjective, PointwiseObjective
-from sklearn_margin.objective.rows import Rows, single_rows
+from sklearn_margin.objective.rows import Rows
 
 __all__ = [
     "ConcomitantHuberObjective",
@@ -15,5 +15,4 @@ __all__ = [
     "PointwiseObjective",
     "Rows",
     "TupleObjective",
-    "single_rows",
 ]

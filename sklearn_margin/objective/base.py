@@ -6,6 +6,7 @@ import numpy as np
 from scipy.optimize import brentq
 
 from sklearn_margin.objective.point import Point
+from sklearn_margin.objective.row_access import Samples
 from sklearn_margin.objective.rows import Rows
 from sklearn_margin.penalties import ElasticNet
 
@@ -36,6 +37,8 @@ class Objective:
     takes_samples = False
     #: Whether the loss splits over samples that ``draw`` can choose from.
     draws_samples = False
+    #: Why there is no ``RowAccess`` for solvers that work row by row; None if there is.
+    why_no_rows: str | None = None
     #: Whether ``batches`` divides the rows for a pass, batch by batch.
     draws_batches = False
     #: Why F of all rows at once is out of reach; None if it is not.
@@ -134,16 +137,8 @@ class LinearObjective(Objective):
     #: Whether a dual point may be multiplied by κ although it is feasible.
     shrinks = True
 
-    def draw(self, random_state, limit=None):
-        """Samples of one stochastic pass.
-
-        Returns
-        -------
-        first, second : ndarray of int
-            A sample is row ``first`` less row ``second``, where that is not negative.
-        labels, weights : ndarray of float64
-            Label and weight of each sample; the weights have mean one over all samples.
-        """
+    def draw(self, random_state, limit=None) -> Samples:
+        """Samples of one stochastic pass, or the first ``limit`` of them."""
         raise NotImplementedError
 
     # --- properties that decide which solvers apply ---

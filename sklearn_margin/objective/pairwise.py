@@ -6,6 +6,7 @@ import numpy as np
 
 from sklearn_margin.losses.pairs.index import PairIndex
 from sklearn_margin.objective.base import LinearObjective
+from sklearn_margin.objective.row_access import Samples
 
 __all__ = ["PairwiseObjective"]
 
@@ -116,7 +117,7 @@ class PairwiseObjective(LinearObjective):
         n = len(layout.y) if limit is None else min(limit, len(layout.y))
         if self.pairs.n_pairs == 0:
             empty = np.empty(0, np.int64)
-            return empty, empty, np.empty(0), np.empty(0)
+            return Samples(empty, empty, np.empty(0), np.empty(0))
         # Pairs with probability proportional to the product of their rows' weights: were the
         # weights factors of the slopes, one heavy pair would throw a run off its course.
         before = np.append(0.0, np.cumsum(layout.s))
@@ -131,7 +132,7 @@ class PairwiseObjective(LinearObjective):
         if layout.difference:
             weights *= layout.y[better] - layout.y[other]
         rows = (layout.order[places].astype(np.int64) for places in (better, other))
-        return *rows, np.zeros(n), weights
+        return Samples(*rows, np.zeros(n), weights)
 
     def envelope_excess(self, smooth, z):
         # With slopes t ≤ 0 of pairs: L_w = Σ u_ij (t d − margin t − w t²/2), Σ u_ij t d = g·z, and

@@ -9,6 +9,7 @@ from sklearn_margin._jit import kernel
 from sklearn_margin._validation import writable
 from sklearn_margin.objective.base import LinearObjective
 from sklearn_margin.objective.certificate import reached_slopes, refined_gap
+from sklearn_margin.objective.row_access import Samples
 from sklearn_margin.objective.rows import times, transposed_times
 
 __all__ = ["ConcomitantHuberObjective", "DiagonalCurvature", "PointwiseObjective", "cast_targets"]
@@ -126,7 +127,8 @@ class PointwiseObjective(LinearObjective):
     def draw(self, random_state, limit=None):
         first = random_state.permutation(len(self.y))[:limit]
         weights = self.s[first].astype(np.float64) * (len(self.y) if self.loss.splits else 1)
-        return first, np.full(len(first), -1), self.y[first].astype(np.float64), weights
+        labels = self.y[first].astype(np.float64)
+        return Samples(first, np.full(len(first), -1), labels, weights)
 
     def refined_gap(self, params):
         if self.n_outputs > 1 or not (self.has_gap and self.loss.splits):

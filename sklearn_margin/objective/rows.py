@@ -1,11 +1,8 @@
-"""One interface over dense and sparse rows, for two kinds of work.
+"""Rows of X in blocks, for full-batch work on dense and sparse data.
 
-``Rows`` serves full-batch work: products with fixed blocks of rows, by BLAS or scipy's
-sparse kernels, in a thread pool. Partial sums are added in block order, so results do not
-depend on the number of threads.
-
-``DenseRows`` and ``SparseRows`` serve stochastic work: kernels reach single rows through
-``row_dot`` and ``row_add`` and are written once for both.
+Products are with fixed blocks of rows, by BLAS or scipy's sparse kernels, in a thread pool. Partial
+sums are added in block order, so results do not depend on the number of threads. Kernels that visit
+single rows are in ``row_kernels``.
 
 Standardised coordinates. Solvers see u with w = u / scale and features (x − shift) / scale:
 badly scaled or offset columns then cost no accuracy and no iterations. X itself is never
@@ -14,103 +11,38 @@ copied: the shift and scale enter by algebra,
     X̃u + b = Xw + (b − shift·w),    X̃ᵀg = (Xᵀg − shift Σg) / scale,
 
 except where this would cancel or overflow (an offset much larger than the spread, or extreme
-scales); then blocks are standardised one at a time as they are used, and what is left to
-algebra is ``_implicit_shift`` and ``_implicit_scale``.
+scales). Then blocks are standardised one at a time as they are used, and the algebra is with the
+rest of the transformation only: ``_implicit_shift`` and ``_implicit_scale``.
 """
 
 import copy
 import itertools
-import os
-import threading
-from collections import Counter
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
 from joblib import effective_n_jobs
-from threadpoolctl import ThreadpoolController
 
-from sklearn_margin._jit import hold_while_forking, kernel, overload_on_class
+from sklearn_margin.objective._blas import single_threaded
+from sklearn_margin.objective.moments import column_statistics, largest_entries
+from sklearn_margin.objective.row_kernels import (
+    DenseRows,
+    RawRows,
+    SparseRows,
+    centred_rows,
+    frozen,
+    normal_product,
+    raw_rows,
+    single_rows,
+)
 
-__all__ = [
-    "DenseRows",
-    "RawRows",
-    "Rows",
-    "SparseRows",
-    "dense_rows",
-    "raw_rows",
-    "row_add",
-    "row_dot",
-    "single_rows",
-    "squared_norms",
-    "times",
-    "transposed_times",
-]
+__all__ = ["Rows", "times", "transposed_times"]
 
 _BLOCK_BYTES = 1 << 20  # about one core's level-2 cache
 _FEW_ENTRIES = 2_000_000  # below which handing work to threads costs more than it saves
 _MOST_GROUPS = 16  # of consecutive blocks, the unit of parallel work
-
-
-class _SingleThreadedBlas:
-    """Keeps BLAS to one thread while any fit runs: blocks are the unit of parallel work,
-    and the order of a sum must not depend on how many threads BLAS has.
-
-    Counts its users, because fits may overlap in several threads of a program. The limit is
-    set and lifted by threads of their own: threadpoolctl obeys only the thread that holds
-    control as long as that is alive, and the last fit to end need not be the first.
-
-    A forked child has one thread, and of its parent's users those of that thread. If that is
-    none, the limit that it inherits is lifted with its first fit.
-    """
-
-    def __init__(self):
-        self._lock = threading.RLock()
-        self._users = Counter()  # by thread
-        self._controller = None
-        self._limit = None
-        hold_while_forking(self._lock)
-        if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=self._forget_others)
-
-    def __enter__(self):
-        with self._lock:
-            if self._limit is None:
-                _in_new_thread(self._set)
-            self._users[threading.get_ident()] += 1
-
-    def __exit__(self, *exception):
-        with self._lock:
-            self._users[threading.get_ident()] -= 1
-            self._users = +self._users
-            if not self._users:
-                _in_new_thread(self._lift)
-
-    def _set(self):
-        if self._controller is None:
-            self._controller = ThreadpoolController()
-        self._limit = self._controller.limit(limits=1, user_api="blas")
-        self._limit.__enter__()
-
-    def _lift(self):
-        self._limit.__exit__(None, None, None)
-        self._limit = None
-
-    def _forget_others(self):
-        own = threading.get_ident()
-        self._users = Counter({own: self._users[own]}) if self._users[own] else Counter()
-
-
-def _in_new_thread(function):
-    thread = threading.Thread(target=function)
-    thread.start()
-    thread.join()
-
-
-_single_threaded_blas = _SingleThreadedBlas()
 
 
 class Rows:
@@ -141,7 +73,7 @@ class Rows:
     """
 
     def __init__(self, X, *, center: bool, n_jobs: int | None = None):
-        self.X = _frozen(X)
+        self.X = frozen(X)
         self.shape = X.shape
         self.dtype = X.dtype
         self.n_threads = effective_n_jobs(n_jobs)
@@ -150,7 +82,9 @@ class Rows:
         self._explicit = False  # whether blocks are standardised as they are used
         self.n_read = [0]
         self._divide()
-        self._use_coordinates(*self._column_statistics(center))
+        with self.session():
+            statistics = column_statistics(self.X, self.slabs, self.run, center)
+        self._use_coordinates(*statistics)
         if self._explicit:
             self.slabs = self.blocks
 
@@ -169,20 +103,49 @@ class Rows:
     def like(self, X) -> "Rows":
         """Rows of another matrix in the coordinates of this one."""
         new = copy.copy(self)
-        new.X, new.shape = _frozen(X), X.shape
+        new.X, new.shape = frozen(X), X.shape
         new._divide()
         return new
 
+    # --- single rows ---
+
+    def raw(self, index) -> np.ndarray:
+        """Some of the rows as a dense matrix."""
+        X = self.X[index]
+        return X.toarray() if self.is_sparse else X
+
     def dense(self, index) -> np.ndarray:
         """Some of the rows as a dense standardised matrix of float64."""
-        X = self.X[index]
-        X = X.toarray() if self.is_sparse else X
-        return (X - self.shift) / self.scale
+        return (self.raw(index) - self.shift) / self.scale
+
+    def centred(self) -> tuple[DenseRows | RawRows, np.ndarray]:
+        """Rows for kernels in their own units, and the shift that they are centred by: none, where
+        that would make them dense."""
+        return centred_rows(self.X, self.shift)
+
+    def single(self, shift, scale) -> DenseRows | SparseRows:
+        """The rows (x − shift) / scale for kernels; the shift of sparse ones must be zero."""
+        return single_rows(self.X, shift, scale)
+
+    def kernel_coordinates(self) -> tuple[np.ndarray, np.ndarray]:
+        """Shift and scale for ``single``, after which columns are of one size: those of X̃, or, of
+        sparse rows, none and the largest entries."""
+        if self.is_sparse:
+            return np.zeros(self.shape[1]), largest_entries(self.X)
+        return self.shift, self.scale
+
+    @property
+    def entries_per_row(self) -> float:
+        """Mean number of entries that are stored of a row."""
+        n, d = self.shape
+        return self.X.nnz / max(n, 1) if self.is_sparse else d
+
+    # --- sessions ---
 
     @contextmanager
     def session(self):
         """Threads and BLAS settings for the length of a solve."""
-        with _single_threaded_blas:
+        with single_threaded:
             if self.n_threads == 1:
                 yield self
                 return
@@ -292,7 +255,7 @@ class Rows:
             if self.is_sparse:
                 out = np.zeros(self.shape[1])
                 raw = raw_rows(B.data, B.indices, B.indptr)
-                return out, _normal_product(raw, h[where], w, offset, out)
+                return out, normal_product(raw, h[where], w, offset, out)
             v = h[where] * (B @ w + offset).astype(self.dtype, copy=False)
             return B.T @ v, _sum(v)
 
@@ -309,18 +272,6 @@ class Rows:
         return scaled
 
     # --- coordinates ---
-
-    def _column_statistics(self, center):
-        shift, spread = self._sparse_moments() if self.is_sparse else self._dense_moments()
-        if not center:
-            with np.errstate(over="ignore"):
-                spread = np.hypot(spread, shift)
-            shift = np.zeros_like(shift)
-        size = np.abs(shift)
-        eps = np.finfo(self.dtype).eps
-        constant = spread <= 10 * eps * size
-        scale = np.where(constant, np.where(size > 0, size, 1.0), spread)
-        return shift, scale
 
     def in_coordinates(self, shift, scale) -> "Rows":
         """The same rows in other coordinates, (x − shift) / scale."""
@@ -345,62 +296,6 @@ class Rows:
             self._implicit_shift, self._implicit_scale = np.zeros_like(shift), np.ones_like(scale)
         else:
             self._implicit_shift, self._implicit_scale = shift, scale
-
-    def _dense_moments(self):
-        """Mean and root mean square deviation of each column, in one pass over X."""
-        pilot = self.X[0].astype(np.float64)
-
-        def work(block):
-            moments = np.zeros((3, self.shape[1]))
-            _dense_moments(block[1], pilot, moments)
-            return moments
-
-        with self.session():
-            parts = np.array(self.run(work, self.slabs))
-        mean, squares = parts[:, :2].sum(axis=0) / self.shape[0]
-        largest = parts[:, 2].max(axis=0)
-        with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-            variance = squares - mean * mean
-        # Squares that left the floating-point range: any number of the right size will do.
-        usable = (squares > 0) & np.isfinite(squares) & (variance > 1e-3 * squares)
-        spread = np.where(usable, np.sqrt(np.where(usable, variance, 1.0)), largest)
-        return pilot + mean, spread
-
-    def _sparse_moments(self):
-        """Mean and root mean square deviation of each column."""
-
-        def work(block):
-            moments = np.zeros((2, self.shape[1]))
-            _sparse_moments(block[1].data, block[1].indices, moments)
-            return (moments,)
-
-        with self.session():
-            (moments,) = _add_up(self.run(work, self.slabs))
-        mean, squares = moments / self.shape[0]
-        with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-            variance = squares - mean * mean
-        usable = np.isfinite(squares) & (variance > 1e-12 * squares)
-        spread = np.sqrt(np.where(usable, variance, 0.0))
-        wild = ~np.isfinite(squares) | ((squares == 0) & (mean != 0))
-        return mean, np.where(wild, np.abs(mean), spread)
-
-
-@kernel
-def _dense_moments(B, pilot, moments):
-    for i in range(B.shape[0]):
-        for j in range(B.shape[1]):
-            deviation = B[i, j] - pilot[j]
-            moments[0, j] += deviation
-            moments[1, j] += deviation * deviation
-            moments[2, j] = max(moments[2, j], abs(deviation))
-
-
-@kernel
-def _sparse_moments(data, indices, moments):
-    for k in range(data.shape[0]):
-        value = float(data[k])
-        moments[0, indices[k]] += value
-        moments[1, indices[k]] += value * value
 
 
 def _add_up(parts):
@@ -464,156 +359,3 @@ def _block_gram(B, weight):
         scaled = B * root[:, None]
         gram = scaled.T @ scaled
     return gram, B.T @ weight, _sum(weight)
-
-
-# --- single rows, for kernels --------------------------------------------------------------
-
-
-class DenseRows(NamedTuple):
-    """Rows (x − shift) · inverse of a dense matrix."""
-
-    X: np.ndarray
-    shift: np.ndarray
-    inverse: np.ndarray
-
-
-class SparseRows(NamedTuple):
-    """Rows x · inverse of a CSR matrix; a shift would make them dense."""
-
-    data: np.ndarray
-    indices: np.ndarray
-    indptr: np.ndarray
-    inverse: np.ndarray
-
-
-class RawRows(NamedTuple):
-    """Rows of a CSR matrix as they are."""
-
-    data: np.ndarray
-    indices: np.ndarray
-    indptr: np.ndarray
-
-
-def dense_rows(X, shift, inverse) -> DenseRows:
-    """Rows of a dense matrix, as kernels take them.
-
-    Read-only, as are those below: the matrix is the user's, and a kernel is compiled once whether
-    that may be written to (memory-mapped ones may not) or not.
-    """
-    return DenseRows(_read_only(X), shift, inverse)
-
-
-def raw_rows(data, indices, indptr) -> RawRows:
-    """Rows of a CSR matrix as they are."""
-    return RawRows(_read_only(data), _read_only(indices), _read_only(indptr))
-
-
-def single_rows(X, shift, scale) -> DenseRows | SparseRows:
-    """The rows (x − shift) / scale of a validated matrix."""
-    if sp.issparse(X):
-        return SparseRows(*raw_rows(X.data, X.indices, X.indptr), 1.0 / scale)
-    return dense_rows(X, shift, 1.0 / scale)
-
-
-def _frozen(X):
-    """A view of a matrix that may not be written to."""
-    if not sp.issparse(X):
-        return _read_only(X)
-    view = copy.copy(X)
-    view.data, view.indices, view.indptr = raw_rows(X.data, X.indices, X.indptr)
-    return view
-
-
-def _read_only(array):
-    view = array.view()
-    view.flags.writeable = False
-    return view
-
-
-def _dense_dot(rows, i, u):
-    total = 0.0
-    for j in range(u.shape[0]):
-        total += (rows.X[i, j] - rows.shift[j]) * rows.inverse[j] * u[j]
-    return total
-
-
-def _sparse_dot(rows, i, u):
-    total = 0.0
-    for k in range(rows.indptr[i], rows.indptr[i + 1]):
-        j = rows.indices[k]
-        total += rows.data[k] * rows.inverse[j] * u[j]
-    return total
-
-
-def _raw_dot(rows, i, u):
-    # Unsigned indices need no check for negative ones, and four sums run at once.
-    first, last = rows.indptr[i], rows.indptr[i + 1]
-    a, b, c, d = 0.0, 0.0, 0.0, 0.0
-    k = first
-    while k + 3 < last:
-        a += rows.data[k] * u[np.uintp(rows.indices[k])]
-        b += rows.data[k + 1] * u[np.uintp(rows.indices[k + 1])]
-        c += rows.data[k + 2] * u[np.uintp(rows.indices[k + 2])]
-        d += rows.data[k + 3] * u[np.uintp(rows.indices[k + 3])]
-        k += 4
-    while k < last:
-        a += rows.data[k] * u[np.uintp(rows.indices[k])]
-        k += 1
-    return (a + b) + (c + d)
-
-
-def _dense_add(rows, i, factor, out):
-    for j in range(out.shape[0]):
-        out[j] += factor * (rows.X[i, j] - rows.shift[j]) * rows.inverse[j]
-
-
-def _sparse_add(rows, i, factor, out):
-    for k in range(rows.indptr[i], rows.indptr[i + 1]):
-        j = rows.indices[k]
-        out[j] += factor * rows.data[k] * rows.inverse[j]
-
-
-def _raw_add(rows, i, factor, out):
-    for k in range(rows.indptr[i], rows.indptr[i + 1]):
-        out[np.uintp(rows.indices[k])] += factor * rows.data[k]
-
-
-_DOT = {DenseRows: _dense_dot, SparseRows: _sparse_dot, RawRows: _raw_dot}
-_ADD = {DenseRows: _dense_add, SparseRows: _sparse_add, RawRows: _raw_add}
-
-
-def row_dot(rows, i, u):
-    """Inner product of row ``i`` with ``u``."""
-    return _DOT[type(rows)](rows, i, u)
-
-
-def row_add(rows, i, factor, out):
-    """Add ``factor`` times row ``i`` to ``out``."""
-    _ADD[type(rows)](rows, i, factor, out)
-
-
-overload_on_class(row_dot, _DOT)
-overload_on_class(row_add, _ADD)
-
-
-@kernel
-def squared_norms(rows, index, scratch):
-    """Squared norms of the rows ``index``; ``scratch`` is zero, and is again."""
-    norms = np.empty(index.shape[0])
-    for k in range(index.shape[0]):
-        row_add(rows, index[k], 1.0, scratch)
-        norms[k] = row_dot(rows, index[k], scratch)
-        row_add(rows, index[k], -1.0, scratch)
-    return norms
-
-
-@kernel
-def _normal_product(rows, h, w, offset, out):
-    """Add Xᵀ diag(h) (Xw + offset) to ``out``; returns the sum of diag(h) (Xw + offset)."""
-    total = 0.0
-    for i in range(h.shape[0]):
-        if h[i] != 0.0:
-            factor = h[i] * (row_dot(rows, i, w) + offset)
-            row_add(rows, i, factor, out)
-            total += factor
-    return total

@@ -4,7 +4,9 @@ import numpy as np
 
 from sklearn_margin._jit import kernel
 from sklearn_margin.objective.mean_slopes import MeanSlopes
-from sklearn_margin.objective.rows import row_add, row_dot
+from sklearn_margin.objective.row_access import Samples
+from sklearn_margin.objective.row_kernels import row_add
+from sklearn_margin.solvers._streaming import score_batch
 
 __all__ = ["gap_by_passes", "gap_by_steps", "without_small"]
 
@@ -22,7 +24,7 @@ def gap_by_passes(run, params, eta, wanted):
     Parameters
     ----------
     run : stochastic run
-        With attributes ``objective``, ``rows``, ``loss``, ``l2``, ``l1``, ``every``, a method
+        With attributes ``objective``, ``rows``, ``loss``, ``l2``, ``l1``, ``by_row``, a method
         ``encode`` and an objective whose samples are rows.
     params : ndarray of shape (n_params,)
         In the coordinates of the objective.
@@ -111,26 +113,26 @@ def _steps(objective, params, eta, n):
 def _passes(run, params, eta, passes):
     """Mean slopes of all rows over some passes."""
     objective, random_state = run.objective, np.random.RandomState(0)
-    n, n_outputs = objective.rows.shape[0], objective.n_outputs
-    rows, _, labels, weights = objective.draw(random_state)
-    point, sums, conjugate, done = run.encode(params), np.zeros((n, n_outputs)), 0.0, 0
+    n, samples = objective.rows.shape[0], objective.draw(random_state)
+    sums, conjugate, done = np.zeros((n, objective.n_outputs)), 0.0, 0
+    point = run.encode(params)
     while done < passes:
         some = min(passes - done, max(1, _TOGETHER // n))
         order = np.argsort(random_state.random_sample((some, n)), axis=1).ravel()
         conjugate += objective.loss._run(
-            _averaging_pass, run.loss, run.rows, rows[order], labels[order], weights[order],
-            point, sums, run.l2, run.l1, eta, run.every, n_outputs, objective.fit_intercept,
+            _averaging_pass, run.loss, run.rows, Samples(*(part[order] for part in samples)),
+            point, sums, run.l2, run.l1, eta, run.by_row,
         )  # fmt: skip
         done += some
-    return MeanSlopes(objective, (sums if n_outputs > 1 else sums[:, 0]) / n, conjugate / n, passes)
+    sums = sums if objective.n_outputs > 1 else sums[:, 0]
+    return MeanSlopes(objective, sums / n, conjugate / n, passes)
 
 
 @kernel
-def _averaging_pass(
-    _, loss, rows, order, labels, weights, params, sums, l2, l1, eta, every, n_outputs,
-    fit_intercept,
-):  # fmt: skip
+def _averaging_pass(_, loss, rows, samples, params, sums, l2, l1, eta, plan):
     """One pass at a constant step; slopes are added to ``sums``. Returns the sum of conjugates."""
+    _, every, n_outputs, fit_intercept = plan
+    order, _, labels, weights = samples
     d = l2.shape[0]
     u = params[: n_outputs * d].reshape((n_outputs, d))
     b = params[n_outputs * d :]
@@ -138,9 +140,7 @@ def _averaging_pass(
     conjugate, since = 0.0, 0
     for k in range(order.shape[0]):
         i = order[k]
-        for c in range(n_outputs):
-            z = row_dot(rows, i, u[c])
-            scores[0, c] = z + b[c] if fit_intercept else z
+        score_batch(rows, samples, k, k + 1, u, b, scores)
         y, s = labels[k : k + 1], weights[k : k + 1]
         if s[0] != 0.0:
             loss.slopes(y, scores, s, slopes)

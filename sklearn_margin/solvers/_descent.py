@@ -1,16 +1,21 @@
-"""What coordinate descents on the dual have in common: when to look at the gap, and the order in
-which rows are visited."""
+"""What coordinate descents on the dual have in common: the state, when to look at the gap, and the
+order in which rows are visited."""
+
+from typing import NamedTuple
 
 import numpy as np
 
-from sklearn_margin._jit import kernel
-from sklearn_margin.objective.rows import DenseRows, dense_rows, raw_rows
+from sklearn_margin.objective.row_kernels import (
+    coefficient_layout,
+    squared_norms,
+    take_rows,
+)
+from sklearn_margin.solvers._dual_kernels import RUN
 from sklearn_margin.solvers.base import Result
 
-__all__ = ["COMPACT", "RUN", "descend", "hasten", "shuffle_run", "take_rows"]
+__all__ = ["Certificate", "Dual", "descend"]
 
-RUN = 64  # neighbouring rows that are visited together
-COMPACT = 0.5  # share of rows below which they are copied
+_COMPACT = 0.5  # share of rows below which they are copied
 
 
 def descend(dual, *, tol, max_iter, callback, shrinking) -> Result:
@@ -18,12 +23,7 @@ def descend(dual, *, tol, max_iter, callback, shrinking) -> Result:
 
     Parameters
     ----------
-    dual : object
-        State of the dual problem: ``part(index)`` is some rows side by side, ``epoch`` visits
-        its active ones and says how far scores were off, ``store(part)`` takes its slopes over,
-        ``certify()`` is a primal point with its ``value``, a ``lower`` bound on F, the ``noise``
-        in both and a ``floor`` below which F is zero to rounding error, and
-        ``unsettled(point, index)`` the rows to go on with.
+    dual : Dual
     tol, max_iter, callback
         As in ``Solver.solve``.
     shrinking : bool
@@ -36,15 +36,15 @@ def descend(dual, *, tol, max_iter, callback, shrinking) -> Result:
     rng = np.random.RandomState(0)
     everything = np.flatnonzero(dual.objective.s > 0)
     part = dual.part(everything)
-    best, lower, work, checked, off_then = None, -np.inf, 0.0, 0.0, np.inf
+    best, lower, work, checked, violation_then = None, -np.inf, 0.0, 0.0, np.inf
     shown, stop = 0, False
     while True:
         work += len(part.active) / max(len(everything), 1)
-        part, off = dual.epoch(part, rng, shrinking)
-        settled = off <= 0.1 * off_then or len(part.active) == 0
+        part, violation = dual.epoch(part, rng, shrinking)
+        settled = violation <= 0.1 * violation_then or len(part.active) == 0
         if not settled and work < min(1.25 * checked + 1, max_iter):
             continue
-        checked, off_then = work, off
+        checked, violation_then = work, violation
         n_iter = min(int(np.ceil(work)), max_iter)
         dual.store(part)
         point = dual.certify()
@@ -62,51 +62,188 @@ def descend(dual, *, tol, max_iter, callback, shrinking) -> Result:
     return Result(best.params, best.value, n_iter, converged, gap, "relative gap", reached)
 
 
-def hasten(dual, part, slopes, off):
-    """Move intercepts in longer steps while the sums of slopes stay as far from zero as they are,
-    and that is far, or farther than what is ``off`` of the scores: with a strong penalty rows are
-    short, and so is the first step."""
-    now, before = float(np.abs(dual.sum).sum()), dual.unbalance
-    dual.unbalance = now
-    share = now / max(np.abs(slopes).sum(), 1e-300)
-    far = share > 0.01 or (share > 1e-9 and dual.inverse_rho * now > 100.0 * off)
-    if dual.inverse_rho > 0 and now > 0.9 * before and far:
-        for norm in {id(a): a for a in (dual.norm, part.norm)}.values():
-            norm += dual.inverse_rho
-        dual.inverse_rho *= 2.0
+class Certificate(NamedTuple):
+    """A primal point and what is known of it."""
+
+    params: np.ndarray
+    value: float  # F
+    lower: float  # bound on min F
+    by_row: np.ndarray  # distances to kinks, or by how much rows miss their optimum
+    noise: float = 0.0  # rounding errors of value and bound
+    floor: float = 0.0  # F less than this is zero to rounding error
+    gap: float = np.inf  # bound on F − min F, if it is known better than by ``lower``
 
 
-def take_rows(rows, where):
-    """Some rows, side by side."""
-    if isinstance(rows, DenseRows):
-        return dense_rows(rows.X[where], rows.shift, rows.inverse)
-    lengths = np.diff(rows.indptr)[where]
-    indptr = np.zeros(len(where) + 1, rows.indptr.dtype)
-    np.cumsum(lengths, out=indptr[1:])
-    data = np.empty(indptr[-1], rows.data.dtype)
-    indices = np.empty(indptr[-1], rows.indices.dtype)
-    _copy_rows(rows, where, indptr, data, indices)
-    return raw_rows(data, indices, indptr)
+class State(NamedTuple):
+    """What kernels are given of a dual problem besides rows; as in ``Dual``."""
+
+    coef: np.ndarray
+    multiplier: float | np.ndarray
+    total: float | np.ndarray
+    inverse_alpha: float
+    inverse_rho: float
 
 
-@kernel
-def _copy_rows(rows, where, indptr, data, indices):
-    for k in range(where.shape[0]):
-        source = rows.indptr[where[k]]
-        for m in range(indptr[k + 1] - indptr[k]):
-            data[indptr[k] + m] = rows.data[source + m]
-            indices[indptr[k] + m] = rows.indices[source + m]
+class Part:
+    """Some of the rows, side by side in memory, and which of them are active."""
+
+    def __init__(self, rows, index, slopes, arrays):
+        self.rows, self.slopes, self.arrays = rows, slopes, arrays
+        self.index = index  # in the whole
+        self.active = np.arange(len(index))
+        self.history = []  # after each of the last epochs
 
 
-@kernel
-def shuffle_run(run, first, size, state):
-    """Write ``first`` … ``first + size - 1`` to ``run`` in random order; the next random state."""
-    for k in range(size):
-        run[k] = first + k
-    for k in range(size - 1, 0, -1):
-        state ^= state << np.uint32(13)
-        state ^= state >> np.uint32(17)
-        state ^= state << np.uint32(5)
-        other = int(state % np.uint32(k + 1))
-        run[k], run[other] = run[other], run[k]
-    return state
+class Dual:
+    """State of a dual problem, in raw coordinates (centred, if X is dense).
+
+    The slopes g_i of the loss by score make the coefficients w = −Σ g_i x_i / alpha. If there is an
+    intercept Σ g_i = 0, by the method of multipliers: the multiplier is the intercept, and
+    ½ (Σ g_i)²/ρ is added. A subclass sets ``arrays``, ``slopes`` and ``total``, then ``coef``: see
+    ``refresh``.
+
+    Attributes
+    ----------
+    slopes : ndarray
+        By row, where ``at`` says.
+    arrays : NamedTuple of ndarray
+        What else there is by row, ``norm`` among it.
+    coef : ndarray
+        w, for several scores in the layout of ``coefficient_layout``.
+    total, multiplier : float, or ndarray of shape (n_outputs,)
+        Σ g_i, and the intercept where that is zero.
+    inverse_rho : float
+        1/ρ, the step of the multiplier.
+    norm : ndarray of shape (n,)
+        ‖x_i‖²/alpha + 1/ρ: the curvature along a slope.
+    """
+
+    def __init__(self, objective, start):
+        self.objective = objective
+        rows = objective.rows
+        self.n, d = rows.shape
+        self.rows, self.shift = rows.centred()
+        self.norm = squared_norms(self.rows, np.arange(self.n), np.zeros(d))
+        self.norm /= objective.penalty.ridge
+        # As if the intercept were a coefficient of a feature a tenth the size of a typical row:
+        # the multiplier then follows fast, and the rows are hardly coupled.
+        size = float(np.mean(self.norm))
+        self.inverse_rho = (0.01 * size or 1.0) if objective.fit_intercept else 0.0
+        self.norm += self.inverse_rho
+        if self.least_norm > 0:
+            np.maximum(self.norm, self.least_norm * (size or 1.0), out=self.norm)
+        w, b = objective.to_coef(start)
+        self.multiplier = b + w @ self.shift
+        self.unbalance = np.inf  # Σ |Σ g_i| an epoch ago
+
+    # --- what a subclass provides ---
+
+    #: Least ``norm``, in terms of that of a typical row.
+    least_norm = 0.0
+
+    def at(self, index):
+        """Where the rows ``index`` are in arrays by row."""
+
+    def by_score(self, slopes):
+        """Slopes of the scores, of shape (n,) or (n, n_outputs)."""
+
+    def sum(self, slopes):
+        """Their sum over rows."""
+
+    def visit(self, part, order, keep, shrinking, seed) -> float:
+        """Minimise over the slopes of the active rows of a part, ``RUN`` of them after the other,
+        and set ``keep`` to which stay active; the largest violation, in units of scores."""
+
+    def accelerate(self, part):
+        """What may follow an epoch."""
+
+    def balanced(self):
+        """Slopes nearby that sum to zero, and whether they were found."""
+
+    def certificate(self, slopes, coef, feasible) -> "Certificate":
+        """A primal point from slopes, and what these prove of it."""
+
+    def unsettled(self, point, index):
+        """Of the rows ``index`` those to go on with from the certificate ``point``."""
+
+    # --- what follows ---
+
+    def refresh(self):
+        """Compute coefficients and sum anew, without the rounding errors of many updates."""
+        self.coef, self.total = self.coefficients(self.slopes), self.sum(self.slopes)
+
+    def coefficients(self, slopes):
+        """Raw coefficients w = −Xᵀg/alpha, as kernels take them."""
+        rows = self.objective.rows
+        g = self.by_score(slopes).astype(rows.dtype, copy=False)
+        projected, total = rows.backproject(g)
+        raw = projected * rows.scale + np.multiply.outer(total, rows.shift - self.shift)
+        coef = coefficient_layout(self.rows, raw) / -self.objective.penalty.ridge
+        return np.ascontiguousarray(coef)
+
+    @property
+    def state(self) -> State:
+        """What kernels are given."""
+        inverse = 1.0 / self.objective.penalty.ridge
+        return State(self.coef, self.multiplier, self.total, inverse, self.inverse_rho)
+
+    @property
+    def intercept(self):
+        """The intercept (of centred rows) that slopes are now minimised at."""
+        return self.multiplier - self.inverse_rho * self.total
+
+    def part(self, index) -> Part:
+        """The rows to work on, side by side."""
+        whole = Part(self.rows, np.arange(self.n), self.slopes, self.arrays)
+        if len(index) < _COMPACT * self.n:
+            return self._taken(whole, index)
+        whole.active = index
+        return whole
+
+    def _taken(self, part, where):
+        """Some rows of a part."""
+        at = self.at(where)
+        arrays = type(part.arrays)(*(array[at] for array in part.arrays))
+        return Part(take_rows(part.rows, where), part.index[where], part.slopes[at], arrays)
+
+    def store(self, part) -> None:
+        """Take over the slopes of a part."""
+        self.slopes[self.at(part.index)] = part.slopes
+        self.refresh()
+
+    def epoch(self, part, rng, shrinking) -> tuple[Part, float]:
+        """One pass over the active rows of a part; the part to go on with, and ``visit``'s."""
+        order = rng.permutation(-(-len(part.active) // RUN))
+        keep = np.empty(len(part.active), np.bool_)
+        violation = self.visit(part, order, keep, shrinking, np.uint32(rng.randint(1, 2**31)))
+        self.multiplier = self.multiplier - self.inverse_rho * self.total
+        self._grow_multiplier_step(part, violation)
+        part.active = part.active[keep]
+        self.accelerate(part)
+        if len(part.active) < _COMPACT * len(part.index):
+            self.slopes[self.at(part.index)] = part.slopes
+            part = self._taken(part, part.active)
+        return part, violation
+
+    def _grow_multiplier_step(self, part, violation):
+        """Double the multiplier step 1/ρ when |Σg| fell by less than 10 % and is still more than
+        1 % of Σ|g|, or moves the intercept by more than 100 times the worst violation: with a
+        strong penalty rows are short, and so is the first step."""
+        now, before = float(np.abs(self.total).sum()), self.unbalance
+        self.unbalance = now
+        share = now / max(np.abs(part.slopes).sum(), 1e-300)
+        far = share > 0.01 or (share > 1e-9 and self.inverse_rho * now > 100.0 * violation)
+        if self.inverse_rho > 0 and now > 0.9 * before and far:
+            for norm in {id(a): a for a in (self.norm, part.arrays.norm)}.values():
+                norm += self.inverse_rho
+            self.inverse_rho *= 2.0
+
+    def certify(self):
+        """A primal point from slopes made feasible, and its duality gap: see ``certificate``."""
+        slopes, feasible = self.feasible()
+        coef = self.coefficients(slopes) if self.objective.fit_intercept else self.coef
+        return self.certificate(slopes, coef, feasible)
+
+    def feasible(self):
+        """Slopes that sum to zero if there is an intercept, and whether they were found."""
+        return self.balanced() if self.objective.fit_intercept else (self.slopes, True)

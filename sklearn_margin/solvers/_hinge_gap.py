@@ -31,7 +31,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.linalg import qr, solve_triangular
 
-from sklearn_margin.solvers._linalg import rank_tolerance
+from sklearn_margin._linalg import rank_tolerance
 
 __all__ = ["Bound", "HingeGap"]
 

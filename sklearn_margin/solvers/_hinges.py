@@ -9,8 +9,8 @@ the slope is l + (r − l)·t, and the optimum is where
 import numpy as np
 from scipy.linalg import qr, solve_triangular, svd
 
+from sklearn_margin._linalg import rank_tolerance
 from sklearn_margin.solvers._hinge_gap import Bound, HingeGap
-from sklearn_margin.solvers._linalg import rank_tolerance
 
 __all__ = [
     "DenseModel",

@@ -9,7 +9,7 @@ from sklearn_margin.solvers._class_hinges import ClassHinges
 from sklearn_margin.solvers._small_hinges import Certificate
 from sklearn_margin.solvers._small_path import why_not_small_hinges
 from sklearn_margin.solvers.base import Result
-from sklearn_margin.solvers.multiclass_dual import Dual
+from sklearn_margin.solvers.multiclass_dual import ClassDual
 from sklearn_margin.solvers.newton import Newton
 
 __all__ = ["polished"]
@@ -75,21 +75,21 @@ def _certified(objective, point, g):
 
 def _improve(objective, params, g, width, most, after):
     """The best certificate found, the slopes it is from, and the number of Newton steps."""
-    dual, n_steps, stale, best, slopes = Dual(objective, params), 0, 0, None, None
+    dual, n_steps, stale, best, slopes = ClassDual(objective, params), 0, 0, None, None
     if g is None:
         z = objective.scores(params)
         g = np.empty_like(z)
         objective.loss.smoothed(width).scores_value_gradient(objective.y, z, objective.s, g)
-    dual.g = g.astype(np.float64)
+    dual.slopes = g.astype(np.float64)
     while n_steps < most and stale < 2:
-        inner = objective.with_loss(_Proximal(objective, dual.g, width))
+        inner = objective.with_loss(_Proximal(objective, dual.slopes, width))
         inner = inner.with_labels(np.arange(len(objective.y)))
         run = Newton().minimize(inner, params, _INNER_TOL, most - n_steps, polish=True)
         params, n_steps = run.params, n_steps + max(run.n_iter, 1)
         z = objective.scores(params)
         g = np.empty(z.shape)
         inner.loss.scores_value_gradient(inner.y, z, objective.s, g)
-        dual.g = g
+        dual.slopes = g
         point = dual.certify_at(params)
         stale = 0 if best is None or point.gap < 0.5 * best.gap else stale + 1
         if best is not None and point.gap > 0.1 * best.gap:

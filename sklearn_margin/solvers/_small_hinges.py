@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sklearn_margin.solvers._linalg import factorized
+from sklearn_margin._linalg import factorized
 
 __all__ = ["Certificate", "SmallHinges", "least_squares"]
 
@@ -41,9 +41,9 @@ class SmallHinges:
     def __init__(self, objective, dtype, used, minus=None):
         self.objective, self.dtype = objective, np.dtype(dtype)
         rows, penalty = objective.rows, objective.penalty
-        self.raw = _raw_rows(rows, used, dtype)
+        self.raw = rows.raw(used).astype(dtype)
         if minus is not None:
-            self.raw -= _raw_rows(rows, minus, dtype)
+            self.raw -= rows.raw(minus).astype(dtype)
         self.X = (self.raw if minus is not None else self.raw - rows.shift) / rows.scale
         self.n, self.d = self.X.shape
         self.n_params = objective.n_params
@@ -272,11 +272,6 @@ class SmallHinges:
         raise NotImplementedError
 
 
-def _raw_rows(rows, index, dtype):
-    X = rows.X[index]
-    return (X.toarray() if rows.is_sparse else X).astype(dtype)
-
-
 def _solver(matrix):
     """Function that solves with a positive semi-definite matrix, in its precision.
 
@@ -286,7 +281,7 @@ def _solver(matrix):
         If it is not finite.
     """
     if matrix.dtype != np.longdouble:
-        return factorized(matrix)
+        return factorized(matrix, hold=True)
     root = np.sqrt(np.maximum(matrix.diagonal(), 1e-300))
     solve = _wide_factorized(matrix / np.outer(root, root))
     return lambda v: solve(v / root) / root
@@ -323,5 +318,5 @@ def least_squares(matrix, right):
     root = np.sqrt(np.maximum(matrix.diagonal(), 1e-200))
     right = right.astype(np.float64) / root
     if len(root) > _FEW:
-        return factorized(matrix)(right * root)
+        return factorized(matrix, hold=True)(right * root)
     return np.linalg.lstsq(matrix / np.outer(root, root), right, rcond=1e-13)[0] / root

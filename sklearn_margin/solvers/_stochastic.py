@@ -1,13 +1,15 @@
 """Stochastic passes over the rows of an objective."""
 
+from typing import NamedTuple
+
 import numpy as np
 
 from sklearn_margin._jit import kernel
 from sklearn_margin.objective.mean_slopes import own_gap
-from sklearn_margin.objective.rows import row_add, row_dot, single_rows, squared_norms
+from sklearn_margin.objective.row_kernels import row_add, squared_norms
 from sklearn_margin.solvers._averaged_slopes import gap_by_passes, gap_by_steps
 from sklearn_margin.solvers._batch_form import batch_form
-from sklearn_margin.solvers._streaming import StreamState, layout_of
+from sklearn_margin.solvers._streaming import Plan, StreamState, layout_of, score_batch
 
 __all__ = ["Run", "SGDState"]
 
@@ -31,6 +33,14 @@ class SGDState(StreamState):
         self.next_restart = 0.0  # of the average, each time the run has doubled
 
 
+class Schedule(NamedTuple):
+    """The step at update t is eta0 / (1 + decay · t)^power."""
+
+    eta0: float
+    decay: float
+    power: float
+
+
 class Run:
     """Stochastic passes over one objective."""
 
@@ -41,20 +51,20 @@ class Run:
         self.batch = solver.batch_size
         if self.batch == "auto":
             self.batch = 1 if objective.loss.splits else _BATCH
-        rows = objective.rows
-        d = rows.shape[1]
-        # Sparse rows, and a stream, are met in raw coordinates.
-        shift, scale = np.zeros(d), np.ones(d)
-        if standardize and rows.is_sparse:
-            scale = _largest_entries(rows.X)
-        elif standardize:
-            shift, scale = rows.shift, rows.scale
+        rows, d = objective.rows, objective.rows.shape[1]
+        # A stream is met in raw coordinates.
+        shift, scale = rows.kernel_coordinates() if standardize else (np.zeros(d), np.ones(d))
         self.shift, self.scale = shift, scale
-        self.rows = single_rows(rows.X, shift, scale)
+        self.rows = rows.single(shift, scale)
         penalty = objective.penalty.in_coordinates(scale)
         self.l2, self.l1 = penalty.l2, penalty.l1
-        density = rows.X.nnz / max(1, rows.shape[0]) if rows.is_sparse else d
-        self.every = int(np.clip(d / max(1.0, density), 1, max(1, rows.shape[0] // 4)))
+        most = max(1, rows.shape[0] // 4)
+        # As often as the penalty's step on all features is cheap beside those on rows.
+        every = int(np.clip(d / max(1.0, rows.entries_per_row), 1, most))
+        self.plan = Plan(
+            self.batch, max(1, every // self.batch), objective.n_outputs, objective.fit_intercept
+        )
+        self.by_row = self.plan._replace(batch=1, every=every)
 
     def encode(self, params):
         """Coordinates of the run for those of the objective."""
@@ -115,20 +125,17 @@ class Run:
     def epoch(self, state, random_state, limit=None):
         """One pass, or a shorter one. The average begins anew whenever the run has doubled."""
         objective, solver = self.objective, self.solver
-        first, second, labels, weights = objective.draw(random_state, limit)
         if solver.schedule == "constant":
-            eta0, decay, power = state.eta0, 0.0, 1.0
+            schedule = Schedule(state.eta0, 0.0, 1.0)
         elif solver.schedule == "pegasos":
-            eta0, decay, power = 1.0 / objective.penalty.strength, 1.0, 1.0
+            schedule = Schedule(1.0 / objective.penalty.strength, 1.0, 1.0)
         else:
-            eta0, decay, power = state.eta0, 1.0 / state.period, solver.power
+            schedule = Schedule(state.eta0, 1.0 / state.period, solver.power)
         if state.updates >= state.next_restart:
             state.averaged, state.next_restart = 0.0, 2.0 * state.updates + state.period
         state.updates, state.averaged = objective.loss._run(
-            _epoch, self.loss, self.rows, first, second, labels, weights, state.params,
-            state.average, self.l2, self.l1, eta0, decay, power, state.updates, state.averaged,
-            self.batch, max(1, self.every // self.batch), objective.n_outputs,
-            objective.fit_intercept,
+            _epoch, self.loss, self.rows, objective.draw(random_state, limit), state.params,
+            state.average, self.l2, self.l1, schedule, state.updates, state.averaged, self.plan,
         )  # fmt: skip
 
     def _choose_step(self, params):
@@ -147,19 +154,13 @@ class Run:
         return best
 
 
-def _largest_entries(X):
-    """Largest absolute value of each column of a CSR matrix; 1 for empty columns."""
-    largest = np.zeros(X.shape[1])
-    np.maximum.at(largest, X.indices, np.abs(X.data))
-    return np.where(largest > 0, largest, 1.0)
-
-
 @kernel
 def _epoch(
-    _, loss, rows, first, second, labels, weights, params, average, l2, l1, eta0, decay, power,
-    updates, averaged, batch, every, n_outputs, fit_intercept,
+    _, loss, rows, samples, params, average, l2, l1, schedule, updates, averaged, plan
 ):  # fmt: skip
-    """One pass over the drawn samples. A sample is row ``first`` less row ``second`` ≥ 0."""
+    """One pass over the samples; the numbers of updates and of averaged points so far."""
+    first, second, labels, weights = samples
+    batch, every, n_outputs, fit_intercept = plan
     d = l2.shape[0]
     u = params[: n_outputs * d].reshape((n_outputs, d))
     b = params[n_outputs * d :]
@@ -170,13 +171,8 @@ def _epoch(
     for start in range(0, n, batch):
         stop = min(start + batch, n)
         size = stop - start
-        eta = eta0 / (1.0 + decay * updates) ** power
-        for k in range(size):
-            for c in range(n_outputs):
-                z = row_dot(rows, first[start + k], u[c])
-                if second[start + k] >= 0:
-                    z -= row_dot(rows, second[start + k], u[c])
-                scores[k, c] = z + b[c] if fit_intercept else z
+        eta = schedule.eta0 / (1.0 + schedule.decay * updates) ** schedule.power
+        score_batch(rows, samples, start, stop, u, b, scores)
         loss.slopes(labels[start:stop], scores[:size], weights[start:stop], slopes[:size])
         for k in range(size):
             for c in range(n_outputs):

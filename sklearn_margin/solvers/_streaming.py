@@ -1,18 +1,22 @@
 """Streams: what is kept between batches of rows, and steps that are learned as they come."""
 
+from typing import NamedTuple
+
 import numpy as np
 
-from sklearn_margin._jit import kernel, overload_on_class
-from sklearn_margin.objective.rows import DenseRows, SparseRows, row_add, row_dot
+from sklearn_margin._jit import kernel
+from sklearn_margin.objective.row_kernels import row_add, row_dot, row_feature, row_size
 
 __all__ = [
     "DAMAGED",
     "DistanceState",
+    "Plan",
     "StreamState",
     "check_state",
     "distance_epoch",
     "is_kept_array",
     "layout_of",
+    "score_batch",
 ]
 
 DAMAGED = (
@@ -20,6 +24,15 @@ DAMAGED = (
     "Begin anew with a clone"
 )
 _SHARE = 0.3  # of the way to where the loss vanishes: the first step of all coordinates together
+
+
+class Plan(NamedTuple):
+    """What kernels of stochastic passes are given besides rows, samples and steps."""
+
+    batch: int  # samples per update
+    every: int  # updates per step of the penalty
+    n_outputs: int
+    fit_intercept: bool
 
 
 class StreamState:
@@ -153,23 +166,35 @@ def check_state(state, objective) -> None:
 
 def distance_epoch(run, state, random_state) -> None:
     """One pass of the stochastic ``run`` with learned steps; ``state`` goes on."""
-    objective, X = run.objective, run.objective.rows.X
-    first, second, labels, weights = objective.draw(random_state)
-    entries = X.nnz / X.shape[0] if objective.rows.is_sparse else X.shape[1]
-    share = _SHARE / max(entries + objective.fit_intercept, 1.0)
+    objective = run.objective
+    share = _SHARE / max(objective.rows.entries_per_row + objective.fit_intercept, 1.0)
     objective.loss._run(
-        _epoch, run.loss, run.rows, first, second, labels, weights, state.params, state.average,
-        state.memory, state.counts, run.l2, run.l1, share, run.batch,
-        max(1, run.every // run.batch), objective.n_outputs, objective.fit_intercept,
+        _epoch, run.loss, run.rows, objective.draw(random_state), state.params, state.average,
+        state.memory, state.counts, run.l2, run.l1, share, run.plan,
     )  # fmt: skip
 
 
 @kernel
+def score_batch(rows, samples, start, stop, u, b, scores):
+    """Scores of the samples from ``start`` to ``stop``, for coordinates ``u`` of shape
+    (n_outputs, d) and intercepts ``b``, of which there may be none."""
+    first, second, _, _ = samples
+    for k in range(stop - start):
+        i, other = first[start + k], second[start + k]
+        for c in range(u.shape[0]):
+            z = row_dot(rows, i, u[c])
+            if other >= 0:
+                z -= row_dot(rows, other, u[c])
+            scores[k, c] = z + b[c] if b.shape[0] > 0 else z
+
+
+@kernel
 def _epoch(
-    _, loss, rows, first, second, labels, weights, params, average, memory, counts, l2, l1, share,
-    batch, every, n_outputs, fit_intercept,
+    _, loss, rows, samples, params, average, memory, counts, l2, l1, share, plan
 ):  # fmt: skip
-    """One pass over the drawn samples. A sample is row ``first`` less row ``second`` ≥ 0."""
+    """One pass over the samples."""
+    first, second, labels, weights = samples
+    batch, every, n_outputs, fit_intercept = plan
     d = l2.shape[0]
     u = params[: n_outputs * d].reshape((n_outputs, d))
     b = params[n_outputs * d :]
@@ -178,12 +203,7 @@ def _epoch(
     n, since = first.shape[0], 0
     for start in range(0, n, batch):
         stop = min(start + batch, n)
-        for k in range(stop - start):
-            for c in range(n_outputs):
-                z = row_dot(rows, first[start + k], u[c])
-                if second[start + k] >= 0:
-                    z -= row_dot(rows, second[start + k], u[c])
-                scores[k, c] = z + b[c] if fit_intercept else z
+        score_batch(rows, samples, start, stop, u, b, scores)
         y, z, s = labels[start:stop], scores[: stop - start], weights[start:stop]
         loss.slopes(y, z, s, slopes[: stop - start])
         length = 0.0
@@ -207,11 +227,10 @@ def _epoch(
                 if second[start + k] >= 0:
                     row_add(rows, second[start + k], -slopes[k, c], gradient)
             for k in range(stop - start):
-                row_step(rows, first[start + k], gradient, size[c], floor, params, memory, c * d)
+                a = size[c]
+                _step_row(rows, first[start + k], gradient, a, floor, params, memory, c * d)
                 if second[start + k] >= 0:
-                    row_step(
-                        rows, second[start + k], gradient, size[c], floor, params, memory, c * d
-                    )
+                    _step_row(rows, second[start + k], gradient, a, floor, params, memory, c * d)
             if fit_intercept:
                 _step(total, size[c], floor, params, memory, n_outputs * d + c)
         since += 1
@@ -246,6 +265,15 @@ def _step(g, a, floor, params, memory, p):
 
 
 @kernel
+def _step_row(rows, i, gradient, a, floor, params, memory, offset):
+    """Move the parameters of the features of row ``i``; clear their entries of ``gradient``."""
+    for k in range(row_size(rows, i)):
+        j = row_feature(rows, i, k)
+        _step(gradient[j], a, floor, params, memory, offset + j)
+        gradient[j] = 0.0
+
+
+@kernel
 def _shrink(params, memory, offset, updates, floor, l2, l1):
     """The proximal operator of the penalty, for some updates at once."""
     for j in range(l2.shape[0]):
@@ -255,27 +283,3 @@ def _shrink(params, memory, offset, updates, floor, l2, l1):
             size = abs(params[p]) - step * l1[j]
             sign = 1.0 if params[p] > 0 else -1.0
             params[p] = 0.0 if size <= 0.0 else sign * size / (1.0 + step * l2[j])
-
-
-def _dense_step(rows, i, gradient, a, floor, params, memory, offset):
-    for j in range(gradient.shape[0]):
-        _step(gradient[j], a, floor, params, memory, offset + j)
-        gradient[j] = 0.0
-
-
-def _sparse_step(rows, i, gradient, a, floor, params, memory, offset):
-    for k in range(rows.indptr[i], rows.indptr[i + 1]):
-        j = rows.indices[k]
-        _step(gradient[j], a, floor, params, memory, offset + j)
-        gradient[j] = 0.0
-
-
-_STEP = {DenseRows: _dense_step, SparseRows: _sparse_step}
-
-
-def row_step(rows, i, gradient, a, floor, params, memory, offset):
-    """Step of the features of row ``i``; their entries of ``gradient`` are cleared."""
-    _STEP[type(rows)](rows, i, gradient, a, floor, params, memory, offset)
-
-
-overload_on_class(row_step, _STEP)

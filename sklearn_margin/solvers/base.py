@@ -208,17 +208,6 @@ def is_small(objective) -> bool:
     return objective.pass_work <= SMALL
 
 
-def wants_sample(objective, start, small=SMALL) -> bool:
-    """Whether it pays to solve a sample of the rows first: a pass is more work than ``small``
-    entries of X are, there are many rows, and there is nothing to start from."""
-    if not (objective.takes_samples and objective.loss.splits):
-        return False
-    n, n_params = objective.rows.shape[0], objective.n_params
-    # Several scores of a row say more than one.
-    many = n * objective.n_outputs >= 200 * n_params and objective.pass_work > small
-    return many and not objective.split(start)[0].any()
-
-
 def forms_gram(objective, gram_max) -> bool:
     """Whether to form the Hessian of F."""
     few = objective.n_params <= gram_max
@@ -228,12 +217,6 @@ def forms_gram(objective, gram_max) -> bool:
 def forming_is_cheap(objective) -> bool:
     """Whether the Hessian, formed column by column, costs next to nothing."""
     return objective.pass_work * objective.n_params <= SMALL
-
-
-def draw_sample(objective):
-    """The objective of a tenth of the rows, and the relative sampling error of its minimum."""
-    size = objective.rows.shape[0] // 10
-    return objective.sample(size, np.random.RandomState(0)), objective.n_params / size
 
 
 def enough(tol, value, floor) -> float:
@@ -324,12 +307,12 @@ def conjugate_gradients(product, precondition, residual, value, *, least, most, 
     while n_products < most:
         n_products += 1
         image = product(d)
-        bend, square = float(d @ image), float(d @ d)
-        largest = max(largest, bend / square)
+        curvature, square = float(d @ image), float(d @ d)
+        largest = max(largest, curvature / square)
         # Where curvature is rounding error of that elsewhere, a step would drown all before it.
-        if bend <= eps * max(largest * square, 1e-14 * rho):
+        if curvature <= eps * max(largest * square, 1e-14 * rho):
             return (p if p.any() else d), n_products
-        step = rho / bend
+        step = rho / curvature
         p += step * d
         r = r - step * image  # not in place: without a preconditioner d may be r itself
         y = precondition(r)

@@ -4,18 +4,17 @@ import numpy as np
 
 from sklearn_margin._validation import check_number
 from sklearn_margin.solvers._quadratic import minimize_quadratic
+from sklearn_margin.solvers._samples import stages
 from sklearn_margin.solvers.base import (
     Iterate,
     Result,
     Solver,
     certified,
     conjugate_gradients,
-    draw_sample,
     enough,
     forms_gram,
     is_small,
     rounding_floor,
-    wants_sample,
 )
 
 __all__ = ["CoordinateDescent"]
@@ -74,9 +73,8 @@ class CoordinateDescent(Solver):
     def solve(
         self, objective, start, *, tol, max_iter, callback=None, random_state=None, validation=None
     ):
-        if wants_sample(objective, start):
-            sample, error = draw_sample(objective)
-            start = self.minimize(sample, start, max(tol, 0.1 * error), max_iter).params
+        for sample, goal in stages(objective, start, tol, most=1)[:-1]:
+            start = self.minimize(sample, start, goal, max_iter).params
         polish = is_small(objective)
         return self.minimize(objective, start, tol, max_iter, callback, polish)
 

@@ -4,20 +4,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sklearn_margin._jit import kernel
-from sklearn_margin.objective.rows import (
-    dense_rows,
-    raw_rows,
-    row_add,
-    row_dot,
-    squared_norms,
-)
-from sklearn_margin.solvers._descent import COMPACT, RUN, descend, hasten, shuffle_run, take_rows
+from sklearn_margin.objective.row_kernels import add_rows
+from sklearn_margin.solvers._descent import Certificate, Dual, descend
+from sklearn_margin.solvers._dual_kernels import visit_hinges
 from sklearn_margin.solvers._hinge_gap import HingeGap
 from sklearn_margin.solvers._hinges import best_intercept, hinge_terms, is_sum_of_hinges
 from sklearn_margin.solvers._proximal import polished
 from sklearn_margin.solvers.base import Solver, is_small, is_tiny, is_wide, suits_smoothing
-from sklearn_margin.solvers.multiclass_dual import solve_multiclass
+from sklearn_margin.solvers.multiclass_dual import ClassDual
 
 __all__ = ["DualCD"]
 
@@ -75,6 +69,8 @@ class DualCD(Solver):
             raise TypeError(f"shrinking must be True or False, got {self.shrinking!r}")
 
     def obstacle(self, objective):
+        if objective.why_no_rows is not None:
+            return objective.why_no_rows
         loss = objective.loss
         if not (is_sum_of_hinges(loss) or _has_dual(objective)):
             return f"the loss {type(loss).__name__} is not piecewise linear"
@@ -96,18 +92,14 @@ class DualCD(Solver):
     def solve(
         self, objective, start, *, tol, max_iter, callback=None, random_state=None, validation=None
     ):
-        if objective.n_outputs > 1:
-            result, g = solve_multiclass(
-                objective, start=start, tol=tol, max_iter=max_iter, callback=callback,
-                shrinking=self.shrinking,
-            )  # fmt: skip
-            if result.converged and is_small(objective):
-                return polished(objective, result, tol, max_iter, callback, g=g)
-            return result
-        return descend(
-            _Dual(objective, start), tol=tol, max_iter=max_iter, callback=callback,
-            shrinking=self.shrinking,
-        )  # fmt: skip
+        several = objective.n_outputs > 1
+        dual = (ClassDual if several else _HingeDual)(objective, start)
+        result = descend(
+            dual, tol=tol, max_iter=max_iter, callback=callback, shrinking=self.shrinking
+        )
+        if several and result.converged and is_small(objective):
+            return polished(objective, result, tol, max_iter, callback, g=dual.slopes)
+        return result
 
 
 def _has_dual(objective):
@@ -115,148 +107,90 @@ def _has_dual(objective):
     return objective.n_outputs > 1 and getattr(objective.loss, "has_dual", False)
 
 
-class _Certificate(NamedTuple):
-    """A primal point, its value, a lower bound, rounding errors of both; distances to kinks."""
+class _Hinges(NamedTuple):
+    """Hinges by row: where they are, and between what bounds their slopes."""
 
-    params: np.ndarray
-    value: float
-    lower: float
-    noise: float
-    floor: float
-    e: np.ndarray  # (n_hinges, n)
+    kink: np.ndarray  # (n_hinges, n)
+    low: np.ndarray  # (n_hinges, n)
+    high: np.ndarray  # (n_hinges, n)
+    norm: np.ndarray  # (n,)
 
 
-class _Part:
-    """Some of the rows, side by side in memory, and which of them are active."""
-
-    def __init__(self, rows, index, kink, low, high, t, norm):
-        self.rows = rows
-        self.index = index  # in the whole
-        self.kink, self.low, self.high, self.t, self.norm = kink, low, high, t, norm
-        self.active = np.arange(len(index))
-        self.history = []  # after each of the last epochs
-
-    def take(self, where):
-        """Some rows of the part."""
-        return _Part(
-            take_rows(self.rows, where), self.index[where],
-            *(a[:, where] for a in (self.kink, self.low, self.high, self.t)), self.norm[where],
-        )  # fmt: skip
-
-
-class _Dual:
-    """State of the dual problem, in raw coordinates (centred, if X is dense)."""
+class _HingeDual(Dual):
+    """State of the dual problem of hinges of one score; slopes t have shape (n_hinges, n)."""
 
     def __init__(self, objective, start):
-        self.objective = objective
-        rows, X = objective.rows, objective.rows.X
-        d = rows.shape[1]
-        if rows.is_sparse:
-            self.shift = np.zeros(d)
-            self.rows = raw_rows(X.data, X.indices, X.indptr)
-        else:
-            self.shift = rows.shift
-            self.rows = dense_rows(X, rows.shift, np.ones(d))
+        super().__init__(objective, start)
         terms = hinge_terms(objective, objective.y, objective.s)
-        self.kink, self.low, self.high = (np.array(v) for v in zip(*terms, strict=True))
-        self.certificate = HingeGap(objective, rows, self.kink, self.low, self.high)
-        self.norm = squared_norms(self.rows, np.arange(rows.shape[0]), np.zeros(d))
-        self.norm /= objective.penalty.ridge
-        # As if the intercept were a coefficient of a feature a tenth the size of a typical row:
-        # b_k then follows fast, and the rows are hardly coupled.
-        size = float(np.mean(self.norm))
-        self.inverse_rho = (0.01 * size or 1.0) if objective.fit_intercept else 0.0
-        self.norm += self.inverse_rho
-        w, b = objective.to_coef(start)
-        self.multiplier = b + float(self.shift @ w)
-        self.t = self._first_slopes(start)
-        self.w, self.sum = self._coefficients(self.t), float(self.t.sum())
-        self.certain = (-np.inf, np.inf)
-        self.jumps, self.unbalance = 0, np.inf
+        kink, low, high = (np.array(v) for v in zip(*terms, strict=True))
+        self.arrays = _Hinges(kink, low, high, self.norm)
+        self.bounds = HingeGap(objective, objective.rows, kink, low, high)
+        self.slopes = self._first_slopes(start)
+        self.refresh()
+        self.thresholds = (-np.inf, np.inf)
+        self.n_resets = 0
+
+    def at(self, index):
+        return ..., index
+
+    def by_score(self, slopes):
+        return slopes.sum(axis=0)
+
+    def sum(self, slopes):
+        return float(slopes.sum())
 
     def _first_slopes(self, start):
         """Slopes to start from: none, or those of an envelope at the scores of ``start``."""
-        best = np.clip(0.0, self.low, self.high)
+        kink, low, high, _ = self.arrays
+        best = np.clip(0.0, low, high)
         if not self.objective.split(start)[0].any():
             return best
-        e = self.objective.scores(start) - self.kink
+        e = self.objective.scores(start) - kink
         middle = np.median(np.abs(e))
-        value = self._inner_value(best, self.kink, self._coefficients(best), best.sum())
+        value = self._inner_value(best, kink, self.coefficients(best), best.sum())
         for width in (0.1, 0.3, 1.0):
             share = np.clip(0.5 + e / (2 * max(width * middle, 1e-300)), 0.0, 1.0)
-            t = self.low + share * (self.high - self.low)
-            value_t = self._inner_value(t, self.kink, self._coefficients(t), t.sum())
+            t = low + share * (high - low)
+            value_t = self._inner_value(t, kink, self.coefficients(t), t.sum())
             if value_t < value:
                 best, value = t, value_t
         return best
 
-    def _coefficients(self, t):
-        """Raw coefficients w = −Xᵀt/alpha."""
-        slopes = t.sum(axis=0).astype(self.objective.rows.dtype, copy=False)
-        projected, total = self.objective.rows.backproject(slopes)
-        raw = projected * self.objective.rows.scale
-        return (
-            -(raw + (self.objective.rows.shift - self.shift) * total) / self.objective.penalty.ridge
-        )
-
-    def part(self, index):
-        """The rows to work on, side by side."""
-        whole = _Part(
-            self.rows, np.arange(len(self.norm)), self.kink, self.low, self.high, self.t, self.norm
-        )
-        if len(index) < COMPACT * len(self.norm):
-            return whole.take(index)
-        whole.active = index
-        return whole
-
-    def store(self, part):
-        """Take over the slopes of a part; undo the rounding errors of thousands of updates."""
-        self.t[:, part.index] = part.t
-        self.w, self.sum = self._coefficients(self.t), float(self.t.sum())
-
-    def epoch(self, part, rng, shrinking):
-        """One pass over the active rows of a part; the part to go on with."""
-        order = rng.permutation(-(-len(part.active) // RUN))
-        keep = np.empty(len(part.active), np.bool_)
-        low, high = self.certain if shrinking else (-np.inf, np.inf)
-        self.sum, highest, lowest = _epoch(
-            part.rows, part.active, order, keep, part.kink, part.low, part.high, part.t,
-            part.norm, self.w, self.multiplier, self.sum, 1.0 / self.objective.penalty.ridge,
-            self.inverse_rho, low, high, np.uint32(rng.randint(1, 2**31)),
+    def visit(self, part, order, keep, shrinking, seed):
+        thresholds = self.thresholds if shrinking else (-np.inf, np.inf)
+        self.total, highest, lowest = visit_hinges(
+            part.rows, part.active, order, keep, part.arrays, part.slopes, self.state,
+            thresholds, seed,
         )  # fmt: skip
-        self.multiplier -= self.inverse_rho * self.sum
-        hasten(self, part, part.t, highest - lowest)
-        self._set_certain(lowest, highest)
-        part.active = part.active[keep]
-        part.history.append((part.t.copy(), self.w.copy(), self.sum))
+        self._set_thresholds(lowest, highest)
+        return highest - lowest
+
+    def accelerate(self, part):
+        part.history.append((part.slopes.copy(), self.coef.copy(), self.total))
         if len(part.history) > _MEMORY:
             self._extrapolate(part)
-        if len(part.active) < COMPACT * len(part.index):
-            self.t[:, part.index] = part.t
-            part = part.take(part.active)
-        return part, highest - lowest
 
     def _extrapolate(self, part):
         """The best point in the span of the last moves, within the bounds, if it is better."""
         history, part.history = part.history, []
-        moves = np.array([t - part.t for t, _, _ in history[:-1]])
-        w_moves = np.array([w - self.w for _, w, _ in history[:-1]])
-        sums = np.array([total - self.sum for _, _, total in history[:-1]])
+        kink, low, high, _ = part.arrays
+        moves = np.array([t - part.slopes for t, _, _ in history[:-1]])
+        w_moves = np.array([w - self.coef for _, w, _ in history[:-1]])
+        sums = np.array([total - self.total for _, _, total in history[:-1]])
         alpha = self.objective.penalty.ridge
         gram = alpha * w_moves @ w_moves.T + self.inverse_rho * np.outer(sums, sums)
-        slope = alpha * w_moves @ self.w + self.inverse_rho * sums * self.sum
-        slope += (moves * part.kink).sum(axis=(1, 2)) - self.multiplier * sums
+        slope = alpha * w_moves @ self.coef + self.inverse_rho * sums * self.total
+        slope += (moves * kink).sum(axis=(1, 2)) - self.multiplier * sums
         gram[np.diag_indices(len(gram))] *= 1 + 1e-8
         weights = np.linalg.lstsq(gram, -slope, rcond=1e-10)[0]
-        t = np.clip(part.t + np.tensordot(weights, moves, 1), part.low, part.high)
-        changes = (t - part.t).sum(axis=0)
-        w = self.w.copy()
-        _add_rows(part.rows, -changes / self.objective.penalty.ridge, w)
-        moved = float(changes.sum())
-        before = self._inner_value(part.t, part.kink, self.w, self.sum)
-        after = self._inner_value(t, part.kink, w, self.sum + moved)
-        if after < before:
-            part.t, self.w, self.sum = t, w, self.sum + moved
+        t = np.clip(part.slopes + np.tensordot(weights, moves, 1), low, high)
+        changes = (t - part.slopes).sum(axis=0)
+        w = self.coef.copy()
+        add_rows(part.rows, -changes / self.objective.penalty.ridge, w)
+        total = self.total + float(changes.sum())
+        before = self._inner_value(part.slopes, kink, self.coef, self.total)
+        if self._inner_value(t, kink, w, total) < before:
+            part.slopes, self.coef, self.total = t, w, total
 
     def _inner_value(self, t, kink, w, total):
         """The function minimised, up to what the rows outside a part contribute."""
@@ -269,53 +203,47 @@ class _Dual:
         The others have a slope at a bound, and a score that is farther beyond the kink than
         any row is on the wrong side of one.
         """
-        e = point.e[:, index]
-        at_low = self.t[:, index] <= self.low[:, index]
-        at_high = self.t[:, index] >= self.high[:, index]
+        e, t = point.by_row[:, index], self.slopes[:, index]
+        at_low = t <= self.arrays.low[:, index]
+        at_high = t >= self.arrays.high[:, index]
         violation = np.where(at_low, np.maximum(e, 0), np.where(at_high, np.minimum(e, 0), e))
-        self._set_certain(violation.min(initial=0.0), violation.max(initial=0.0))
-        settled = (at_low & (e < self.certain[0])) | (at_high & (e > self.certain[1]))
+        self._set_thresholds(violation.min(initial=0.0), violation.max(initial=0.0))
+        settled = (at_low & (e < self.thresholds[0])) | (at_high & (e > self.thresholds[1]))
         return index[~settled.all(axis=0)]
 
-    def _set_certain(self, lowest, highest):
-        self.certain = (lowest if lowest < 0 else -np.inf, highest if highest > 0 else np.inf)
+    def _set_thresholds(self, lowest, highest):
+        """Beyond which distances from a kink a row is settled: the largest violations."""
+        self.thresholds = (lowest if lowest < 0 else -np.inf, highest if highest > 0 else np.inf)
 
-    def certify(self):
-        """A primal point from slopes made feasible, and its duality gap.
+    def balanced(self):
+        return _balanced(self.slopes, self.arrays.low, self.arrays.high), True
+
+    def certificate(self, slopes, coef, feasible):
+        """A primal point, and its duality gap.
 
         Since w = −Xᵀt/alpha, F − D = Σ [l e + (r − l)[e]₊ − t e] with e = X w + b − kink: a
         sum of terms that are not negative, but for rounding errors.
         """
-        objective, t, w, b = self.objective, self.t, self.w, 0.0
+        objective, (kink, low, high, _) = self.objective, self.arrays
+        u, b = objective.split(objective.from_coef(coef))[0], 0.0
+        e = objective.rows.scores(u, 0.0) - kink
         if objective.fit_intercept:
-            t = _balanced(t, self.low, self.high)
-            w = self._coefficients(t)
-        u, _ = objective.split(objective.from_coef(w))
-        e = objective.rows.scores(u, 0.0) - self.kink
-        if objective.fit_intercept:
-            b = best_intercept(-e, self.low, self.high)
+            b = best_intercept(-e, low, high)
             e += b
-            # Far from feasible, the method of multipliers would be slow. It needs peace to end.
-            if self.jumps < 5 and abs(self.sum) > 0.01 * float(np.abs(t).sum()):
-                self.jumps += 1
-                self.multiplier = b - float((objective.rows.shift - self.shift) @ w)
+            # Reset the multiplier to the best intercept, at most five times: resets for ever would
+            # prevent convergence.
+            if self.n_resets < 5 and abs(self.total) > 0.01 * float(np.abs(slopes).sum()):
+                self.n_resets += 1
+                self.multiplier = b - float((objective.rows.shift - self.shift) @ coef)
         params = objective.join(u, b)
-        projected = objective.join(-objective.penalty.l2 * u, t.sum())
-        bound = self.certificate.at(params, e, t - self.low, self.high - t, projected)
+        projected = objective.join(-objective.penalty.l2 * u, slopes.sum())
+        bound = self.bounds.at(params, e, slopes - low, high - slopes, projected)
         if objective.fit_intercept:  # which rows to work on is a matter of our own intercept
-            own = self.multiplier - self.inverse_rho * self.sum
-            e += own + float((objective.rows.shift - self.shift) @ w) - b
-        return _Certificate(params, *bound, e)
+            e += self.intercept + float((objective.rows.shift - self.shift) @ coef) - b
+        return Certificate(params, bound.value, bound.lower, e, bound.noise, bound.floor)
 
 
 _MEMORY = 2  # epochs between extrapolations
-
-
-@kernel
-def _add_rows(rows, factors, out):
-    for i in range(factors.shape[0]):
-        if factors[i] != 0.0:
-            row_add(rows, i, factors[i], out)
 
 
 def _balanced(t, low, high):
@@ -329,53 +257,3 @@ def _balanced(t, low, high):
         if share.sum() >= abs(total):
             return np.clip(t - (total / max(share.sum(), 1e-300)) * share, low, high)
     return np.clip(t, low, high)
-
-
-@kernel
-def _epoch(
-    rows, active, order, keep, kink, low, high, t, norm, w, multiplier, total, inverse_alpha,
-    inverse_rho, certain_low, certain_high, seed,
-):  # fmt: skip
-    """Exact minimisation along each coordinate of the active rows; ``keep`` marks the rows that
-    stay active. Returns the sum of slopes and the extremes of the projected gradient."""
-    highest, lowest = 0.0, 0.0
-    m = active.shape[0]
-    run = np.empty(RUN, np.int64)
-    state = np.uint32(seed)
-    for block in range(order.shape[0]):
-        first = order[block] * RUN
-        size = min(RUN, m - first)
-        state = shuffle_run(run, first, size, state)
-        for k in range(size):
-            position = run[k]
-            i = active[position]
-            z = row_dot(rows, i, w) + multiplier - inverse_rho * total
-            change = 0.0
-            settled = True
-            for c in range(kink.shape[0]):
-                e = z - kink[c, i] - change * norm[i]
-                old = t[c, i]
-                violation = e
-                if old <= low[c, i]:
-                    settled = settled and e < certain_low
-                    violation = max(e, 0.0)
-                elif old >= high[c, i]:
-                    settled = settled and e > certain_high
-                    violation = min(e, 0.0)
-                else:
-                    settled = False
-                if violation == 0.0:
-                    continue
-                highest = max(highest, violation)
-                lowest = min(lowest, violation)
-                if norm[i] > 0.0:
-                    new = min(high[c, i], max(low[c, i], old + e / norm[i]))
-                else:
-                    new = high[c, i] if e > 0.0 else low[c, i]
-                t[c, i] = new
-                change += new - old
-            keep[position] = not settled
-            if change != 0.0:
-                row_add(rows, i, -change * inverse_alpha, w)
-                total += change
-    return total, highest, lowest

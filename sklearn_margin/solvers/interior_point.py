@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.linalg import LinAlgError
 
+from sklearn_margin._linalg import factorized
 from sklearn_margin._validation import check_number
 from sklearn_margin.solvers._hinge_gap import Bound, HingeGap
 from sklearn_margin.solvers._hinges import (
@@ -16,7 +17,6 @@ from sklearn_margin.solvers._hinges import (
     is_sum_of_hinges,
     lies_in_span,
 )
-from sklearn_margin.solvers._linalg import factorized
 from sklearn_margin.solvers._small_path import solve_small_hinges, why_not_small_hinges
 from sklearn_margin.solvers.base import (
     Result,
@@ -92,6 +92,8 @@ class InteriorPoint(Solver):
         check_number(self.band, "band", minimum=0)
 
     def obstacle(self, objective):
+        if objective.why_no_rows is not None:
+            return objective.why_no_rows
         loss = objective.loss
         if _has_small_hinges(objective):
             return why_not_small_hinges(objective)
@@ -289,7 +291,7 @@ def _step(model, point, projected):
     residual[model.dead] = 0.0
     dual = model.penalty_gradient(point.x) + projected
     omega = 1.0 / (p / (1 - t) + q / t)
-    solve = factorized(model.normal_matrix(weight * omega))
+    solve = factorized(model.normal_matrix(weight * omega), hold=True)
 
     def direction(target_p, target_q):
         rho = residual + target_p / (1 - t) - target_q / t

@@ -4,16 +4,15 @@ import numpy as np
 from scipy.optimize import Bounds, minimize
 
 from sklearn_margin._validation import check_number
+from sklearn_margin.solvers._samples import stages
 from sklearn_margin.solvers.base import (
     Iterate,
     Result,
     Solver,
     certified,
-    draw_sample,
     is_small,
     preconditioner,
     value_gap,
-    wants_sample,
 )
 from sklearn_margin.solvers.coordinate_descent import CoordinateDescent
 from sklearn_margin.solvers.newton import Newton
@@ -71,9 +70,8 @@ class LBFGS(Solver):
     def solve(
         self, objective, start, *, tol, max_iter, callback=None, random_state=None, validation=None
     ):
-        if wants_sample(objective, start):
-            sample, error = draw_sample(objective)
-            start = self.minimize(sample, start, max(tol, 0.1 * error), max_iter).params
+        for sample, goal in stages(objective, start, tol, most=1)[:-1]:
+            start = self.minimize(sample, start, goal, max_iter).params
         return self.minimize(objective, start, tol, max_iter, callback)
 
     def minimize(self, objective, start, tol, max_iter, callback=None) -> Result:

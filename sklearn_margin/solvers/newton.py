@@ -7,20 +7,18 @@ from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
 from sklearn_margin._linalg import factorized
 from sklearn_margin._validation import check_number
+from sklearn_margin.solvers._samples import stages
 from sklearn_margin.solvers.base import (
-    SMALL,
     Iterate,
     Result,
     Solver,
     certified,
     conjugate_gradients,
-    draw_sample,
     enough,
     forming_is_cheap,
     forms_gram,
     is_small,
     rounding_floor,
-    wants_sample,
 )
 
 __all__ = ["Newton"]
@@ -76,19 +74,11 @@ class Newton(Solver):
         self, objective, start, *, tol, max_iter, callback=None, random_state=None, validation=None
     ):
         system = self.system(objective)
-        start, system.part = self._from_sample(objective, start, tol, max_iter, system)
+        for sample, goal in stages(objective, start, tol)[:-1]:
+            start = self.minimize(sample, start, goal, max_iter, system=system).params
+            system.part = sample
         polish = is_small(objective)
         return self.minimize(objective, start, tol, max_iter, callback, polish, system)
-
-    def _from_sample(self, objective, start, tol, max_iter, system, small=SMALL):
-        """The minimum over a sample of the rows, found from a sample of those, and so on, and the
-        sample; where none is wanted, ``start`` and None."""
-        if not wants_sample(objective, start, small):
-            return start, None
-        sample, error = draw_sample(objective)
-        tol = max(tol, 0.1 * error)
-        start, system.part = self._from_sample(sample, start, tol, max_iter, system, SMALL // 10)
-        return self.minimize(sample, start, tol, max_iter, system=system).params, sample
 
     def system(self, objective):
         """What solves for Newton directions."""
@@ -223,7 +213,7 @@ class _Cholesky:
         eps = np.finfo(point.objective.rows.dtype).eps
 
         def solve():
-            self.factor = factorized(hessian, eps)
+            self.factor = factorized(hessian, len(hessian) * eps)
             p = -self.factor(gradient)
             return p if np.isfinite(p).all() else -gradient
 

@@ -137,6 +137,8 @@ class SGD(Solver):
         check_number(self.n_iter_no_change, "n_iter_no_change", minimum=1, integer=True)
 
     def obstacle(self, objective):
+        if objective.why_no_rows is not None:
+            return objective.why_no_rows
         if not objective.draws_samples:
             return f"{type(objective).__name__} does not split over samples"
         if self.schedule == "pegasos" and objective.penalty.is_zero:

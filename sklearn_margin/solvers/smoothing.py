@@ -1,20 +1,20 @@
 """Smoothing with continuation, for convex losses with kinks."""
 
+from itertools import pairwise
+
 import numpy as np
 
 from sklearn_margin._validation import check_number
 from sklearn_margin.objective.envelope import envelope_certificate, envelope_excess
 from sklearn_margin.solvers._proximal import polished
+from sklearn_margin.solvers._samples import stages
 from sklearn_margin.solvers.base import (
-    SMALL,
     Result,
     Solver,
-    draw_sample,
     is_small,
     is_tiny,
     is_wide,
     suits_smoothing,
-    wants_sample,
 )
 from sklearn_margin.solvers.coordinate_descent import CoordinateDescent
 from sklearn_margin.solvers.newton import Newton
@@ -81,29 +81,20 @@ class Smoothing(Solver):
     def solve(
         self, objective, start, *, tol, max_iter, callback=None, random_state=None, validation=None
     ):
-        start, width, sample = self._from_sample(objective, start, tol, max_iter)
-        excess = None if sample is None else tol
+        width = excess = sample = None
+        for (part, goal), (_, next_goal) in pairwise(stages(objective, start, tol)):
+            run, width, excess = self._follow(
+                part, start, goal, max_iter, None, width, excess, sample
+            )
+            width *= min(1.0, (0.4 * next_goal / max(excess, 1e-300)) ** 0.5)
+            start, excess, sample = run.params, next_goal, part
         result, width, _ = self._follow(
             objective, start, tol, max_iter, callback, width, excess, sample
         )
         exact = getattr(objective.loss, "has_dual", False) and not objective.penalty.has_l1
-        if result.converged and is_small(objective) and exact:
+        if result.converged and is_small(objective) and exact and objective.why_no_rows is None:
             return polished(objective, result, tol, max_iter, callback, width=width)
         return result
-
-    def _from_sample(self, objective, start, tol, max_iter, small=SMALL):
-        """The minimum over a sample of the rows, found from a sample of those, and so on, the width
-        that will do for all, and the sample; where none is wanted, ``start``."""
-        if not wants_sample(objective, start, small):
-            return start, None, None
-        sample, error = draw_sample(objective)
-        goal = max(tol, 0.1 * error)
-        start, width, part = self._from_sample(sample, start, goal, max_iter, SMALL // 10)
-        excess = None if part is None else goal
-        found, width, excess = self._follow(
-            sample, start, goal, max_iter, None, width, excess, part
-        )
-        return found.params, width * min(1.0, (0.4 * tol / max(excess, 1e-300)) ** 0.5), sample
 
     def _follow(
         self, objective, start, tol, max_iter, callback=None, width=None, excess=None, sample=None

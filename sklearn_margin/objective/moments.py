@@ -1,0 +1,105 @@
+"""Means and spreads of columns, from which standardised coordinates are made."""
+
+import functools
+
+import numpy as np
+import scipy.sparse as sp
+
+from sklearn_margin._jit import kernel
+
+__all__ = ["column_statistics", "largest_entries"]
+
+
+def column_statistics(X, slabs, run, center) -> tuple[np.ndarray, np.ndarray]:
+    """Shift and scale of each column, in one pass over X.
+
+    Parameters
+    ----------
+    X : ndarray or CSR of shape (n, d)
+    slabs : list of (slice, matrix)
+        Consecutive ranges of its rows.
+    run : callable
+        ``run(function, slabs)``: results of a function of a slab, in their order.
+    center : bool
+        Whether columns are shifted to mean zero.
+
+    Returns
+    -------
+    shift : ndarray of shape (d,)
+        Means, or zeros.
+    scale : ndarray of shape (d,)
+        Root mean squares about the shift; positive, since a constant column has its size for scale.
+    """
+    shift, spread = (_sparse_moments if sp.issparse(X) else _dense_moments)(X, slabs, run)
+    if not center:
+        with np.errstate(over="ignore"):
+            spread = np.hypot(spread, shift)
+        shift = np.zeros_like(shift)
+    size = np.abs(shift)
+    constant = spread <= 10 * np.finfo(X.dtype).eps * size
+    return shift, np.where(constant, np.where(size > 0, size, 1.0), spread)
+
+
+def _dense_moments(X, slabs, run):
+    """Mean and root mean square deviation of each column."""
+    pilot = X[0].astype(np.float64)
+
+    def work(slab):
+        moments = np.zeros((3, X.shape[1]))
+        _add_deviations(slab[1], pilot, moments)
+        return moments
+
+    parts = np.array(run(work, slabs))
+    mean, squares = parts[:, :2].sum(axis=0) / X.shape[0]
+    largest = parts[:, 2].max(axis=0)
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        variance = squares - mean * mean
+    # Squares that left the floating-point range: any number of the right size will do.
+    usable = (squares > 0) & np.isfinite(squares) & (variance > 1e-3 * squares)
+    spread = np.where(usable, np.sqrt(np.where(usable, variance, 1.0)), largest)
+    return pilot + mean, spread
+
+
+def _sparse_moments(X, slabs, run):
+    """Mean and root mean square deviation of each column."""
+
+    def work(slab):
+        moments = np.zeros((2, X.shape[1]))
+        _add_entries(slab[1].data, slab[1].indices, moments)
+        return moments
+
+    mean, squares = functools.reduce(np.add, run(work, slabs)) / X.shape[0]
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        variance = squares - mean * mean
+    usable = np.isfinite(squares) & (variance > 1e-12 * squares)
+    spread = np.sqrt(np.where(usable, variance, 0.0))
+    wild = ~np.isfinite(squares) | ((squares == 0) & (mean != 0))
+    return mean, np.where(wild, np.abs(mean), spread)
+
+
+def largest_entries(X) -> np.ndarray:
+    """Largest absolute value of each column of a CSR matrix; 1 for empty columns."""
+    largest = np.zeros(X.shape[1])
+    np.maximum.at(largest, X.indices, np.abs(X.data))
+    return np.where(largest > 0, largest, 1.0)
+
+
+@kernel
+def _add_deviations(B, pilot, moments):
+    """Add sums of deviations from ``pilot`` and of their squares to ``moments``; its third row is
+    the largest one."""
+    for i in range(B.shape[0]):
+        for j in range(B.shape[1]):
+            deviation = B[i, j] - pilot[j]
+            moments[0, j] += deviation
+            moments[1, j] += deviation * deviation
+            moments[2, j] = max(moments[2, j], abs(deviation))
+
+
+@kernel
+def _add_entries(data, indices, moments):
+    """Add sums of entries and of their squares to ``moments``."""
+    for k in range(data.shape[0]):
+        value = float(data[k])
+        moments[0, indices[k]] += value
+        moments[1, indices[k]] += value * value
