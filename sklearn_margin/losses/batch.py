@@ -138,7 +138,14 @@ class BatchLoss(Loss):
         return self.scores_value_gradient(y, z, s, np.empty_like(z))
 
     def scores_value_gradient(self, y, z, s, out) -> float:
-        """The loss over validated arrays; its derivatives go to ``out``."""
+        """The loss over validated arrays; its derivatives go to ``out``.
+
+        Parameters
+        ----------
+        y, s : ndarray of shape (n,)
+            Labels (class indices, if there are scores by class) and weights.
+        z, out : ndarray of shape (n,) or (n, n_classes)
+        """
         return self._run(_value_gradient, self._weighted(), y, z, s, out)
 
     def _weighted(self):

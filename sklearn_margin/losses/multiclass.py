@@ -208,16 +208,36 @@ class MulticlassLoss(Loss):
         return self.scores_value_gradient(k, z, s, np.empty_like(z))
 
     def scores_value_gradient(self, k, z, s, out) -> float:
-        """Sum of ``s * loss``; its derivatives go to ``out``."""
+        """Sum of ``s * loss``; its derivatives go to ``out``.
+
+        Parameters
+        ----------
+        k : ndarray of int64 of shape (n,)
+            Class indices.
+        z : ndarray of shape (n, n_classes)
+            Scores.
+        s : ndarray of shape (n,)
+            Weights.
+        out : ndarray of shape (n, n_classes)
+        """
         return float(self._run(_value_gradient, k, z, s, out))
 
     def scores_curvature(self, k, z, s, gradient, curvature) -> float:
-        """Sum of ``s * loss``; its derivatives and curvatures go to the last two arguments."""
+        """As ``scores_value_gradient``; what ``sample_curvature`` writes for each row goes to
+        ``curvature``, of the shape of ``z``."""
         self._run(_curvature, k, z, s, curvature)
         return self.scores_value_gradient(k, z, s, gradient)
 
     def scores_product(self, k, curvature, s, v, out) -> None:
-        """Products of the Hessians of ``s * loss`` with ``v``, to ``out``."""
+        """Products of the Hessians of ``s * loss`` with rows of ``v``, to those of ``out``.
+
+        Parameters
+        ----------
+        k, s
+            As in ``scores_value_gradient``.
+        curvature, v, out : ndarray of shape (n, n_classes)
+            ``curvature`` as ``scores_curvature`` gives it.
+        """
         self._run(_product, k, curvature, s, v, out)
 
     def scores_hessians(self, k, curvature, s) -> np.ndarray:

@@ -154,11 +154,18 @@ class PointwiseLoss(Loss):
         return self.scores_value_gradient(y, z, s, np.empty_like(z))  # one kernel less to compile
 
     def scores_value_gradient(self, y, z, s, out) -> float:
-        """Sum of ``s * loss``; its derivatives go to ``out``."""
+        """Sum of ``s * loss``; its derivatives go to ``out``.
+
+        Parameters
+        ----------
+        y, z, s : ndarray of shape (n,)
+            Labels or targets, scores, and weights.
+        out : ndarray of shape (n,)
+        """
         return float(self._run(_value_gradient, y, z, s, out))
 
     def scores_gradient_hessian(self, y, z, s, gradient, hessian) -> float:
-        """Sum of ``s * loss``; first and second derivatives go to the last two arguments."""
+        """As ``scores_value_gradient``, with second derivatives to ``hessian``, of shape (n,)."""
         return self._run(_value_gradient_hessian, y, z, s, gradient, hessian)
 
 
