@@ -93,15 +93,15 @@ def check_weights(sample_weight, n_samples: int) -> np.ndarray:
     """
     if sample_weight is None:
         return np.ones(n_samples)
-    check_in_memory(sample_weight, "sample_weight")
-    if np.ndim(sample_weight) == 0:
-        number = np.asarray(sample_weight).item()
-        check_number(number, "sample_weight", minimum=0, closed=False)
-        return np.full(n_samples, float(number))
-    if np.ndim(sample_weight) > 1:
-        shape = np.shape(sample_weight)
-        raise ValueError(f"sample_weight should be a 1d array, got an array of shape {shape}")
-    weight = float_column(sample_weight, "sample_weight", n_samples=n_samples).copy()
+    given = as_array(sample_weight, "sample_weight")
+    if given.ndim == 0:
+        check_number(given.item(), "sample_weight", minimum=0, closed=False)
+        return np.full(n_samples, float(given))
+    if given.ndim > 1:
+        raise ValueError(
+            f"sample_weight should be a 1d array, got an array of shape {given.shape} instead."
+        )
+    weight = float_column(given, "sample_weight", n_samples=n_samples).copy()
     if weight.min() < 0:
         raise ValueError(f"sample_weight must not be negative, got {weight.min()}")
     if weight.max() == 0:
