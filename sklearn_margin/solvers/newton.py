@@ -115,6 +115,7 @@ class _Run:
         self.n_iter, self.floor, self.first = 0, None, None
         self.cautious = False  # whether the last step was too long, or much too long
         self.limit = False  # whether the limit of the arithmetic was met
+        self.idle = 0  # steps in a row that changed nothing
         system.begin()
 
     def look(self) -> bool:
@@ -144,6 +145,9 @@ class _Run:
         rounding = max(1e-3 * eps * value, self.floor or 1e-300)
         self.exact = 0.5 * self.decrement <= rounding or (converged and stalled)
         self.limit = self.exact and stalled and not better
+        self.idle = self.idle + 1 if stalled and not better else 0
+        if self.idle > _MOST_IDLE:
+            return False
         return not (self.limit or (converged and (self.exact or not self.polish)))
 
     def _goal(self, value):
@@ -178,6 +182,7 @@ class _Run:
         return best.result(self.n_iter, best.converged, "relative gap")
 
 
+_MOST_IDLE = 10  # steps in a row that change nothing: more would not, either
 _MOST_PRODUCTS = 30  # with the Hessian, that conjugate gradients typically need
 
 
