@@ -184,3 +184,17 @@ def test_products_to_twice_the_precision():
         exact = sum(Fraction(float(a)) * Fraction(float(b)) for a, b in zip(column, g, strict=True))
         error = abs(Fraction(high[j]) + Fraction(low[j]) - exact)
         assert error <= 1e-29 * float(np.abs(column * g).sum())
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_slopes_are_balanced_at_the_smallest_share(seed):
+    """What is removed from the entries of the sign that prevails makes their sum vanish, and X̃ᵀg
+    changes by no more than is said."""
+    X, t = data(seed, 40)
+    objective = build(Huber(), X, t, 0.1)
+    g = np.random.default_rng(seed).normal(size=len(t)) + 0.3
+    share, slack = objective.balance(g, float(g.sum()), float(np.abs(g).sum()))
+    kept = np.where(g * g.sum() > 0, (1 - share) * g, g)
+    assert kept.sum() == pytest.approx(0, abs=1e-12)
+    change = objective.rows.backproject(g - kept)[0]
+    assert np.all(np.abs(change) <= slack * (1 + 1e-12))
