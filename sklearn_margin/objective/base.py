@@ -134,6 +134,11 @@ class LinearObjective(Objective):
         raise NotImplementedError
 
     is_linear = True
+
+    @property
+    def why_no_rows(self):
+        return self.rows.why_elsewhere
+
     #: Whether a dual point may be multiplied by κ although it is feasible.
     shrinks = True
 

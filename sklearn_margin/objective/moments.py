@@ -1,13 +1,11 @@
 """Means and spreads of columns, from which standardised coordinates are made."""
 
-import functools
-
 import numpy as np
 import scipy.sparse as sp
 
 from sklearn_margin._jit import kernel
 
-__all__ = ["column_statistics", "largest_entries"]
+__all__ = ["Moments", "column_statistics", "largest_entries"]
 
 
 def column_statistics(X, slabs, run, center) -> tuple[np.ndarray, np.ndarray]:
@@ -30,51 +28,75 @@ def column_statistics(X, slabs, run, center) -> tuple[np.ndarray, np.ndarray]:
     scale : ndarray of shape (d,)
         Root mean squares about the shift; positive, since a constant column has its size for scale.
     """
-    shift, spread = (_sparse_moments if sp.issparse(X) else _dense_moments)(X, slabs, run)
+    moments = Moments(X)
+    moments.add(slabs, run)
+    return moments.statistics(center)
+
+
+class Moments:
+    """Sums over rows from which means and spreads of columns are made.
+
+    Parameters
+    ----------
+    X : ndarray or CSR of shape (n, d)
+        The first rows.
+    """
+
+    def __init__(self, X):
+        self.is_sparse, self.eps, self.n = sp.issparse(X), np.finfo(X.dtype).eps, 0
+        self.sums = np.zeros((2 if self.is_sparse else 3, X.shape[1]))
+        self.pilot = None if self.is_sparse else X[0].astype(np.float64)
+
+    def add(self, slabs, run) -> None:
+        """Add rows, given as in ``column_statistics``."""
+        for (where, _), part in zip(slabs, run(self._part, slabs), strict=True):
+            self.n += where.stop - where.start
+            self.sums[:2] += part[:2]
+            if not self.is_sparse:
+                np.maximum(self.sums[2], part[2], out=self.sums[2])
+
+    def _part(self, slab):
+        sums = np.zeros_like(self.sums)
+        if self.is_sparse:
+            _add_entries(slab[1].data, slab[1].indices, sums)
+        else:
+            _add_deviations(slab[1], self.pilot, sums)
+        return sums
+
+    def statistics(self, center) -> tuple[np.ndarray, np.ndarray]:
+        """Shift and scale of each column, as of ``column_statistics``."""
+        return _statistics(*(self._sparse() if self.is_sparse else self._dense()), center, self.eps)
+
+    def _dense(self):
+        """Mean and root mean square deviation of each column."""
+        mean, squares = self.sums[:2] / self.n
+        with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+            variance = squares - mean * mean
+        # Squares that left the floating-point range: any number of the right size will do.
+        usable = (squares > 0) & np.isfinite(squares) & (variance > 1e-3 * squares)
+        spread = np.where(usable, np.sqrt(np.where(usable, variance, 1.0)), self.sums[2])
+        return self.pilot + mean, spread
+
+    def _sparse(self):
+        """Mean and root mean square deviation of each column."""
+        mean, squares = self.sums / self.n
+        with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+            variance = squares - mean * mean
+        usable = np.isfinite(squares) & (variance > 1e-12 * squares)
+        spread = np.sqrt(np.where(usable, variance, 0.0))
+        wild = ~np.isfinite(squares) | ((squares == 0) & (mean != 0))
+        return mean, np.where(wild, np.abs(mean), spread)
+
+
+def _statistics(shift, spread, center, eps):
+    """Shift and scale from means and root mean square deviations."""
     if not center:
         with np.errstate(over="ignore"):
             spread = np.hypot(spread, shift)
         shift = np.zeros_like(shift)
     size = np.abs(shift)
-    constant = spread <= 10 * np.finfo(X.dtype).eps * size
+    constant = spread <= 10 * eps * size
     return shift, np.where(constant, np.where(size > 0, size, 1.0), spread)
-
-
-def _dense_moments(X, slabs, run):
-    """Mean and root mean square deviation of each column."""
-    pilot = X[0].astype(np.float64)
-
-    def work(slab):
-        moments = np.zeros((3, X.shape[1]))
-        _add_deviations(slab[1], pilot, moments)
-        return moments
-
-    parts = np.array(run(work, slabs))
-    mean, squares = parts[:, :2].sum(axis=0) / X.shape[0]
-    largest = parts[:, 2].max(axis=0)
-    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-        variance = squares - mean * mean
-    # Squares that left the floating-point range: any number of the right size will do.
-    usable = (squares > 0) & np.isfinite(squares) & (variance > 1e-3 * squares)
-    spread = np.where(usable, np.sqrt(np.where(usable, variance, 1.0)), largest)
-    return pilot + mean, spread
-
-
-def _sparse_moments(X, slabs, run):
-    """Mean and root mean square deviation of each column."""
-
-    def work(slab):
-        moments = np.zeros((2, X.shape[1]))
-        _add_entries(slab[1].data, slab[1].indices, moments)
-        return moments
-
-    mean, squares = functools.reduce(np.add, run(work, slabs)) / X.shape[0]
-    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-        variance = squares - mean * mean
-    usable = np.isfinite(squares) & (variance > 1e-12 * squares)
-    spread = np.sqrt(np.where(usable, variance, 0.0))
-    wild = ~np.isfinite(squares) | ((squares == 0) & (mean != 0))
-    return mean, np.where(wild, np.abs(mean), spread)
 
 
 def largest_entries(X) -> np.ndarray:

@@ -120,7 +120,7 @@ class PointwiseObjective(LinearObjective):
         return float(sum(self.rows.run(work, self._slices())))
 
     def _slices(self):
-        return [where for where, _ in self.rows.slabs] if self.loss.splits else [slice(None)]
+        return self.rows.ranges if self.loss.splits else [slice(None)]
 
     draws_samples = takes_samples = forms_hessian = True
 

@@ -15,6 +15,7 @@ scales). Then blocks are standardised one at a time as they are used, and the al
 rest of the transformation only: ``_implicit_shift`` and ``_implicit_scale``.
 """
 
+import collections
 import copy
 import itertools
 from collections.abc import Callable, Iterable
@@ -38,9 +39,9 @@ from sklearn_margin.objective.row_kernels import (
     single_rows,
 )
 
-__all__ = ["Rows", "times", "transposed_times"]
+__all__ = ["BLOCK_BYTES", "Rows", "divided", "grouped", "slab_bytes", "times", "transposed_times"]
 
-_BLOCK_BYTES = 1 << 20  # about one core's level-2 cache
+BLOCK_BYTES = 1 << 20  # about one core's level-2 cache
 _FEW_ENTRIES = 2_000_000  # below which handing work to threads costs more than it saves
 _MOST_GROUPS = 16  # of consecutive blocks, the unit of parallel work
 
@@ -68,9 +69,14 @@ class Rows:
         standardised as they are used.
     shift, scale : ndarray of float64 of shape (d,)
         Column means (or zeros) and root mean squares about them.
+    ranges : list of slice
+        Those of ``slabs``.
     n_read : list of one int
         Rows read so far by products with X; a part of the rows counts into the same list.
     """
+
+    #: Why single rows cannot be visited; None if they can.
+    why_elsewhere: str | None = None
 
     def __init__(self, X, *, center: bool, n_jobs: int | None = None):
         self.X = frozen(X)
@@ -90,11 +96,13 @@ class Rows:
 
     def _divide(self):
         """Divide X into blocks and slabs."""
-        divide = _sparse_blocks if self.is_sparse else _dense_blocks
-        size = self.X.data.nbytes if self.is_sparse else self.X.nbytes
-        self.blocks = list(divide(self.X, _BLOCK_BYTES))
-        longer = max(_BLOCK_BYTES, -(-size // _MOST_GROUPS))
-        self.slabs = self.blocks if self._explicit else list(divide(self.X, longer))
+        self.blocks = divided(self.X, BLOCK_BYTES)
+        self.slabs = self.blocks if self._explicit else divided(self.X, slab_bytes(self.X))
+
+    @property
+    def ranges(self) -> list[slice]:
+        """Ranges of rows for work that does not read X."""
+        return [where for where, _ in self.slabs]
 
     def take(self, index) -> "Rows":
         """Some of the rows, copied, in the same coordinates."""
@@ -161,9 +169,19 @@ class Rows:
 
     def run(self, function: Callable, items: Iterable) -> list:
         """Results of ``function`` over ``items``, in their order."""
-        entries = self.X.nnz if self.is_sparse else self.X.size
-        serial = self._pool is None or entries < _FEW_ENTRIES
+        serial = self._pool is None or self.shape[0] * self.entries_per_row < _FEW_ENTRIES
         return list((map if serial else self._pool.map)(function, items))
+
+    def over_slabs(self, work: Callable) -> Iterable:
+        """Results of ``work((where, B))`` over ranges of rows, in their order: one read of X."""
+        self.count_read()
+        return self.run(work, self.slabs)
+
+    def over_groups(self, work: Callable, size: int) -> Iterable:
+        """Sums of what ``work(where, B)`` gives over groups of consecutive blocks, in their order:
+        one read of X; see ``sum_blocks``."""
+        self.count_read()
+        return self.run(*grouped(self.blocks, work, self.shape, size))
 
     # --- products in standardised coordinates ---
 
@@ -177,7 +195,6 @@ class Rows:
 
     def scores(self, u, intercept, out=None) -> np.ndarray:
         """X̃u + intercept by row, of shape (n,) or (n, n_outputs)."""
-        self.count_read()
         w, offset = self.coefficients(u)
         out = np.empty((self.shape[0], *w.shape[1:]), self.dtype) if out is None else out
 
@@ -186,7 +203,7 @@ class Rows:
             z = times(self.standardized(B), w)
             np.add(z, intercept + offset, out=out[where], casting="unsafe")
 
-        self.run(work, self.slabs)
+        collections.deque(self.over_slabs(work), maxlen=0)
         return out
 
     def sum_blocks(self, work: Callable, size: int = 0) -> tuple:
@@ -195,25 +212,16 @@ class Rows:
         ``size`` is the number of entries of a partial sum, if large: then fewer are held at
         the same time. How blocks are grouped depends on the shape of X alone.
         """
-        self.count_read()
-        budget = 2 * self.shape[0] * self.shape[1] // (8 * max(size, 1))
-        n_groups = int(np.clip(budget, 2, _MOST_GROUPS)) if size else _MOST_GROUPS
-        bounds = np.linspace(0, len(self.blocks), min(n_groups, len(self.blocks)) + 1).astype(int)
-
-        def work_group(k):
-            return _add_up(work(*block) for block in self.blocks[bounds[k] : bounds[k + 1]])
-
-        return tuple(_add_up(self.run(work_group, range(len(bounds) - 1))))
+        return tuple(_add_up(self.over_groups(work, size)))
 
     def backproject(self, g) -> tuple[np.ndarray, float | np.ndarray]:
         """X̃ᵀg and Σg; for g of shape (n, n_outputs), of shapes (n_outputs, d) and (n_outputs,)."""
-        self.count_read()
 
         def work(block):
             where, B = block
             return transposed_times(self.standardized(B), g[where]), _sum(g[where])
 
-        return self.finish_backproject(*_add_up(self.run(work, self.slabs)))
+        return self.finish_backproject(*_add_up(self.over_slabs(work)))
 
     def finish_backproject(self, projected, total):
         """Turn Σ over blocks of Bᵀg and Σg into X̃ᵀg and Σg."""
@@ -298,6 +306,26 @@ class Rows:
             self._implicit_shift, self._implicit_scale = shift, scale
 
 
+def grouped(blocks, work, shape, size):
+    """A function that sums ``work(where, B)`` over a group of consecutive blocks, and the groups.
+
+    How blocks are grouped depends on the shape of X alone; ``size`` as in ``Rows.sum_blocks``.
+    """
+    budget = 2 * shape[0] * shape[1] // (8 * max(size, 1))
+    n_groups = int(np.clip(budget, 2, _MOST_GROUPS)) if size else _MOST_GROUPS
+    bounds = np.linspace(0, len(blocks), min(n_groups, len(blocks)) + 1).astype(int)
+
+    def work_group(k):
+        return _add_up(work(*block) for block in blocks[bounds[k] : bounds[k + 1]])
+
+    return work_group, range(len(bounds) - 1)
+
+
+def divided(X, size) -> list[tuple[slice, object]]:
+    """Consecutive ranges of the rows of X, of about ``size`` bytes each."""
+    return list((_sparse_blocks if sp.issparse(X) else _dense_blocks)(X, size))
+
+
 def _add_up(parts):
     """Entrywise sum of tuples of arrays and numbers, in float64."""
     totals = None
@@ -325,6 +353,12 @@ def _sum(g):
     return g.sum(axis=0, dtype=np.float64)
 
 
+def slab_bytes(X) -> int:
+    """Size of a slab of X, of which there are at most 16."""
+    size = X.data.nbytes if sp.issparse(X) else X.nbytes
+    return max(BLOCK_BYTES, -(-size // _MOST_GROUPS))
+
+
 def _dense_blocks(X, size):
     d = max(1, X.shape[1])
     # For many columns, enough rows that adding a d × d Gram matrix is cheap beside making it.
@@ -338,7 +372,7 @@ def _sparse_blocks(X, size):
     """Blocks of similar numbers of non-zeros that share the data of X."""
     n, d = X.shape
     # Non-zeros; a block's Xᵀg, as a dense vector, is no larger.
-    per_block = max(size // X.dtype.itemsize, 2 * _BLOCK_BYTES // 8, 2 * d)
+    per_block = max(size // X.dtype.itemsize, 2 * BLOCK_BYTES // 8, 2 * d)
     targets = np.arange(0, X.nnz + 1, per_block)
     cuts = np.unique(np.r_[0, np.searchsorted(X.indptr, targets[1:], side="left"), n])
     for first, last in itertools.pairwise(cuts):
