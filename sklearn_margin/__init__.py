@@ -1,5 +1,6 @@
 """Scikit-learn-compatible linear estimators whose loss is the thing you choose."""
 
+from sklearn_margin.batches import Batches
 from sklearn_margin.classification import HingeClassifier, LinearClassifier
 from sklearn_margin.embedding import LinearEmbedding
 from sklearn_margin.inspection import check_loss
@@ -11,6 +12,7 @@ from sklearn_margin.regression import HuberRegressor, LinearRegressor
 __version__ = "0.1.0.dev0"
 
 __all__ = [
+    "Batches",
     "HingeClassifier",
     "HuberRegressor",
     "LinearClassifier",

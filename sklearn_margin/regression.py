@@ -1,7 +1,6 @@
 """Linear regressors."""
 
 import numpy as np
-from sklearn.utils.extmath import safe_sparse_dot
 
 from sklearn_margin._base.estimator import resolve_loss
 from sklearn_margin._base.regression import OTHER_LOSSES, BaseRegressor
@@ -232,6 +231,7 @@ verbose
         return PointwiseObjective(Huber(delta=self.epsilon * self.scale), rows, y, s, **settings)
 
     def _finish(self, problem, **given):
-        z = safe_sparse_dot(problem.X, self.coef_) + self.intercept_
-        self.scale_ = problem.objectives[0].scale(z) if self.scale is None else float(self.scale)
+        objective = problem.objectives[0]
+        z = objective.scores(objective.from_coef(self.coef_, float(self.intercept_)))
+        self.scale_ = objective.scale(z) if self.scale is None else float(self.scale)
         self.outliers_ = np.abs(problem.y - z) > self.epsilon * self.scale_

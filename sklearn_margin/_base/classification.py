@@ -13,7 +13,7 @@ from sklearn_margin._base.linear import LinearModel
 from sklearn_margin._hints import available_if
 from sklearn_margin._validation import check_number, check_weights, normalize_weights
 from sklearn_margin.losses import BatchLoss, MulticlassLoss
-from sklearn_margin.objective import MulticlassObjective, PointwiseObjective, Rows
+from sklearn_margin.objective import MulticlassObjective, PointwiseObjective
 
 __all__ = ["BaseClassifier"]
 
@@ -48,13 +48,13 @@ class BaseClassifier(ClassifierMixin, LinearModel):
         return self._fitted_loss().probability(scores)
 
     @with_callbacks
-    def fit(self, X, y, sample_weight=None, X_val=None, y_val=None):
+    def fit(self, X, y=None, sample_weight=None, X_val=None, y_val=None):
         """Fit the model.
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Features.
+        X : {array-like, sparse matrix} of shape (n_samples, n_features), or Batches
+            Features; or all there is by row, for data that is read batch by batch.
         y : array-like of shape (n_samples,)
             Labels of any type.
         sample_weight : float or array-like of shape (n_samples,), default=None
@@ -87,7 +87,7 @@ class BaseClassifier(ClassifierMixin, LinearModel):
         else:
             classes, s = self._classes_and_weights(loss, y, sample_weight, X.dtype)
         loss = loss.for_classes(len(classes))
-        rows = Rows(X, center=self.fit_intercept and not batch, n_jobs=self.n_jobs)
+        rows = self._rows(X, self.fit_intercept and not batch)
         objectives = self._objectives(loss, rows, y, s, classes)
         if batch and len(getattr(self, "_stream_states", objectives)) != len(objectives):
             raise ValueError(
@@ -188,8 +188,8 @@ class BaseClassifier(ClassifierMixin, LinearModel):
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Features.
+        X : {array-like, sparse matrix} of shape (n_samples, n_features), or Batches
+            Features; or all there is by row, for data that is read batch by batch.
         y : array-like of shape (n_samples,)
             Labels.
         classes : array-like of shape (n_classes,), default=None

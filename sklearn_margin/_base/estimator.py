@@ -10,7 +10,7 @@ import scipy.sparse as sp
 from sklearn.base import BaseEstimator
 from sklearn.callback import CallbackSupportMixin
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils import check_random_state
+from sklearn.utils import check_random_state, check_X_y
 from sklearn.utils.validation import column_or_1d, validate_data
 
 from sklearn_margin._base.watch import Watch
@@ -25,6 +25,7 @@ from sklearn_margin._hints import (
     parameter_of,
 )
 from sklearn_margin._validation import check_number
+from sklearn_margin.batches import Batches, Table, by_batch
 from sklearn_margin.inspection import check_on_rows, hint_for
 from sklearn_margin.losses.base import Loss
 from sklearn_margin.solvers import SGD, SOLVERS, InTurn, Solver, candidates, resolve
@@ -115,6 +116,8 @@ class LossEstimator(CallbackSupportMixin, BaseEstimator):
         super().__init_subclass__(**kwargs)
         if "__init__" in vars(cls):
             cls.__init__ = explains_keywords(cls.__init__, cls._init_hint)
+        for name in {"predict", "decision_function"} & set(vars(cls)):
+            setattr(cls, name, by_batch(getattr(cls, name)))
         for name in {"fit", "score"} & set(vars(cls)):
             hint = explains_keywords(getattr(cls, name), lambda self, name: FIT_HINTS.get(name))
             setattr(cls, name, hint)
@@ -202,12 +205,23 @@ class LossEstimator(CallbackSupportMixin, BaseEstimator):
         context.call_on_fit_task_begin(estimator=self, X=X, y=y)
         with self._unchanged_if_failed():
             self._check_params()
+            if isinstance(X, Batches):
+                X, y, given = self._first_read(X, y, given)
             problem = prepare(X, y, **given)
             held_out = self._held_out(problem, X_val, y_val)
             self._store(problem, self._minimize(problem, held_out, context, given))
             self._finish(problem, **given)
         context.call_on_fit_task_end(estimator=self, X=problem.X, y=problem.y)
         return self
+
+    def _first_read(self, batches, y, given):
+        """What ``_fit`` is given, of batches that hold everything by row."""
+        for name, value in {"y": y, **given}.items():
+            if value is not None:
+                raise ValueError(f"{name} must be in the batches, which hold all there is by row")
+        table = batches.read()
+        found = {name: getattr(table, name) for name in given}
+        return table, table.y, found
 
     def _partial_fit(self, X, y, **given):
         """Learn from a batch: what every ``partial_fit`` does.
@@ -284,6 +298,8 @@ class LossEstimator(CallbackSupportMixin, BaseEstimator):
         return batch and hasattr(self, self._learned)
 
     def _validate(self, X, y, reset=True, **options):
+        if isinstance(X, Table):
+            return self._validate_table(X, y, reset, **options)
         check_rows(X)
         if not isinstance(y, str):  # "no_validation"
             check_in_memory(y, "y")
@@ -291,6 +307,20 @@ class LossEstimator(CallbackSupportMixin, BaseEstimator):
             self, X, y, reset=reset, accept_sparse="csr", dtype=(np.float64, np.float32), order="C",
             **options,
         )  # fmt: skip
+
+    def _validate_table(self, table, y, reset, y_numeric=False):
+        """As ``_validate``, of batches: X has been validated as it was read."""
+        self._validate(table.first, "no_validation", reset=reset)  # for the names of features
+        if isinstance(y, str):
+            return table
+        if y is None:
+            raise ValueError(
+                f"{type(self).__name__} requires y to be passed, but the batches hold none: give "
+                "tuples (X, y)"
+            )
+        rows = np.empty((table.shape[0], 1), np.float32)
+        rows[:] = 0.0
+        return table, check_X_y(rows, y, y_numeric=y_numeric)[1]
 
     def _known_classes(self, y, classes):
         """All labels that batches may hold: those of a fit, or of the first ``partial_fit``."""

@@ -112,13 +112,13 @@ class BaseRanker(LinearModel):
         raise NotImplementedError
 
     @with_callbacks
-    def fit(self, X, y, sample_weight=None, groups=None, X_val=None, y_val=None):
+    def fit(self, X, y=None, sample_weight=None, groups=None, X_val=None, y_val=None):
         """Fit the model.
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Features.
+        X : {array-like, sparse matrix} of shape (n_samples, n_features), or Batches
+            Features; or all there is by row, for data that is read batch by batch.
         y : array-like of shape (n_samples,) or (n_samples, 2)
             Relevance, graded or real-valued, higher is better; or the columns
             [relevance, group], for use where only y is passed on.
@@ -172,7 +172,7 @@ class BaseRanker(LinearModel):
             s = np.broadcast_to(1.0 / X.shape[0], X.shape[0])
         else:
             s = normalize_weights(sample_weight, X.shape[0], np.float64)
-        objective = self._objective(Rows(X, center=True, n_jobs=self.n_jobs), y, s, groups)
+        objective = self._objective(self._rows(X, True), y, s, groups)
         if not continues and objective.groups is None and looks_like_grades(objective.y):
             warnings.warn(
                 f"{type(self).__name__} got grades y without groups, and compares all rows with "
@@ -197,7 +197,7 @@ class BaseRanker(LinearModel):
 
     def _objective(self, rows, y, s, groups):
         y, groups = unpack_target(y, groups)
-        check_consistent_length(rows.X, y)
+        check_consistent_length(range(rows.shape[0]), y)
         codes = None
         if groups is not None:
             codes = encode_groups(groups, len(y))
@@ -314,8 +314,8 @@ class BaseRanker(LinearModel):
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Features.
+        X : {array-like, sparse matrix} of shape (n_samples, n_features), or Batches
+            Features; or all there is by row, for data that is read batch by batch.
         y : array-like of shape (n_samples,) or (n_samples, 2)
             Relevance, or the columns [relevance, group].
         sample_weight : array-like of shape (n_samples,), default=None

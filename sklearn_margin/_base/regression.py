@@ -8,7 +8,6 @@ from sklearn_margin._base.estimator import Problem, learns_in_batches
 from sklearn_margin._base.linear import LinearModel
 from sklearn_margin._hints import INIT_HINTS, available_if
 from sklearn_margin._validation import check_weights, normalize_weights
-from sklearn_margin.objective import Rows
 from sklearn_margin.objective.pointwise import cast_targets
 
 __all__ = ["OTHER_LOSSES", "BaseRegressor"]
@@ -34,13 +33,13 @@ class BaseRegressor(RegressorMixin, LinearModel):
         return False
 
     @with_callbacks
-    def fit(self, X, y, sample_weight=None, X_val=None, y_val=None):
+    def fit(self, X, y=None, sample_weight=None, X_val=None, y_val=None):
         """Fit the model.
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Features.
+        X : {array-like, sparse matrix} of shape (n_samples, n_features), or Batches
+            Features; or all there is by row, for data that is read batch by batch.
         y : array-like of shape (n_samples,)
             Targets.
         sample_weight : float or array-like of shape (n_samples,), default=None
@@ -68,7 +67,7 @@ class BaseRegressor(RegressorMixin, LinearModel):
             s = (check_weights(sample_weight, len(y)) / len(y)).astype(X.dtype, copy=False)
         else:
             s = normalize_weights(sample_weight, len(y), X.dtype)
-        rows = Rows(X, center=self.fit_intercept and not batch, n_jobs=self.n_jobs)
+        rows = self._rows(X, self.fit_intercept and not batch)
         return Problem(self._objectives(rows, y, s), X, y, {})
 
     def _validation(self, problem, rows, y_val):
@@ -91,8 +90,8 @@ class BaseRegressor(RegressorMixin, LinearModel):
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Features.
+        X : {array-like, sparse matrix} of shape (n_samples, n_features), or Batches
+            Features; or all there is by row, for data that is read batch by batch.
         y : array-like of shape (n_samples,)
             Targets.
         sample_weight : float or array-like of shape (n_samples,), default=None

@@ -1,0 +1,194 @@
+"""Data that is read batch by batch, for fits and predictions that never hold all of it."""
+
+from collections.abc import Callable, Iterable, Iterator
+from functools import wraps
+from typing import Any, NamedTuple
+
+import numpy as np
+from sklearn.utils import check_array
+from sklearn.utils.validation import column_or_1d
+
+from sklearn_margin.objective.streamed_rows import Stream
+
+__all__ = ["Batch", "Batches", "Table", "by_batch"]
+
+
+class Batch(NamedTuple):
+    """Rows of a source: features and, where there are any, targets, weights and groups."""
+
+    X: Any
+    y: Any = None
+    sample_weight: Any = None
+    groups: Any = None
+
+
+class Batches:
+    """Rows that come in batches, as often as they are asked for.
+
+    Estimators take it in place of X, ``fit(Batches(source))``, and read it once for every step of
+    a solver that needs a product with X, a handful of times in all. In memory are a batch or two
+    and a few numbers per row: targets, weights, scores. ``predict`` and its like yield an array
+    for each batch.
+
+    Parameters
+    ----------
+    source : iterable or callable
+        Something that can be iterated over again and again, such as a list, or a function without
+        arguments that returns an iterator from the beginning. Its items are ``(X, y)``,
+        ``(X, y, sample_weight)`` or ``(X, y, sample_weight, groups)``, None for what there is not,
+        or X alone for predictions. X may be an array, a sparse matrix, a data frame or an Arrow
+        table of numbers. Rows must be the same at every iteration, batches may be of any sizes.
+
+    Raises
+    ------
+    TypeError
+        If ``source`` can be read only once, as a generator can, or not at all.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_margin import Batches, LinearRegressor
+    >>> def parts():
+    ...     for k in range(3):  # as if each were a file
+    ...         X = np.arange(4.0 * k, 4.0 * k + 4.0)[:, None]
+    ...         yield X, 2.0 * X.ravel() + 1.0
+    >>> model = LinearRegressor("huber", alpha=0).fit(Batches(parts))
+    >>> model.coef_.round(4), float(model.intercept_.round(4))
+    (array([2.]), 1.0)
+    >>> [len(part) for part in model.predict(Batches(parts))]
+    [4, 4, 4]
+    """
+
+    def __init__(self, source: Iterable | Callable[[], Iterator]):
+        if not callable(source):
+            if not hasattr(source, "__iter__") or isinstance(source, (str, bytes)):
+                raise TypeError(
+                    "source must be an iterable of batches or a function that returns an "
+                    f"iterator over them, got {source!r}"
+                )
+            if isinstance(source, Iterator):
+                raise TypeError(
+                    f"source can be read only once, being a {type(source).__name__}: pass the "
+                    "function that makes it, as in Batches(lambda: read(path)), or learn from "
+                    "what never comes back with partial_fit"
+                )
+        self.source = source
+
+    def __repr__(self):
+        return f"Batches({self.source!r})"
+
+    def __iter__(self) -> Iterator[Batch]:
+        """The batches from the beginning, as they are."""
+        items = self.source() if callable(self.source) else self.source
+        if not isinstance(items, Iterable):
+            raise TypeError(f"source must return an iterator over batches, got {items!r}")
+        for k, item in enumerate(items):
+            parts = item if isinstance(item, tuple) else (item,)
+            if not 1 <= len(parts) <= 4:
+                raise ValueError(
+                    "a batch must be X or a tuple (X, y), (X, y, sample_weight) or (X, y, "
+                    f"sample_weight, groups), got a tuple of {len(parts)} as batch {k}"
+                )
+            yield Batch(*parts)
+
+    def read(self) -> "Table":
+        """The first read: validated, with what there is by row besides X in memory."""
+        return Table(self)
+
+
+def by_batch(method):
+    """A method of X that takes ``Batches``, too, and then yields what it gives for each."""
+
+    def of_batch(self, X):
+        if n_rows(X) > 0:
+            return method(self, X)
+        return method(self, np.zeros((1, self.n_features_in_)))[:0]
+
+    @wraps(method)
+    def wrapper(self, X):
+        if isinstance(X, Batches):
+            return (of_batch(self, batch.X) for batch in X)
+        return method(self, X)
+
+    return wrapper
+
+
+class Table:
+    """What a fit is given of ``Batches``: a stream of X, and the rest by row as arrays.
+
+    Attributes
+    ----------
+    stream : Stream
+    y, sample_weight, groups : ndarray of shape (n,), or None if no batch has any
+    first : object
+        X of the first batch with a row, as it is.
+    """
+
+    def __init__(self, batches: Batches):
+        self.batches = batches
+        self._parts: dict[str, list] = {name: [] for name in Batch._fields[1:]}
+        self.first = None
+        self.stream = Stream(self._matrices)
+        self.y, self.sample_weight, self.groups = (
+            self._joined(name, parts) for name, parts in self._parts.items()
+        )
+
+    @property
+    def shape(self):
+        return self.stream.shape
+
+    @property
+    def dtype(self):
+        return self.stream.dtype
+
+    def _matrices(self, dtype):
+        """Validated matrices of batches with rows; the first read finds what there is besides."""
+        noting = dtype is None
+        for k, batch in enumerate(self.batches):
+            if n_rows(batch.X) == 0:
+                continue
+            X = _matrix(batch.X, dtype, k, check=noting)
+            if noting:
+                self.first = batch.X if self.first is None else self.first
+                self._note(batch, X.shape[0], k)
+            yield X
+
+    def _note(self, batch, n, k):
+        for name, parts in self._parts.items():
+            values = getattr(batch, name)
+            if values is None:
+                parts.append(None)
+                continue
+            values = np.asarray(values)
+            if values.ndim == 0 and name == "sample_weight":
+                values = np.full(n, values)
+            if name != "y" or values.ndim != 2:
+                values = column_or_1d(values, input_name=f"{name} of batch {k}")
+            if len(values) != n:
+                raise ValueError(
+                    f"{name} of batch {k} has {len(values)} entries, and X has {n} rows"
+                )
+            parts.append(values)
+
+    def _joined(self, name, parts):
+        if all(part is None for part in parts):
+            return None
+        if any(part is None for part in parts):
+            raise ValueError(f"some batches have {name}, and some have none: give all or none")
+        return np.concatenate(parts)
+
+
+def n_rows(X):
+    shape = getattr(X, "shape", None)
+    return len(X) if shape is None else shape[0]
+
+
+def _matrix(X, dtype, k, check):
+    """Features of a batch as a validated matrix, of ``dtype`` if one is given."""
+    if type(X).__module__.startswith("pyarrow"):
+        X = np.column_stack([np.asarray(column) for column in X.columns])
+    wanted = (np.float64, np.float32) if dtype is None else dtype
+    return check_array(
+        X, accept_sparse="csr", dtype=wanted, order="C", ensure_all_finite=check,
+        input_name=f"X of batch {k}",
+    )  # fmt: skip
