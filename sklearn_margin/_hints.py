@@ -170,14 +170,21 @@ def check_in_memory(values, name: str) -> None:
     if isinstance(values, (str, os.PathLike)):
         raise TypeError(
             f"{name} must hold the data, got {values!r}: files are not read and columns not looked "
-            f"up by name; pass what, say, pandas.read_parquet returns"
+            f"up by name; pass what, say, pandas.read_parquet returns, or, if it is larger than "
+            f"memory, sklearn_margin.Batches.from_parquet(path, target=...)"
         )
     if type(values).__name__ == "LazyFrame":
         raise TypeError(f"{name} is a LazyFrame, which holds no data yet: pass {name}.collect()")
     if isinstance(values, Iterator):
         raise TypeError(
             f"{name} is a {type(values).__name__}, which can be read only once: pass "
-            f"numpy.array(list({name})), or one batch after the other to partial_fit"
+            f"numpy.array(list({name})), one batch after the other to partial_fit, or, to "
+            f"fit(sklearn_margin.Batches(...)), the function that makes it"
+        )
+    if type(values).__name__ == "Batches":
+        raise TypeError(
+            f"{name} must hold the data, got Batches: fit of classifiers, regressors and rankers "
+            "takes them, in place of all arguments, and partial_fit takes one batch at a time"
         )
 
 

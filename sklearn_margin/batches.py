@@ -1,13 +1,17 @@
 """Data that is read batch by batch, for fits and predictions that never hold all of it."""
 
+import os
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from functools import wraps
 from typing import Any, NamedTuple
 
 import numpy as np
+from sklearn.datasets import load_svmlight_file
 from sklearn.utils import check_array
 from sklearn.utils.validation import column_or_1d
 
+from sklearn_margin._validation import check_number
 from sklearn_margin.objective.streamed_rows import Stream
 
 __all__ = ["Batch", "Batches", "Table", "by_batch"]
@@ -74,6 +78,97 @@ class Batches:
                 )
         self.source = source
 
+    @classmethod
+    def from_parquet(
+        cls, path, *, target=None, weight=None, groups=None, columns=None, batch_size=131_072
+    ):  # fmt: skip
+        """Batches of a Parquet file, or of a folder of them; needs pyarrow.
+
+        Only the columns that are used are read, and two batches ahead at most.
+
+        Parameters
+        ----------
+        path : path-like or pyarrow.dataset.Dataset
+            File, folder, or data set.
+        target, weight, groups : str, default=None
+            Columns of y, sample weights and groups.
+        columns : list of str, default=None
+            Features, in their order; None is all other columns.
+        batch_size : int, default=131072
+            Most rows of a batch.
+
+        Returns
+        -------
+        Batches
+
+        Raises
+        ------
+        ValueError
+            If a column is not there.
+        """
+        from pyarrow.dataset import Dataset, dataset
+
+        check_number(batch_size, "batch_size", minimum=1, integer=True)
+        found = path if isinstance(path, Dataset) else dataset(path)
+        others = [name for name in (target, weight, groups) if name is not None]
+        names = found.schema.names
+        if columns is None:
+            columns = [name for name in names if name not in others]
+        missing = [name for name in [*others, *columns] if name not in names]
+        if missing:
+            raise ValueError(f"the data have no column {missing[0]!r}, but {names}")
+
+        def read():
+            scanner = found.scanner(
+                columns=list(dict.fromkeys([*columns, *others])), batch_size=batch_size,
+                batch_readahead=2, fragment_readahead=1,
+            )  # fmt: skip
+            for batch in scanner.to_batches():
+                rest = (None if name is None else batch[name] for name in (target, weight, groups))
+                yield Batch(batch.select(columns), *rest)
+
+        return cls(read)
+
+    @classmethod
+    def from_svmlight(
+        cls, path, *, n_features, query_id=False, zero_based=False, dtype=np.float64,
+        batch_bytes=1 << 26,
+    ):  # fmt: skip
+        """Batches of a file in the svmlight format, as CSR matrices.
+
+        Parameters
+        ----------
+        path : str or path-like
+            File.
+        n_features : int
+            Number of features.
+        query_id : bool, default=False
+            Whether lines have a ``qid``, which becomes the group.
+        zero_based : bool, default=False
+            Whether features are numbered from 0.
+        dtype : dtype, default=float64
+            Of the features.
+        batch_bytes : int, default=67108864
+            Size of a batch in the file.
+
+        Returns
+        -------
+        Batches
+        """
+        check_number(n_features, "n_features", minimum=1, integer=True)
+        check_number(batch_bytes, "batch_bytes", minimum=1, integer=True)
+        size = os.path.getsize(path)
+
+        def read():
+            for offset in range(0, size, batch_bytes):
+                X, y, *query = load_svmlight_file(
+                    path, n_features=n_features, dtype=dtype, query_id=query_id,
+                    zero_based=zero_based, offset=offset, length=batch_bytes,
+                )  # fmt: skip
+                yield Batch(X, y, None, *query)
+
+        return cls(read)
+
     def __repr__(self):
         return f"Batches({self.source!r})"
 
@@ -83,6 +178,9 @@ class Batches:
         if not isinstance(items, Iterable):
             raise TypeError(f"source must return an iterator over batches, got {items!r}")
         for k, item in enumerate(items):
+            if isinstance(item, Batch):
+                yield item
+                continue
             parts = item if isinstance(item, tuple) else (item,)
             if not 1 <= len(parts) <= 4:
                 raise ValueError(
@@ -102,12 +200,14 @@ def by_batch(method):
     def of_batch(self, X):
         if n_rows(X) > 0:
             return method(self, X)
-        return method(self, np.zeros((1, self.n_features_in_)))[:0]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # of features without names
+            return method(self, np.zeros((1, self.n_features_in_)))[:0]
 
     @wraps(method)
     def wrapper(self, X):
         if isinstance(X, Batches):
-            return (of_batch(self, batch.X) for batch in X)
+            return (of_batch(self, named(batch.X)) for batch in X)
         return method(self, X)
 
     return wrapper
@@ -149,7 +249,7 @@ class Table:
                 continue
             X = _matrix(batch.X, dtype, k, check=noting)
             if noting:
-                self.first = batch.X if self.first is None else self.first
+                self.first = named(batch.X) if self.first is None else self.first
                 self._note(batch, X.shape[0], k)
             yield X
 
@@ -178,6 +278,15 @@ class Table:
         return np.concatenate(parts)
 
 
+def named(X):
+    """X, of which scikit-learn finds the names of features."""
+    if type(X).__module__.startswith("pyarrow") and hasattr(type(X), "from_struct_array"):
+        from pyarrow import Table as ArrowTable
+
+        return ArrowTable.from_batches([X]) if type(X).__name__ == "RecordBatch" else X
+    return X
+
+
 def n_rows(X):
     shape = getattr(X, "shape", None)
     return len(X) if shape is None else shape[0]
@@ -186,7 +295,10 @@ def n_rows(X):
 def _matrix(X, dtype, k, check):
     """Features of a batch as a validated matrix, of ``dtype`` if one is given."""
     if type(X).__module__.startswith("pyarrow"):
+        names = X.schema.names
         X = np.column_stack([np.asarray(column) for column in X.columns])
+        if X.dtype.kind not in "fiub":
+            raise ValueError(f"X of batch {k} must hold numbers, got columns {names} of {X.dtype}")
     wanted = (np.float64, np.float32) if dtype is None else dtype
     return check_array(
         X, accept_sparse="csr", dtype=wanted, order="C", ensure_all_finite=check,

@@ -61,7 +61,7 @@ def threads(monkeypatch):
             return [future.result() for future in reversed(futures)]
 
     monkeypatch.setattr(rows, "_FEW_ENTRIES", 0)
-    monkeypatch.setattr(rows, "BLOCK_BYTES", 1 << 16)
+    monkeypatch.setattr(rows, "_BLOCK_BYTES", 1 << 16)
     monkeypatch.setattr(rows, "ThreadPoolExecutor", Pool)
     yield calls
     assert calls, "no thread was used"

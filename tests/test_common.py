@@ -791,7 +791,7 @@ def test_verbose_prints(model, capsys):
 @every_model
 @pytest.mark.usefixtures("threads")
 def test_n_jobs(model, monkeypatch):
-    monkeypatch.setattr(rows, "BLOCK_BYTES", 1 << 10)
+    monkeypatch.setattr(rows, "_BLOCK_BYTES", 1 << 10)
     data = data_for(model, n=300)
     expected = fit(model, data.X, data.y, **data.options)
     for n_jobs in (2, 3):

@@ -400,7 +400,7 @@ def test_what_hinges_refuse(name, l1_ratio):
 @pytest.mark.parametrize("name", ["logistic", "crammer_singer", "focal", "dice"])
 @pytest.mark.usefixtures("threads")
 def test_threads_change_no_bit_of_a_fit(name, container, monkeypatch):
-    monkeypatch.setattr(objective_rows, "BLOCK_BYTES", 1 << 14)
+    monkeypatch.setattr(objective_rows, "_BLOCK_BYTES", 1 << 14)
     X, y = data(n=3_000)
     fits = [
         LinearClassifier(name, alpha=1e-3, n_jobs=n_jobs).fit(container(X), y) for n_jobs in (1, 3)

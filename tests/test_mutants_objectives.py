@@ -392,7 +392,7 @@ def test_which_objectives_form_their_hessian():
 
 
 def test_a_loss_of_all_scores_is_one_of_all_blocks(monkeypatch):
-    monkeypatch.setattr(rows, "BLOCK_BYTES", 1 << 11)
+    monkeypatch.setattr(rows, "_BLOCK_BYTES", 1 << 11)
     plain = logistic_problem(n=400)
     assert len(plain.rows.blocks) > 3
     objective = PointwiseObjective(

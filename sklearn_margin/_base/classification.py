@@ -12,6 +12,7 @@ from sklearn_margin._base.estimator import Problem, learns_in_batches
 from sklearn_margin._base.linear import LinearModel
 from sklearn_margin._hints import available_if
 from sklearn_margin._validation import check_number, check_weights, normalize_weights
+from sklearn_margin.batches import by_batch
 from sklearn_margin.losses import BatchLoss, MulticlassLoss
 from sklearn_margin.objective import MulticlassObjective, PointwiseObjective
 
@@ -73,7 +74,10 @@ class BaseClassifier(ClassifierMixin, LinearModel):
         ValueError, TypeError
             For a wrong parameter or wrong data; the estimator stays as it was.
         """
-        return self._fit(self._prepare, X, y, sample_weight=sample_weight, X_val=X_val, y_val=y_val)
+        return self._fit(
+            self._prepare, X, y, sample_weight=sample_weight, X_val=X_val, y_val=y_val,
+            in_batches=True,
+        )  # fmt: skip
 
     def _prepare(self, X, y, sample_weight=None, classes=None, *, batch=False):
         loss, continues = self._loss(), self._continues(batch)
@@ -241,6 +245,7 @@ class BaseClassifier(ClassifierMixin, LinearModel):
         return self.classes_[index]
 
     @available_if(_has_probability)
+    @by_batch
     def predict_proba(self, X):
         """Predict probabilities of classes.
 
@@ -267,6 +272,7 @@ class BaseClassifier(ClassifierMixin, LinearModel):
         return np.divide(probability, total, out=uniform, where=total > 0)
 
     @available_if(_has_probability)
+    @by_batch
     def predict_log_proba(self, X):
         """Logarithms of ``predict_proba``.
 

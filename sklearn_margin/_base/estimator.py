@@ -83,6 +83,10 @@ def learns_in_batches(estimator) -> bool:
     )
 
 
+#: Methods of X that take batches, too, and then yield what they give for each.
+_BY_BATCH = {"predict", "decision_function"}
+
+
 class Problem(NamedTuple):
     """What a fit minimises, and what it is fitted to."""
 
@@ -116,7 +120,7 @@ class LossEstimator(CallbackSupportMixin, BaseEstimator):
         super().__init_subclass__(**kwargs)
         if "__init__" in vars(cls):
             cls.__init__ = explains_keywords(cls.__init__, cls._init_hint)
-        for name in {"predict", "decision_function"} & set(vars(cls)):
+        for name in _BY_BATCH & set(vars(cls)):
             setattr(cls, name, by_batch(getattr(cls, name)))
         for name in {"fit", "score"} & set(vars(cls)):
             hint = explains_keywords(getattr(cls, name), lambda self, name: FIT_HINTS.get(name))
@@ -185,7 +189,18 @@ class LossEstimator(CallbackSupportMixin, BaseEstimator):
 
     # --- how it goes ---
 
-    def _fit(self, prepare, X, y, *, X_val=None, y_val=None, n_tasks=None, **given):
+    def _fit(
+        self,
+        prepare,
+        X,
+        y,
+        *,
+        X_val=None,
+        y_val=None,
+        n_tasks=None,
+        in_batches=False,
+        **given,
+    ):
         """Fit to a problem: what every ``fit`` does.
 
         Callbacks are told of its begin and end. An error leaves the estimator as it was.
@@ -196,6 +211,8 @@ class LossEstimator(CallbackSupportMixin, BaseEstimator):
             ``prepare(X, y, **given)`` returns the ``Problem``.
         X, y, X_val, y_val
             What the user gave.
+        in_batches : bool, default=False
+            Whether X may be ``Batches``, which hold all there is by row.
         n_tasks : int, default=None
             Most tasks of the fit, for callbacks: iterations, or problems if they are several.
         **given
@@ -205,7 +222,7 @@ class LossEstimator(CallbackSupportMixin, BaseEstimator):
         context.call_on_fit_task_begin(estimator=self, X=X, y=y)
         with self._unchanged_if_failed():
             self._check_params()
-            if isinstance(X, Batches):
+            if in_batches and isinstance(X, Batches):
                 X, y, given = self._first_read(X, y, given)
             problem = prepare(X, y, **given)
             held_out = self._held_out(problem, X_val, y_val)

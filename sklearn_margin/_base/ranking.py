@@ -143,7 +143,7 @@ class BaseRanker(LinearModel):
         """
         return self._fit(
             self._prepare_fit, X, y, sample_weight=sample_weight, groups=groups, X_val=X_val,
-            y_val=y_val, n_tasks=self.max_iter,
+            y_val=y_val, n_tasks=self.max_iter, in_batches=True,
         )  # fmt: skip
 
     def _prepare_fit(self, X, y, **given):

@@ -58,7 +58,10 @@ class BaseRegressor(RegressorMixin, LinearModel):
         ValueError, TypeError
             For a wrong parameter or wrong data; the estimator stays as it was.
         """
-        return self._fit(self._prepare, X, y, sample_weight=sample_weight, X_val=X_val, y_val=y_val)
+        return self._fit(
+            self._prepare, X, y, sample_weight=sample_weight, X_val=X_val, y_val=y_val,
+            in_batches=True,
+        )  # fmt: skip
 
     def _prepare(self, X, y, sample_weight=None, *, batch=False):
         X, y = self._validate(X, y, reset=not self._continues(batch), y_numeric=True)

@@ -39,9 +39,9 @@ from sklearn_margin.objective.row_kernels import (
     single_rows,
 )
 
-__all__ = ["BLOCK_BYTES", "Rows", "divided", "grouped", "slab_bytes", "times", "transposed_times"]
+__all__ = ["Rows", "blocks_of", "grouped", "slabs_of", "times", "transposed_times"]
 
-BLOCK_BYTES = 1 << 20  # about one core's level-2 cache
+_BLOCK_BYTES = 1 << 20  # about one core's level-2 cache
 _FEW_ENTRIES = 2_000_000  # below which handing work to threads costs more than it saves
 _MOST_GROUPS = 16  # of consecutive blocks, the unit of parallel work
 
@@ -96,8 +96,8 @@ class Rows:
 
     def _divide(self):
         """Divide X into blocks and slabs."""
-        self.blocks = divided(self.X, BLOCK_BYTES)
-        self.slabs = self.blocks if self._explicit else divided(self.X, slab_bytes(self.X))
+        self.blocks = blocks_of(self.X)
+        self.slabs = self.blocks if self._explicit else slabs_of(self.X)
 
     @property
     def ranges(self) -> list[slice]:
@@ -321,8 +321,18 @@ def grouped(blocks, work, shape, size):
     return work_group, range(len(bounds) - 1)
 
 
-def divided(X, size) -> list[tuple[slice, object]]:
-    """Consecutive ranges of the rows of X, of about ``size`` bytes each."""
+def blocks_of(X) -> list[tuple[slice, object]]:
+    """Consecutive ranges of the rows of X that fit a cache, with the rows."""
+    return _divided(X, _BLOCK_BYTES)
+
+
+def slabs_of(X) -> list[tuple[slice, object]]:
+    """As ``blocks_of``, but longer, and at most 16."""
+    size = X.data.nbytes if sp.issparse(X) else X.nbytes
+    return _divided(X, max(_BLOCK_BYTES, -(-size // _MOST_GROUPS)))
+
+
+def _divided(X, size):
     return list((_sparse_blocks if sp.issparse(X) else _dense_blocks)(X, size))
 
 
@@ -353,12 +363,6 @@ def _sum(g):
     return g.sum(axis=0, dtype=np.float64)
 
 
-def slab_bytes(X) -> int:
-    """Size of a slab of X, of which there are at most 16."""
-    size = X.data.nbytes if sp.issparse(X) else X.nbytes
-    return max(BLOCK_BYTES, -(-size // _MOST_GROUPS))
-
-
 def _dense_blocks(X, size):
     d = max(1, X.shape[1])
     # For many columns, enough rows that adding a d × d Gram matrix is cheap beside making it.
@@ -372,7 +376,7 @@ def _sparse_blocks(X, size):
     """Blocks of similar numbers of non-zeros that share the data of X."""
     n, d = X.shape
     # Non-zeros; a block's Xᵀg, as a dense vector, is no larger.
-    per_block = max(size // X.dtype.itemsize, 2 * BLOCK_BYTES // 8, 2 * d)
+    per_block = max(size // X.dtype.itemsize, 2 * _BLOCK_BYTES // 8, 2 * d)
     targets = np.arange(0, X.nnz + 1, per_block)
     cuts = np.unique(np.r_[0, np.searchsorted(X.indptr, targets[1:], side="left"), n])
     for first, last in itertools.pairwise(cuts):

@@ -13,11 +13,10 @@ from joblib import effective_n_jobs
 
 from sklearn_margin.objective.moments import Moments
 from sklearn_margin.objective.rows import (
-    BLOCK_BYTES,
     Rows,
-    divided,
+    blocks_of,
     grouped,
-    slab_bytes,
+    slabs_of,
 )
 
 __all__ = ["Stream", "StreamedRows"]
@@ -149,7 +148,7 @@ class StreamedRows(Rows):
     @property
     def ranges(self):
         n = self.shape[0]
-        size = max(1, -(-n // 16), BLOCK_BYTES // self.dtype.itemsize)
+        size = max(-(-n // 16), 1 << 16)
         return [slice(first, min(first + size, n)) for first in range(0, n, size)]
 
     @property
@@ -159,13 +158,13 @@ class StreamedRows(Rows):
     def over_slabs(self, work: Callable) -> Iterable:
         self.count_read()
         for first, X in self.stream.batches():
-            size = BLOCK_BYTES if self._explicit else slab_bytes(X)
-            yield from self.run(work, _moved(divided(X, size), first))
+            parts = blocks_of(X) if self._explicit else slabs_of(X)
+            yield from self.run(work, _moved(parts, first))
 
     def over_groups(self, work: Callable, size: int) -> Iterable:
         self.count_read()
         for first, X in self.stream.batches():
-            blocks = _moved(divided(X, BLOCK_BYTES), first)
+            blocks = _moved(blocks_of(X), first)
             yield from self.run(*grouped(blocks, work, X.shape, size))
 
     def raw(self, index):
