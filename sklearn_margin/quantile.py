@@ -5,6 +5,7 @@ from sklearn.metrics import d2_pinball_score
 
 from sklearn_margin._base.regression import OTHER_LOSSES, BaseRegressor
 from sklearn_margin._validation import check_number
+from sklearn_margin.batches import by_batch
 from sklearn_margin.losses import Quantile
 from sklearn_margin.objective import PointwiseObjective
 
@@ -147,6 +148,7 @@ verbose
         if self._has_several and hasattr(self, "dual_gap_"):
             self.dual_gap_ = np.atleast_1d(self.dual_gap_)
 
+    @by_batch
     def predict(self, X):
         """Predict quantiles.
 

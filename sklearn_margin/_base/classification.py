@@ -214,6 +214,7 @@ class BaseClassifier(ClassifierMixin, LinearModel):
         """
         return self._partial_fit(X, y, classes=classes, sample_weight=sample_weight)
 
+    @by_batch
     def decision_function(self, X):
         """Scores: positive for the second of two classes, highest for the class predicted.
 
@@ -228,6 +229,7 @@ class BaseClassifier(ClassifierMixin, LinearModel):
         """
         return self._scores(X)
 
+    @by_batch
     def predict(self, X):
         """Predict labels.
 

@@ -25,7 +25,7 @@ from sklearn_margin._hints import (
     parameter_of,
 )
 from sklearn_margin._validation import check_number
-from sklearn_margin.batches import Batches, Table, by_batch
+from sklearn_margin.batches import Batches, Table
 from sklearn_margin.inspection import check_on_rows, hint_for
 from sklearn_margin.losses.base import Loss
 from sklearn_margin.solvers import SGD, SOLVERS, InTurn, Solver, candidates, resolve
@@ -83,10 +83,6 @@ def learns_in_batches(estimator) -> bool:
     )
 
 
-#: Methods of X that take batches, too, and then yield what they give for each.
-_BY_BATCH = {"predict", "decision_function"}
-
-
 class Problem(NamedTuple):
     """What a fit minimises, and what it is fitted to."""
 
@@ -120,8 +116,6 @@ class LossEstimator(CallbackSupportMixin, BaseEstimator):
         super().__init_subclass__(**kwargs)
         if "__init__" in vars(cls):
             cls.__init__ = explains_keywords(cls.__init__, cls._init_hint)
-        for name in _BY_BATCH & set(vars(cls)):
-            setattr(cls, name, by_batch(getattr(cls, name)))
         for name in {"fit", "score"} & set(vars(cls)):
             hint = explains_keywords(getattr(cls, name), lambda self, name: FIT_HINTS.get(name))
             setattr(cls, name, hint)

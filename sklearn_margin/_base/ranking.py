@@ -16,6 +16,7 @@ from sklearn_margin._base.linear import LinearModel
 from sklearn_margin._groups import encode_groups, unpack_target
 from sklearn_margin._hints import INIT_HINTS, PAIR_HINTS, available_if, levels_to_caller
 from sklearn_margin._validation import normalize_weights
+from sklearn_margin.batches import by_batch
 from sklearn_margin.losses.pairs.given import check_signs
 from sklearn_margin.metrics import pairwise_accuracy_score
 from sklearn_margin.objective import PairwiseObjective, PointwiseObjective, Rows
@@ -293,6 +294,7 @@ class BaseRanker(LinearModel):
         """
         return self._partial_fit(X, y, sample_weight=sample_weight, groups=groups)
 
+    @by_batch
     def predict(self, X):
         """Predict scores: the higher, the better the rank.
 

@@ -8,6 +8,7 @@ from sklearn_margin._base.estimator import Problem, learns_in_batches
 from sklearn_margin._base.linear import LinearModel
 from sklearn_margin._hints import INIT_HINTS, available_if
 from sklearn_margin._validation import check_weights, normalize_weights
+from sklearn_margin.batches import by_batch
 from sklearn_margin.objective.pointwise import cast_targets
 
 __all__ = ["OTHER_LOSSES", "BaseRegressor"]
@@ -113,6 +114,7 @@ class BaseRegressor(RegressorMixin, LinearModel):
         """
         return self._partial_fit(X, y, sample_weight=sample_weight)
 
+    @by_batch
     def predict(self, X):
         """Predict targets.
 
