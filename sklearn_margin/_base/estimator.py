@@ -158,6 +158,10 @@ class LossEstimator(CallbackSupportMixin, BaseEstimator):
         """Fitted attributes from a list of (coef, intercept), one for each objective."""
         raise NotImplementedError
 
+    def _n_tasks(self):
+        """Most tasks of a fit, for callbacks: iterations, or problems if they are several."""
+        return self.max_iter
+
     def _finish(self, problem, **given):
         """Set attributes that rest on the fitted ones; ``given`` as in ``_fit``."""
 
@@ -182,7 +186,7 @@ class LossEstimator(CallbackSupportMixin, BaseEstimator):
 
     # --- how it goes ---
 
-    def _fit(self, prepare, X, y, *, X_val=None, y_val=None, n_tasks=None, **given):
+    def _fit(self, prepare, X, y, *, X_val=None, y_val=None, **given):
         """Fit to a problem: what every ``fit`` does.
 
         Callbacks are told of its begin and end. An error leaves the estimator as it was.
@@ -193,12 +197,10 @@ class LossEstimator(CallbackSupportMixin, BaseEstimator):
             ``prepare(X, y, **given)`` returns the ``Problem``.
         X, y, X_val, y_val
             What the user gave.
-        n_tasks : int, default=None
-            Most tasks of the fit, for callbacks: iterations, or problems if they are several.
         **given
             Further data of the rows, ``sample_weight`` first of all; None where there is none.
         """
-        context = self._init_callback_context(max_subtasks=n_tasks)
+        context = self._init_callback_context(max_subtasks=self._n_tasks())
         context.call_on_fit_task_begin(estimator=self, X=X, y=y)
         with self._unchanged_if_failed():
             self._check_params()
