@@ -221,7 +221,7 @@ class LinearEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEmb
             Fitted estimator.
         """
         prepare = partial(self._prepare_tuples, others=(X2,), names=("X1", "X2"))
-        return self._fit(prepare, X1, similar, sample_weight=sample_weight, n_tasks=self.max_iter)
+        return self._fit(prepare, X1, similar, sample_weight=sample_weight)
 
     @with_callbacks
     def fit_triplets(self, anchor, positive, negative, sample_weight=None):
@@ -245,7 +245,7 @@ class LinearEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEmb
         """
         names = ("anchor", "positive", "negative")
         prepare = partial(self._prepare_tuples, others=(positive, negative), names=names)
-        return self._fit(prepare, anchor, None, sample_weight=sample_weight, n_tasks=self.max_iter)
+        return self._fit(prepare, anchor, None, sample_weight=sample_weight)
 
     @available_if(learns_in_batches)
     def partial_fit(self, X, y, classes=None, sample_weight=None):

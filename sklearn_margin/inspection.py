@@ -151,6 +151,8 @@ def check_on_rows(objective) -> None:
             _check_start(form, objective)
         if form is not None:
             check_derivatives(form, cases, rng, CHEAP)
+        if isinstance(form, ScoreForm) and hasattr(form.loss, "piecewise_linear"):
+            check_hinges(form, cases, CHEAP)
 
 
 # --- a few rows of a fit ------------------------------------------------------------------------

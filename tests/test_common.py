@@ -26,6 +26,7 @@ from sklearn_margin import (
     HingeClassifier,
     HuberRegressor,
     LinearClassifier,
+    LinearEmbedding,
     LinearRanker,
     LinearRegressor,
     QuantileRegressor,
@@ -1025,6 +1026,38 @@ def test_callbacks_with_weights(model):
     scores = [r["score"] for r in monitor.get_logs().data if r["task_name"] == "iteration"]
     expected = watched.score(data.X, data.y, sample_weight=weight, **data.options)
     assert scores[-1] == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    "model, most",
+    [
+        (LinearClassifier("squared_hinge"), None),  # the classes are not known yet
+        (LinearRegressor(max_iter=70), 70),
+        (QuantileRegressor(quantile=0.3, max_iter=70), 70),
+        (QuantileRegressor(quantile=[0.2, 0.8], max_iter=70), 2),
+        (LinearRanker(max_iter=70), 70),
+        (LinearEmbedding(max_iter=70), 70),
+    ],
+)
+@pytest.mark.filterwarnings("ignore")
+def test_callbacks_are_told_how_long_a_fit_is_at_most(model, most):
+    class Told:
+        def setup(self, estimator, context):
+            pass
+
+        def teardown(self, estimator, context):
+            pass
+
+        def on_fit_task_begin(self, estimator, context):
+            told.append((context.task_name, context.max_subtasks))
+
+        def on_fit_task_end(self, estimator, context):
+            return context.task_name == "iteration"
+
+    told = []
+    X = np.random.default_rng(0).normal(size=(N, D))
+    clone(model).set_callbacks(Told()).fit(X, np.digitize(X[:, 0], [0.0]))
+    assert told[0] == ("fit", most)
 
 
 def test_callbacks_see_the_classes_that_are_solved():

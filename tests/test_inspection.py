@@ -587,3 +587,16 @@ def test_losses_of_the_package_are_not_checked_in_a_fit(monkeypatch):
     assert fit_regressor(Renamed()).n_iter_ > 0
     with pytest.raises(AssertionError):
         fit_regressor(Tukey())
+
+
+def test_a_formula_that_is_assigned_later_is_noticed_by_a_fit():
+    """What is said of a formula is taken back where a class is defined. A method that is assigned
+    to the class later takes nothing back, and the hinge was solved for it, with a certificate."""
+
+    class Late(Hinge):
+        pass
+
+    Late.sample_value = lambda self, y, z: (y - z) ** 2
+    Late.sample_gradient = lambda self, y, z: 2.0 * (z - y)
+    with pytest.raises(ValueError, match=r"piecewise_linear adds up to .* where .*sample_value"):
+        LinearClassifier(Late()).fit(X, np.where(TARGET > 0, 1, 0))

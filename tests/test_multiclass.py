@@ -1,5 +1,6 @@
 """Classifiers that score all classes at once: other people's optima, weights, containers, gaps."""
 
+import math
 import tracemalloc
 import warnings
 
@@ -539,3 +540,35 @@ def test_partial_fit_comes_near_the_optimum(name, container):
     best = LinearClassifier(name, alpha=ALPHA).fit(X, labels)
     value, minimum = (objective(name, m, X, y) for m in (model, best))
     assert minimum * (1 - 1e-6) <= value <= minimum * 1.05
+
+
+class Confusion(Dice):
+    """Σ s (1 − p)² / Σ s with p the softmax, of which Dice knows no form for several classes."""
+
+    def batch_value(self, y, z, s):
+        total = 0.0
+        for i in range(len(z)):
+            total += s[i] * (1.0 - self.share(y[i], z[i])) ** 2
+        return total / s.sum()
+
+    def batch_gradient(self, y, z, s, out):
+        for i in range(len(z)):
+            p = self.share(y[i], z[i])
+            for c in range(z.shape[1]):
+                q = self.share(c, z[i])
+                out[i, c] = 2.0 * (1.0 - p) * p * (q - (c == y[i])) * s[i] / s.sum()
+
+    def share(self, k, z):
+        total = 0.0
+        for score in z:
+            total += math.exp(score - z[k])
+        return 1.0 / total
+
+
+def test_a_batch_loss_that_states_another_formula_starts_from_the_cross_entropy_of_all_classes():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(60, 3))
+    y = np.argmax(X + 0.3 * rng.normal(size=(60, 3)), axis=1)
+    model = LinearClassifier(Confusion(), alpha=0.01, tol=1e-6).fit(X, y)
+    assert model.coef_.shape == (3, 3)
+    assert model.score(X, y) > 0.8

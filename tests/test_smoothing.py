@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from sklearn_margin import LinearClassifier, LinearRanker
-from sklearn_margin.losses import CrammerSinger, PairwiseHinge
+from sklearn_margin import LinearClassifier, LinearRanker, LinearRegressor, check_loss
+from sklearn_margin.losses import CrammerSinger, PairwiseHinge, PairwiseLoss
 from sklearn_margin.losses.multiclass_hinge import SmoothedCrammerSinger
 from sklearn_margin.penalties import ElasticNet
 from sklearn_margin.solvers import InteriorPoint, Smoothing
@@ -99,3 +99,53 @@ def test_large_problems_with_an_l1_penalty_are_certified():
     assert model.solver_ == "smoothing"
     assert 0 < model.dual_gap_ < 0.1
     assert np.count_nonzero(model.coef_ == 0) > 0
+
+
+class Deviation(PairwiseLoss):
+    """|1 − d|, of which no sum over pairs is known, nor are the slopes of one sign."""
+
+    def pair_value(self, d):
+        return abs(1.0 - d)
+
+    def pair_gradient(self, d):
+        return -1.0 if d < 1.0 else 1.0
+
+    def smoothed(self, width):
+        return SmoothedDeviation(width)
+
+
+class SmoothedDeviation(PairwiseLoss):
+    def __init__(self, width=0.1):
+        self.width = width
+
+    @property
+    def envelope_width(self):
+        return self.width
+
+    def pair_value(self, d):
+        u = abs(1.0 - d)
+        return 0.5 * u * u / self.width if u < self.width else u - 0.5 * self.width
+
+    def pair_gradient(self, d):
+        return min(max((d - 1.0) / self.width, -1.0), 1.0)
+
+    def pair_hessian(self, d):
+        return 1.0 / self.width if abs(1.0 - d) < self.width else 0.0
+
+
+@pytest.mark.parametrize("seed", [2, 12])
+def test_a_loss_of_pairs_may_have_an_envelope_of_its_own(seed):
+    X, y = ranking(seed)
+    check_loss(Deviation())
+    model = LinearRanker(Deviation(), alpha=0.01, tol=1e-6).fit(X, y)
+    assert model.solver_ == "smoothing"
+    pairs = [(i, j) for i in range(len(y)) for j in range(len(y)) if y[i] > y[j]]
+    D = np.array([X[i] - X[j] for i, j in pairs])
+    peer = LinearRegressor("absolute", alpha=0.01, fit_intercept=False, tol=1e-10)
+    peer.fit(D, np.ones(len(D)))
+
+    def value(coef):
+        return float(np.mean(np.abs(1 - D @ coef)) + 0.005 * coef @ coef)
+
+    error = value(model.coef_) - value(peer.coef_)
+    assert -1e-12 <= error <= model.dual_gap_ <= 1e-6 * value(peer.coef_)

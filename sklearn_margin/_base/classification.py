@@ -102,6 +102,9 @@ class BaseClassifier(ClassifierMixin, LinearModel):
         known = {"classes_": classes, "_loss_of_fit": copy.deepcopy(loss)}
         return Problem(objectives, X, y, known)
 
+    def _n_tasks(self):
+        return None  # the classes are not known yet, nor whether each is a problem
+
     def _classes_and_weights(self, loss, y, sample_weight, dtype):
         """Classes of the rows of a fit, and the weights of the rows."""
         s = normalize_weights(sample_weight, len(y), dtype)

@@ -159,6 +159,10 @@ class LossEstimator(CallbackSupportMixin, BaseEstimator):
         """Fitted attributes from a list of (coef, intercept), one for each objective."""
         raise NotImplementedError
 
+    def _n_tasks(self):
+        """Most tasks of a fit, for callbacks: iterations, or problems if they are several."""
+        return self.max_iter
+
     def _finish(self, problem, **given):
         """Set attributes that rest on the fitted ones; ``given`` as in ``_fit``."""
 
@@ -183,18 +187,7 @@ class LossEstimator(CallbackSupportMixin, BaseEstimator):
 
     # --- how it goes ---
 
-    def _fit(
-        self,
-        prepare,
-        X,
-        y,
-        *,
-        X_val=None,
-        y_val=None,
-        n_tasks=None,
-        in_batches=False,
-        **given,
-    ):
+    def _fit(self, prepare, X, y, *, X_val=None, y_val=None, in_batches=False, **given):
         """Fit to a problem: what every ``fit`` does.
 
         Callbacks are told of its begin and end. An error leaves the estimator as it was.
@@ -207,12 +200,10 @@ class LossEstimator(CallbackSupportMixin, BaseEstimator):
             What the user gave.
         in_batches : bool, default=False
             Whether X may be ``Batches``, which hold all there is by row.
-        n_tasks : int, default=None
-            Most tasks of the fit, for callbacks: iterations, or problems if they are several.
         **given
             Further data of the rows, ``sample_weight`` first of all; None where there is none.
         """
-        context = self._init_callback_context(max_subtasks=n_tasks)
+        context = self._init_callback_context(max_subtasks=self._n_tasks())
         context.call_on_fit_task_begin(estimator=self, X=X, y=y)
         with self._unchanged_if_failed():
             self._check_params()

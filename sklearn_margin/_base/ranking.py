@@ -144,7 +144,7 @@ class BaseRanker(LinearModel):
         """
         return self._fit(
             self._prepare_fit, X, y, sample_weight=sample_weight, groups=groups, X_val=X_val,
-            y_val=y_val, n_tasks=self.max_iter, in_batches=True,
+            y_val=y_val, in_batches=True,
         )  # fmt: skip
 
     def _prepare_fit(self, X, y, **given):
@@ -243,7 +243,7 @@ class BaseRanker(LinearModel):
         array([ True,  True])
         """
         prepare = partial(self._prepare_pairs, X2=X2)
-        return self._fit(prepare, X1, t, sample_weight=sample_weight, n_tasks=self.max_iter)
+        return self._fit(prepare, X1, t, sample_weight=sample_weight)
 
     def _prepare_pairs(self, X1, t, *, X2, sample_weight):
         """The problem of given pairs, whose rows are differences."""

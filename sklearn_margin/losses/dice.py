@@ -5,7 +5,7 @@ import numpy as np
 from sklearn_margin._validation import check_number
 from sklearn_margin.losses._probability import sigmoid, softmax
 from sklearn_margin.losses.batch import BatchLoss
-from sklearn_margin.losses.cross_entropy import CrossEntropy, Logistic
+from sklearn_margin.losses.cross_entropy import Logistic
 
 __all__ = ["Dice"]
 
@@ -130,10 +130,6 @@ class DiceOfClasses(Dice):
 
     nonnegative = True
     shift_invariant = True
-
-    @property
-    def convex_start(self):
-        return CrossEntropy()
 
     @property
     def multiclass(self):

@@ -175,7 +175,10 @@ class LinearObjective(Objective):
     def convex_start(self) -> "LinearObjective | None":
         """A convex objective whose optimum is a good start for this one; None if it is convex, or
         none is known."""
-        return None if self.loss.convex_start is None else self.with_loss(self.loss.convex_start)
+        loss = self.loss.convex_start
+        if loss is not None and self.n_outputs > 1:
+            loss = loss.for_classes(self.n_outputs)
+        return None if loss is None else self.with_loss(loss)
 
     # --- coordinates ---
 

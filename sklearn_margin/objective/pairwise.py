@@ -4,6 +4,8 @@ from functools import cached_property
 
 import numpy as np
 
+from sklearn_margin.losses.pairs.base import EnvelopeGain
+from sklearn_margin.losses.pairs.hinge import SmoothedPairwiseHinge
 from sklearn_margin.losses.pairs.index import PairIndex
 from sklearn_margin.objective.base import LinearObjective
 from sklearn_margin.objective.row_access import Samples
@@ -135,24 +137,33 @@ class PairwiseObjective(LinearObjective):
         return Samples(*rows, np.zeros(n), weights)
 
     def envelope_excess(self, smooth, z):
+        if self.pairs.total == 0:
+            return 0.0, 0.0, np.zeros_like(z)
+        if isinstance(smooth.loss, SmoothedPairwiseHinge):
+            return self._excess_of_hinge(smooth, z)
+        g = np.empty_like(z)
+        loss, envelope = self.score_gradient(z, g), smooth.score_gradient(z, g)
+        gain = self.with_loss(EnvelopeGain(smooth.loss, smooth.loss.envelope_width)).score_value(z)
+        size = abs(loss) + abs(envelope) + gain
+        rounding = 4.0 * np.finfo(np.float64).eps * np.sqrt(self.pairs.n_pairs) * size
+        return loss, max(loss - envelope - gain, 0.0) + rounding, g
+
+    def _excess_of_hinge(self, smooth, z):
         # With slopes t ≤ 0 of pairs: L_w = Σ u_ij (t d − margin t − w t²/2), Σ u_ij t d = g·z, and
         # the sum of the slopes is a difference of hinges, for t = ([m − w − d]₊ − [m − d]₊) / w.
         # L is a hinge, too, so all of it comes from one pass.
-        g = np.zeros_like(z)
-        if self.pairs.total == 0:
-            return 0.0, 0.0, g
-        wide = np.empty(len(z))
+        g, wide = np.empty_like(z), np.empty(len(z))
         summation = smooth.loss.summation
         terms, sums = summation.terms, summation.means(self.pairs, z, wide, self.rows.run)
         g[:] = wide
         loss, envelope = float(sums[0, 0]), float((terms[:, 1:] * sums).sum())
         slopes = (sums[1, 0] - sums[0, 0]) / smooth.loss.envelope_width
         product = wide * z
-        gain = max(float(product.sum()) - self.loss.margin * slopes - envelope, 0.0)
+        gain = max(float(product.sum()) - smooth.loss.margin * slopes - envelope, 0.0)
         # Sums of terms that are not negative, of which small differences are left: each is off by
         # some √n times the rounding error, as its errors have any sign (Higham & Mary 2019).
         size = 2.0 * float(np.abs(terms[:, 1:] * sums).sum()) + float(np.abs(product).sum())
-        size += self.loss.margin * float(sums[:, 0].sum()) / smooth.loss.envelope_width
+        size += smooth.loss.margin * float(sums[:, 0].sum()) / smooth.loss.envelope_width
         rounding = 4.0 * np.finfo(np.float64).eps * np.sqrt(len(z)) * (size + loss)
         return loss, max(loss - envelope - gain, 0.0) + rounding, g
 

@@ -9,7 +9,7 @@ from sklearn_margin.losses.pairs.any_pairs import AnyPairs
 from sklearn_margin.losses.pairs.index import PairIndex
 from sklearn_margin.losses.pointwise import BinaryLoss, check_scores
 
-__all__ = ["GivenPairs", "PairwiseLoss"]
+__all__ = ["EnvelopeGain", "GivenPairs", "PairwiseLoss"]
 
 
 class PairwiseLoss(Loss):
@@ -163,3 +163,24 @@ class GivenPairs(BinaryLoss):
     @property
     def nonnegative(self):
         return self.loss.nonnegative
+
+
+class EnvelopeGain(PairwiseLoss):
+    """What the conjugate of an envelope exceeds that of its loss by, w·t²/2 for a slope t.
+
+    It is a function of d for its value only.
+
+    Parameters
+    ----------
+    envelope : PairwiseLoss
+    width : float
+    """
+
+    def __init__(self, envelope, width):
+        self.envelope, self.width = envelope, width
+
+    def pair_value(self, d):
+        return 0.5 * self.width * self.envelope.pair_gradient(d) ** 2
+
+    def pair_gradient(self, d):
+        return 0.0
