@@ -7,7 +7,6 @@ from functools import wraps
 from typing import Any, NamedTuple
 
 import numpy as np
-from sklearn.datasets import load_svmlight_file
 from sklearn.utils import check_array
 from sklearn.utils.validation import column_or_1d
 
@@ -157,6 +156,8 @@ class Batches:
         """
         check_number(n_features, "n_features", minimum=1, integer=True)
         check_number(batch_bytes, "batch_bytes", minimum=1, integer=True)
+        from sklearn.datasets import load_svmlight_file  # which takes a tenth of a second
+
         size = os.path.getsize(path)
 
         def read():

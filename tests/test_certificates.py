@@ -146,8 +146,8 @@ def test_no_claim_from_a_sign_that_is_not_known():
 @pytest.fixture(scope="module")
 def large():
     rng = np.random.default_rng(0)
-    X = rng.normal(size=(20_000, 8))
-    z = X @ rng.normal(size=8) + rng.normal(size=20_000)
+    X = rng.normal(size=(12_000, 8))
+    z = X @ rng.normal(size=8) + rng.normal(size=12_000)
     return X, z
 
 
