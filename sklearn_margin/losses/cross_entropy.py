@@ -118,40 +118,54 @@ def _softmax(k, z, s, smoothing, probability, out, with_gradient):
     total = 0.0
     n, c = z.shape
     rows = max(1, _CHUNK // c)
-    scratch, best = np.empty((rows, c)), np.empty(rows, np.int64)
+    scratch = np.empty((rows, c))
     for first in range(0, n, rows):
         last = min(first + rows, n)
         part = scratch[: last - first]
         for i in range(first, last):
-            at, mean = 0, 0.0
+            top, mean = z[i, 0], 0.0
             for j in range(c):
-                at = j if z[i, j] > z[i, at] else at
+                top = max(top, z[i, j])
                 mean += z[i, j] / c
-            top = z[i, at]
             for j in range(c):
                 part[i - first, j] = z[i, j] - top
-            best[i - first] = at
             if s[i] != 0:
                 total += s[i] * (top - z[i, k[i]] - smoothing * (mean - z[i, k[i]]))
         flat = part.reshape(part.size)
         for i in range(flat.shape[0]):
             flat[i] = exp_negative(flat[i])
         for i in range(first, last):
-            rest = 0.0  # besides that of the largest score, which is 1
+            size = 0.0
             for j in range(c):
-                rest += part[i - first, j] if j != best[i - first] else 0.0
-            if s[i] != 0:
-                total += s[i] * math.log1p(rest)
-            if with_gradient:
+                size += part[i - first, j]
+            # What there is besides the largest term, which is 1, to all digits where it is little.
+            rest, best = size - 1.0, -1
+            if rest < 0.1:
+                best = _index_of_one(part[i - first])
+                rest = 0.0
+                for j in range(c):
+                    rest += part[i - first, j] if j != best else 0.0
                 size = 1.0 + rest
+            if s[i] != 0:
+                total += s[i] * (math.log1p(rest) if best >= 0 else math.log(size))
+            if with_gradient:
                 for j in range(c):
                     p = part[i - first, j] / size
                     probability[i, j] = p
                     out[i, j] = s[i] * (p - smoothing / c)
                 # 1 − p of the true class, to all digits where p is nearly 1.
-                missed = rest if k[i] == best[i - first] else size - part[i - first, k[i]]
+                missed = rest if k[i] == best else size - part[i - first, k[i]]
                 out[i, k[i]] = s[i] * (smoothing * (1.0 - 1.0 / c) - missed / size)
     return total
+
+
+@kernel
+def _index_of_one(terms):
+    """The first index of 1 in an array that has one."""
+    for j in range(terms.shape[0]):
+        if terms[j] == 1.0:
+            return j
+    return 0
 
 
 class CrossEntropy(MulticlassLoss):
