@@ -232,6 +232,7 @@ verbose
 
     def _finish(self, problem, **given):
         objective = problem.objectives[0]
-        z = objective.scores(objective.from_coef(self.coef_, float(self.intercept_)))
+        with objective.rows.session():
+            z = objective.scores(objective.from_coef(self.coef_, float(self.intercept_)))
         self.scale_ = objective.scale(z) if self.scale is None else float(self.scale)
         self.outliers_ = np.abs(problem.y - z) > self.epsilon * self.scale_
