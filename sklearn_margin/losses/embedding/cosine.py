@@ -6,7 +6,7 @@ import numpy as np
 
 from sklearn_margin._jit import kernel
 from sklearn_margin._validation import check_number
-from sklearn_margin.losses._exp import exp_negative, sum_of_range
+from sklearn_margin.losses._exp import exp_negative, log1p_unit, sum_of_range
 from sklearn_margin.losses._probability import cross_entropies, fast_softplus
 from sklearn_margin.losses.embedding.base import EmbeddingLoss
 from sklearn_margin.losses.embedding.geometry import (
@@ -253,11 +253,16 @@ def _info_nce(C, labels, s, temperature, E):
 def _positives(c, s, first, last, rival, temperature, share, slope, costs):
     """Sum of log(1 + Σ_n e^{cos(a,n)/τ} / e^{cos(a,p)/τ}) over p, and minus that of its slopes."""
     for p in range(first, last):  # sums apart: see ``logistic_sums``
-        cost, push = fast_softplus(rival - c[p] / temperature)
+        x = rival - c[p] / temperature
+        e = exp_negative(-abs(x))
         weight = share * s[p]
-        costs[p] = weight * cost
-        slope[p] = -weight / temperature * push
-    return sum_of_range(costs, first, last), -sum_of_range(slope, first, last)
+        costs[p] = weight * (max(x, 0.0) + log1p_unit(e))
+        slope[p] = -weight / temperature * ((1.0 if x >= 0.0 else e) / (1.0 + e))
+    cost, pull = 0.0, 0.0
+    for p in range(first, last):
+        cost += costs[p]
+        pull -= slope[p]
+    return cost, pull
 
 
 @kernel
