@@ -9,6 +9,7 @@ from sklearn.utils import Bunch
 
 from sklearn_margin._base.linear import LinearModel
 from sklearn_margin._validation import check_number
+from sklearn_margin.batches import Batches
 from sklearn_margin.solvers import Smoothing, choose
 from sklearn_margin.solvers._hinges import best_intercept, hinge_terms, is_sum_of_hinges
 
@@ -32,8 +33,8 @@ def regularization_path(
     estimator : estimator
         Any classifier, regressor or ranker of this package. It is not changed; its parameter
         ``alpha`` is not used.
-    X : {array-like, sparse matrix} of shape (n_samples, n_features)
-        Features.
+    X : {array-like, sparse matrix} of shape (n_samples, n_features), or Batches
+        Features; or all there is by row, with None for y.
     y : array-like of shape (n_samples,)
         Labels, targets or relevance, as in ``estimator.fit``.
     alphas : array-like of shape (n_alphas,), default=None
@@ -101,6 +102,10 @@ def regularization_path(
     check_number(n_alphas, "n_alphas", minimum=1, integer=True)
     check_number(alpha_ratio, "alpha_ratio", minimum=0, maximum=1, closed=False)
     model = clone(estimator).set_params(alpha=1.0, warm_start=True)
+    if isinstance(X, Batches):  # the first read serves all fits
+        names = dict.fromkeys(("sample_weight", "groups"))
+        X, y, found = model._first_read(X, y, names | fit_params)
+        fit_params = {name: values for name, values in found.items() if values is not None}
     if alphas is None:
         largest = _largest_alpha(model, X, y, fit_params)
         alphas = np.geomspace(largest, largest * alpha_ratio, n_alphas)

@@ -20,6 +20,7 @@ from sklearn_margin import (
     LinearRegressor,
     QuantileRegressor,
     RankSVM,
+    regularization_path,
 )
 from sklearn_margin.objective import streamed_rows
 from sklearn_margin.solvers import _samples
@@ -132,6 +133,25 @@ def test_a_warm_start():
     model = LinearClassifier("logistic", warm_start=True, tol=1e-6)
     first = model.fit(batches(np.asarray, LABELS)).n_iter_
     assert model.fit(batches(np.asarray, LABELS)).n_iter_ < first
+
+
+@pytest.mark.parametrize(
+    ("name", "l1_ratio"), [("logistic", 1.0), ("hinge", 0.0), ("quantiles", 0.5), ("rank svm", 0.0)]
+)
+def test_paths(name, l1_ratio):
+    model, target = MODELS[name]
+    groups = {"groups": QUERIES} if name == "rank svm" else {}
+    settings = {"n_alphas": 4, "alpha_ratio": 1e-2}
+    model = clone(model).set_params(l1_ratio=l1_ratio, tol=1e-6)
+    data = batches(np.asarray, target, WEIGHTS, *groups.values())
+    found = regularization_path(model, data, None, **settings)
+    model.set_params(solver="auto" if name != "hinge" else "smoothing")
+    exact = regularization_path(model, X, target, **settings, sample_weight=WEIGHTS, **groups)
+    np.testing.assert_allclose(found.alphas, exact.alphas, rtol=1e-6)
+    size = np.abs(exact.coefs).max()
+    np.testing.assert_allclose(found.coefs, exact.coefs, atol=2e-3 * size)
+    with pytest.raises(ValueError, match="y must be in the batches"):
+        regularization_path(model, data, target)
 
 
 def test_scores_and_probabilities_come_by_batch():

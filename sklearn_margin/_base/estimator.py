@@ -209,6 +209,8 @@ class LossEstimator(CallbackSupportMixin, BaseEstimator):
             self._check_params()
             if in_batches and isinstance(X, Batches):
                 X, y, given = self._first_read(X, y, given)
+            elif in_batches and isinstance(X, Table):  # which has been read
+                given = self._by_row(X, given)
             problem = prepare(X, y, **given)
             held_out = self._held_out(problem, X_val, y_val)
             self._store(problem, self._minimize(problem, held_out, context, given))
@@ -222,8 +224,12 @@ class LossEstimator(CallbackSupportMixin, BaseEstimator):
             if value is not None:
                 raise ValueError(f"{name} must be in the batches, which hold all there is by row")
         table = batches.read()
-        found = {name: getattr(table, name) for name in given}
-        return table, table.y, found
+        return table, table.y, self._by_row(table, given)
+
+    @staticmethod
+    def _by_row(table, given):
+        """What ``given`` names, of a table."""
+        return {name: getattr(table, name) for name in given}
 
     def _partial_fit(self, X, y, **given):
         """Learn from a batch: what every ``partial_fit`` does.
