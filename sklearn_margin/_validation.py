@@ -111,6 +111,8 @@ def check_weights(sample_weight, n_samples: int) -> np.ndarray:
 
 def normalize_weights(sample_weight, n_samples: int, dtype) -> np.ndarray:
     """Weights divided by their sum, as a new array; see ``check_weights``."""
+    if sample_weight is None:
+        return np.full(n_samples, 1.0 / n_samples, dtype)
     weight = check_weights(sample_weight, n_samples)
     weight = weight / weight.max()  # so that the sum of huge weights does not overflow
     return (weight / weight.sum()).astype(dtype, copy=False)

@@ -146,7 +146,8 @@ class BaseClassifier(ClassifierMixin, LinearModel):
             index = np.minimum(np.searchsorted(classes, y), len(classes) - 1)
             return [MulticlassObjective(loss, rows, index, s, n_outputs=len(classes), **settings)]
         positives = classes[1:] if len(classes) == 2 else classes
-        targets = [np.where(y == label, 1, -1).astype(rows.dtype) for label in positives]
+        one = rows.dtype.type(1)
+        targets = [np.where(y == label, one, -one) for label in positives]
         return [PointwiseObjective(loss, rows, target, s, **settings) for target in targets]
 
     def _validation(self, problem, rows, y_val):

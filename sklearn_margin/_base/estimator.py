@@ -326,8 +326,7 @@ class LossEstimator(CallbackSupportMixin, BaseEstimator):
                 f"{type(self).__name__} requires y to be passed, but the batches hold none: give "
                 "tuples (X, y)"
             )
-        rows = np.empty((table.shape[0], 1), np.float32)
-        rows[:] = 0.0
+        rows = np.broadcast_to(np.float32(0), (table.shape[0], 1))  # takes no memory
         return table, check_X_y(rows, y, y_numeric=y_numeric)[1]
 
     def _known_classes(self, y, classes):
