@@ -10,6 +10,7 @@ import numpy as np
 from sklearn.utils import check_array
 from sklearn.utils.validation import column_or_1d
 
+from sklearn_margin._hints import check_rows
 from sklearn_margin._validation import check_number
 from sklearn_margin.objective.streamed_rows import Stream
 
@@ -104,6 +105,18 @@ class Batches:
         ------
         ValueError
             If a column is not there.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> import pandas as pd
+        >>> from sklearn_margin import Batches, LinearRegressor
+        >>> folder = tempfile.mkdtemp()
+        >>> frame = pd.DataFrame({"x": [0.0, 1.0, 2.0], "t": [1.0, 3.0, 5.0]})
+        >>> frame.to_parquet(folder + "/0.parquet")
+        >>> data = Batches.from_parquet(folder, target="t")
+        >>> LinearRegressor("huber", alpha=0).fit(data).coef_.round(4)
+        array([2.])
         """
         from pyarrow.dataset import Dataset, dataset
 
@@ -153,6 +166,21 @@ class Batches:
         Returns
         -------
         Batches
+
+        Raises
+        ------
+        OSError
+            If there is no such file.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> from sklearn_margin import Batches, LinearClassifier
+        >>> with tempfile.NamedTemporaryFile("w", suffix=".svm", delete=False) as file:
+        ...     _ = file.write("1 1:2.0\\n-1 1:-1.0\\n1 1:1.0\\n-1 1:-2.0\\n")
+        >>> data = Batches.from_svmlight(file.name, n_features=1)
+        >>> list(LinearClassifier("logistic").fit(data).predict(data))
+        [array([ 1., -1.,  1., -1.])]
         """
         check_number(n_features, "n_features", minimum=1, integer=True)
         check_number(batch_bytes, "batch_bytes", minimum=1, integer=True)
@@ -179,9 +207,6 @@ class Batches:
         if not isinstance(items, Iterable):
             raise TypeError(f"source must return an iterator over batches, got {items!r}")
         for k, item in enumerate(items):
-            if isinstance(item, Batch):
-                yield item
-                continue
             parts = item if isinstance(item, tuple) else (item,)
             if not 1 <= len(parts) <= 4:
                 raise ValueError(
@@ -189,10 +214,6 @@ class Batches:
                     f"sample_weight, groups), got a tuple of {len(parts)} as batch {k}"
                 )
             yield Batch(*parts)
-
-    def read(self) -> "Table":
-        """The first read: validated, with what there is by row besides X in memory."""
-        return Table(self)
 
 
 def by_batch(method):
@@ -301,6 +322,7 @@ def _matrix(X, dtype, k, check):
         if X.dtype.kind not in "fiub":
             raise ValueError(f"X of batch {k} must hold numbers, got columns {names} of {X.dtype}")
     wanted = (np.float64, np.float32) if dtype is None else dtype
+    check_rows(X)  # at every read: kernels follow the indices of a sparse matrix anywhere
     return check_array(
         X, accept_sparse="csr", dtype=wanted, order="C", ensure_all_finite=check,
         input_name=f"X of batch {k}",

@@ -288,6 +288,23 @@ def test_wrong_batches(source, message):
         LinearRegressor("huber").fit(Batches(source))
 
 
+@pytest.mark.parametrize("late", [False, True])
+def test_indices_beyond_the_features_reach_no_kernel(late):
+    """Of a sparse batch at any read; one past the last column is enough to write elsewhere."""
+    reads = []
+
+    def parts():
+        reads.append(0)
+        for a, b in ((0, 900), (900, N)):
+            rows = sp.csr_array(X[a:b])
+            if a and len(reads) > late:
+                rows.indices[len(rows.indices) // 2] = D
+            yield rows, T[a:b]
+
+    with pytest.raises(ValueError, match="indices"):
+        LinearRegressor("huber").fit(Batches(parts))
+
+
 def test_wrong_uses():
     with pytest.raises(ValueError, match="y must be in the batches"):
         LinearRegressor("huber").fit(Batches(good()), T)

@@ -223,7 +223,7 @@ class LossEstimator(CallbackSupportMixin, BaseEstimator):
         for name, value in {"y": y, **given}.items():
             if value is not None:
                 raise ValueError(f"{name} must be in the batches, which hold all there is by row")
-        table = batches.read()
+        table = Table(batches)
         return table, table.y, self._by_row(table, given)
 
     @staticmethod

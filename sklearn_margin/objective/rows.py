@@ -109,8 +109,9 @@ class Rows:
         return self.like(self.X[index])
 
     def like(self, X) -> "Rows":
-        """Rows of another matrix in the coordinates of this one."""
-        new = copy.copy(self)
+        """Rows of another matrix, in memory, in the coordinates of this one."""
+        new = Rows.__new__(Rows)
+        vars(new).update(vars(self))
         new.X, new.shape = frozen(X), X.shape
         new._divide()
         return new

@@ -3,7 +3,6 @@
 What there is by row besides X (labels, weights, scores, slopes) is in memory, as for any rows.
 """
 
-import copy
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 
@@ -116,8 +115,9 @@ def _checksum(X):
     """A number by which a batch is known again: of some of its rows."""
     rows = X[np.unique(np.linspace(0, X.shape[0] - 1, 8).astype(int))]
     # Of the values in float64, for a first read may see another dtype than later ones.
-    values = rows.toarray() if sp.issparse(rows) else rows
-    return zlib.crc32(np.ascontiguousarray(values, dtype=np.float64))
+    values = rows.data if sp.issparse(rows) else rows
+    known = zlib.crc32(rows.indices.astype(np.int64)) if sp.issparse(rows) else 0
+    return zlib.crc32(np.ascontiguousarray(values, dtype=np.float64), known)
 
 
 class StreamedRows(Rows):
@@ -175,11 +175,6 @@ class StreamedRows(Rows):
         """Some of the rows, in memory: a read of X."""
         return self.like(self._rows(np.asarray(index)))
 
-    def like(self, X) -> Rows:
-        new = copy.copy(self)
-        new.__class__ = Rows
-        return Rows.like(new, X)
-
     def _rows(self, index):
         """Some of the rows as a matrix."""
         self.count_read()
@@ -189,12 +184,8 @@ class StreamedRows(Rows):
             begin, end = np.searchsorted(wanted, [first, first + X.shape[0]])
             if begin < end:
                 parts.append(X[wanted[begin:end] - first])
-        found = sp.vstack(parts, format="csr") if self.is_sparse else np.concatenate(parts)
-        if self.is_sparse:
-            found = sp.csr_array(found)
-        back = np.empty_like(order)
-        back[order] = np.arange(len(order))
-        return found if (np.diff(order) == 1).all() else found[back]
+        found = sp.csr_array(sp.vstack(parts)) if self.is_sparse else np.concatenate(parts)
+        return found if (np.diff(order) == 1).all() else found[np.argsort(order)]
 
 
 def _moved(blocks, first):
