@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
+from sklearn_margin._lazy import is_dask
+
 __all__ = [
     "FIT_HINTS",
     "INIT_HINTS",
@@ -180,6 +182,12 @@ def check_in_memory(values, name: str) -> None:
             f"{name} is a {type(values).__name__}, which can be read only once: pass "
             f"numpy.array(list({name})), one batch after the other to partial_fit, or, to "
             f"fit(sklearn_margin.Batches(...)), the function that makes it"
+        )
+    if is_dask(values):
+        raise TypeError(
+            f"{name} must hold the data, got a Dask {type(values).__name__}: fit of classifiers, "
+            "regressors and rankers takes X from Dask, with all there is by row, and so do "
+            f"predictions; elsewhere pass {name}.compute()"
         )
     if type(values).__name__ == "Batches":
         raise TypeError(

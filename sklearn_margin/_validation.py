@@ -21,6 +21,7 @@ __all__ = [
     "check_number",
     "check_weights",
     "float_column",
+    "nonnegative_weights",
     "normalize_weights",
     "writable",
 ]
@@ -91,6 +92,14 @@ def check_weights(sample_weight, n_samples: int) -> np.ndarray:
     ValueError
         If a weight is negative, complex or not finite, all are zero, or the length is wrong.
     """
+    weight = nonnegative_weights(sample_weight, n_samples)
+    if weight.max() == 0:
+        raise ValueError("sample_weight is zero for every sample")
+    return weight
+
+
+def nonnegative_weights(sample_weight, n_samples: int) -> np.ndarray:
+    """As ``check_weights``, of rows of which all weights may be zero."""
     if sample_weight is None:
         return np.ones(n_samples)
     given = as_array(sample_weight, "sample_weight")
@@ -104,8 +113,6 @@ def check_weights(sample_weight, n_samples: int) -> np.ndarray:
     weight = float_column(given, "sample_weight", n_samples=n_samples).copy()
     if weight.min() < 0:
         raise ValueError(f"sample_weight must not be negative, got {weight.min()}")
-    if weight.max() == 0:
-        raise ValueError("sample_weight is zero for every sample")
     return weight
 
 

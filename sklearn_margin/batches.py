@@ -8,13 +8,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn.utils import check_array
-from sklearn.utils.validation import column_or_1d
 
 from sklearn_margin._hints import check_rows
+from sklearn_margin._lazy import is_dask, lazily
 from sklearn_margin._validation import check_number
-from sklearn_margin.objective.streamed_rows import Stream
 
-__all__ = ["Batch", "Batches", "Table", "by_batch"]
+__all__ = ["Batch", "Batches", "by_batch", "matrix_of", "n_rows", "named"]
 
 
 class Batch(NamedTuple):
@@ -217,7 +216,8 @@ class Batches:
 
 
 def by_batch(method):
-    """A method of X that takes ``Batches``, too, and then yields what it gives for each."""
+    """A method of X that takes ``Batches``, too, and then yields what it gives for each; of a Dask
+    collection it makes another one."""
 
     def of_batch(self, X):
         if n_rows(X) > 0:
@@ -230,74 +230,11 @@ def by_batch(method):
     def wrapper(self, X):
         if isinstance(X, Batches):
             return (of_batch(self, named(batch.X)) for batch in X)
+        if is_dask(X):
+            return lazily(self, method, X)
         return method(self, X)
 
     return wrapper
-
-
-class Table:
-    """What a fit is given of ``Batches``: a stream of X, and the rest by row as arrays.
-
-    Attributes
-    ----------
-    stream : Stream
-    y, sample_weight, groups : ndarray of shape (n,), or None if no batch has any
-    first : object
-        X of the first batch with a row, as it is.
-    """
-
-    def __init__(self, batches: Batches):
-        self.batches = batches
-        self._parts: dict[str, list] = {name: [] for name in Batch._fields[1:]}
-        self.first = None
-        self.stream = Stream(self._matrices)
-        self.y, self.sample_weight, self.groups = (
-            self._joined(name, parts) for name, parts in self._parts.items()
-        )
-
-    @property
-    def shape(self):
-        return self.stream.shape
-
-    @property
-    def dtype(self):
-        return self.stream.dtype
-
-    def _matrices(self, dtype):
-        """Validated matrices of batches with rows; the first read finds what there is besides."""
-        noting = dtype is None
-        for k, batch in enumerate(self.batches):
-            if n_rows(batch.X) == 0:
-                continue
-            X = _matrix(batch.X, dtype, k, check=noting)
-            if noting:
-                self.first = named(batch.X) if self.first is None else self.first
-                self._note(batch, X.shape[0], k)
-            yield X
-
-    def _note(self, batch, n, k):
-        for name, parts in self._parts.items():
-            values = getattr(batch, name)
-            if values is None:
-                parts.append(None)
-                continue
-            values = np.asarray(values)
-            if values.ndim == 0 and name == "sample_weight":
-                values = np.full(n, values)
-            if name != "y" or values.ndim != 2:
-                values = column_or_1d(values, input_name=f"{name} of batch {k}")
-            if len(values) != n:
-                raise ValueError(
-                    f"{name} of batch {k} has {len(values)} entries, and X has {n} rows"
-                )
-            parts.append(values)
-
-    def _joined(self, name, parts):
-        if all(part is None for part in parts):
-            return None
-        if any(part is None for part in parts):
-            raise ValueError(f"some batches have {name}, and some have none: give all or none")
-        return np.concatenate(parts)
 
 
 def named(X):
@@ -314,16 +251,16 @@ def n_rows(X):
     return len(X) if shape is None else shape[0]
 
 
-def _matrix(X, dtype, k, check):
+def matrix_of(X, dtype, k, check, name="X of batch", least=1):
     """Features of a batch as a validated matrix, of ``dtype`` if one is given."""
     if type(X).__module__.startswith("pyarrow"):
         names = X.schema.names
         X = np.column_stack([np.asarray(column) for column in X.columns])
         if X.dtype.kind not in "fiub":
-            raise ValueError(f"X of batch {k} must hold numbers, got columns {names} of {X.dtype}")
+            raise ValueError(f"{name} {k} must hold numbers, got columns {names} of {X.dtype}")
     wanted = (np.float64, np.float32) if dtype is None else dtype
     check_rows(X)  # at every read: kernels follow the indices of a sparse matrix anywhere
     return check_array(
         X, accept_sparse="csr", dtype=wanted, order="C", ensure_all_finite=check,
-        input_name=f"X of batch {k}",
+        input_name=f"{name} {k}", ensure_min_samples=least,
     )  # fmt: skip

@@ -260,6 +260,12 @@ verbose, class_weight
     def _finish(self, problem, sample_weight=None):
         if self.probability is None:
             return
+        if problem.y is None:
+            raise ValueError(
+                f"probability={self.probability!r} needs the rows in memory: fit with None, then "
+                "calibrate on rows that were held out, as "
+                "CalibratedClassifierCV(FrozenEstimator(model)).fit(X, y) does"
+            )
         objectives = problem.objectives
         with objectives[0].rows.session():
             scores = held_out_scores(

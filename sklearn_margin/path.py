@@ -8,8 +8,8 @@ from sklearn.base import clone
 from sklearn.utils import Bunch
 
 from sklearn_margin._base.linear import LinearModel
+from sklearn_margin._tables import Table
 from sklearn_margin._validation import check_number
-from sklearn_margin.batches import Batches
 from sklearn_margin.solvers import Smoothing, choose
 from sklearn_margin.solvers._hinges import best_intercept, hinge_terms, is_sum_of_hinges
 
@@ -17,6 +17,7 @@ __all__ = ["regularization_path"]
 
 _SHARE = 0.01  # of the loss: the most that coefficients can save at the first alpha without L1
 _WIDTH = 1e-3  # of the envelope of a multiclass loss with kinks
+_NARROW = 1e-6  # of that of a loss of one score, of which the best constant is found by bisection
 _LARGEST = 1_000_000  # entries of the rows at a kink beyond which a linear programme is slow
 
 
@@ -102,9 +103,10 @@ def regularization_path(
     check_number(n_alphas, "n_alphas", minimum=1, integer=True)
     check_number(alpha_ratio, "alpha_ratio", minimum=0, maximum=1, closed=False)
     model = clone(estimator).set_params(alpha=1.0, warm_start=True)
-    if isinstance(X, Batches):  # the first read serves all fits
-        names = dict.fromkeys(("sample_weight", "groups"))
-        X, y, found = model._first_read(X, y, names | fit_params)
+    names = dict.fromkeys(("sample_weight", "groups")) | fit_params
+    table = model._table(X, y, names)
+    if table is not None:  # its first read serves all fits
+        X, y, found = model._of_table(table, dict.fromkeys(names))
         fit_params = {name: values for name, values in found.items() if values is not None}
     if alphas is None:
         largest = _largest_alpha(model, X, y, fit_params)
@@ -150,6 +152,10 @@ def _largest_alpha(model, X, y, fit_params):
     data = {name: fit_params[name] for name in ("sample_weight", "groups") if name in fit_params}
     model._check_params()
     objectives = model._prepare(X, y, **data).objectives
+    if isinstance(X, Table):
+        with objectives[0].rows.session():
+            largest = max(_alpha_in_parts(objective, model.l1_ratio) for objective in objectives)
+        return largest if 0 < largest < np.inf else 1.0
     # The same problems with one feature that is always zero: only the intercept matters.
     blank = np.zeros((objectives[0].rows.shape[0], 1))
     constants = clone(model).set_params(l1_ratio=0.0)._prepare(blank, y, **data).objectives
@@ -166,10 +172,31 @@ def _alpha_of_problem(objective, constant, l1_ratio):
         point = _smooth_point(objective, constant)
     slope = _slope(objective, point.g)
     if l1_ratio == 0:
-        return float(slope @ slope) / (2 * _SHARE * max(point.value, np.finfo(np.float64).tiny))
+        return _alpha_without_l1(slope, point.value)
     bound = _smallest_bound(objective, point, float(np.abs(slope).max()))
+    return _alpha_with_l1(objective, bound, l1_ratio)
+
+
+def _alpha_without_l1(slope, value):
+    return float(slope @ slope) / (2 * _SHARE * max(value, np.finfo(np.float64).tiny))
+
+
+def _alpha_with_l1(objective, bound, l1_ratio):
     # Where the best intercept is, is known to half the digits; zeros should be zeros.
     return bound * (1 + np.sqrt(np.finfo(objective.rows.dtype).eps)) / l1_ratio
+
+
+def _alpha_in_parts(objective, l1_ratio):
+    """As ``_alpha_of_problem``; kinks are rounded off."""
+    whole = objective
+    if Smoothing().obstacle(objective) is None and not objective.is_smooth:
+        width = _WIDTH if objective.n_outputs > 1 else _NARROW
+        objective = objective.with_loss(objective.loss.smoothed(width))
+    point = objective.at(objective.best_constant())
+    slope = _in_raw_coordinates(objective, point.loss_gradient, point.slopes.size)
+    if l1_ratio == 0:
+        return _alpha_without_l1(slope, whole.at(point.params).loss)
+    return _alpha_with_l1(objective, float(np.abs(slope).max()), l1_ratio)
 
 
 class _Point(NamedTuple):
@@ -229,11 +256,15 @@ def _piecewise_linear_point(objective):
 
 def _slope(objective, g):
     """Xᵀg in raw coordinates, with centred columns; zero where it is rounding error."""
-    rows = objective.rows
-    slope, _ = objective.split(objective.gradient_from(np.zeros(objective.n_params), g))
-    noise = 100 * np.finfo(rows.dtype).eps * np.abs(g).sum(dtype=np.float64)
+    return _in_raw_coordinates(objective, objective.loss_gradient(g), objective.slopes(g).size)
+
+
+def _in_raw_coordinates(objective, gradient, size):
+    """A gradient of L, where the slopes by score have the ``size`` Σ|g|."""
+    slope, _ = objective.split(gradient)
+    noise = 100 * np.finfo(objective.rows.dtype).eps * size
     slope = np.where(np.abs(slope) <= noise, 0.0, slope)
-    return (objective.by_output(slope) * rows.scale).ravel()
+    return (objective.by_output(slope) * objective.rows.scale).ravel()
 
 
 def _smallest_bound(objective, point, bound):

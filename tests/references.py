@@ -122,7 +122,7 @@ def gap_at(objective, params):
     z = objective.scores(params)
     g = np.empty_like(z)
     loss = objective.score_gradient(z, g)
-    return objective.gap(params, objective.gradient_from(params, g), g, loss)
+    return objective.gap(params, objective.gradient_from(params, g), objective.slopes(g), loss)
 
 
 def check_gap_near_and_far(objective, seed):

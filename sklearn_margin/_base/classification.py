@@ -10,7 +10,14 @@ from sklearn.utils.validation import check_consistent_length, column_or_1d
 
 from sklearn_margin._base.estimator import Problem, learns_in_batches
 from sklearn_margin._base.linear import LinearModel
+from sklearn_margin._base.tables import (
+    class_totals,
+    classes_coder,
+    largest_weight,
+    parted_objectives,
+)
 from sklearn_margin._hints import available_if
+from sklearn_margin._tables import Table
 from sklearn_margin._validation import check_number, check_weights, normalize_weights
 from sklearn_margin.batches import by_batch
 from sklearn_margin.losses import BatchLoss, MulticlassLoss
@@ -80,6 +87,8 @@ class BaseClassifier(ClassifierMixin, LinearModel):
         )  # fmt: skip
 
     def _prepare(self, X, y, sample_weight=None, classes=None, *, batch=False):
+        if isinstance(X, Table):
+            return self._prepare_table(X)
         loss, continues = self._loss(), self._continues(batch)
         X, y = self._validate(X, y, reset=not continues)
         check_classification_targets(y)
@@ -101,6 +110,35 @@ class BaseClassifier(ClassifierMixin, LinearModel):
         # A copy of the loss, for its parameters may be set anew.
         known = {"classes_": classes, "_loss_of_fit": copy.deepcopy(loss)}
         return Problem(objectives, X, y, known)
+
+    def _prepare_table(self, table):
+        """As ``_prepare``, of data that are not in memory."""
+        loss, top = self._loss(), largest_weight(table)
+        if not loss.splits:
+            raise ValueError(
+                f"the loss {type(loss).__name__} is of all rows together, and {table.why_elsewhere}"
+                ": learn from mini-batches with solver='sgd' and partial_fit, or fit a sample"
+            )
+        labels, totals = class_totals(table, top)
+        classes, s = self._classes_and_weights(loss, labels, totals, np.float64)
+        loss = loss.for_classes(len(classes))
+        factors = np.divide(s, totals, out=np.zeros_like(s), where=totals > 0)
+        encode = classes_coder(labels, factors, classes, top)
+        codes = np.arange(len(classes))
+
+        def make(rows, y, s, groups):
+            return self._objectives(loss, rows, y, s.astype(rows.dtype), codes)
+
+        y, s, _ = encode(table.kept)
+        objectives = parted_objectives(
+            table, encode, make, center=self.fit_intercept, n_jobs=self.n_jobs,
+            labels=codes[1:] if len(codes) == 2 else codes,
+            is_sample=np.isin(codes, y[np.broadcast_to(s, y.shape) > 0]).all(),
+        )  # fmt: skip
+        if objectives[0].n_outputs > 1:
+            objectives[0].blank.label = None
+        known = {"classes_": classes, "_loss_of_fit": copy.deepcopy(loss)}
+        return Problem(objectives, table, None, known)
 
     def _n_tasks(self):
         return None  # the classes are not known yet, nor whether each is a problem

@@ -10,9 +10,10 @@ import scipy.sparse as sp
 from sklearn.base import BaseEstimator
 from sklearn.callback import CallbackSupportMixin
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils import check_random_state, check_X_y
+from sklearn.utils import check_random_state
 from sklearn.utils.validation import column_or_1d, validate_data
 
+from sklearn_margin._base.tables import check_has_target
 from sklearn_margin._base.watch import Watch
 from sklearn_margin._hints import (
     FIT_HINTS,
@@ -24,8 +25,10 @@ from sklearn_margin._hints import (
     levels_to_caller,
     parameter_of,
 )
+from sklearn_margin._lazy import is_dask
+from sklearn_margin._tables import StreamTable, Table
 from sklearn_margin._validation import check_number
-from sklearn_margin.batches import Batches, Table
+from sklearn_margin.batches import Batches
 from sklearn_margin.inspection import check_on_rows, hint_for
 from sklearn_margin.losses.base import Loss
 from sklearn_margin.solvers import SGD, SOLVERS, InTurn, Solver, candidates, resolve
@@ -207,29 +210,43 @@ class LossEstimator(CallbackSupportMixin, BaseEstimator):
         context.call_on_fit_task_begin(estimator=self, X=X, y=y)
         with self._unchanged_if_failed():
             self._check_params()
-            if in_batches and isinstance(X, Batches):
-                X, y, given = self._first_read(X, y, given)
-            elif in_batches and isinstance(X, Table):  # which has been read
-                given = self._by_row(X, given)
+            table = self._table(X, y, given) if in_batches else None
+            if table is not None:
+                X, y, given = self._of_table(table, given)
             problem = prepare(X, y, **given)
+            if table is not None:
+                self._validate(table.first, "no_validation")  # for the names of features
             held_out = self._held_out(problem, X_val, y_val)
             self._store(problem, self._minimize(problem, held_out, context, given))
             self._finish(problem, **given)
         context.call_on_fit_task_end(estimator=self, X=problem.X, y=problem.y)
         return self
 
-    def _first_read(self, batches, y, given):
-        """What ``_fit`` is given, of batches that hold everything by row."""
+    #: What splits a target that holds groups; None where none does.
+    _unpack = None
+
+    def _table(self, X, y, given) -> Table | None:
+        """Data that are not in memory, after a first read; None for others."""
+        if isinstance(X, Table):  # which has been read
+            return X
+        if is_dask(X):
+            from sklearn_margin._dask import DaskTable
+
+            return DaskTable(X, {"y": y, **given}, self._unpack)
+        if not isinstance(X, Batches):
+            return None
         for name, value in {"y": y, **given}.items():
             if value is not None:
                 raise ValueError(f"{name} must be in the batches, which hold all there is by row")
-        table = Table(batches)
-        return table, table.y, self._by_row(table, given)
+        return StreamTable(X, self._unpack)
 
-    @staticmethod
-    def _by_row(table, given):
-        """What ``given`` names, of a table."""
-        return {name: getattr(table, name) for name in given}
+    def _of_table(self, table, given):
+        """What a fit is given of a table: the rows themselves, if they are few."""
+        check_has_target(self, table)
+        if not table.complete:
+            return table, None, dict.fromkeys(given)
+        kept = table.kept
+        return table.kept_X, kept.y, {name: getattr(kept, name) for name in given}
 
     def _partial_fit(self, X, y, **given):
         """Learn from a batch: what every ``partial_fit`` does.
@@ -306,8 +323,6 @@ class LossEstimator(CallbackSupportMixin, BaseEstimator):
         return batch and hasattr(self, self._learned)
 
     def _validate(self, X, y, reset=True, **options):
-        if isinstance(X, Table):
-            return self._validate_table(X, y, reset, **options)
         check_rows(X)
         if not isinstance(y, str):  # "no_validation"
             check_in_memory(y, "y")
@@ -315,19 +330,6 @@ class LossEstimator(CallbackSupportMixin, BaseEstimator):
             self, X, y, reset=reset, accept_sparse="csr", dtype=(np.float64, np.float32), order="C",
             **options,
         )  # fmt: skip
-
-    def _validate_table(self, table, y, reset, y_numeric=False):
-        """As ``_validate``, of batches: X has been validated as it was read."""
-        self._validate(table.first, "no_validation", reset=reset)  # for the names of features
-        if isinstance(y, str):
-            return table
-        if y is None:
-            raise ValueError(
-                f"{type(self).__name__} requires y to be passed, but the batches hold none: give "
-                "tuples (X, y)"
-            )
-        rows = np.broadcast_to(np.float32(0), (table.shape[0], 1))  # takes no memory
-        return table, check_X_y(rows, y, y_numeric=y_numeric)[1]
 
     def _known_classes(self, y, classes):
         """All labels that batches may hold: those of a fit, or of the first ``partial_fit``."""
@@ -389,7 +391,7 @@ class LossEstimator(CallbackSupportMixin, BaseEstimator):
         objectives, previous = problem.objectives, None
         if self.warm_start and hasattr(self, self._learned):
             previous = self._previous(problem)
-        check_on_rows(objectives[0])
+        check_on_rows(objectives[0].at_hand())
         metadata = {name: value for name, value in given.items() if value is not None}
         data = {"estimator": self, "X": problem.X, "y": problem.y, "metadata": metadata}
         results, solutions = [], []
@@ -402,7 +404,8 @@ class LossEstimator(CallbackSupportMixin, BaseEstimator):
                     start = self._start(objective, random_state)
                 else:
                     start = objective.from_coef(*previous[k])
-                watch = Watch(self, objective, context, data, fitted)
+                before = objective.rows.n_read[0] if results else 0
+                watch = Watch(self, objective, context, data, fitted, before)
                 with watch.problem(solver, len(objectives) > 1):
                     result = solver.solve(
                         objective, start, tol=self.tol, max_iter=self.max_iter,

@@ -8,9 +8,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sklearn_margin._base.estimator import LossEstimator
 from sklearn_margin._hints import check_rows
-from sklearn_margin.batches import Table
 from sklearn_margin.objective import Rows
-from sklearn_margin.objective.streamed_rows import StreamedRows
 from sklearn_margin.penalties import ElasticNet
 from sklearn_margin.solvers import choose
 from sklearn_margin.solvers.sgd import stream
@@ -23,8 +21,6 @@ class LinearModel(LossEstimator):
 
     def _rows(self, X, center):
         """Rows of validated features, for objectives."""
-        if isinstance(X, Table):
-            return StreamedRows(X.stream, center=center, n_jobs=self.n_jobs)
         return Rows(X, center=center, n_jobs=self.n_jobs)
 
     def _penalty(self):

@@ -13,8 +13,10 @@ from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from sklearn_margin._base.estimator import Problem, learns_in_batches
 from sklearn_margin._base.linear import LinearModel
+from sklearn_margin._base.tables import grades_coder, largest_weight, parted_objectives
 from sklearn_margin._groups import encode_groups, unpack_target
 from sklearn_margin._hints import INIT_HINTS, PAIR_HINTS, available_if, levels_to_caller
+from sklearn_margin._tables import Table
 from sklearn_margin._validation import normalize_weights
 from sklearn_margin.batches import by_batch
 from sklearn_margin.losses.pairs.given import check_signs
@@ -163,6 +165,8 @@ class BaseRanker(LinearModel):
         return problem
 
     def _prepare(self, X, y, sample_weight=None, groups=None, *, batch=False):
+        if isinstance(X, Table):
+            return self._prepare_table(X)
         continues = self._continues(batch)
         if y is None:
             raise ValueError(
@@ -188,6 +192,24 @@ class BaseRanker(LinearModel):
             has_groups = has_groups or getattr(self, "_has_groups", False)
             n_pairs += getattr(self, "n_pairs_", 0)
         return Problem([objective], X, y, {"n_pairs_": n_pairs, "_has_groups": has_groups})
+
+    _unpack = staticmethod(unpack_target)
+
+    def _prepare_table(self, table):
+        """As ``_prepare``, of data that are not in memory."""
+        if table.kept.groups is None:
+            raise ValueError(
+                f"{type(self).__name__} needs groups here: without them all rows are compared with "
+                f"each other, and {table.why_elsewhere}"
+            )
+
+        def make(rows, y, s, groups):
+            return [self._objective(rows, y, s, groups)]
+
+        encode = grades_coder(table, largest_weight(table))
+        objectives = parted_objectives(table, encode, make, center=True, n_jobs=self.n_jobs)
+        known = {"n_pairs_": int(objectives[0].n_pairs), "_has_groups": True}
+        return Problem(objectives, table, None, known)
 
     def _validation(self, problem, rows, y_val):
         return [self._objective(rows, y_val, np.ones(rows.shape[0]), None)]

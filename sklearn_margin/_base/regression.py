@@ -6,7 +6,9 @@ from sklearn.utils import check_array, check_consistent_length
 
 from sklearn_margin._base.estimator import Problem, learns_in_batches
 from sklearn_margin._base.linear import LinearModel
+from sklearn_margin._base.tables import largest_weight, numbers_coder, parted_objectives
 from sklearn_margin._hints import INIT_HINTS, available_if
+from sklearn_margin._tables import Table
 from sklearn_margin._validation import check_weights, normalize_weights
 from sklearn_margin.batches import by_batch
 from sklearn_margin.objective.pointwise import cast_targets
@@ -65,6 +67,8 @@ class BaseRegressor(RegressorMixin, LinearModel):
         )  # fmt: skip
 
     def _prepare(self, X, y, sample_weight=None, *, batch=False):
+        if isinstance(X, Table):
+            return self._prepare_table(X)
         X, y = self._validate(X, y, reset=not self._continues(batch), y_numeric=True)
         y = cast_targets(y, X.dtype)
         if batch:  # weights count relative to 1, for they must compare across batches
@@ -73,6 +77,18 @@ class BaseRegressor(RegressorMixin, LinearModel):
             s = normalize_weights(sample_weight, len(y), X.dtype)
         rows = self._rows(X, self.fit_intercept and not batch)
         return Problem(self._objectives(rows, y, s), X, y, {})
+
+    def _prepare_table(self, table):
+        """As ``_prepare``, of data that are not in memory."""
+
+        def make(rows, y, s, groups):
+            return self._objectives(rows, y, s.astype(rows.dtype))
+
+        encode = numbers_coder(table, largest_weight(table))
+        objectives = parted_objectives(
+            table, encode, make, center=self.fit_intercept, n_jobs=self.n_jobs
+        )
+        return Problem(objectives, table, None, {})
 
     def _validation(self, problem, rows, y_val):
         y_val = check_array(y_val, ensure_2d=False, dtype=problem.X.dtype, input_name="y_val")

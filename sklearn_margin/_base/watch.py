@@ -23,13 +23,15 @@ class Watch:
         What callbacks are given.
     fitted : callable
         ``fitted((coef, intercept))``: the fitted attributes that a solution would give.
+    n_read : int, default=0
+        Rows that were read for problems before.
     """
 
-    def __init__(self, estimator, objective, context, data, fitted):
+    def __init__(self, estimator, objective, context, data, fitted, n_read=0):
         self.estimator, self.objective, self.data = estimator, objective, data
         self.context, self.fitted = context, fitted
         self.has_callbacks = bool(getattr(estimator, "_skl_callbacks", None))
-        self.began, self.n_read = time.perf_counter(), objective.rows.n_read[0]
+        self.began, self.n_read = time.perf_counter(), n_read
 
     @contextmanager
     def problem(self, solver, several):

@@ -8,6 +8,7 @@ from scipy.optimize import brentq
 from sklearn_margin.objective.point import Point
 from sklearn_margin.objective.row_access import Samples
 from sklearn_margin.objective.rows import Rows
+from sklearn_margin.objective.slopes import Slopes
 from sklearn_margin.penalties import ElasticNet
 
 __all__ = ["LinearObjective", "Objective"]
@@ -23,6 +24,8 @@ class Objective:
 
     #: Scores per row.
     n_outputs = 1
+    #: Whether rows are elsewhere, so that a product with X costs far more than one with some rows.
+    is_remote = False
     #: Whether an intercept, which is not penalised, is fitted.
     fit_intercept = False
     #: Whether F is a loss of scores that are linear in the parameters.
@@ -52,6 +55,11 @@ class Objective:
     def pass_work(self) -> float:
         """Work of a pass over the rows, in entries of X."""
         return self.rows.shape[0] * (self.n_params + self.extra_work)
+
+    def at_hand(self) -> "Objective":
+        """The objective of rows that can be looked at: of all, or of some where the rest is
+        elsewhere."""
+        return self
 
     def feasible(self, params) -> np.ndarray:
         """``params``, with coefficients beyond a bound of the penalty at it."""
@@ -92,6 +100,12 @@ class LinearObjective(Objective):
         self.fit_intercept = fit_intercept
         self.penalty = penalty.in_coordinates(np.tile(rows.scale, self.n_outputs))
         self.n_params = self.n_outputs * (rows.shape[1] + fit_intercept)
+
+    def placed(self, **attributes) -> "LinearObjective":
+        """The same objective with other rows, and what belongs to rows."""
+        new = copy.copy(self)
+        vars(new).update(attributes)
+        return new
 
     # --- what subclasses provide: the loss as a function of the scores ---
 
@@ -252,11 +266,27 @@ class LinearObjective(Objective):
 
     def gradient_from(self, params, g) -> np.ndarray:
         """Gradient of F at ``params``, where that of L with respect to the scores is ``g``."""
-        u, _ = self.split(params)
-        projected, total = self.rows.backproject(g)
-        return self.join(projected.ravel() + self.penalty.gradient(u), total)
+        return self.loss_gradient(g) + self.penalty_gradient(params)
 
-    def gap(self, params, gradient, g, loss) -> float | None:
+    def loss_gradient(self, g) -> np.ndarray:
+        """Gradient of L with respect to the parameters, for that with respect to the scores."""
+        projected, total = self.rows.backproject(g)
+        return self.join(projected.ravel(), total)
+
+    def penalty_gradient(self, params) -> np.ndarray:
+        """Gradient of the penalty."""
+        return self.join(self.penalty.gradient(self.split(params)[0]), 0.0)
+
+    def slopes(self, g) -> Slopes:
+        """Slopes of L by score, as certificates see them."""
+        return Slopes(g)
+
+    @property
+    def weight_norm(self) -> float:
+        """Norm of the weights of the rows."""
+        return float(np.linalg.norm(self.s.astype(np.float64)))
+
+    def gap(self, params, gradient, slopes, loss) -> float | None:
         r"""Duality gap at a point: a bound on F − min F, from the gradient of F alone.
 
         For convex L the score gradient g is a dual point, by Fenchel's equality
@@ -275,7 +305,7 @@ class LinearObjective(Objective):
         ----------
         params, gradient : ndarray of shape (n_params,)
             A point and the gradient of F there.
-        g : ndarray of shape (n,)
+        slopes : Slopes
             Gradient of L with respect to the scores.
         loss : float
             L at the scores.
@@ -288,24 +318,17 @@ class LinearObjective(Objective):
         """
         if not self.has_gap:
             return None
-        return self.scaled_gap(params, gradient, g, loss)[0]
-
-    def scaled_gap(self, params, gradient, g, loss) -> tuple[float, float]:
-        """As ``gap`` for a convex loss and a penalty; and the smallest factor that an entry of g
-        was multiplied by."""
         u, _ = self.split(params)
         slope, b_slope = self.split(gradient)
         most = loss + self.penalty.value(u) if self.may_scale else np.inf
         slack, share = 0.0, 0.0
-        size = float(np.abs(g).sum(dtype=np.float64))
-        if np.abs(b_slope).max() > self._imbalance * size:
-            share, slack = self.balance(g, b_slope, size) if self.may_scale else (1.0, 0.0)
+        if np.abs(b_slope).max() > self._imbalance * slopes.size:
+            share, slack = self.balance(slopes, b_slope) if self.may_scale else (1.0, 0.0)
             if share >= 1:
-                return most, 0.0
+                return most
         residual = self.penalty.without_l1(u, slope)
-        gap, kappa = self.penalty.gap(u, residual, slack, self.scale_price(loss))
-        gap += share * loss
-        return (gap, kappa * (1 - share)) if gap < most else (most, 0.0)
+        gap, _ = self.penalty.gap(u, residual, slack, self.scale_price(loss))
+        return min(gap + share * loss, most)
 
     @property
     def _imbalance(self):
@@ -323,6 +346,11 @@ class LinearObjective(Objective):
             self.score_gradient((z + shift).astype(z.dtype), g)
             return float(g.sum(dtype=np.float64))
 
+        return self._balanced(params, slope)
+
+    @staticmethod
+    def _balanced(params, slope):
+        """As ``balanced``, where ``slope(shift)`` is the sum of slopes if scores are shifted."""
         far = 1.0 if slope(0.0) < 0 else -1.0
         while slope(far) * far < 0:
             far *= 4.0
@@ -347,11 +375,11 @@ class LinearObjective(Objective):
         wanted = self.shrinks or self.penalty.has_l1
         return loss if wanted and self.may_scale else np.inf
 
-    def balance(self, g, total, size):
+    def balance(self, slopes, total):
         """The smallest share 1 − κ to remove from the entries of the prevailing sign so that g sums
         to zero, and a bound on the change of entries of X̃ᵀg."""
-        share = abs(total) / (0.5 * (size + abs(total)))
-        return share, share * np.sqrt(len(g) * float(np.square(g, dtype=np.float64).sum()))
+        share = abs(total) / (0.5 * (slopes.size + abs(total)))
+        return share, share * np.sqrt(slopes.n) * slopes.norm
 
     def hessian_products(self, curvature) -> float:
         """What forming the Hessian costs, in products with it, where that depends on the point."""
@@ -359,12 +387,28 @@ class LinearObjective(Objective):
 
     def gradient_hessian(self, params, curvature):
         """Gradient and Hessian of F, of shapes (n_params,) and (n_params, n_params)."""
-        columns = [self.hessian_product(curvature, unit) for unit in np.eye(self.n_params)]
+        gradient, hessian = self.loss_gradient_hessian(curvature)
+        return gradient + self.penalty_gradient(params), self.with_penalty(hessian)
+
+    def loss_gradient_hessian(self, curvature):
+        """As ``gradient_hessian``, of L alone."""
+        columns = [self.loss_product(curvature, unit) for unit in np.eye(self.n_params)]
         hessian = np.array(columns).reshape(self.n_params, self.n_params)
-        return self.gradient_from(params, curvature.gradient), 0.5 * (hessian + hessian.T)
+        return self.loss_gradient(curvature.gradient), 0.5 * (hessian + hessian.T)
+
+    def with_penalty(self, hessian) -> np.ndarray:
+        """Hessian of F from that of L, which is overwritten."""
+        self.penalty.add_hessian(hessian)
+        return hessian
 
     def hessian_product(self, curvature, direction) -> np.ndarray:
         """Product of the Hessian of F with ``direction``."""
-        u, _ = self.split(direction)
-        projected, total = self.rows.backproject(curvature.product(self.scores(direction)))
-        return self.join(projected.ravel() + self.penalty.hessian_product(u), total)
+        return self.loss_product(curvature, direction) + self.penalty_product(direction)
+
+    def loss_product(self, curvature, direction) -> np.ndarray:
+        """Product of the Hessian of L with ``direction``."""
+        return self.loss_gradient(curvature.product(self.scores(direction)))
+
+    def penalty_product(self, direction) -> np.ndarray:
+        """Product of the Hessian of the penalty with ``direction``."""
+        return self.join(self.penalty.hessian_product(self.split(direction)[0]), 0.0)

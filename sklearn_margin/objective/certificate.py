@@ -81,7 +81,7 @@ def _gap(objective, u, moved, g, loss, cost):
     if objective.fit_intercept and abs(moved[d]) > 1e-15 * size:
         if not objective.may_scale:
             return np.inf
-        share, slack = objective.balance(g, moved[d], size)
+        share, slack = objective.balance(objective.slopes(g), moved[d])
     price = objective.scale_price(loss + cost)
     residual = moved[:d] + objective.penalty.hessian_product(u)
     gap, _ = objective.penalty.gap(u, residual, slack, price)

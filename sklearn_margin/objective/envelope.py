@@ -10,7 +10,7 @@ __all__ = ["envelope_certificate", "envelope_excess"]
 def envelope_excess(point, smooth) -> float:
     """How far L exceeds its envelope at ``point``, beyond what its dual value does: see
     ``LinearObjective.envelope_excess``."""
-    return point.objective.envelope_excess(smooth, point._z)[1]
+    return point.envelope(smooth).excess
 
 
 def envelope_certificate(point, smooth, run, exact):
@@ -44,17 +44,17 @@ def envelope_certificate(point, smooth, run, exact):
         The bound, rounding included.
     """
     objective, params = point.objective, point.params
-    loss, above, g = objective.envelope_excess(smooth, point._z)
+    loss, above, slopes, gradient = point.envelope(smooth)
     penalty = objective.penalty.value(point.u)
     value = loss + penalty
     if objective.penalty.is_zero:
-        slope = np.abs(objective.gradient_from(params, g))
+        slope = np.abs(gradient())
         charge = float(slope @ (np.abs(params) + np.abs(params).max(initial=0.0)))
-        zero = np.sqrt(np.finfo(objective.rows.dtype).eps) * float(np.abs(g).sum())
+        zero = np.sqrt(np.finfo(objective.rows.dtype).eps) * slopes.size
         return value, above, above + (charge if slope.max(initial=0.0) <= zero else np.inf)
     envelope = run.value - penalty
     gap = run.gap * (loss / envelope) if envelope > 1e-8 * loss else np.inf
     # A gap that was refined is that of another dual point.
     if exact or not gap <= max(1.1 * run.gap, above):
-        gap = objective.gap(params, objective.gradient_from(params, g), g, loss)
-    return value, above, above + gap + rounding(objective, params, g, loss, gap)
+        gap = objective.gap(params, gradient(), slopes, loss)
+    return value, above, above + gap + rounding(objective, params, slopes, loss, gap)

@@ -63,7 +63,8 @@ class MeanSlopes:
             g, conjugate = _balanced(objective, z, loss, g, conjugate)
         excess = max(loss + conjugate - float(np.vdot(g, z)), 0.0)
         g = g.astype(z.dtype)
-        gap = objective.gap(point.params, objective.gradient_from(point.params, g), g, loss)
+        gradient, slopes = objective.gradient_from(point.params, g), objective.slopes(g)
+        gap = objective.gap(point.params, gradient, slopes, loss)
         rounding = 4 * float(np.finfo(z.dtype).eps) * (abs(loss) + abs(conjugate))
         return (None if gap is None else gap + excess + rounding), excess
 

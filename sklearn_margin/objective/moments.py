@@ -55,6 +55,16 @@ class Moments:
             if not self.is_sparse:
                 np.maximum(self.sums[2], part[2], out=self.sums[2])
 
+    def merge(self, other) -> None:
+        """Add the rows of another one."""
+        self.n += other.n
+        if not self.is_sparse:
+            apart = other.pilot - self.pilot  # deviations from this pilot are larger by that
+            self.sums[1] += apart * (2.0 * other.sums[0] + other.n * apart)
+            self.sums[0] += other.n * apart
+            np.maximum(self.sums[2], other.sums[2] + np.abs(apart), out=self.sums[2])
+        self.sums[:2] += other.sums[:2]
+
     def _part(self, slab):
         sums = np.zeros_like(self.sums)
         if self.is_sparse:

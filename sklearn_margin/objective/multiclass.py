@@ -6,6 +6,7 @@ import numpy as np
 
 from sklearn_margin.objective.base import LinearObjective
 from sklearn_margin.objective.pointwise import PointwiseObjective
+from sklearn_margin.objective.slopes import Slopes
 
 __all__ = ["MulticlassObjective", "stationary"]
 
@@ -101,7 +102,7 @@ class MulticlassObjective(PointwiseObjective):
         )
         return _RowCurvature(value, g, a, self)
 
-    hessian_product = LinearObjective.hessian_product
+    loss_product = LinearObjective.loss_product
 
     @property
     def forms_hessian(self):
@@ -114,7 +115,7 @@ class MulticlassObjective(PointwiseObjective):
         classes = np.count_nonzero(curvature.a, axis=1).astype(np.float64)
         return float((classes * (classes + 1)).sum()) * d / (4.0 * len(classes) * k)
 
-    def gradient_hessian(self, params, curvature):
+    def loss_gradient_hessian(self, curvature):
         d, k = self.rows.shape[1], self.n_outputs
         width = d + self.fit_intercept
         used = np.flatnonzero((curvature.a != 0).any(axis=1) & (self.s > 0))
@@ -130,20 +131,20 @@ class MulticlassObjective(PointwiseObjective):
         hessian = hessian.reshape(k * width, k * width)
         if self.fit_intercept:
             hessian = hessian[np.ix_(order, order)]
-        self.penalty.add_hessian(hessian)
-        self._pin(hessian)
-        return self.gradient_from(params, curvature.gradient), hessian
+        return self.loss_gradient(curvature.gradient), hessian
 
-    def _pin(self, hessian):
-        """Give the direction that changes nothing a curvature: steps of Newton's method, which have
-        no slope along it, are what they were, and rounding error is not divided by zero."""
+    def with_penalty(self, hessian):
+        # The direction that changes nothing is given a curvature: steps of Newton's method, which
+        # have no slope along it, are what they were, and rounding error is not divided by zero.
+        hessian = super().with_penalty(hessian)
         if not self._ignores_shifts:
-            return
+            return hessian
         d, k = self.rows.shape[1], self.n_outputs
         copies = np.arange(k * d).reshape(k, d).T if self.penalty.is_zero else []
         intercepts = [k * d + np.arange(k)] if self.fit_intercept else []
         for index in [*copies, *intercepts]:
             hessian[np.ix_(index, index)] += hessian[index, index].mean() / k
+        return hessian
 
     def _add_hessian(self, index, curvature, out):
         """Add the blocks (a, b), b ≤ a, of Σ_i H_i ⊗ x̃_i x̃_iᵀ over some rows."""
@@ -162,15 +163,17 @@ class MulticlassObjective(PointwiseObjective):
     def _envelope_gain(self, envelope, g):
         return envelope.envelope_gain(self.y, g, self.s)
 
-    def balance(self, g, total, size):
+    def slopes(self, g):
+        return Slopes(g, self.y)
+
+    def balance(self, slopes, total):
         """Rows of class c are multiplied by κ_c ≤ 1 such that Σ_i κ_i g_i = 0.
 
         With M_c the sum of g over class c, κ is a left null vector of M. Where entries of other
         classes are not negative and rows sum to zero, M generates a Markov chain, and κ is its
         stationary distribution, which is known to all digits whatever the scales of the classes.
         """
-        k = self.n_outputs
-        sums = np.stack([np.bincount(self.y, g[:, c], minlength=k) for c in range(k)], axis=1)
+        k, sums = self.n_outputs, slopes.by_class
         used = np.abs(sums).sum(axis=1) > 0
         if (sums[~np.eye(k, dtype=bool)] >= 0).all():
             kappa = stationary(sums[np.ix_(used, used)])
@@ -181,11 +184,10 @@ class MulticlassObjective(PointwiseObjective):
             return 1.0, 0.0
         # Slopes that lead into a class, and none out of it, cannot be balanced.
         rest = np.abs(sums[used].T @ kappa).max() / kappa.max()
-        if rest > 64 * np.finfo(self.rows.dtype).eps * size:
+        if rest > 64 * np.finfo(self.rows.dtype).eps * slopes.size:
             return 1.0, 0.0
         share = 1.0 - float(kappa.min() / kappa.max())
-        squares = np.square(g, dtype=np.float64).sum(axis=0)
-        return share, share * np.repeat(np.sqrt(len(g) * squares), self.rows.shape[1])
+        return share, share * np.repeat(np.sqrt(slopes.n * slopes.squares), self.rows.shape[1])
 
     def _settings(self):
         return {**super()._settings(), "n_outputs": self.n_outputs}

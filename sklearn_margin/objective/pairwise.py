@@ -137,7 +137,7 @@ class PairwiseObjective(LinearObjective):
         return Samples(*rows, np.zeros(n), weights)
 
     def envelope_excess(self, smooth, z):
-        if self.pairs.total == 0:
+        if self.pairs.n_pairs == 0 or self.pairs.total == 0:
             return 0.0, 0.0, np.zeros_like(z)
         if isinstance(smooth.loss, SmoothedPairwiseHinge):
             return self._excess_of_hinge(smooth, z)
@@ -191,7 +191,8 @@ class PairwiseObjective(LinearObjective):
     def take(self, index):
         """The objective of some of the rows, in the same coordinates."""
         groups = None if self.groups is None else self.groups[index]
-        return type(self)(
-            self.loss, self.rows.take(index), self.y[index], self.s[index], groups,
-            penalty=self.penalty.penalty,
-        )  # fmt: skip
+        return self.on(self.rows.take(index), self.y[index], self.s[index], groups)
+
+    def on(self, rows, y, s, groups=None):
+        """The same objective of other rows, in the same coordinates."""
+        return type(self)(self.loss, rows, y, s, groups, penalty=self.penalty.penalty)

@@ -1,11 +1,26 @@
 """Points and lines: what a solver learns of an objective without holding a number per row."""
 
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
+
 import numpy as np
 
-__all__ = ["Line", "Point"]
+from sklearn_margin.objective.slopes import Slopes
 
-_MOST_LOST = 100.0  # rounding errors of scores that were added to, before they are computed anew
+__all__ = ["MOST_LOST", "Envelope", "Line", "Point", "largest_of"]
+
+MOST_LOST = 100.0  # rounding errors of scores that were added to, before they are computed anew
 _FARTHEST = 1e3  # how many times their size scores may move along a line
+
+
+class Envelope(NamedTuple):
+    """What an envelope L_w of the loss tells of L at a point."""
+
+    loss: float  # L
+    excess: float  # of L over L_w, beyond what its dual value does
+    slopes: Slopes  # of L_w
+    gradient: Callable  # of F, with the slopes of L_w, when it is called
 
 
 class Point:
@@ -69,7 +84,7 @@ class Point:
     def largest_score(self) -> float:
         """The largest absolute score."""
         if self._largest is None:
-            self._largest = _largest(self._z)
+            self._largest = largest_of(self._z)
         return self._largest
 
     @property
@@ -91,7 +106,14 @@ class Point:
         if not self.objective.has_gap:
             return None
         loss, g = self._slopes()
-        return self.objective.gap(self.params, self.gradient, g, loss)
+        return self.objective.gap(self.params, self.gradient, self.objective.slopes(g), loss)
+
+    def envelope(self, smooth) -> "Envelope":
+        """What the smoothed objective ``smooth`` tells of this one here."""
+        objective = self.objective
+        loss, excess, g = objective.envelope_excess(smooth, self._z)
+        gradient = partial(objective.gradient_from, self.params, g)
+        return Envelope(loss, excess, objective.slopes(g), gradient)
 
     # --- second derivatives ---
 
@@ -120,8 +142,9 @@ class Point:
     def along(self, p) -> "Line":
         """The line from here in direction ``p``. Scores along it need room: what was computed here
         by row is dropped."""
-        value, self._known, self._curvature = self.value, None, None
-        return Line(self, value, p)
+        _ = self.value  # which is kept
+        self._known = self._curvature = None
+        return RowLine(self, p)
 
     def toward(self, params) -> "Line":
         """The line from here to ``params``, which are its point at t = 1 to the last digit."""
@@ -130,16 +153,23 @@ class Point:
         return line
 
 
-def _largest(v):
+def largest_of(v):
     """The largest absolute value, without an array for it."""
     return max(float(v.max(initial=0.0)), -float(v.min(initial=0.0)))
 
 
 class Line:
-    """The points at params + t·p, whose scores need no further product with X.
+    """The points at params + t·p. A subclass computes what there is by row.
 
     Where the curvature of L vanishes p can be as long as it likes: it is shortened, so that scores
     do not leave the range of numbers.
+
+    Parameters
+    ----------
+    point : Point
+        At t = 0.
+    p : ndarray of shape (n_params,)
+        The direction.
 
     Attributes
     ----------
@@ -149,71 +179,57 @@ class Line:
         By what factor, 1 or less.
     step : float
         t of the point that ``search`` found; 0 if none.
+    is_lower : bool
+        Whether F where ``slope`` was asked for last is no higher than at 0.
     """
 
-    def __init__(self, point, value, p):
-        self.objective, self.params = point.objective, point.params
-        self.value, self.end = value, None
-        self._z, self._lost = point._z, point._lost
-        self._dz = self.objective.scores(p)
+    def __init__(self, point, p):
+        self.objective, self.params, self.value = point.objective, point.params, point.value
+        self.end, self.step, self.is_lower = None, 0.0, False
+        self._noise = 10 * float(np.finfo(self.objective.rows.dtype).eps) * abs(self.value)
         self._largest = point.largest_score
-        far = _largest(self._dz) / (_FARTHEST * (1.0 + self._largest))
-        self.shortened, self.p = 1.0 / max(far, 1.0), p
-        if far > 1.0:
-            self.p, self._dz = p / far, self._dz / far
+        self.shortened, self.p = self._shorten(point, p)
         du = self.objective.split(self.p)[0]
         self._penalty = self.objective.penalty.along(point.u, du)
-        self._noise = 10 * float(np.finfo(self._z.dtype).eps) * abs(self.value)
-        self.step = 0.0
-        self._g = self._there = None  # slopes of L by score at the step looked at last
-        self.is_lower = False
+
+    # --- what subclasses provide ---
+
+    def _shorten(self, point, p):
+        """Find the scores along ``p``: the factor by which it is shortened, and p shortened."""
+        raise NotImplementedError
+
+    def _slope(self, t) -> tuple[float, float]:
+        """L at ``t``, and its slope by t."""
+        raise NotImplementedError
+
+    def falls(self, t, promised) -> bool:
+        """Whether F at ``t`` is less than at 0 by a hundredth of what is ``promised``."""
+        raise NotImplementedError
+
+    def move(self, t) -> Point:
+        """The point at ``t``."""
+        raise NotImplementedError
+
+    # --- what they share ---
 
     def _params(self, t):
         ends = self.end is not None and t == self.shortened == 1.0
         return self.end if ends else self.objective.feasible(self.params + t * self.p)
 
-    def _scores(self, t):
-        return (self._z + t * self._dz).astype(self._z.dtype, copy=False)
+    def _factor(self, largest):
+        """What p is shortened by if the largest score along it is ``largest``."""
+        return 1.0 / max(largest / (_FARTHEST * (1.0 + self._largest)), 1.0)
 
     def slope(self, t) -> float:
         """Slope of F by t, one pass over the scores. ``is_lower`` then tells whether F at ``t`` is
         no higher than at 0."""
-        if self._g is None:
-            self._g = np.empty_like(self._z)
-        z = self._scores(t)
-        loss = self.objective.score_gradient(z, self._g)
-        self._there = t, z, loss
-        slope = float(np.vdot(self._g, self._dz)) + self._penalty.slope(t)
+        loss, slope = self._slope(t)
+        slope += self._penalty.slope(t)
         self.is_lower = loss + self._penalty.value(t) <= self.value + self._noise
         if not np.isfinite(slope):
             self.is_lower = False
             return 1e300
         return slope
-
-    def falls(self, t, promised) -> bool:
-        """Whether F at ``t`` is less than at 0 by a hundredth of what is ``promised``."""
-        u, _ = self.objective.split(self._params(t))
-        value = self.objective.score_value(self._scores(t)) + self.objective.penalty.value(u)
-        return value <= self.value - 0.01 * promised + self._noise
-
-    def move(self, t) -> Point:
-        """The point at ``t``.
-
-        Each step may leave behind a rounding error of the scores before it. That matters where
-        those were much larger, as the first steps along the row of an outlier are; then scores are
-        computed anew.
-        """
-        params, known = self._params(t), None
-        if self._there is not None and self._there[0] == t:
-            _, z, loss = self._there
-            known = loss, self._g
-        else:
-            z = self._scores(t)
-        point = Point(self.objective, params, z)
-        point._lost, point._known = self._lost + self._largest, known
-        if point._lost > _MOST_LOST * point.largest_score:
-            return Point(self.objective, params)
-        return point
 
     def search(self, decrement) -> Point | None:
         """The point where the slope of F is zero, to a tenth of that at 0; None if there is none.
@@ -257,3 +273,48 @@ class Line:
     def _take(self, t):
         self.step = t
         return self.move(t)
+
+
+class RowLine(Line):
+    """A line whose scores are at hand: they need no further product with X."""
+
+    def _shorten(self, point, p):
+        self._z, self._lost = point._z, point._lost
+        self._dz = self.objective.scores(p)
+        self._g = self._there = None  # slopes of L by score at the step looked at last
+        factor = self._factor(largest_of(self._dz))
+        if factor < 1.0:
+            p, self._dz = factor * p, factor * self._dz
+        return factor, p
+
+    def _scores(self, t):
+        return (self._z + t * self._dz).astype(self._z.dtype, copy=False)
+
+    def _slope(self, t):
+        if self._g is None:
+            self._g = np.empty_like(self._z)
+        z = self._scores(t)
+        loss = self.objective.score_gradient(z, self._g)
+        self._there = t, z, loss
+        return loss, float(np.vdot(self._g, self._dz))
+
+    def falls(self, t, promised):
+        u, _ = self.objective.split(self._params(t))
+        value = self.objective.score_value(self._scores(t)) + self.objective.penalty.value(u)
+        return value <= self.value - 0.01 * promised + self._noise
+
+    def move(self, t):
+        # Each step may leave behind a rounding error of the scores before it. That matters where
+        # those were much larger, as the first steps along the row of an outlier are; then scores
+        # are computed anew.
+        params, known = self._params(t), None
+        if self._there is not None and self._there[0] == t:
+            _, z, loss = self._there
+            known = loss, self._g
+        else:
+            z = self._scores(t)
+        point = Point(self.objective, params, z)
+        point._lost, point._known = self._lost + self._largest, known
+        if point._lost > MOST_LOST * point.largest_score:
+            return Point(self.objective, params)
+        return point

@@ -197,7 +197,11 @@ class PointwiseObjective(LinearObjective):
         if self.loss.splits:
             total = s.sum()
             s = s / total if total > 0 else np.full_like(s, 1 / len(s))
-        return type(self)(self.loss, self.rows.take(index), self.y[index], s, **self._settings())
+        return self.on(self.rows.take(index), self.y[index], s)
+
+    def on(self, rows, y, s, groups=None):
+        """The same objective of other rows, in the same coordinates."""
+        return type(self)(self.loss, rows, y, s, **self._settings())
 
     def _settings(self):
         return {"penalty": self.penalty.penalty, "fit_intercept": self.fit_intercept}
@@ -220,18 +224,22 @@ class PointwiseObjective(LinearObjective):
             new.s = (self.s / self.s.sum(dtype=np.float64)).astype(self.s.dtype)
         return new
 
-    def hessian_product(self, curvature, direction):
+    def loss_product(self, curvature, direction):
         if curvature.q is not None:
-            return super().hessian_product(curvature, direction)
+            return super().loss_product(curvature, direction)
         u, b = self.split(direction)
-        projected, total = self.rows.normal_product(curvature.h, u, b)
-        return self.join(projected + self.penalty.hessian_product(u), total)
+        return self.join(*self.rows.normal_product(curvature.h, u, b))
 
     def value_gradient(self, params):
         if not self.loss.splits:
             return super().value_gradient(params)
         # One pass over X: a block is still in the cache when Bᵀg follows Bw.
         u, b = self.split(params)
+        value, gradient = self.loss_value_gradient(u, b)
+        return value + self.penalty.value(u), gradient + self.penalty_gradient(params)
+
+    def loss_value_gradient(self, u, b):
+        """L and its gradient, of a loss that is a sum over rows."""
         w, offset = self.rows.coefficients(self.by_output(u))
         b = b + offset
 
@@ -245,12 +253,9 @@ class PointwiseObjective(LinearObjective):
 
         value, projected, total = self.rows.sum_blocks(work)
         projected, total = self.rows.finish_backproject(projected, total)
-        gradient = self.join(projected.ravel() + self.penalty.gradient(u), total)
-        return float(value) + self.penalty.value(u), gradient
+        return float(value), self.join(projected.ravel(), total)
 
-    def gradient_hessian(self, params, curvature):
-        """Gradient and Hessian of F, of shapes (n_params,) and (n_params, n_params)."""
-        u, _ = self.split(params)
+    def loss_gradient_hessian(self, curvature):
         gram, cross, total, projected, slope = self.rows.gram(curvature.h, curvature.gradient)
         d = len(gram)
         hessian = np.empty((self.n_params, self.n_params))
@@ -261,8 +266,7 @@ class PointwiseObjective(LinearObjective):
         if curvature.q is not None:
             q = self.join(*self.rows.backproject(curvature.q))
             hessian -= np.outer(q, q / curvature.pivot)
-        self.penalty.add_hessian(hessian)
-        return self.join(projected + self.penalty.gradient(u), slope), hessian
+        return self.join(projected, slope), hessian
 
 
 class ConcomitantHuberObjective(PointwiseObjective):
@@ -296,9 +300,12 @@ class ConcomitantHuberObjective(PointwiseObjective):
         info = np.finfo(y.dtype)  # weights are divided by it, in that dtype
         self.smallest = max(np.ptp(used) * np.sqrt(float(info.eps)), 100.0 * float(info.tiny))
         self._last = 0.0  # σ at the scores before: a start for the next search
+        self.held: float | None = None  # σ, where it rests on other rows, too
 
     def scale(self, z) -> float:
         """The minimising σ at scores ``z``."""
+        if self.held is not None:
+            return max(self.held, self.smallest)
         sigma = _concomitant_scale(self.y, z, self.s, float(self.loss.delta), self._last)
         self._last = sigma
         return max(sigma, self.smallest)

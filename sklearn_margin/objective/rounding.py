@@ -5,7 +5,7 @@ import numpy as np
 __all__ = ["rounding"]
 
 
-def rounding(objective, params, g, loss, gap):
+def rounding(objective, params, slopes, loss, gap):
     r"""By how much rounding errors of scores and of X̃ᵀg may have lowered a duality gap.
 
     Entries of X̃ have mean square 1 by column, so that the errors of products with it are those of
@@ -17,8 +17,8 @@ def rounding(objective, params, g, loss, gap):
     ----------
     objective : LinearObjective
     params : ndarray of shape (n_params,)
-    g : ndarray of the shape of the scores
-        Slopes of the loss.
+    slopes : Slopes
+        Of the loss, by score.
     loss, gap : float
         L, and the gap without rounding errors.
 
@@ -28,9 +28,10 @@ def rounding(objective, params, g, loss, gap):
     """
     u, b = objective.split(params)
     # Slopes where scores are off may be those beyond a kink.
-    steepest = objective.n_outputs * np.linalg.norm(objective.s.astype(np.float64))
-    norm = max(float(np.linalg.norm(g.astype(np.float64))), float(steepest))
+    norm = max(slopes.norm, objective.n_outputs * objective.weight_norm)
     unit = 4.0 * np.finfo(objective.rows.dtype).eps * np.sqrt(objective.rows.shape[0]) * norm
     size = float(np.linalg.norm(u)) + float(np.abs(b).max())
-    sums = np.finfo(np.float64).eps * (12.0 * np.sqrt(g.size) * loss + objective.penalty.value(u))
+    sums = np.finfo(np.float64).eps * (
+        12.0 * np.sqrt(slopes.n * objective.n_outputs) * loss + objective.penalty.value(u)
+    )
     return sums + unit * size + objective.penalty.rounding(unit, gap, loss)

@@ -67,7 +67,7 @@ def _certified(objective, point, g):
     """A point with a gap that includes rounding errors."""
     if why_not_small_hinges(objective) is not None:
         loss = point.value - objective.penalty.value(objective.split(point.params)[0])
-        charge = rounding(objective, point.params, g, loss, point.gap)
+        charge = rounding(objective, point.params, objective.slopes(g), loss, point.gap)
         return Certificate(point.params, point.value, point.gap + charge)
     model = ClassHinges(objective, np.longdouble)
     return model.certify(point.params.astype(np.longdouble), g[objective.s > 0], rounds=2)

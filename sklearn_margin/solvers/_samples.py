@@ -29,9 +29,8 @@ def stages(objective, start, tol, most=None) -> list[tuple]:
     found, small = [(objective, tol)], SMALL
     while len(found) - 1 != most and _wants_sample(found[0][0], start, small):
         whole, goal = found[0]
-        size = whole.rows.shape[0] // 10
-        sample = whole.sample(size, np.random.RandomState(0))
-        error = whole.n_params / size  # relative, of the minimum of the sample
+        sample = whole.sample(whole.rows.shape[0] // 10, np.random.RandomState(0))
+        error = whole.n_params / sample.rows.shape[0]  # relative, of the minimum of the sample
         found.insert(0, (sample, max(goal, 0.1 * error)))
         small = SMALL // 10
     return found

@@ -77,6 +77,8 @@ class Newton(Solver):
         for sample, goal in stages(objective, start, tol)[:-1]:
             start = self.minimize(sample, start, goal, max_iter, system=system).params
             system.part = sample
+        if objective.is_remote:  # a read costs more than a Hessian of some rows
+            system.prepare(objective.at_hand(), start)
         polish = is_small(objective)
         return self.minimize(objective, start, tol, max_iter, callback, polish, system)
 
@@ -205,6 +207,16 @@ class _Cholesky:
         """A new problem, to which the last Hessian may be close."""
         self.decrement = np.inf
 
+    def prepare(self, sample, params):
+        """Begin with the Hessian of a sample, at the point to start from."""
+        point = sample.at(params)
+        point.find_curvature()
+        if point.hessian_products <= _MOST_PRODUCTS or forming_is_cheap(sample):
+            hessian = point.hessian()
+            with suppress(LinAlgError):
+                eps = np.finfo(sample.rows.dtype).eps
+                self.factor, self.reuse = factorized(hessian, len(hessian) * eps), True
+
     def __call__(self, point, cautious):
         """A function for the Newton direction at a point, which then knows its gradient."""
         self.stale = self.reuse and self.factor is not None and not cautious
@@ -254,6 +266,9 @@ class _ConjugateGradients:
     def begin(self):
         """A new problem."""
         self.decrement = np.inf
+
+    def prepare(self, sample, params):
+        """Begin with the Hessian of a sample, which is used where it is."""
 
     def __call__(self, point, cautious):
         """A function for the Newton direction at a point."""

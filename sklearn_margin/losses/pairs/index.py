@@ -52,20 +52,25 @@ class PairIndex:
         Non-negative weights.
     weighting : {"uniform", "difference"}
         Weight of a pair before the sample weights: 1 or y_i − y_j.
+    alone : bool, default=True
+        Whether these are all pairs, so that a common factor of their weights means nothing.
 
     Attributes
     ----------
     n_pairs : int
         Number of pairs.
     total : float
-        Sum of the weights of all pairs; by a common factor another where they are extreme.
+        Sum of the weights of all pairs; by a common factor another where they are extreme. Where
+        these are some of all pairs, that of all may be set.
+    own_total : float
+        Sum of the weights of these pairs.
     chunks : list of (int, int)
         Ranges of groups, of similar numbers of rows, that can be worked on in parallel.
     large : list of int
         Groups in no chunk, too large for one thread.
     """
 
-    def __init__(self, y, groups, sample_weight, weighting):
+    def __init__(self, y, groups, sample_weight, weighting, alone=True):
         if groups is None:
             codes, order = np.zeros(len(y), dtype=np.int8), np.argsort(y, kind="stable")
         else:
@@ -83,11 +88,12 @@ class PairIndex:
         level_start = np.append(np.flatnonzero(new_level), n)
         group_level = np.append(np.flatnonzero(new_group[level_start[:-1]]), len(level_start) - 1)
         s = sample_weight[order].astype(np.float64)
-        if n and not (s.min() > 1e-75 and s.max() < 1e75):
+        if alone and n and not (s.min() > 1e-75 and s.max() < 1e75):
             s *= _units_of_pairs(s, level_start, group_level)
         self.layout = _Layout(order, y, s, level_start, group_level, weighting == "difference")
         self.group_start = level_start[group_level]
-        self.total, self.n_pairs = _count(*self.layout[1:])
+        self.own_total, self.n_pairs = _count(*self.layout[1:])
+        self.total = self.own_total
         # Each chunk ends before the group in which the next multiple of a chunk's size falls.
         self.large = np.flatnonzero(np.diff(self.group_start) >= _LARGE_ROWS).tolist()
         ends = np.searchsorted(self.group_start, np.arange(_CHUNK_ROWS, n, _CHUNK_ROWS))
@@ -159,14 +165,14 @@ class PairIndex:
         -------
         float
         """
-        if self.total == 0:
+        if self.n_pairs == 0 or self.total == 0:
             out[:] = 0.0
             return 0.0
         return loss.summation.value_gradient(self, loss, z, out, run)
 
     def hessian_product(self, loss, z, v, out, run: Callable = map) -> None:
         """Product of the Hessian of ``value`` at scores ``z`` with ``v``, into ``out``."""
-        if self.total == 0:
+        if self.n_pairs == 0 or self.total == 0:
             out[:] = 0.0
         else:
             loss.summation.hessian_product(self, loss, z, v, out, run)

@@ -1,0 +1,417 @@
+"""Tables on Dask: arrays and data frames whose blocks stay with the workers that hold them.
+
+Each block becomes a part once: validated and encoded, by a task that rests on the tasks that made
+the block, so that it can be computed again where a worker is lost. An evaluation is one task for
+each worker, over the parts that it holds; terms come back part by part, and are added up in the
+order of the parts, wherever those are. Without a ``Client`` the blocks are computed by Dask's
+own schedulers and stay in this process.
+"""
+
+from __future__ import annotations
+
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext
+from typing import Any, NamedTuple
+
+import numpy as np
+import scipy.sparse as sp
+from joblib import effective_n_jobs
+
+from sklearn_margin import _tables
+from sklearn_margin._lazy import is_dask, names_of
+from sklearn_margin._tables import (
+    ByRow,
+    Table,
+    as_slice,
+    columns_of,
+    drawn_numbers,
+    joints,
+    neighbours,
+    stacked,
+    together,
+)
+from sklearn_margin.batches import Batch, matrix_of
+from sklearn_margin.objective._blas import single_threaded
+from sklearn_margin.objective.moments import Moments
+from sklearn_margin.objective.parts import Part
+
+__all__ = ["DaskTable"]
+
+
+class _Raw(NamedTuple):
+    """A validated block and what there is of its rows."""
+
+    X: Any
+    by_row: ByRow
+
+
+class _Facts(NamedTuple):
+    """What is told of a block."""
+
+    n: int
+    d: int
+    is_sparse: bool
+    entries: int
+    dtype: np.dtype
+    moments: Moments | None
+    has: tuple  # of y, weights, groups
+
+
+# --- what is computed where a block is ----------------------------------------------------------
+
+
+def _raw(X, y, sample_weight, groups, k, unpack):
+    X = matrix_of(X, None, k, check=True, name="X in part", least=0)
+    return _Raw(X, columns_of(Batch(X, y, sample_weight, groups), X.shape[0], k, unpack, "part"))
+
+
+def _facts(raw):
+    X = raw.X
+    moments = None
+    if X.shape[0] > 0:
+        moments = Moments(X)
+        moments.add([(slice(0, X.shape[0]), X)], lambda work, slabs: map(work, slabs))
+    entries = X.nnz if sp.issparse(X) else X.size
+    has = tuple(values is not None for values in raw.by_row[1:])
+    return _Facts(*X.shape, sp.issparse(X), entries, X.dtype, moments, has)
+
+
+def _groups(raw):
+    return np.unique(raw.by_row.groups)
+
+
+def _joints(groups):
+    return joints(neighbours(groups))
+
+
+def _within(raw, ids):
+    """The rows of some groups."""
+    return _rows(raw, np.isin(raw.by_row.groups, ids))
+
+
+def _without(raw, ids):
+    """The rows of other groups."""
+    return _rows(raw, ~np.isin(raw.by_row.groups, ids))
+
+
+def _rows(raw, mask):
+    rows = as_slice(np.flatnonzero(mask))
+    return _Raw(raw.X[rows], raw.by_row.at(rows))
+
+
+def _joined(raws):
+    return _Raw(stacked([raw.X for raw in raws]), together([raw.by_row for raw in raws]))
+
+
+def _kept(raw, k, limit):
+    """Rows that are drawn."""
+    if limit >= 1:
+        return raw
+    return _rows(raw, drawn_numbers(k, raw.by_row) < limit)
+
+
+def _asked(raw, function, arguments):
+    return function(raw.by_row, *arguments)
+
+
+def _encoded(raw, encode, dtype):
+    return Part(raw.X.astype(dtype, copy=False), *encode(raw.by_row))
+
+
+def _on_parts(function, arguments, parts):
+    """What a worker does in an evaluation: its parts by its threads, in their order."""
+    with single_threaded:
+        if len(parts) == 1 or _threads() == 1:
+            return [function(part, *arguments) for part in parts]
+        with ThreadPoolExecutor(_threads()) as pool:
+            return list(pool.map(lambda part: function(part, *arguments), parts))
+
+
+def _threads():
+    from distributed import get_worker
+
+    return get_worker().state.nthreads
+
+
+# --- where blocks are ---------------------------------------------------------------------------
+
+
+class _Cluster:
+    """Blocks that are held by the workers of a ``Client``."""
+
+    def __init__(self, client, held):
+        self.client, self.held = client, held
+
+    @classmethod
+    def compute(cls, client, tasks):
+        """Blocks as they are computed."""
+        return cls(client, client.compute(tasks))
+
+    def each(self, function, *arguments, index=False) -> _Cluster:
+        """New blocks, each from one where it is."""
+        held = [
+            self.client.submit(function, one, *((k,) if index else ()), *arguments, pure=False)
+            for k, one in enumerate(self.held)
+        ]
+        return _Cluster(self.client, held)
+
+    def submit(self, function, *arguments):
+        """A block made of others."""
+        return self.client.submit(function, *arguments, pure=False)
+
+    def get(self, held):
+        """Blocks that are small, here."""
+        from distributed.client import FutureCancelledError
+
+        try:
+            return self.client.gather(held)
+        except FutureCancelledError as error:
+            raise RuntimeError(
+                "a part of the data was lost with its worker and cannot be computed again: data "
+                "that was sent there by scatter has no other source. Build the collection from "
+                "files or delayed functions, and persist it"
+            ) from error
+
+    def map(self, function, *arguments, reads=True):
+        """``function(block, *arguments)`` of each: one task for each worker."""
+        return self.get_all(function, arguments)
+
+    def get_all(self, function, arguments):
+        shares: dict[str, list[int]] = {}
+        where = self.client.who_has(self.held)
+        for k, one in enumerate(self.held):
+            workers = sorted(where.get(one.key, ()))
+            shares.setdefault(workers[0] if workers else "", []).append(k)
+        tasks = [
+            self.client.submit(
+                _on_parts, function, arguments, [self.held[k] for k in share],
+                workers=[worker] if worker else None, allow_other_workers=bool(worker),
+                pure=False, retries=2,
+            )
+            for worker, share in shares.items()
+        ]  # fmt: skip
+        found = [None] * len(self.held)
+        for share, results in zip(shares.values(), self.get(tasks), strict=True):
+            for k, result in zip(share, results, strict=True):
+                found[k] = result
+        return found
+
+    def session(self):
+        """Nothing to be prepared for a solve: the cluster is there."""
+        return nullcontext()
+
+
+class _Here:
+    """Blocks that are held by this process, where there is no cluster."""
+
+    def __init__(self, held, n_jobs=None):
+        self.held, self.n_threads, self._pool = held, effective_n_jobs(n_jobs), None
+
+    @classmethod
+    def compute(cls, client, tasks):
+        """Blocks as they are computed."""
+        import dask
+
+        return cls(list(dask.compute(*tasks)))
+
+    def each(self, function, *arguments, index=False):
+        """As ``_Cluster.each``."""
+        return _Here([
+            function(one, *((k,) if index else ()), *arguments) for k, one in enumerate(self.held)
+        ])  # fmt: skip
+
+    def submit(self, function, *arguments):
+        """A block made of others."""
+        return function(*arguments)
+
+    def get(self, held):
+        """Blocks, here."""
+        return held
+
+    def map(self, function, *arguments, reads=True):
+        """``function(block, *arguments)`` of each."""
+        run = map if self._pool is None else self._pool.map
+        return list(run(lambda one: function(one, *arguments), self.held))
+
+    @contextmanager
+    def session(self):
+        """Threads for the length of a solve."""
+        with single_threaded, ThreadPoolExecutor(self.n_threads) as self._pool:
+            try:
+                yield
+            finally:
+                self._pool = None
+
+
+def _client():
+    """The current client of ``distributed``; None if there is none."""
+    if "distributed" not in sys.modules:
+        return None
+    from distributed import get_client
+
+    try:
+        return get_client()
+    except ValueError:
+        return None
+
+
+# --- the table ----------------------------------------------------------------------------------
+
+
+class DaskTable(Table):
+    """A table of Dask collections.
+
+    Parameters
+    ----------
+    X : dask.array.Array or dask.dataframe.DataFrame
+        Chunk sizes may be unknown.
+    columns : dict
+        y, sample_weight and groups, as collections with the same chunks, or None.
+    unpack : callable, default=None
+        As of ``StreamTable``.
+
+    Raises
+    ------
+    ValueError
+        If chunks do not match, or for what ``StreamTable`` raises it.
+    """
+
+    what, remedy = "Dask collections", "fit(X, y)"
+    why_elsewhere = "X is on Dask, and no row can be visited by itself"
+
+    def __init__(self, X, columns, unpack=None):
+        import dask
+
+        self.first, self.n_reads = names_of(X), 1
+        blocks = _aligned(X, columns)
+        tasks = [
+            dask.delayed(_raw, pure=False)(*parts, k, unpack)
+            for k, parts in enumerate(zip(*blocks, strict=True))
+        ]
+        client = _client()
+        raws = (_Here if client is None else _Cluster).compute(client, tasks)
+        self._survey(raws)
+        if self._has[2]:
+            raws = self._whole_groups(raws)
+            self._survey(raws)
+        self._keep()
+
+    def _survey(self, raws):
+        """Note what there is in the blocks; those without rows are left out."""
+        facts = raws.map(_facts)
+        full = [fact for fact in facts if fact.n > 0]
+        if not full:
+            raise ValueError("X holds no rows: all of its parts are empty")
+        raws.held = [one for one, fact in zip(raws.held, facts, strict=True) if fact.n > 0]
+        for name, kinds in (("number of features", {f.d for f in full}),
+                            ("format, sparse or dense,", {f.is_sparse for f in full})):  # fmt: skip
+            if len(kinds) > 1:
+                raise ValueError(f"the parts of X must have the same {name} got {sorted(kinds)}")
+        self._raws, self._has, self.is_sparse = raws, full[0].has, full[0].is_sparse
+        self.dtype = np.result_type(*(fact.dtype for fact in full))
+        self.entries = sum(fact.entries for fact in full)
+        self.moments = full[0].moments
+        for fact in full[1:]:
+            self.moments.merge(fact.moments)
+        self.shape = (self.moments.n, full[0].d)
+
+    def _whole_groups(self, raws):
+        """Blocks that hold whole groups: those that straddle make blocks of their own."""
+        ids = raws.each(_groups)
+        clusters = raws.get(raws.submit(_joints, ids.held))
+        if not clusters:
+            return raws
+        moved: dict[int, list] = {}
+        for cluster in clusters:
+            for k, names in cluster.items():
+                moved.setdefault(k, []).append(names)
+        held = []
+        for k, one in enumerate(raws.held):
+            if k in moved:
+                one = raws.submit(_without, one, np.unique(np.concatenate(moved[k])))
+            held.append(one)
+            for cluster in clusters:
+                if min(cluster) == k:
+                    pieces = [
+                        raws.submit(_within, raws.held[j], names) for j, names in cluster.items()
+                    ]
+                    held.append(raws.submit(_joined, pieces))
+        return type(raws)(*((raws.client, held) if isinstance(raws, _Cluster) else (held,)))
+
+    def _keep(self):
+        limit = min(1.0, _tables.KEPT / max(self.entries, 1))
+        kept = _joined(self._raws.get(self._raws.each(_kept, limit, index=True).held))
+        self.complete = limit == 1
+        self.kept_X, self.kept = kept.X.astype(self.dtype, copy=False), kept.by_row
+
+    def ask(self, function, *arguments):
+        return self._raws.map(_asked, function, arguments)
+
+    def parts(self, encode, n_jobs):
+        return _DaskParts(self._raws.each(_encoded, encode, self.dtype), n_jobs)
+
+
+class _DaskParts:
+    """Encoded parts."""
+
+    why_elsewhere = DaskTable.why_elsewhere
+
+    def __init__(self, blocks, n_jobs):
+        self.blocks = blocks
+        if isinstance(blocks, _Here):
+            blocks.n_threads = effective_n_jobs(n_jobs)
+
+    def session(self):
+        """As ``Parts.session``."""
+        return self.blocks.session()
+
+    def map(self, function, *arguments, reads=True):
+        """As ``Parts.map``."""
+        return self.blocks.map(function, *arguments)
+
+
+def _aligned(X, columns):
+    """Blocks of X, and of y, weights and groups, part by part, as delayed values."""
+    if X.ndim != 2:
+        raise ValueError(f"X must have 2 dimensions, got a Dask collection with {X.ndim}")
+    if hasattr(X, "numblocks"):
+        X = X.rechunk({1: -1}) if X.numblocks[1] > 1 else X
+    rows = X.chunks[0] if hasattr(X, "chunks") else None
+    blocks = [list(np.ravel(X.to_delayed()))]
+    for name in ("y", "sample_weight", "groups"):
+        blocks.append(_blocks_of(columns.get(name), name, rows, len(blocks[0])))
+    return blocks
+
+
+def _blocks_of(values, name, rows, n_parts):
+    """Blocks of a column like those of X, which have so many ``rows`` (None if frames)."""
+    if values is None or (np.ndim(values) == 0 and not is_dask(values)):
+        return [values] * n_parts
+    known = rows is not None and not np.isnan(rows).any()
+    if not is_dask(values):
+        if not known:
+            raise ValueError(
+                f"{name} must be a Dask collection with the parts of X, whose sizes are not known, "
+                f"got {type(values).__name__}"
+            )
+        values = np.asarray(values)
+        if len(values) != sum(rows):
+            raise ValueError(f"{name} has {len(values)} entries, and X has {sum(rows)} rows")
+        return np.split(values, np.cumsum(rows)[:-1])
+    if hasattr(values, "numblocks"):
+        if values.ndim == 2 and values.numblocks[1] > 1:
+            values = values.rechunk({1: -1})
+        if known and not np.isnan(values.chunks[0]).any() and values.chunks[0] != rows:
+            if sum(values.chunks[0]) != sum(rows):
+                raise ValueError(
+                    f"{name} has {sum(values.chunks[0])} entries, and X has {sum(rows)} rows"
+                )
+            values = values.rechunk({0: rows})
+    blocks = list(np.ravel(values.to_delayed()))
+    if len(blocks) != n_parts:
+        raise ValueError(
+            f"{name} is in {len(blocks)} parts, and X in {n_parts}: their parts must hold the same "
+            "rows. Repartition one of them, or take both from one frame"
+        )
+    return blocks

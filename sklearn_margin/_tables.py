@@ -1,0 +1,459 @@
+"""Tables that are not in memory: their first read, and what fits are then made of."""
+
+from __future__ import annotations
+
+import itertools
+import zlib
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import numpy as np
+import scipy.sparse as sp
+from joblib import effective_n_jobs
+from sklearn.utils.validation import column_or_1d
+
+from sklearn_margin.batches import Batches, matrix_of, n_rows, named
+from sklearn_margin.objective._blas import single_threaded
+from sklearn_margin.objective.moments import Moments
+from sklearn_margin.objective.parts import Part
+
+__all__ = [
+    "ByRow",
+    "Kept",
+    "StreamTable",
+    "Table",
+    "as_slice",
+    "columns_of",
+    "drawn_numbers",
+    "joints",
+    "neighbours",
+    "stacked",
+    "together",
+]
+
+KEPT = 8_000_000  # entries of X of the rows that are kept; all of them, if they are no more
+_AHEAD = 2  # batches that wait for a thread, by thread
+
+
+class ByRow(NamedTuple):
+    """What there is of some rows besides X; None for what there is not."""
+
+    n: int
+    y: Any = None
+    sample_weight: Any = None
+    groups: Any = None
+
+    def at(self, index) -> ByRow:
+        """Of some of the rows."""
+        parts = [None if part is None else part[index] for part in self[1:]]
+        return ByRow(len(np.arange(self.n)[index]), *parts)
+
+
+def columns_of(batch, n, k, unpack, what) -> ByRow:
+    """What there is by row of a batch of ``n`` rows, checked; errors call it ``what`` number k.
+
+    ``unpack(y, groups)`` splits a target that holds groups, unless it is None.
+    """
+    found = {}
+    for name in ("groups", "y", "sample_weight"):
+        values = getattr(batch, name)
+        if values is None:
+            continue
+        values = np.asarray(values)
+        if values.ndim == 0 and name == "sample_weight":
+            values = np.full(n, values)
+        if name == "y" and unpack is not None and values.ndim == 2 and values.shape[1] == 2:
+            values, found["groups"] = unpack(values, batch.groups)
+        if name != "y" or values.ndim != 2 or values.shape[1] == 1:
+            values = column_or_1d(values, input_name=f"{name} of {what} {k}")
+        if len(values) != n:
+            raise ValueError(f"{name} of {what} {k} has {len(values)} entries, and X has {n} rows")
+        found[name] = values
+    return ByRow(n, **found)
+
+
+class Table:
+    """Rows that are not here, after they have been read once.
+
+    Attributes
+    ----------
+    shape : tuple of int
+    dtype : numpy.dtype
+        float32 if every part is, else float64.
+    is_sparse : bool
+    entries : int
+        Of X that are stored.
+    moments : Moments
+        Of the columns.
+    first : object
+        X of some rows as it came, for names of features.
+    kept_X, kept : matrix, ByRow
+        Some of the rows, drawn at random; whole groups, if there are any.
+    complete : bool
+        Whether these are all.
+    n_reads : int
+        How often X was read.
+    """
+
+    #: What the rows came in, and what to give where there are no targets.
+    what, remedy = "parts", "y"
+
+    def ask(self, function: Callable, *arguments) -> list:
+        """``function(by_row, *arguments)`` of what there is by row in each part, in their order."""
+        raise NotImplementedError
+
+    def parts(self, encode: Callable, n_jobs):
+        """The parts, for objectives: ``encode(by_row)`` returns y, s and groups of a ``Part``."""
+        raise NotImplementedError
+
+
+class Kept:
+    """Rows that are kept of all that come by: each with the same chance, or all if they are few.
+
+    Every row draws a number; those that are small enough are kept. How small depends on how many
+    have come.
+    """
+
+    def __init__(self, most):
+        self.most, self.limit, self.entries = most, 1.0, 0
+        self.rows: list[tuple] = []  # numbers, rows of X, by row
+
+    def add(self, k, X, by_row) -> None:
+        """Keep of the rows of part ``k`` what is to be kept."""
+        numbers = drawn_numbers(k, by_row)
+        self._take(numbers, X, by_row)
+        while self.entries > 2 * self.most:
+            self.limit *= 0.5
+            rows, self.rows, self.entries = self.rows, [], 0
+            for row in rows:
+                self._take(*row)
+
+    def _take(self, numbers, X, by_row):
+        chosen = slice(None) if self.limit == 1 else np.flatnonzero(numbers < self.limit)
+        numbers, X, by_row = numbers[chosen], X[chosen], by_row.at(chosen)
+        self.entries += X.nnz if sp.issparse(X) else X.size
+        self.rows.append((numbers, X, by_row))
+
+    def joined(self, dtype):
+        """X and what there is by row of all that was kept."""
+        if self.entries > self.most:
+            self.limit *= self.most / self.entries
+            rows, self.rows, self.entries = self.rows, [], 0
+            for row in rows:
+                self._take(*row)
+        _, X, by_row = zip(*self.rows, strict=True)
+        return stacked(X).astype(dtype, copy=False), together(by_row)
+
+
+def drawn_numbers(k, by_row) -> np.ndarray:
+    """A random number for each row of part ``k``, the same for those of a group."""
+    if by_row.groups is None:
+        return np.random.RandomState(k).uniform(size=by_row.n)
+    ids, index = np.unique(by_row.groups, return_inverse=True)
+    if ids.dtype.kind in "biu":
+        seeds = ids.astype(np.uint64)
+    else:
+        seeds = np.array([zlib.crc32(str(name).encode()) for name in ids], dtype=np.uint64)
+    return _scrambled(seeds)[index]
+
+
+def _scrambled(seeds):
+    """Numbers in [0, 1) that look random (splitmix64: Steele, Lea & Flood 2014)."""
+    z = seeds * np.uint64(0x9E3779B97F4A7C15)
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return ((z ^ (z >> np.uint64(31))) >> np.uint64(11)) * 2.0**-53
+
+
+def stacked(parts):
+    """Matrices one below the other."""
+    if len(parts) == 1:
+        return parts[0]
+    return sp.csr_array(sp.vstack(parts)) if sp.issparse(parts[0]) else np.concatenate(parts)
+
+
+def together(by_rows) -> ByRow:
+    """What there is by row of several parts."""
+    n, *columns = zip(*by_rows, strict=True)
+    joined = [None if parts[0] is None else np.concatenate(parts) for parts in columns]
+    return ByRow(sum(n), *joined)
+
+
+# --- groups that straddle ----------------------------------------------------------------------
+
+
+def neighbours(ids) -> list[np.ndarray]:
+    """What groups each part has in common with the next one.
+
+    Parameters
+    ----------
+    ids : list of ndarray
+        The groups that are in each part, sorted; parts without rows are empty.
+
+    Returns
+    -------
+    list of ndarray
+
+    Raises
+    ------
+    ValueError
+        If a group is in parts that are not neighbours.
+    """
+    shared = [np.intersect1d(*both, assume_unique=True) for both in itertools.pairwise(ids)]
+    shared.append(ids[0][:0])
+    # Each group once, in the first of the parts that it is in.
+    fresh = [ids[0]] + [
+        np.setdiff1d(here, before, assume_unique=True)
+        for here, before in zip(ids[1:], shared, strict=False)
+    ]
+    known, counts = np.unique(np.concatenate(fresh), return_counts=True)
+    if counts.max(initial=1) > 1:
+        raise ValueError(
+            f"group {known[counts > 1][0]!r} is in parts of the data that are not neighbours: rows "
+            "of a group must be near each other. Sort by group, or shuffle a Dask frame by it, as "
+            "in frame.shuffle(on=...)"
+        )
+    return shared
+
+
+def joints(shared) -> list[dict[int, np.ndarray]]:
+    """Which groups of which parts belong together, as they straddle.
+
+    Parameters
+    ----------
+    shared : list of ndarray
+        As of ``neighbours``.
+
+    Returns
+    -------
+    list of dict
+        For each set of rows that become a part of their own: groups, by part that they are in.
+    """
+    found: list[dict[int, np.ndarray]] = []
+    for k, ids in enumerate(shared):
+        if len(ids) == 0:
+            continue
+        if not (found and k in found[-1] and len(np.intersect1d(shared[k - 1], ids))):
+            found.append({k: ids[:0]})
+        found[-1][k] = np.union1d(found[-1][k], ids)
+        found[-1][k + 1] = ids
+    return found
+
+
+class _Cuts:
+    """How batches are cut into parts that hold whole groups.
+
+    Most of a batch is a part. Groups that it shares with the next one make a part of their own,
+    of rows from both (and from further ones, where a group spans several).
+
+    Parameters
+    ----------
+    groups : list of ndarray or None
+        Groups of the rows of each batch; None if there are none.
+    n_batches : int
+    """
+
+    def __init__(self, groups, n_batches):
+        self.pieces = [[(k, slice(None))] for k in range(n_batches)]  # (part, rows) of each batch
+        if groups is not None:
+            self._cut(groups)
+        self.needed = np.bincount([part for pieces in self.pieces for part, _ in pieces])
+
+    def _cut(self, groups):
+        clusters = joints(neighbours([np.unique(part) for part in groups]))
+        self.pieces, numbers = [[] for _ in groups], itertools.count()
+        numbered: dict[int, int] = {}
+        for k, here in enumerate(groups):
+            rest = np.ones(len(here), dtype=bool)
+            for c, cluster in enumerate(clusters):
+                if k in cluster:
+                    mine = np.isin(here, cluster[k])
+                    rest &= ~mine
+                    if c not in numbered:
+                        numbered[c] = next(numbers)
+                    self.pieces[k].append((numbered[c], as_slice(np.flatnonzero(mine))))
+            if rest.any():
+                self.pieces[k].append((next(numbers), as_slice(np.flatnonzero(rest))))
+
+    def made_of(self, batches, join) -> Iterator:
+        """Parts as they become complete: number of the part, and its rows."""
+        waiting: dict[int, list] = {}
+        missing = self.needed.copy()
+        for pieces, batch in zip(self.pieces, batches, strict=True):
+            for part, rows in pieces:
+                waiting.setdefault(part, []).append(_rows_of(batch, rows))
+                missing[part] -= 1
+                if missing[part] == 0:
+                    yield part, join(waiting.pop(part))
+
+
+def as_slice(index):
+    """Consecutive numbers as a slice, which copies nothing."""
+    if len(index) and index[-1] - index[0] + 1 == len(index):
+        return slice(int(index[0]), int(index[-1]) + 1)
+    return index
+
+
+def _rows_of(batch, rows):
+    return batch.at(rows) if isinstance(batch, ByRow) else batch[rows]
+
+
+# --- batches ------------------------------------------------------------------------------------
+
+
+class StreamTable(Table):
+    """A table that is read batch by batch.
+
+    It notes of every batch how many rows it has and a checksum, which later reads are compared
+    with. Targets, weights and groups are held; X is not.
+
+    Parameters
+    ----------
+    batches : Batches
+    unpack : callable, default=None
+        ``unpack(y, groups)``: targets that hold groups as the two.
+
+    Raises
+    ------
+    ValueError
+        If there is no row, batches differ in their number of features or in being sparse, some
+        have targets and some not, or a group is in batches that are not neighbours.
+    """
+
+    what, remedy = "batches", "tuples (X, y)"
+    why_elsewhere = "X is read batch by batch, and no row can be visited by itself"
+
+    def __init__(self, batches: Batches, unpack=None):
+        self.batches, self.n_reads = batches, 1
+        self.first, self.moments, self._checks, self._by_row = None, None, [], []
+        self.entries, dtypes, kept = 0, set(), Kept(KEPT)
+        for k, (batch, X) in enumerate(self._matrices(None)):
+            if self.moments is None:
+                self.first, self.is_sparse, self.moments = (
+                    named(batch.X),
+                    sp.issparse(X),
+                    Moments(X),
+                )
+            self._check_kind(X)
+            self.moments.add([(slice(0, X.shape[0]), X)], lambda work, slabs: map(work, slabs))
+            self._checks.append((X.shape, checksum(X)))
+            self._by_row.append(columns_of(batch, X.shape[0], k, unpack, "batch"))
+            self.entries += X.nnz if self.is_sparse else X.size
+            dtypes.add(X.dtype)
+            kept.add(k, X, self._by_row[-1])
+        if self.moments is None:
+            raise ValueError("X holds no rows: there is no batch with a row in it")
+        self._check_columns()
+        self.dtype = np.result_type(*dtypes)
+        self.shape = (self.moments.n, self._checks[0][0][1])
+        self.complete = kept.limit == 1
+        self.kept_X, self.kept = kept.joined(self.dtype)
+        if not self.complete:
+            groups = [part.groups for part in self._by_row]
+            self._cuts = _Cuts(None if groups[0] is None else groups, len(groups))
+            made = self._cuts.made_of(self._by_row, together)
+            self._by_row = [rows for _, rows in sorted(made, key=lambda made: made[0])]
+
+    def _matrices(self, dtype):
+        """Batches with rows, and their validated features."""
+        for k, batch in enumerate(self.batches):
+            if n_rows(batch.X) > 0:
+                yield batch, matrix_of(batch.X, dtype, k, check=dtype is None)
+
+    def _check_kind(self, X):
+        if self._checks and X.shape[1] != self._checks[0][0][1]:
+            raise ValueError(
+                f"batches must have the same features: the first has {self._checks[0][0][1]} of "
+                f"them, batch {len(self._checks)} has {X.shape[1]}"
+            )
+        if sp.issparse(X) != self.is_sparse:
+            raise ValueError(
+                f"batches must be all sparse or all dense: batch {len(self._checks)} is not like "
+                "the first"
+            )
+
+    def _check_columns(self):
+        for name in ByRow._fields[1:]:
+            if len({getattr(part, name) is None for part in self._by_row}) > 1:
+                raise ValueError(f"some batches have {name}, and some have none: give all or none")
+
+    def ask(self, function, *arguments):
+        return [function(rows, *arguments) for rows in self._by_row]
+
+    def parts(self, encode, n_jobs):
+        return _StreamParts(self, [Part(None, *encode(rows)) for rows in self._by_row], n_jobs)
+
+    def read(self) -> Iterator[tuple[int, Any]]:
+        """Number and matrix of each part: a read of X.
+
+        Raises
+        ------
+        ValueError
+            If the rows are not those of the first read.
+        """
+        yield from self._cuts.made_of(self._checked(), stacked)
+
+    def _checked(self):
+        k = -1
+        for k, (_, X) in enumerate(self._matrices(self.dtype)):
+            if k >= len(self._checks) or self._checks[k] != (X.shape, checksum(X)):
+                raise ValueError(_CHANGED.format(f"batch {k} is another one"))
+            yield X
+        if k + 1 != len(self._checks):
+            raise ValueError(_CHANGED.format(f"{k + 1} batches instead of {len(self._checks)}"))
+
+
+_CHANGED = (
+    "X changed between two reads, {}: Batches must give the same rows in the same order whenever "
+    "they are iterated over. A shuffled loader must be seeded anew at each beginning; what can be "
+    "read only once must be stored, or learned from with partial_fit"
+)
+
+
+def checksum(X):
+    """A number by which a batch is known again: of some of its rows."""
+    rows = X[np.unique(np.linspace(0, X.shape[0] - 1, 8).astype(int))]
+    # Of the values in float64, for a first read may see another dtype than later ones.
+    values = rows.data if sp.issparse(rows) else rows
+    known = zlib.crc32(rows.indices.astype(np.int64)) if sp.issparse(rows) else 0
+    return zlib.crc32(np.ascontiguousarray(values, dtype=np.float64), known)
+
+
+class _StreamParts:
+    """Parts that are read when they are visited; what they keep is in memory."""
+
+    def __init__(self, table, parts, n_jobs):
+        self.table, self._parts, self._pool = table, parts, None
+        self.why_elsewhere, self.n_threads = table.why_elsewhere, effective_n_jobs(n_jobs)
+
+    @contextmanager
+    def session(self):
+        """Threads for the length of a solve."""
+        with single_threaded, ThreadPoolExecutor(self.n_threads) as self._pool:
+            try:
+                yield
+            finally:
+                self._pool = None
+
+    def map(self, function, *arguments, reads=True):
+        """As ``Parts.map``."""
+        parts = self._read() if reads else enumerate(self._parts)
+        found = [None] * len(self._parts)
+        if self._pool is None or self.n_threads == 1:
+            for k, part in parts:
+                found[k] = function(part, *arguments)
+            return found
+        waiting = []
+        for k, part in parts:
+            waiting.append((k, self._pool.submit(function, part, *arguments)))
+            if len(waiting) > _AHEAD * self.n_threads:
+                k, result = waiting.pop(0)
+                found[k] = result.result()
+        for k, result in waiting:
+            found[k] = result.result()
+        return found
+
+    def _read(self):
+        return ((k, self._parts[k].on(X)) for k, X in self.table.read())

@@ -1,0 +1,521 @@
+"""Objectives over rows that are in parts, of which no number by row is ever here.
+
+A solver sees points and lines as of any objective. A point is one read of X: value, gradient, sums
+of slopes for the gap and, if the solver has wanted it before, the Hessian come from the same visit
+of each part. So does the end of a step of length one: a line finds its beginning, the slope at its
+end, and all that the point there would be asked for. What was found is remembered, and a point
+where a solver has just been is not read again.
+"""
+
+import copy
+from collections import OrderedDict
+from collections.abc import Callable
+from contextlib import contextmanager
+from functools import cached_property
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+from scipy.optimize import minimize
+
+from sklearn_margin.objective import parts as work
+from sklearn_margin.objective.base import LinearObjective
+from sklearn_margin.objective.parts import Along, Blank, Extras, Here, Look
+from sklearn_margin.objective.point import MOST_LOST, Envelope, Line
+from sklearn_margin.objective.pointwise import ConcomitantHuberObjective
+
+__all__ = ["PartedHuberObjective", "PartedObjective", "PartedRows", "Parts", "parted"]
+
+_REMEMBERED = 4  # looks
+
+
+class Parts(Protocol):
+    """Parts, wherever they are."""
+
+    #: Why rows cannot be visited by themselves.
+    why_elsewhere: str
+
+    def session(self):
+        """Threads and the like for the length of a solve."""
+
+    def map(self, function: Callable, *arguments, reads: bool) -> list:
+        """``function(part, *arguments)`` of each, in their order.
+
+        Without ``reads`` it needs no X, or only where what was kept has been lost.
+        """
+
+
+class PartedRows:
+    """What there is to know here of rows in parts.
+
+    Parameters
+    ----------
+    parts : Parts
+    shape : tuple of int
+    local : Rows
+        Some of the rows in the coordinates of all.
+    entries_per_row : float
+    weight_norm : float
+        Norm of the weights of all rows.
+    """
+
+    X = None
+
+    def __init__(self, parts, shape, local, entries_per_row, weight_norm):
+        self.parts, self.shape, self.entries_per_row = parts, shape, entries_per_row
+        self.dtype, self.is_sparse = local.dtype, local.is_sparse
+        self.shift, self.scale, self.weight_norm = local.shift, local.scale, weight_norm
+        self.n_read = [0]
+
+    @property
+    def why_elsewhere(self):
+        return self.parts.why_elsewhere
+
+    @contextmanager
+    def session(self):
+        """Threads and the like for the length of a solve."""
+        with self.parts.session():
+            yield self
+
+    def map(self, function, *arguments, reads=True) -> list:
+        """``function(part, *arguments)`` of each part, in their order: a read of X, or none."""
+        self.n_read[0] += self.shape[0] * reads
+        return self.parts.map(function, *arguments, reads=reads)
+
+
+class _Slopes(NamedTuple):
+    """As ``Slopes``, from sums over parts."""
+
+    n: int
+    size: float
+    squares: np.ndarray
+    by_class: np.ndarray
+
+    @property
+    def norm(self):
+        return float(np.sqrt(np.sum(self.squares)))
+
+
+class _Memory:
+    """What was found at points lately, and whose scores the parts keep."""
+
+    def __init__(self):
+        self.looks: OrderedDict[Any, tuple] = OrderedDict()
+        self.point = self.line = None  # keys of what parts keep
+        self.wants_hessian = False
+        self.slope: tuple = (None, 0.0)  # of the line at its end
+
+    def holds(self, where) -> bool:
+        """Whether parts keep the scores at ``where``."""
+        return where.key == (self.line if isinstance(where, Along) else self.point)
+
+    def keep(self, where):
+        """Parts keep the scores at ``where`` from now on."""
+        if isinstance(where, Along):
+            self.point, self.line = None, where.key
+        else:
+            self.point = where.key
+
+
+class PartedObjective(LinearObjective):
+    """An objective that is a sum over parts.
+
+    Parameters
+    ----------
+    local : LinearObjective
+        The same objective of some of the rows, drawn at random, in the coordinates of all.
+    rows : PartedRows
+    label : int, default=None
+        As of ``Blank``.
+    is_sample : bool, default=True
+        Whether a solution for ``local`` is near the one for all.
+    """
+
+    def __init__(self, local, rows, label=None, is_sample=True):
+        self.local, self.rows, self.blank = local, rows, Blank(local, label)
+        self.loss, self.penalty, self.shrinks = local.loss, local.penalty, local.shrinks
+        self.fit_intercept, self.n_params = local.fit_intercept, local.n_params
+        self.n_outputs, self.pairs = local.n_outputs, local.pairs
+        self.takes_samples, self.extra_work = is_sample, local.extra_work
+        self.forms_hessian = local.forms_hessian
+        self.memory = _Memory()
+
+    @classmethod
+    def over(cls, local, rows, **settings) -> "PartedObjective":
+        """As the constructor; pairs are counted."""
+        new = cls(local, rows, **settings)
+        if local.pairs is None:
+            return new
+        counted = rows.map(work.count_pairs, local.loss.pair_weighting, reads=False)
+        total, new.n_pairs = (sum(column) for column in zip(*counted, strict=True))
+        new.blank = new.blank.changed(total=total)
+        return new
+
+    is_remote = True
+
+    # --- parameters: as of the rows that are here ---
+
+    def by_output(self, u):
+        return self.local.by_output(u)
+
+    def split(self, params):
+        return self.local.split(params)
+
+    def join(self, u, b):
+        return self.local.join(u, b)
+
+    def to_coef(self, params):
+        return self.local.to_coef(params)
+
+    def from_coef(self, coef, intercept=0.0):
+        return self.local.from_coef(coef, intercept)
+
+    def anchored(self, step):
+        return self.local.anchored(step)
+
+    def with_penalty(self, hessian):
+        return self.local.with_penalty(hessian)
+
+    def balance(self, slopes, total):
+        return self.local.balance(slopes, total)
+
+    def start(self):
+        return self.local.start()
+
+    def loss_at(self, score):
+        return self.local.loss_at(score)
+
+    def sample_gram(self):
+        return self.local.sample_gram()
+
+    def sample(self, size, random_state):
+        """The objective of the rows that are here."""
+        return self.local
+
+    def at_hand(self):
+        return self.local
+
+    def with_loss(self, loss, shrinks=True):
+        new = copy.copy(self)
+        new.loss, new.shrinks = loss, shrinks
+        new.local, new.blank = (
+            self.local.with_loss(loss, shrinks),
+            self.blank.changed(objective=self.blank.objective.with_loss(loss, shrinks)),
+        )
+        return new
+
+    @property
+    def weight_norm(self):
+        return self.rows.weight_norm
+
+    # --- F ---
+
+    def at(self, params):
+        where = Here(np.asarray(params, dtype=np.float64))
+        for _, _, there, _ in reversed(self.memory.looks.values()):
+            if isinstance(there, Along) and (there.params + there.t * there.p == params).all():
+                where = there
+                break
+        return PartedPoint(self, params, where)
+
+    def value(self, params):
+        return self.at(params).value
+
+    def value_gradient(self, params):
+        point = self.at(params)
+        return point.value, point.gradient
+
+    def look(self, where, hessian=False, cautious=False) -> Look:
+        """What there is to know at ``where``, found or remembered."""
+        known = self.remembered(where, hessian, cautious)
+        if known is None:
+            extras = Extras(hessian, cautious, self.held_at(where))
+            known = self.remember(
+                where, cautious, work.added(self.rows.map(work.look, self.blank, where, extras))
+            )
+            self.memory.keep(where)
+        return known
+
+    def remembered(self, where, hessian=False, cautious=False) -> Look | None:
+        """What was found at ``where``; None if that was not all that is wanted."""
+        entry = self.memory.looks.get(self._key(where))
+        if entry is None or (hessian and (entry[0].hessian is None or entry[1] != cautious)):
+            return None
+        return entry[0]
+
+    def remember(self, where, cautious, found) -> Look:
+        """Remember what was found."""
+        looks = self.memory.looks
+        found = found if np.ndim(found.hessian) else found._replace(hessian=None)
+        if not any(entry[3] is self.loss for entry in looks.values()):
+            looks.clear()
+        looks[self._key(where)] = found, cautious, where, self.loss
+        while len(looks) > _REMEMBERED:
+            looks.popitem(last=False)
+        return found
+
+    def _key(self, where):
+        return id(self.loss), where.key, getattr(where, "t", None)
+
+    def begin_line(self, end) -> float:
+        """Look at ``end`` of a line; the largest score along it."""
+        hessian, self.memory.wants_hessian = self.memory.wants_hessian, False
+        extras = Extras(hessian, held=self.held_at(end))
+        found = self.rows.map(work.step, self.blank, end, extras)
+        largest, slopes, looks = zip(*found, strict=True)
+        self.memory.keep(end)
+        self.remember(end, False, work.added(looks))
+        self.memory.slope = end, sum(slopes)
+        return max(largest)
+
+    def slope_at(self, where) -> tuple[float, float]:
+        """L at ``where`` on a line, and its slope by t."""
+        end, slope = self.memory.slope
+        if end is not None and (end.key, end.t) == (where.key, where.t):
+            return self.look(where).loss, slope
+        found = self.ask(work.slope, where, self.held_at(where))
+        loss, slope = (sum(column) for column in zip(*found, strict=True))
+        return loss, slope
+
+    def held_at(self, where) -> dict:
+        """Attributes of the objective of a part, at ``where``, that rest on all parts."""
+        return {}
+
+    def balanced(self, params):
+        where = self.at(params).where
+        self.look(where)
+        return self._balanced(params, lambda shift: sum(self.ask(work.shifted_sum, where, shift)))
+
+    def best_constant(self) -> np.ndarray:
+        """The best parameters without coefficients. Reads no X."""
+        params = self.join(np.zeros_like(self.split(self.local.start())[0]), 0.0)
+        if not self.fit_intercept:
+            return params
+
+        def value_slope(b):
+            found = self.rows.map(work.constant, self.blank, b, reads=False)
+            loss, slope = (sum(column) for column in zip(*found, strict=True))
+            return loss, np.atleast_1d(slope)
+
+        if self.n_outputs == 1:
+            params[-1] = self.split(self.start())[1]
+            middle = params[-1]
+            return self._balanced(params, lambda shift: value_slope(middle + shift)[1][0])
+        found = minimize(value_slope, np.zeros(self.n_outputs), jac=True, tol=1e-12)
+        return self.join(self.split(params)[0], found.x)
+
+    def ask(self, function, where, *arguments) -> list:
+        """``function(part, blank, where, …)`` of each, without a read if parts keep the scores."""
+        reads = not self.memory.holds(where)
+        found = self.rows.map(function, self.blank, where, *arguments, reads=reads)
+        self.memory.keep(where)
+        return found
+
+
+class PartedPoint:
+    """As ``Point``, of an objective in parts."""
+
+    def __init__(self, objective, params, where):
+        self.objective, self.params, self.where = objective, params, where
+        self._cautious = False
+
+    @property
+    def u(self):
+        return self.objective.split(self.params)[0]
+
+    @property
+    def _look(self) -> Look:
+        return self.objective.look(self.where)
+
+    @property
+    def loss(self):
+        return self._look.loss
+
+    @property
+    def value(self):
+        return self.loss + self.objective.penalty.value(self.u)
+
+    @property
+    def loss_gradient(self):
+        """Gradient of L."""
+        return self._look.gradient
+
+    @property
+    def gradient(self):
+        return self._look.gradient + self.objective.penalty_gradient(self.params)
+
+    @property
+    def largest_score(self):
+        return self._look.largest
+
+    @property
+    def slopes(self) -> _Slopes:
+        """Sums of the slopes by score."""
+        found = self._look
+        return _Slopes(
+            self.objective.rows.shape[0], found.size, np.asarray(found.squares), found.by_class
+        )
+
+    @property
+    def noise(self):
+        size = self.slopes.norm * np.sqrt(
+            self.slopes.n * self.objective.n_outputs * len(self.params)
+        )
+        return float(np.finfo(self.objective.rows.dtype).eps) * size
+
+    def gap(self):
+        return self.objective.gap(self.params, self.gradient, self.slopes, self.loss)
+
+    def envelope(self, smooth) -> Envelope:
+        """As ``Point.envelope``."""
+        there = PartedPoint(smooth, self.params, self.where)
+        smooth.look(self.where)  # before, for then parts keep the scores
+        found = self.objective.ask(work.envelope, self.where, smooth.blank)
+        loss, excess = (sum(column) for column in zip(*found, strict=True))
+        return Envelope(loss, excess, there.slopes, lambda: there.gradient)
+
+    # --- second derivatives ---
+
+    def find_curvature(self, cautious=False):
+        """As ``Point.find_curvature``: there is nothing to do before it is used."""
+        self._cautious = cautious
+
+    @cached_property
+    def hessian_products(self):
+        local = self.objective.local
+        point = local.at(self.params)
+        point.find_curvature(self._cautious)
+        return point.hessian_products
+
+    def _curved(self):
+        self.objective.memory.wants_hessian = True
+        return self.objective.look(self.where, True, self._cautious)
+
+    def hessian(self):
+        found = self._curved()
+        hessian = found.hessian.copy()
+        if found.pivot > 0:
+            hessian -= np.outer(found.q, found.q / found.pivot)
+        return self.objective.with_penalty(hessian)
+
+    def hessian_product(self, v):
+        objective = self.objective
+        found = objective.rows.map(
+            work.curved_product, objective.blank, self.where, v, self._cautious,
+            objective.held_at(self.where),
+        )  # fmt: skip
+        product, moved = (sum(column) for column in zip(*found, strict=True))
+        if moved:
+            curved = self._curved()
+            product = product - curved.q * (moved / curved.pivot)
+        return product + objective.penalty_product(v)
+
+    # --- from here to others ---
+
+    def along(self, p):
+        """As ``Point.along``: a read of X."""
+        return PartedLine(self, p)
+
+    def toward(self, params):
+        """As ``Point.toward``."""
+        line = self.along(params - self.params)
+        line.end = params
+        return line
+
+
+class PartedLine(Line):
+    """A line from a point of an objective in parts.
+
+    It begins with a read of X, in which the point at t = 1 is looked at, too.
+    """
+
+    def _shorten(self, point, p):
+        objective = self.objective
+        self._whole = np.asarray(p, dtype=np.float64)
+        end = Along(np.asarray(self.params, dtype=np.float64), self._whole, 1.0)
+        largest = objective.begin_line(end)
+        factor = self._factor(largest)
+        self._lost = largest + self._largest
+        return factor, (self._whole if factor == 1.0 else factor * self._whole)
+
+    def _where(self, t):
+        start = np.asarray(self.params, dtype=np.float64)
+        return Along(start, self._whole, float(t * self.shortened))
+
+    def _slope(self, t):
+        where = self._where(t)
+        loss, slope = self.objective.slope_at(where)
+        return loss, self.shortened * slope
+
+    def falls(self, t, promised):
+        value = self.move(t).value
+        return value <= self.value - 0.01 * promised + self._noise
+
+    def move(self, t):
+        params, where = self._params(t), self._where(t)
+        point = PartedPoint(self.objective, params, where)
+        known = self.objective.remembered(where)
+        if known is not None and self._lost > MOST_LOST * known.largest:
+            return PartedPoint(self.objective, params, Here(params))
+        return point
+
+
+class PartedHuberObjective(PartedObjective):
+    """``ConcomitantHuberObjective`` over parts: the scale rests on all of them.
+
+    Scores are found first, in a read of their own, then the scale from them, without another one.
+    """
+
+    def __init__(self, local, rows, **settings):
+        super().__init__(local, rows, **settings)
+        self._last = None, 0.0  # where, and σ there
+
+    def held_at(self, where):
+        key = self._key(where)
+        if self._last[0] != key:
+            self._last = key, self._scale(where, self._last[1])
+        return {"held": self._last[1]}
+
+    def begin_line(self, end):
+        largest = max(self.rows.map(work.along, self.blank, end))
+        self.memory.keep(end)
+        return max(super().begin_line(end), largest)
+
+    @property
+    def last_scale(self) -> float:
+        """The minimising σ where it was asked for last."""
+        return max(self._last[1], self.local.smallest)
+
+    def _scale(self, where, guess):
+        """As the kernels of ``ConcomitantHuberObjective``: Newton's method for σ², from a guess or
+        from the right."""
+        if guess > 0:
+            tau = self._scale_from(where, guess, 1.0, True)
+            if tau > 0:
+                return guess * float(np.sqrt(tau))
+        _, _, largest = self._sums(where, 1.0, np.inf)
+        if largest == 0:
+            return 0.0
+        tau, _, _ = self._sums(where, largest, np.inf)
+        return largest * float(np.sqrt(self._scale_from(where, largest, tau, False)))
+
+    def _scale_from(self, where, unit, tau, either_side):
+        epsilon = float(self.loss.delta)
+        for k in range(100):
+            inside, outside, _ = self._sums(where, unit, tau)
+            slope = 1.0 - epsilon * epsilon * outside
+            if slope <= 0.0:
+                return 0.0
+            previous, tau = tau, inside / slope
+            if tau >= previous * (1.0 - 1e-15) and not (k == 0 and either_side):
+                break
+        return tau
+
+    def _sums(self, where, unit, tau):
+        inside, outside, largest = zip(*self.ask(work.scale_sums, where, unit, tau), strict=True)
+        return sum(inside), sum(outside), max(largest)
+
+
+def parted(local, rows, **settings) -> PartedObjective:
+    """The objective over parts whose rows here are those of ``local``."""
+    huber = isinstance(local, ConcomitantHuberObjective)
+    return (PartedHuberObjective if huber else PartedObjective).over(local, rows, **settings)

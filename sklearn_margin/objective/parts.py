@@ -1,0 +1,352 @@
+"""Parts of a table that is not in memory as a whole, and what is computed at them.
+
+A part is a range of consecutive rows: a batch that is read from a file when it is visited, or what
+a worker of a cluster holds. A function is mapped over the parts, and what it gives is added up in
+their order, so that sums do not depend on where a part is or when it is visited. What belongs to
+rows (labels, weights, scores) stays with its part; parameters go there, and sums come back.
+
+What a part keeps of one evaluation for the next it can compute again, to the same bits: it may be
+lost with the process that held it.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+import scipy.sparse as sp
+
+from sklearn_margin.losses.pairs.index import PairIndex
+from sklearn_margin.objective.point import largest_of
+
+__all__ = [
+    "Along",
+    "Blank",
+    "Extras",
+    "Here",
+    "Look",
+    "Part",
+    "added",
+    "along",
+    "constant",
+    "count_pairs",
+    "curved_product",
+    "envelope",
+    "look",
+    "scale_sums",
+    "shifted_sum",
+    "slope",
+    "step",
+    "sum_of_squares",
+]
+
+
+class Part:
+    """Rows that are together, and what was computed of them last.
+
+    Parameters
+    ----------
+    X : ndarray or CSR of shape (n, d), default=None
+        Validated. None where it is not at hand, and not needed.
+    y : ndarray of shape (n,)
+        Targets; indices of classes.
+    s : ndarray of shape (n,) or float
+        Weights, of which those of all parts add up to one; a number if they are equal.
+    groups : ndarray of int of shape (n,), default=None
+        Group of each row, of rankers.
+    """
+
+    def __init__(self, X, y, s, groups=None):
+        self.X, self.y, self.s, self.groups = X, y, s, groups
+        self._kept: dict[str, tuple[Any, Any]] = {}
+
+    def __getstate__(self):
+        return {**vars(self), "_kept": {}}
+
+    def on(self, X) -> "Part":
+        """The same rows with their features at hand; both keep the same."""
+        new = Part.__new__(Part)
+        vars(new).update(vars(self), X=X)
+        return new
+
+    def kept(self, name, key, make: Callable):
+        """What ``make`` gives, or gave for the same ``key``: one for each name is kept."""
+        found = self._kept.get(name)
+        if found is None or found[0] != key:
+            self._kept.pop(name, None)  # before there is another
+            found = self._kept[name] = key, make()
+        return found[1]
+
+    def forget(self, *names):
+        """Drop what was kept."""
+        for name in names:
+            self._kept.pop(name, None)
+
+
+class Blank:
+    """An objective without rows, to be laid on parts.
+
+    Parameters
+    ----------
+    objective : LinearObjective
+        In the coordinates of the whole.
+    label : int, default=None
+        Index of the class that is told from the rest by labels −1/+1; None where y is what the
+        objective wants.
+    """
+
+    def __init__(self, objective, label=None):
+        rows, none = objective.rows, {"pairs": None, "groups": None}
+        self.objective = objective.placed(
+            rows=rows.like(rows.X[:0]), y=objective.y[:0], s=objective.s[:0],
+            **(none if objective.pairs is not None else {}),
+        )  # fmt: skip
+        self.label = label
+        self.total = None if objective.pairs is None else 1.0  # weight of all pairs of all parts
+
+    def changed(self, **changes) -> "Blank":
+        """The same with other attributes."""
+        new = Blank.__new__(Blank)
+        vars(new).update(vars(self), **changes)
+        return new
+
+    def on(self, part, **held):
+        """The objective of a part; ``held`` are attributes that rest on all parts."""
+        blank, n = self.objective, len(part.y)
+        rows = blank.rows.like(_no_features(n, blank.rows) if part.X is None else part.X)
+        if self.total is not None:
+            held = {"pairs": self._pairs(part), "groups": part.groups}
+        y = self._targets(part, rows.dtype)
+        return blank.placed(rows=rows, y=y, s=_weights(part, rows.dtype), **held)
+
+    def _targets(self, part, dtype):
+        if self.label is not None:
+            return np.where(part.y == self.label, dtype.type(1), dtype.type(-1))
+        if self.objective.n_outputs > 1:
+            return part.y.astype(np.int64)
+        return part.y if self.total is not None else part.y.astype(dtype, copy=False)
+
+    def _pairs(self, part):
+        weighting = self.objective.loss.pair_weighting
+        pairs = part.kept("pairs", weighting, lambda: _index_of(part, weighting))
+        pairs.total = self.total
+        return pairs
+
+
+def _index_of(part, weighting):
+    s = part.s if np.ndim(part.s) else np.full(len(part.y), part.s)
+    return PairIndex(part.y, part.groups, s, weighting, alone=False)
+
+
+def _weights(part, dtype):
+    return part.s if np.ndim(part.s) else np.full(len(part.y), part.s, dtype)
+
+
+def _no_features(n, rows):
+    """A matrix of zeros that takes no memory, for work that does not look at features."""
+    d = rows.shape[1]
+    if rows.is_sparse:
+        return sp.csr_array((n, d), dtype=rows.dtype)
+    return np.broadcast_to(rows.dtype.type(0), (n, d))
+
+
+# --- where -----------------------------------------------------------------------------------
+
+
+class Here(NamedTuple):
+    """The scores at a parameter vector."""
+
+    params: np.ndarray
+
+    @property
+    def key(self):
+        return self.params.tobytes()
+
+    def scores(self, part, objective):
+        """Scores by row."""
+        return part.kept("point", self.key, lambda: objective.scores(self.params))
+
+
+class Along(NamedTuple):
+    """The scores at params + t·p, on a line."""
+
+    params: np.ndarray
+    p: np.ndarray
+    t: float
+
+    @property
+    def key(self):
+        return self.params.tobytes(), self.p.tobytes()
+
+    def on_line(self, part, objective):
+        """Scores at t = 0, and how they change with t."""
+
+        def make():
+            z = Here(self.params).scores(part, objective)
+            part.forget("point", "curvature")
+            return z, objective.scores(self.p)
+
+        return part.kept("line", self.key, make)
+
+    def scores(self, part, objective):
+        z, dz = self.on_line(part, objective)
+        return (z + self.t * dz).astype(z.dtype, copy=False)
+
+
+# --- what is computed at a part, from what is given alone ------------------------------------
+
+
+class Extras(NamedTuple):
+    """What is to be found besides value and gradient."""
+
+    hessian: bool = False
+    cautious: bool = False
+    held: dict = {}  # attributes of the objective that rest on all parts
+
+
+class Look(NamedTuple):
+    """L at a point, and what is known of it there: of a part, or the sums over all."""
+
+    loss: float
+    gradient: np.ndarray  # of L, with respect to the parameters
+    size: float  # Σ |g| over the slopes by score
+    squares: np.ndarray  # Σ g², by output
+    by_class: np.ndarray  # Σ g by class, of several scores
+    largest: float  # score
+    hessian: np.ndarray | float = 0.0  # of L, if it was asked for
+    q: np.ndarray | float = 0.0  # of a rank-one part of it, − q qᵀ / pivot
+    pivot: float = 0.0
+
+
+def added(looks) -> Look:
+    """Sums over parts, in their order."""
+    total = [0.0] * len(Look._fields)
+    for found in looks:
+        for k, value in enumerate(found):
+            largest = Look._fields[k] == "largest"
+            total[k] = max(total[k], value) if largest else total[k] + value
+    return Look(*total)
+
+
+def look(part, blank, where, extras):
+    """What there is to know at ``where``: a ``Look``."""
+    objective = blank.on(part, **extras.held)
+    z = where.scores(part, objective)
+    return _looked(objective, z, extras)[0]
+
+
+def _looked(objective, z, extras):
+    """A ``Look``, and the slopes by score."""
+    hessian, q, pivot = 0.0, 0.0, 0.0
+    if extras.hessian:
+        curvature = objective.curvature(z, extras.cautious)
+        loss, g = curvature.value, curvature.gradient
+        if getattr(curvature, "q", None) is not None:
+            q, pivot = objective.loss_gradient(curvature.q), curvature.pivot
+            curvature = curvature._replace(q=None)
+        gradient, hessian = objective.loss_gradient_hessian(curvature)
+    else:
+        g = np.empty_like(z)
+        loss = objective.score_gradient(z, g)
+        gradient = objective.loss_gradient(g)
+    slopes = objective.slopes(g)
+    by_class = slopes.by_class if objective.n_outputs > 1 else np.zeros(0)
+    largest = largest_of(z)
+    sums = slopes.size, slopes.squares, by_class
+    return Look(loss, gradient, *sums, largest, hessian, q, pivot), g
+
+
+def step(part, blank, where, extras):
+    """The beginning of a line, and its end: the largest score along it, the slope of L by t at
+    ``where``, and a ``Look`` there."""
+    objective = blank.on(part, **extras.held)
+    _, dz = where.on_line(part, objective)
+    found, g = _looked(objective, where.scores(part, objective), extras)
+    return largest_of(dz), float(np.vdot(g, dz)), found
+
+
+def along(part, blank, where):
+    """The largest score along a line."""
+    return largest_of(where.on_line(part, blank.on(part))[1])
+
+
+def slope(part, blank, where, held):
+    """L at ``where`` on a line, and its slope by t."""
+    objective = blank.on(part, **held)
+    _, dz = where.on_line(part, objective)
+    z = where.scores(part, objective)
+    g = np.empty_like(z)
+    loss = objective.score_gradient(z, g)
+    return loss, float(np.vdot(g, dz))
+
+
+def envelope(part, blank, where, smooth):
+    """L, and its excess over the envelope of ``smooth``, as of ``envelope_excess``."""
+    objective = blank.on(part)
+    z = where.scores(part, objective)
+    return objective.envelope_excess(smooth.on(part), z)[:2]
+
+
+def curved_product(part, blank, where, direction, cautious, held):
+    """Product of the Hessian of L, without its rank-one part, with a direction; and q·X̃v."""
+    objective = blank.on(part, **held)
+    curvature, moved = _curvature(part, objective, where, cautious), 0.0
+    if getattr(curvature, "q", None) is not None:
+        moved = float(curvature.q @ objective.scores(direction))
+        curvature = curvature._replace(q=None)
+    return objective.loss_product(curvature, direction), moved
+
+
+def _curvature(part, objective, where, cautious):
+    """Curvature at ``where``, kept without the objective, which may hold X."""
+
+    def make():
+        found = objective.curvature(where.scores(part, objective), cautious)
+        return found._replace(objective=None) if hasattr(found, "objective") else found
+
+    if objective.pairs is not None:  # which is no more than the scores
+        return objective.curvature(where.scores(part, objective), cautious)
+    found = part.kept("curvature", (where.key, getattr(where, "t", None), cautious), make)
+    return found._replace(objective=objective) if hasattr(found, "objective") else found
+
+
+def shifted_sum(part, blank, where, shift):
+    """Σ of the slopes by score if all scores are higher by ``shift``."""
+    objective = blank.on(part)
+    z = where.scores(part, objective)
+    g = np.empty_like(z)
+    objective.score_gradient((z + shift).astype(z.dtype), g)
+    return float(g.sum(dtype=np.float64))
+
+
+def constant(part, blank, b):
+    """L where all scores are ``b``, and Σ of the slopes by score."""
+    objective = blank.on(part)
+    shape = (len(part.y), *np.shape(b))
+    z = np.broadcast_to(np.asarray(b, objective.rows.dtype), shape).copy()
+    g = np.empty_like(z)
+    return objective.score_gradient(z, g), g.sum(axis=0, dtype=np.float64)
+
+
+def sum_of_squares(part):
+    """Σ s² over the weights."""
+    if np.ndim(part.s) == 0:
+        return len(part.y) * part.s**2
+    return float(np.square(part.s, dtype=np.float64).sum())
+
+
+def count_pairs(part, weighting):
+    """Weight and number of the pairs of a part."""
+    pairs = part.kept("pairs", weighting, lambda: _index_of(part, weighting))
+    return pairs.own_total, pairs.n_pairs
+
+
+def scale_sums(part, blank, where, unit, tau):
+    r"""For the scale of residuals: Σ s r²/unit² where r² ≤ ε² τ unit², Σ s elsewhere, max \|r\|."""
+    objective = blank.on(part)
+    residual = objective.y.astype(np.float64) - where.scores(part, objective)
+    used = objective.s > 0
+    s, residual = objective.s[used].astype(np.float64), np.abs(residual[used])
+    scaled = (residual / unit) ** 2
+    inside = scaled <= float(objective.loss.delta) ** 2 * tau
+    sums = float(s[inside] @ scaled[inside]), float(s[~inside].sum())
+    return *sums, float(residual.max(initial=0.0))

@@ -1,0 +1,48 @@
+"""Slopes of the loss by score, as certificates see them: through a few sums."""
+
+from functools import cached_property
+
+import numpy as np
+
+__all__ = ["Slopes"]
+
+
+class Slopes:
+    """The gradient g of L with respect to the scores.
+
+    Parameters
+    ----------
+    g : ndarray of shape (n,) or (n, n_outputs)
+    labels : ndarray of int of shape (n,), default=None
+        Class of each row, of losses of several scores.
+
+    Attributes
+    ----------
+    n : int
+        Rows.
+    """
+
+    def __init__(self, g, labels=None):
+        self.g, self.labels, self.n = g, labels, len(g)
+
+    @cached_property
+    def size(self) -> float:
+        r"""Σ \|g\|."""
+        return float(np.abs(self.g).sum(dtype=np.float64))
+
+    @cached_property
+    def squares(self) -> np.ndarray:
+        """Σ g², by output."""
+        return np.square(self.g, dtype=np.float64).sum(axis=0)
+
+    @property
+    def norm(self) -> float:
+        """‖g‖."""
+        return float(np.sqrt(np.sum(self.squares)))
+
+    @cached_property
+    def by_class(self) -> np.ndarray:
+        """Σ g over the rows of each class, of shape (n_classes, n_outputs)."""
+        k = self.g.shape[1]
+        columns = [np.bincount(self.labels, self.g[:, c], minlength=k) for c in range(k)]
+        return np.stack(columns, axis=1)
