@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,7 +19,7 @@ import scipy.sparse as sp
 from joblib import effective_n_jobs
 
 from sklearn_margin import _tables
-from sklearn_margin._lazy import is_dask, names_of
+from sklearn_margin._lazy import check_table, is_dask, names_of
 from sklearn_margin._tables import (
     ByRow,
     Table,
@@ -150,11 +150,12 @@ class _Cluster:
 
     def each(self, function, *arguments, index=False) -> _Cluster:
         """New blocks, each from one where it is."""
-        held = [
-            self.client.submit(function, one, *((k,) if index else ()), *arguments, pure=False)
-            for k, one in enumerate(self.held)
-        ]
-        return _Cluster(self.client, held)
+        n = len(self.held)
+        numbers = [range(n)] if index else []
+        constants = ([value] * n for value in arguments)
+        return _Cluster(
+            self.client, self.client.map(function, self.held, *numbers, *constants, pure=False)
+        )
 
     def submit(self, function, *arguments):
         """A block made of others."""
@@ -162,44 +163,61 @@ class _Cluster:
 
     def get(self, held):
         """Blocks that are small, here."""
-        from distributed.client import FutureCancelledError
-
-        try:
+        with _nothing_is_lost():
             return self.client.gather(held)
-        except FutureCancelledError as error:
-            raise RuntimeError(
-                "a part of the data was lost with its worker and cannot be computed again: data "
-                "that was sent there by scatter has no other source. Build the collection from "
-                "files or delayed functions, and persist it"
-            ) from error
 
     def map(self, function, *arguments, reads=True):
         """``function(block, *arguments)`` of each: one task for each worker."""
-        return self.get_all(function, arguments)
-
-    def get_all(self, function, arguments):
-        shares: dict[str, list[int]] = {}
-        where = self.client.who_has(self.held)
-        for k, one in enumerate(self.held):
-            workers = sorted(where.get(one.key, ()))
-            shares.setdefault(workers[0] if workers else "", []).append(k)
+        shares = self._shares()
         tasks = [
             self.client.submit(
                 _on_parts, function, arguments, [self.held[k] for k in share],
-                workers=[worker] if worker else None, allow_other_workers=bool(worker),
-                pure=False, retries=2,
+                workers=worker, allow_other_workers=worker is not None, pure=False, retries=2,
             )
-            for worker, share in shares.items()
+            for worker, share in shares
         ]  # fmt: skip
         found = [None] * len(self.held)
-        for share, results in zip(shares.values(), self.get(tasks), strict=True):
+        for (_, share), results in zip(shares, self.get(tasks), strict=True):
             for k, result in zip(share, results, strict=True):
                 found[k] = result
         return found
 
+    def _shares(self):
+        """Which worker works at which blocks: one that holds them, so that no block moves."""
+        from distributed import wait
+
+        with _nothing_is_lost():
+            wait(self.held)  # what is being computed is nowhere yet
+            where = self.client.who_has(self.held)
+        shares: dict[str, list[int]] = {}
+        nowhere = []
+        for k, one in enumerate(self.held):
+            workers = where.get(one.key, ())
+            if workers:
+                least = min(workers, key=lambda worker: (len(shares.get(worker, ())), worker))
+                shares.setdefault(least, []).append(k)
+            else:  # an error, or lost since
+                nowhere.append((None, [k]))
+        return [*shares.items(), *nowhere]
+
     def session(self):
-        """Nothing to be prepared for a solve: the cluster is there."""
-        return nullcontext()
+        """One thread of BLAS in this process, too, where the sample is solved."""
+        return single_threaded
+
+
+@contextmanager
+def _nothing_is_lost():
+    """Say what to do if blocks are gone for good."""
+    from distributed import CancelledError
+
+    try:
+        yield
+    except CancelledError as error:
+        raise RuntimeError(
+            "a part of the data was lost with its worker and cannot be computed again: data "
+            "that was sent there by scatter has no other source. Build the collection from "
+            "files or delayed functions, and persist it"
+        ) from error
 
 
 class _Here:
@@ -245,10 +263,17 @@ class _Here:
 
 
 def _client():
-    """The current client of ``distributed``; None if there is none."""
+    """The current client of ``distributed``; None if there is none, or another scheduler is set."""
     if "distributed" not in sys.modules:
         return None
-    from distributed import get_client
+    import dask
+    from distributed import Client, get_client
+
+    scheduler = dask.config.get("scheduler", None)
+    if isinstance(scheduler, Client):
+        return scheduler
+    if scheduler not in (None, "dask.distributed", "distributed"):
+        return None
 
     try:
         return get_client()
@@ -283,7 +308,7 @@ class DaskTable(Table):
     def __init__(self, X, columns, unpack=None):
         import dask
 
-        self.first, self.n_reads = names_of(X), 1
+        self.n_reads = 1
         blocks = _aligned(X, columns)
         tasks = [
             dask.delayed(_raw, pure=False)(*parts, k, unpack)
@@ -295,6 +320,7 @@ class DaskTable(Table):
         if self._has[2]:
             raws = self._whole_groups(raws)
             self._survey(raws)
+        self.first = names_of(X, self.shape[1])
         self._keep()
 
     def _survey(self, raws):
@@ -373,15 +399,23 @@ class _DaskParts:
 
 def _aligned(X, columns):
     """Blocks of X, and of y, weights and groups, part by part, as delayed values."""
-    if X.ndim != 2:
-        raise ValueError(f"X must have 2 dimensions, got a Dask collection with {X.ndim}")
+    check_table(X)
     if hasattr(X, "numblocks"):
         X = X.rechunk({1: -1}) if X.numblocks[1] > 1 else X
     rows = X.chunks[0] if hasattr(X, "chunks") else None
-    blocks = [list(np.ravel(X.to_delayed()))]
+    blocks = [_delayed(X)]
     for name in ("y", "sample_weight", "groups"):
         blocks.append(_blocks_of(columns.get(name), name, rows, len(blocks[0])))
     return blocks
+
+
+def _delayed(values):
+    """Blocks of a collection.
+
+    Those of arrays are not optimised, lest what X and y are both made of is read for each of them;
+    those of frames are, so that no other columns are read.
+    """
+    return list(np.ravel(values.to_delayed(optimize_graph=not hasattr(values, "chunks"))))
 
 
 def _blocks_of(values, name, rows, n_parts):
@@ -408,7 +442,7 @@ def _blocks_of(values, name, rows, n_parts):
                     f"{name} has {sum(values.chunks[0])} entries, and X has {sum(rows)} rows"
                 )
             values = values.rechunk({0: rows})
-    blocks = list(np.ravel(values.to_delayed()))
+    blocks = _delayed(values)
     if len(blocks) != n_parts:
         raise ValueError(
             f"{name} is in {len(blocks)} parts, and X in {n_parts}: their parts must hold the same "

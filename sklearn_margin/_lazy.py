@@ -3,28 +3,57 @@
 Nothing here imports Dask before a collection is seen.
 """
 
+import copy
 import sys
-import warnings
 
 import numpy as np
 
-__all__ = ["is_dask", "lazily", "names_of"]
+__all__ = ["check_table", "is_dask", "lazily", "names_of"]
 
 
 def is_dask(X) -> bool:
-    """Whether X is a Dask array or data frame. Imports nothing."""
+    """Whether X is on Dask: an array, a frame, or another of its collections. Imports nothing."""
     if "dask" not in sys.modules or not type(X).__module__.startswith("dask"):
         return False
-    return hasattr(X, "to_delayed")
+    return hasattr(X, "to_delayed") or hasattr(X, "__dask_graph__")
 
 
-def names_of(X):
-    """A row that has the names of the features of X, if it has any."""
+def check_table(X) -> None:
+    """Raise for a Dask collection that is no table of numbers.
+
+    Raises
+    ------
+    TypeError
+        If it is neither an array nor a data frame.
+    ValueError
+        If it has not two dimensions, or a column of a frame is not of numbers.
+    """
+    if not type(X).__module__.startswith(("dask.array", "dask.dataframe")):
+        kind = type(X).__name__
+        raise TypeError(f"X must be a Dask array or data frame, got a {kind}: see {_MADE_BY}")
+    if X.ndim != 2:
+        raise ValueError(f"X must have 2 dimensions, got a Dask collection with {X.ndim}")
+    if hasattr(X, "columns"):
+        from pandas.api.types import is_numeric_dtype
+
+        others = [name for name, kind in X.dtypes.items() if not is_numeric_dtype(kind)]
+        if others:
+            raise ValueError(
+                f"X must hold numbers, and its columns {others} do not: encode them, or leave "
+                "them out"
+            )
+
+
+_MADE_BY = "dask.array.from_delayed, dask.dataframe.from_delayed"
+
+
+def names_of(X, n_features):
+    """A row of X of zeros, with the names and dtypes of its features, if it has any."""
     if not hasattr(X, "columns"):
-        return np.zeros((1, X.shape[1]))
+        return np.zeros((1, n_features), getattr(X, "dtype", np.float64))
     import pandas as pd
 
-    return pd.DataFrame(np.zeros((1, len(X.columns))), columns=X.columns)
+    return pd.DataFrame(np.zeros((1, len(X.columns))), columns=X.columns).astype(dict(X.dtypes))
 
 
 def lazily(estimator, method, X):
@@ -33,7 +62,7 @@ def lazily(estimator, method, X):
     Parameters
     ----------
     estimator : LossEstimator
-        Fitted.
+        Fitted. What it learns later changes nothing.
     method : callable
         ``method(estimator, X)`` of some rows.
     X : dask.array.Array or dask.dataframe.DataFrame
@@ -42,40 +71,38 @@ def lazily(estimator, method, X):
     -------
     dask.array.Array
     """
-    import dask.array as da
-
-    names = names_of(X)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)
-        probe = method(estimator, names.astype(getattr(X, "dtype", np.float64)))
-    work = _OfBlock(estimator, method.__name__, names)
-    meta = np.empty((0,) * probe.ndim, probe.dtype)
-    if hasattr(X, "chunks"):
-        X = X.rechunk({1: -1}) if X.numblocks[1] > 1 else X
-        if probe.ndim == 1:
-            return X.map_blocks(work, dtype=probe.dtype, drop_axis=1, meta=meta)
-        chunks = (X.chunks[0], (probe.shape[1],))
-        return X.map_blocks(work, dtype=probe.dtype, chunks=chunks, meta=meta)
     import dask
+    import dask.array as da
+    from sklearn.utils.validation import check_is_fitted
 
-    shape = (np.nan, *probe.shape[1:])
-    blocks = [
-        da.from_delayed(dask.delayed(work, pure=True)(block), shape, meta=meta)
-        for block in X.to_delayed()
-    ]
-    return da.concatenate(blocks)
+    check_is_fitted(estimator)
+    check_table(X)
+    n_features = X.shape[1] if X.shape[1] == X.shape[1] else estimator.n_features_in_
+    row = names_of(X, n_features)
+    probe = method(estimator, row)
+    estimator = copy.copy(estimator)
+    if not hasattr(X, "columns"):  # of which was warned once
+        estimator.__dict__.pop("feature_names_in_", None)
+    work = _OfBlock(estimator, method.__name__, row)
+    form = {"dtype": probe.dtype, "meta": np.empty((0,) * probe.ndim, probe.dtype)}
+    if not hasattr(X, "chunks"):
+        compute, shape = dask.delayed(work, pure=True), (np.nan, *probe.shape[1:])
+        blocks = [da.from_delayed(compute(block), shape, **form) for block in X.to_delayed()]
+        return da.concatenate(blocks)
+    X = X.rechunk({1: -1}) if X.numblocks[1] > 1 else X
+    if probe.ndim == 1:
+        return X.map_blocks(work, drop_axis=1, **form)
+    return X.map_blocks(work, chunks=(X.chunks[0], (probe.shape[1],)), **form)
 
 
 class _OfBlock:
     """A method of an estimator, for blocks, of which some may be empty."""
 
-    def __init__(self, estimator, name, names):
-        self.estimator, self.name, self.names = estimator, name, names
+    def __init__(self, estimator, name, row):
+        self.estimator, self.name, self.row = estimator, name, row
 
     def __call__(self, X):
         method = getattr(self.estimator, self.name)
         if X.shape[0] > 0:
             return method(X)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)
-            return method(self.names)[:0]
+        return method(self.row)[:0]
