@@ -9,11 +9,13 @@ own schedulers and stay in this process.
 
 from __future__ import annotations
 
+import pickle
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
+import cloudpickle
 import numpy as np
 import scipy.sparse as sp
 from joblib import effective_n_jobs
@@ -34,7 +36,7 @@ from sklearn_margin._tables import (
 from sklearn_margin.batches import Batch, matrix_of
 from sklearn_margin.objective._blas import single_threaded
 from sklearn_margin.objective.moments import Moments
-from sklearn_margin.objective.parts import Part
+from sklearn_margin.objective.parts import Part, aligned
 
 __all__ = ["DaskTable"]
 
@@ -44,6 +46,9 @@ class _Raw(NamedTuple):
 
     X: Any
     by_row: ByRow
+
+    def __reduce__(self):
+        return _aligned_raw, tuple(self)
 
 
 class _Facts(NamedTuple):
@@ -63,7 +68,13 @@ class _Facts(NamedTuple):
 
 def _raw(X, y, sample_weight, groups, k, unpack):
     X = matrix_of(X, None, k, check=True, name="X in part", least=0)
-    return _Raw(X, columns_of(Batch(X, y, sample_weight, groups), X.shape[0], k, unpack, "part"))
+    unpack = unpack if X.shape[0] else None  # which wants rows
+    columns = columns_of(Batch(X, y, sample_weight, groups), X.shape[0], k, unpack, "part")
+    return _aligned_raw(X, columns)
+
+
+def _aligned_raw(X, by_row):
+    return _Raw(aligned(X), ByRow(*map(aligned, by_row)))
 
 
 def _facts(raw):
@@ -108,7 +119,11 @@ def _kept(raw, k, limit):
     """Rows that are drawn."""
     if limit >= 1:
         return raw
-    return _rows(raw, drawn_numbers(k, raw.by_row) < limit)
+    return _rows(raw, drawn_numbers(k, raw.by_row) <= limit)
+
+
+def _smallest(raw, k):
+    return drawn_numbers(k, raw.by_row).min()
 
 
 def _asked(raw, function, arguments):
@@ -119,8 +134,9 @@ def _encoded(raw, encode, dtype):
     return Part(raw.X.astype(dtype, copy=False), *encode(raw.by_row))
 
 
-def _on_parts(function, arguments, parts):
+def _on_parts(function, packed, parts):
     """What a worker does in an evaluation: its parts by its threads, in their order."""
+    arguments = pickle.loads(packed)
     with single_threaded:
         if len(parts) == 1 or _threads() == 1:
             return [function(part, *arguments) for part in parts]
@@ -167,11 +183,14 @@ class _Cluster:
             return self.client.gather(held)
 
     def map(self, function, *arguments, reads=True):
-        """``function(block, *arguments)`` of each: one task for each worker."""
-        shares = self._shares()
+        """``function(block, *arguments)`` of each: one task for each worker.
+
+        Arguments are packed once for all; arrays are aligned when they are unpacked from that.
+        """
+        shares, packed = self._shares(), cloudpickle.dumps(arguments)
         tasks = [
             self.client.submit(
-                _on_parts, function, arguments, [self.held[k] for k in share],
+                _on_parts, function, packed, [self.held[k] for k in share],
                 workers=worker, allow_other_workers=worker is not None, pure=False, retries=2,
             )
             for worker, share in shares
@@ -184,10 +203,11 @@ class _Cluster:
 
     def _shares(self):
         """Which worker works at which blocks: one that holds them, so that no block moves."""
-        from distributed import wait
-
         with _nothing_is_lost():
-            wait(self.held)  # what is being computed is nowhere yet
+            for one in self.held:  # what is being computed is nowhere yet
+                error = None if one.status == "finished" else one.exception()
+                if error is not None:
+                    raise error
             where = self.client.who_has(self.held)
         shares: dict[str, list[int]] = {}
         nowhere = []
@@ -367,9 +387,14 @@ class DaskTable(Table):
 
     def _keep(self):
         limit = min(1.0, _tables.KEPT / max(self.entries, 1))
-        kept = _joined(self._raws.get(self._raws.each(_kept, limit, index=True).held))
         self.complete = limit == 1
+        kept = self._drawn(limit)
+        if kept.by_row.n == 0:  # of few groups, all large
+            kept = self._drawn(min(self._raws.get(self._raws.each(_smallest, index=True).held)))
         self.kept_X, self.kept = kept.X.astype(self.dtype, copy=False), kept.by_row
+
+    def _drawn(self, limit):
+        return _joined(self._raws.get(self._raws.each(_kept, limit, index=True).held))
 
     def ask(self, function, *arguments):
         return self._raws.map(_asked, function, arguments)

@@ -26,6 +26,7 @@ __all__ = [
     "Look",
     "Part",
     "added",
+    "aligned",
     "along",
     "constant",
     "count_pairs",
@@ -38,6 +39,19 @@ __all__ = [
     "step",
     "sum_of_squares",
 ]
+
+
+def aligned(values):
+    """An array, or a CSR matrix, at an address that suits its dtype.
+
+    What came in a message may be anywhere, and products with it would be in another order of sums.
+    """
+    if sp.issparse(values):
+        for name in ("data", "indices", "indptr"):
+            setattr(values, name, aligned(getattr(values, name)))
+    elif isinstance(values, np.ndarray) and not values.flags.aligned:
+        return values.copy()
+    return values
 
 
 class Part:
@@ -61,6 +75,9 @@ class Part:
 
     def __getstate__(self):
         return {**vars(self), "_kept": {}}
+
+    def __setstate__(self, state):
+        vars(self).update({name: aligned(value) for name, value in state.items()})
 
     def on(self, X) -> "Part":
         """The same rows with their features at hand; both keep the same."""
