@@ -238,7 +238,7 @@ class LossEstimator(CallbackSupportMixin, BaseEstimator):
         for name, value in {"y": y, **given}.items():
             if value is not None:
                 raise ValueError(f"{name} must be in the batches, which hold all there is by row")
-        return StreamTable(X, self._unpack)
+        return StreamTable(X, self._unpack, self.n_jobs)
 
     def _of_table(self, table, given):
         """What a fit is given of a table: the rows themselves, if they are few."""

@@ -37,6 +37,7 @@ __all__ = [
     "slope",
     "step",
     "sum_of_squares",
+    "value",
 ]
 
 
@@ -277,6 +278,12 @@ def slope(part, blank, where, held):
     g = np.empty_like(z)
     loss = objective.score_gradient(z, g)
     return loss, float(np.vdot(g, dz))
+
+
+def value(part, blank, where, held):
+    """L at ``where``."""
+    objective = blank.on(part, **held)
+    return objective.score_value(where.scores(part, objective))
 
 
 def envelope(part, blank, where, smooth):
