@@ -26,6 +26,8 @@ from test_batches import (
 
 from sklearn_margin import Batches, LinearEmbedding, LinearRegressor, QuantileRegressor, RankSVM
 from sklearn_margin._base import scores
+from sklearn_margin._tables import columns_of
+from sklearn_margin.batches import Batch
 
 da = pytest.importorskip("dask.array")
 dd = pytest.importorskip("dask.dataframe")
@@ -247,6 +249,12 @@ def test_one_read_and_nothing_held():
     tracemalloc.stop()
     assert len(reads) == 1
     assert peak < 0.3 * 20_000 * d * 8
+
+
+def test_a_column_does_not_hold_its_frame():
+    frame = pd.DataFrame(X, columns=list("abcd"))
+    rows = columns_of(Batch(None, frame["a"], X[:, 0], QUERIES[:N]), N, 0, None, "batch")
+    assert all(values.flags.owndata for values in rows[1:])
 
 
 def test_what_is_computed_elsewhere_travels():
