@@ -8,7 +8,7 @@ import warnings
 
 import numpy as np
 
-__all__ = ["is_dask", "lazily", "names_of"]
+__all__ = ["OfBlock", "is_dask", "lazily", "names_of"]
 
 
 def is_dask(X) -> bool:
@@ -47,8 +47,8 @@ def lazily(estimator, method, X):
     names = names_of(X)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
-        probe = method(estimator, names.astype(getattr(X, "dtype", np.float64)))
-    work = _OfBlock(estimator, method.__name__, names)
+        probe = np.asarray(method(estimator, names.astype(getattr(X, "dtype", np.float64))))
+    work = OfBlock(estimator, method.__name__, names)
     meta = np.empty((0,) * probe.ndim, probe.dtype)
     if hasattr(X, "chunks"):
         X = X.rechunk({1: -1}) if X.numblocks[1] > 1 else X
@@ -66,7 +66,7 @@ def lazily(estimator, method, X):
     return da.concatenate(blocks)
 
 
-class _OfBlock:
+class OfBlock:
     """A method of an estimator, for blocks, of which some may be empty."""
 
     def __init__(self, estimator, name, names):
@@ -75,7 +75,7 @@ class _OfBlock:
     def __call__(self, X):
         method = getattr(self.estimator, self.name)
         if X.shape[0] > 0:
-            return method(X)
+            return np.asarray(method(X))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)
-            return method(self.names)[:0]
+            return np.asarray(method(self.names))[:0]

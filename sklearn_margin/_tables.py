@@ -66,13 +66,15 @@ def columns_of(batch, n, k, unpack, what) -> ByRow:
         values = np.asarray(values)
         if values.ndim == 0 and name == "sample_weight":
             values = np.full(n, values)
-        if name == "y" and unpack is not None and values.ndim == 2 and values.shape[1] == 2:
+        packed = name == "y" and unpack is not None and values.ndim == 2 and values.shape[1] == 2
+        if packed and n > 0:
             values, found["groups"] = unpack(values, batch.groups)
         if name != "y" or values.ndim != 2 or values.shape[1] == 1:
             values = column_or_1d(values, input_name=f"{name} of {what} {k}")
         if len(values) != n:
             raise ValueError(f"{name} of {what} {k} has {len(values)} entries, and X has {n} rows")
-        found[name] = values
+        # A view, such as a column of a frame is, would hold all of the batch.
+        found[name] = values if values.flags.owndata else values.copy()
     return ByRow(n, **found)
 
 
@@ -213,9 +215,9 @@ def neighbours(ids) -> list[np.ndarray]:
     known, counts = np.unique(np.concatenate(fresh), return_counts=True)
     if counts.max(initial=1) > 1:
         raise ValueError(
-            f"group {known[counts > 1][0]!r} is in parts of the data that are not neighbours: rows "
-            "of a group must be near each other. Sort by group, or shuffle a Dask frame by it, as "
-            "in frame.shuffle(on=...)"
+            f"group {known[counts > 1].tolist()[0]!r} is in parts of the data that are not "
+            "neighbours: rows of a group must be near each other. Sort by group, or shuffle a Dask "
+            "frame by it, as in frame.shuffle(on=...)"
         )
     return shared
 
