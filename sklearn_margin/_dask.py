@@ -15,7 +15,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
-import cloudpickle
 import numpy as np
 import scipy.sparse as sp
 from joblib import effective_n_jobs
@@ -38,11 +37,11 @@ from sklearn_margin.objective._blas import single_threaded
 from sklearn_margin.objective.moments import Moments
 from sklearn_margin.objective.parts import Part, aligned
 
-__all__ = ["DaskTable"]
+__all__ = ["DaskTable", "Here", "Raw", "blocks_of", "joined"]
 
 
-class _Raw(NamedTuple):
-    """A validated block and what there is of its rows."""
+class Raw(NamedTuple):
+    """A validated block, or predictions of it, and what else there is of its rows."""
 
     X: Any
     by_row: ByRow
@@ -68,13 +67,12 @@ class _Facts(NamedTuple):
 
 def _raw(X, y, sample_weight, groups, k, unpack):
     X = matrix_of(X, None, k, check=True, name="X in part", least=0)
-    unpack = unpack if X.shape[0] else None  # which wants rows
     columns = columns_of(Batch(X, y, sample_weight, groups), X.shape[0], k, unpack, "part")
     return _aligned_raw(X, columns)
 
 
 def _aligned_raw(X, by_row):
-    return _Raw(aligned(X), ByRow(*map(aligned, by_row)))
+    return Raw(aligned(X), ByRow(*map(aligned, by_row)))
 
 
 def _facts(raw):
@@ -108,11 +106,12 @@ def _without(raw, ids):
 
 def _rows(raw, mask):
     rows = as_slice(np.flatnonzero(mask))
-    return _Raw(raw.X[rows], raw.by_row.at(rows))
+    return Raw(raw.X[rows], raw.by_row.at(rows))
 
 
-def _joined(raws):
-    return _Raw(stacked([raw.X for raw in raws]), together([raw.by_row for raw in raws]))
+def joined(raws):
+    """Blocks as one."""
+    return Raw(stacked([raw.X for raw in raws]), together([raw.by_row for raw in raws]))
 
 
 def _kept(raw, k, limit):
@@ -187,6 +186,8 @@ class _Cluster:
 
         Arguments are packed once for all; arrays are aligned when they are unpacked from that.
         """
+        import cloudpickle
+
         shares, packed = self._shares(), cloudpickle.dumps(arguments)
         tasks = [
             self.client.submit(
@@ -240,7 +241,7 @@ def _nothing_is_lost():
         ) from error
 
 
-class _Here:
+class Here:
     """Blocks that are held by this process, where there is no cluster."""
 
     def __init__(self, held, n_jobs=None):
@@ -255,7 +256,7 @@ class _Here:
 
     def each(self, function, *arguments, index=False):
         """As ``_Cluster.each``."""
-        return _Here([
+        return Here([
             function(one, *((k,) if index else ()), *arguments) for k, one in enumerate(self.held)
         ])  # fmt: skip
 
@@ -326,19 +327,11 @@ class DaskTable(Table):
     why_elsewhere = "X is on Dask, and no row can be visited by itself"
 
     def __init__(self, X, columns, unpack=None):
-        import dask
-
         self.n_reads = 1
-        blocks = _aligned(X, columns)
-        tasks = [
-            dask.delayed(_raw, pure=False)(*parts, k, unpack)
-            for k, parts in enumerate(zip(*blocks, strict=True))
-        ]
-        client = _client()
-        raws = (_Here if client is None else _Cluster).compute(client, tasks)
+        raws = blocks_of(X, columns, _raw, unpack)
         self._survey(raws)
         if self._has[2]:
-            raws = self._whole_groups(raws)
+            raws = self.whole_groups(raws)
             self._survey(raws)
         self.first = names_of(X, self.shape[1])
         self._keep()
@@ -362,7 +355,8 @@ class DaskTable(Table):
             self.moments.merge(fact.moments)
         self.shape = (self.moments.n, full[0].d)
 
-    def _whole_groups(self, raws):
+    @staticmethod
+    def whole_groups(raws):
         """Blocks that hold whole groups: those that straddle make blocks of their own."""
         ids = raws.each(_groups)
         clusters = raws.get(raws.submit(_joints, ids.held))
@@ -382,7 +376,7 @@ class DaskTable(Table):
                     pieces = [
                         raws.submit(_within, raws.held[j], names) for j, names in cluster.items()
                     ]
-                    held.append(raws.submit(_joined, pieces))
+                    held.append(raws.submit(joined, pieces))
         return type(raws)(*((raws.client, held) if isinstance(raws, _Cluster) else (held,)))
 
     def _keep(self):
@@ -394,7 +388,7 @@ class DaskTable(Table):
         self.kept_X, self.kept = kept.X.astype(self.dtype, copy=False), kept.by_row
 
     def _drawn(self, limit):
-        return _joined(self._raws.get(self._raws.each(_kept, limit, index=True).held))
+        return joined(self._raws.get(self._raws.each(_kept, limit, index=True).held))
 
     def ask(self, function, *arguments):
         return self._raws.map(_asked, function, arguments)
@@ -410,7 +404,7 @@ class _DaskParts:
 
     def __init__(self, blocks, n_jobs):
         self.blocks = blocks
-        if isinstance(blocks, _Here):
+        if isinstance(blocks, Here):
             blocks.n_threads = effective_n_jobs(n_jobs)
 
     def session(self):
@@ -420,6 +414,19 @@ class _DaskParts:
     def map(self, function, *arguments, reads=True):
         """As ``Parts.map``."""
         return self.blocks.map(function, *arguments)
+
+
+def blocks_of(X, columns, function, *arguments):
+    """Blocks ``function(X, y, sample_weight, groups, k, *arguments)``, where they are computed."""
+    import dask
+
+    shared = [dask.delayed(argument, pure=False, traverse=False) for argument in arguments]
+    tasks = [
+        dask.delayed(function, pure=False)(*parts, k, *shared)
+        for k, parts in enumerate(zip(*_aligned(X, columns), strict=True))
+    ]
+    client = _client()
+    return (Here if client is None else _Cluster).compute(client, tasks)
 
 
 def _aligned(X, columns):

@@ -266,18 +266,27 @@ def mean_over_groups(per_group: NDArray[np.float64], rows: ScoredRows) -> float:
     return float(np.average(per_group, weights=group_weights(rows)))
 
 
-def count_pairs(rows: ScoredRows) -> tuple[float, float, float]:
+class PairCounts(NamedTuple):
     """Weight of all pairs of different relevance, of the well-ordered and of the tied among them.
 
     Exact integers without weights.
     """
+
+    total: float
+    ordered: float
+    tied: float
+    unit: float  # weight of a row, two of which make a pair that counts as one; 0 without pairs
+
+
+def count_pairs(rows: ScoredRows) -> PairCounts:
+    """Count the pairs of rows of different relevance."""
     n_rows = rows.codes.shape[0]
     by_label = np.lexsort((rows.relevance, rows.codes))
     new_group = run_starts(rows.codes[by_label])
     new_level = new_group | run_starts(rows.relevance[by_label])
     group_start = np.flatnonzero(new_group)
     paired = np.add.reduceat(new_level, group_start, dtype=np.int64) > 1  # groups
-    lower, upper = _pair_factors(rows, paired)
+    lower, upper, unit = _pair_factors(rows, paired)
     total = _pairs_between_levels(lower[by_label], upper[by_label], new_group, new_level)
     level = np.empty(n_rows, dtype=np.int64)  # of the label: 0, 1, … within each group
     level[by_label] = np.cumsum(new_level)
@@ -290,24 +299,26 @@ def count_pairs(rows: ScoredRows) -> tuple[float, float, float]:
     new_tie = new_group | run_starts(rows.score[by_score])
     tied = _pairs_between_levels(lower, upper, new_tie, new_tie | run_starts(level))
     start = np.repeat(group_start, run_sizes(group_start, n_rows))
-    return total, _ordered_pairs(level, start, lower, upper), tied
+    return PairCounts(total, _ordered_pairs(level, start, lower, upper), tied, unit)
 
 
-def _pair_factors(rows: ScoredRows, paired: NDArray[np.bool_]) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Factors of the weights of pairs, w_i w_j = lower_i upper_j; 0 in groups without pairs.
+def _pair_factors(
+    rows: ScoredRows, paired: NDArray[np.bool_]
+) -> tuple[NDArray[Any], NDArray[Any], float]:
+    """Factors of the weights of pairs, w_i w_j = lower_i upper_j unit²; 0 in groups without pairs.
 
-    Up to a common factor, by which the largest weight of a group that has pairs is 1. The largest
-    of each group is 1 in `lower`, so that products do not vanish that are all a group has.
+    The unit is the largest weight of a group that has pairs. The largest of each group is 1 in
+    `lower`, so that products do not vanish that are all a group has.
     """
     if rows.weight is None or not paired.any():
         ones = np.ones(rows.codes.shape[0], dtype=np.int64)
-        return ones, ones
+        return ones, ones, float(paired.any())
     scale = np.zeros(paired.shape[0])
     np.maximum.at(scale, rows.codes, rows.weight)
     largest, there = scale[paired].max(), paired[rows.codes]
     scale = np.where(there, scale[rows.codes], 1.0)
     weight = np.where(there, rows.weight, 0.0)
-    return weight / scale, (weight / largest) * (scale / largest)
+    return weight / scale, (weight / largest) * (scale / largest), float(largest)
 
 
 def _pairs_between_levels(

@@ -7,8 +7,9 @@ import copy
 import sys
 
 import numpy as np
+from sklearn.utils.validation import check_is_fitted
 
-__all__ = ["check_table", "is_dask", "lazily", "names_of"]
+__all__ = ["OfBlock", "check_table", "is_dask", "lazily", "names_of"]
 
 
 def is_dask(X) -> bool:
@@ -73,36 +74,37 @@ def lazily(estimator, method, X):
     """
     import dask
     import dask.array as da
-    from sklearn.utils.validation import check_is_fitted
 
-    check_is_fitted(estimator)
-    check_table(X)
-    n_features = X.shape[1] if X.shape[1] == X.shape[1] else estimator.n_features_in_
-    row = names_of(X, n_features)
-    probe = method(estimator, row)
-    estimator = copy.copy(estimator)
-    if not hasattr(X, "columns"):  # of which was warned once
-        estimator.__dict__.pop("feature_names_in_", None)
-    work = _OfBlock(estimator, method.__name__, row)
-    form = {"dtype": probe.dtype, "meta": np.empty((0,) * probe.ndim, probe.dtype)}
+    work = OfBlock(estimator, method.__name__, X)
+    sample = work.sample
+    form = {"dtype": sample.dtype, "meta": np.empty((0,) * sample.ndim, sample.dtype)}
     if not hasattr(X, "chunks"):
-        compute, shape = dask.delayed(work, pure=True), (np.nan, *probe.shape[1:])
+        compute, shape = dask.delayed(work, pure=True), (np.nan, *sample.shape[1:])
         blocks = [da.from_delayed(compute(block), shape, **form) for block in X.to_delayed()]
         return da.concatenate(blocks)
     X = X.rechunk({1: -1}) if X.numblocks[1] > 1 else X
-    if probe.ndim == 1:
+    if sample.ndim == 1:
         return X.map_blocks(work, drop_axis=1, **form)
-    return X.map_blocks(work, chunks=(X.chunks[0], (probe.shape[1],)), **form)
+    return X.map_blocks(work, chunks=(X.chunks[0], (sample.shape[1],)), **form)
 
 
-class _OfBlock:
-    """A method of an estimator, for blocks, of which some may be empty."""
+class OfBlock:
+    """A method of an estimator, for blocks of X, of which some may be empty.
 
-    def __init__(self, estimator, name, row):
-        self.estimator, self.name, self.row = estimator, name, row
+    It is tried at once, so that a wrong X is told of here. What the estimator learns later changes
+    nothing.
+    """
+
+    def __init__(self, estimator, name, X):
+        check_is_fitted(estimator)
+        check_table(X)
+        n_features = X.shape[1] if X.shape[1] == X.shape[1] else estimator.n_features_in_
+        self.sample = np.asarray(getattr(estimator, name)(names_of(X, n_features)))
+        self.estimator, self.name = copy.copy(estimator), name
+        if not hasattr(X, "columns"):  # of which was warned once
+            vars(self.estimator).pop("feature_names_in_", None)
 
     def __call__(self, X):
-        method = getattr(self.estimator, self.name)
-        if X.shape[0] > 0:
-            return method(X)
-        return method(self.row)[:0]
+        if X.shape[0] == 0:
+            return self.sample[:0]
+        return np.asarray(getattr(self.estimator, self.name)(X))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import zlib
+from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -35,6 +36,7 @@ __all__ = [
 
 KEPT = 8_000_000  # entries of X of the rows that are kept; all of them, if they are no more
 _AHEAD = 2  # batches that wait for a thread, by thread
+_MOST_SORTED = 10_000_000  # rows of which the order by group and relevance is kept: 24 bytes each
 
 
 class ByRow(NamedTuple):
@@ -64,13 +66,15 @@ def columns_of(batch, n, k, unpack, what) -> ByRow:
         values = np.asarray(values)
         if values.ndim == 0 and name == "sample_weight":
             values = np.full(n, values)
-        if name == "y" and unpack is not None and values.ndim == 2 and values.shape[1] == 2:
+        packed = name == "y" and unpack is not None and values.ndim == 2 and values.shape[1] == 2
+        if packed and n > 0:
             values, found["groups"] = unpack(values, batch.groups)
         if name != "y" or values.ndim != 2 or values.shape[1] == 1:
             values = column_or_1d(values, input_name=f"{name} of {what} {k}")
         if len(values) != n:
             raise ValueError(f"{name} of {what} {k} has {len(values)} entries, and X has {n} rows")
-        found[name] = values
+        # A view, such as a column of a frame is, would hold all of the batch.
+        found[name] = values if values.flags.owndata else values.copy()
     return ByRow(n, **found)
 
 
@@ -211,9 +215,9 @@ def neighbours(ids) -> list[np.ndarray]:
     known, counts = np.unique(np.concatenate(fresh), return_counts=True)
     if counts.max(initial=1) > 1:
         raise ValueError(
-            f"group {known[counts > 1][0]!r} is in parts of the data that are not neighbours: rows "
-            "of a group must be near each other. Sort by group, or shuffle a Dask frame by it, as "
-            "in frame.shuffle(on=...)"
+            f"group {known[counts > 1].tolist()[0]!r} is in parts of the data that are not "
+            "neighbours: rows of a group must be near each other. Sort by group, or shuffle a Dask "
+            "frame by it, as in frame.shuffle(on=...)"
         )
     return shared
 
@@ -265,15 +269,18 @@ class _Cuts:
         clusters = joints(neighbours([np.unique(part) for part in groups]))
         self.pieces, numbers = [[] for _ in groups], itertools.count()
         numbered: dict[int, int] = {}
+        within: list[list[int]] = [[] for _ in groups]
+        for c, cluster in enumerate(clusters):
+            for k in cluster:
+                within[k].append(c)
         for k, here in enumerate(groups):
             rest = np.ones(len(here), dtype=bool)
-            for c, cluster in enumerate(clusters):
-                if k in cluster:
-                    mine = np.isin(here, cluster[k])
-                    rest &= ~mine
-                    if c not in numbered:
-                        numbered[c] = next(numbers)
-                    self.pieces[k].append((numbered[c], as_slice(np.flatnonzero(mine))))
+            for c in within[k]:
+                mine = np.isin(here, clusters[c][k])
+                rest &= ~mine
+                if c not in numbered:
+                    numbered[c] = next(numbers)
+                self.pieces[k].append((numbered[c], as_slice(np.flatnonzero(mine))))
             if rest.any():
                 self.pieces[k].append((next(numbers), as_slice(np.flatnonzero(rest))))
 
@@ -303,6 +310,17 @@ def _rows_of(batch, rows):
 # --- batches ------------------------------------------------------------------------------------
 
 
+def ahead(pool, function, items, n_threads):
+    """Results of a function of items, in their order, of which threads work on some ahead."""
+    waiting: deque = deque()
+    for item in items:
+        waiting.append(pool.submit(function, item))
+        if len(waiting) > _AHEAD * n_threads:
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()
+
+
 class StreamTable(Table):
     """A table that is read batch by batch.
 
@@ -325,24 +343,24 @@ class StreamTable(Table):
     what, remedy = "batches", "tuples (X, y)"
     why_elsewhere = "X is read batch by batch, and no row can be visited by itself"
 
-    def __init__(self, batches: Batches, unpack=None):
-        self.batches, self.n_reads = batches, 1
+    def __init__(self, batches: Batches, unpack=None, n_jobs=None):
+        self.batches, self.n_reads, self._unpack = batches, 1, unpack
         self.first, self.moments, self._checks, self._by_row = None, None, [], []
         self.entries, dtypes, kept = 0, set(), Kept(KEPT)
-        for k, (batch, X) in enumerate(self._matrices(None)):
-            if self.moments is None:
-                self.first, self.is_sparse, self.moments = (
-                    named(batch.X),
-                    sp.issparse(X),
-                    Moments(X),
-                )
-            self._check_kind(X)
-            self.moments.add([(slice(0, X.shape[0]), X)], lambda work, slabs: map(work, slabs))
-            self._checks.append((X.shape, checksum(X)))
-            self._by_row.append(columns_of(batch, X.shape[0], k, unpack, "batch"))
-            self.entries += X.nnz if self.is_sparse else X.size
-            dtypes.add(X.dtype)
-            kept.add(k, X, self._by_row[-1])
+        self.n_threads = effective_n_jobs(n_jobs)
+        with single_threaded, ThreadPoolExecutor(self.n_threads) as pool:
+            looked = ahead(pool, self._look_at, self._batches(), self.n_threads)
+            for k, (X, known, by_row, moments) in enumerate(looked):
+                if self.moments is None:
+                    self.moments, self.is_sparse = moments, moments.is_sparse
+                self._check_kind(X)
+                if k > 0:
+                    self.moments.merge(moments)
+                self._checks.append(known)
+                self._by_row.append(by_row)
+                self.entries += X.nnz if self.is_sparse else X.size
+                dtypes.add(X.dtype)
+                kept.add(k, X, by_row)
         if self.moments is None:
             raise ValueError("X holds no rows: there is no batch with a row in it")
         self._check_columns()
@@ -356,11 +374,22 @@ class StreamTable(Table):
             made = self._cuts.made_of(self._by_row, together)
             self._by_row = [rows for _, rows in sorted(made, key=lambda made: made[0])]
 
-    def _matrices(self, dtype):
-        """Batches with rows, and their validated features."""
+    def _batches(self):
+        """Numbers and batches, of those with rows."""
         for k, batch in enumerate(self.batches):
             if n_rows(batch.X) > 0:
-                yield batch, matrix_of(batch.X, dtype, k, check=dtype is None)
+                self.first = named(batch.X) if self.first is None else self.first
+                yield k, batch
+
+    def _look_at(self, numbered):
+        """What the first read finds of a batch: X, how it is known again, what there is by row, and
+        moments."""
+        k, batch = numbered
+        X = matrix_of(batch.X, None, k, check=True)
+        moments = Moments(X)
+        moments.add([(slice(0, X.shape[0]), X)], lambda work, slabs: map(work, slabs))
+        by_row = columns_of(batch, X.shape[0], k, self._unpack, "batch")
+        return X, (X.shape, checksum(X)), by_row, moments
 
     def _check_kind(self, X):
         if self._checks and X.shape[1] != self._checks[0][0][1]:
@@ -385,20 +414,26 @@ class StreamTable(Table):
     def parts(self, encode, n_jobs):
         return _StreamParts(self, [Part(None, *encode(rows)) for rows in self._by_row], n_jobs)
 
-    def read(self) -> Iterator[tuple[int, Any]]:
-        """Number and matrix of each part: a read of X.
+    def read(self, pool) -> Iterator[tuple[int, Any]]:
+        """Number and matrix of each part: a read of X. Batches are prepared in the threads of
+        ``pool``.
 
         Raises
         ------
         ValueError
             If the rows are not those of the first read.
         """
-        yield from self._cuts.made_of(self._checked(), stacked)
+        yield from self._cuts.made_of(self._checked(pool), stacked)
 
-    def _checked(self):
+    def _checked(self, pool):
+        def prepare(numbered):
+            X = matrix_of(numbered[1].X, self.dtype, numbered[0], check=False)
+            return X, (X.shape, checksum(X))
+
         k = -1
-        for k, (_, X) in enumerate(self._matrices(self.dtype)):
-            if k >= len(self._checks) or self._checks[k] != (X.shape, checksum(X)):
+        prepared = ahead(pool, prepare, self._batches(), self.n_threads)
+        for k, (X, known) in enumerate(prepared):
+            if k >= len(self._checks) or self._checks[k] != known:
                 raise ValueError(_CHANGED.format(f"batch {k} is another one"))
             yield X
         if k + 1 != len(self._checks):
@@ -439,21 +474,21 @@ class _StreamParts:
 
     def map(self, function, *arguments, reads=True):
         """As ``Parts.map``."""
-        parts = self._read() if reads else enumerate(self._parts)
-        found = [None] * len(self._parts)
-        if self._pool is None or self.n_threads == 1:
-            for k, part in parts:
-                found[k] = function(part, *arguments)
-            return found
-        waiting = []
-        for k, part in parts:
-            waiting.append((k, self._pool.submit(function, part, *arguments)))
-            if len(waiting) > _AHEAD * self.n_threads:
-                k, result = waiting.pop(0)
-                found[k] = result.result()
-        for k, result in waiting:
-            found[k] = result.result()
-        return found
+        if self._pool is None:
+            with self.session():
+                return self.map(function, *arguments, reads=reads)
+        parts = enumerate(self._parts)
+        if reads:
+            parts = ((k, self._parts[k].on(X)) for k, X in self.table.read(self._pool))
 
-    def _read(self):
-        return ((k, self._parts[k].on(X)) for k, X in self.table.read())
+        def work(numbered):
+            k, part = numbered
+            result = function(part, *arguments)
+            if self.table.shape[0] > _MOST_SORTED:
+                part.forget("pairs")
+            return k, result
+
+        found = [None] * len(self._parts)
+        for k, result in ahead(self._pool, work, parts, self.n_threads):
+            found[k] = result
+        return found

@@ -31,7 +31,7 @@ class Batches:
     Estimators take it in place of X, ``fit(Batches(source))``, and read it once for every step of
     a solver that needs a product with X, a handful of times in all. In memory are a batch or two
     and a few numbers per row: targets, weights, scores. ``predict`` and its like yield an array
-    for each batch.
+    for each batch, ``score`` reads all of them once.
 
     Parameters
     ----------

@@ -11,6 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 from sklearn_margin._base.embedding import BaseEmbedding
 from sklearn_margin._base.estimator import learns_in_batches
 from sklearn_margin._hints import available_if
+from sklearn_margin.batches import by_batch
 from sklearn_margin.losses import (
     GE2E,
     NCA,
@@ -292,12 +293,12 @@ class LinearEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEmb
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        X : {array-like, sparse matrix} of shape (n_samples, n_features), Batches or Dask collection
             Features.
 
         Returns
         -------
-        ndarray of shape (n_samples, n_components)
+        ndarray of shape (n_samples, n_components); one for each batch, or a lazy Dask array
         """
         check_is_fitted(self)
         X = self._validate(X, "no_validation", reset=False)
@@ -325,6 +326,7 @@ class LinearEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEmb
         return np.sqrt(np.einsum("ij,ij->i", difference, difference))
 
     @available_if(_has_prototypes)
+    @by_batch
     def predict(self, X):
         """Predict the label of the prototype with the largest cosine.
 
@@ -332,15 +334,19 @@ class LinearEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEmb
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        X : {array-like, sparse matrix} of shape (n_samples, n_features), Batches or Dask collection
             Features.
 
         Returns
         -------
-        ndarray of shape (n_samples,)
+        ndarray of shape (n_samples,); one for each batch, or a lazy Dask array
         """
         check_is_fitted(self)
         X = self._validate(X, "no_validation", reset=False)
         Z = safe_sparse_dot(X, self.components_.T, dense_output=True)
         P, _ = unit_rows(np.ascontiguousarray(self.prototypes_))
         return self.classes_[(Z @ P.T).argmax(axis=1)]
+
+
+# Around what ``set_output`` makes of the method: each batch becomes a frame.
+LinearEmbedding.transform = by_batch(LinearEmbedding.transform)

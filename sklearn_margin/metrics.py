@@ -41,6 +41,7 @@ from sklearn_margin._groups import (
     rank_within_groups,
     worst_rank,
 )
+from sklearn_margin._hints import levels_to_caller
 from sklearn_margin._ndcg import grouped_ndcg
 
 __all__ = [
@@ -316,10 +317,14 @@ def pairwise_accuracy_score(
     0.625
     """
     rows = check_scored_rows(y_true, y_score, groups, sample_weight)
-    total, ordered, tied = count_pairs(rows)
+    return share_of_pairs(*count_pairs(rows)[:3])
+
+
+def share_of_pairs(total: float, ordered: float, tied: float) -> float:
+    """Pairwise accuracy, of the weights of all pairs, of the well-ordered and of the tied."""
     if total == 0:
         message = "No two rows of a group differ in y_true: pairwise accuracy is undefined (NaN)."
-        warnings.warn(message, UndefinedMetricWarning, stacklevel=2)
+        warnings.warn(message, UndefinedMetricWarning, stacklevel=levels_to_caller())
         return float("nan")
     return float(min((ordered + tied / 2) / total, 1.0))
 

@@ -4,6 +4,7 @@ import numpy as np
 from sklearn.metrics import d2_pinball_score
 
 from sklearn_margin._base.regression import OTHER_LOSSES, BaseRegressor
+from sklearn_margin._base.scores import predictions_in_parts
 from sklearn_margin._validation import check_number
 from sklearn_margin.batches import by_batch
 from sklearn_margin.losses import Quantile
@@ -154,13 +155,14 @@ verbose
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        X : {array-like, sparse matrix} of shape (n_samples, n_features), Batches or Dask collection
             Features.
 
         Returns
         -------
         ndarray of shape (n_samples,) or (n_samples, n_quantiles)
-            A column per quantile, in the order given, if ``quantile`` is a list.
+            A column per quantile, in the order given, if ``quantile`` is a list. One for each
+            batch, or a lazy Dask array.
         """
         z = self._scores(X)
         if np.ndim(self.intercept_) == 0:
@@ -170,7 +172,7 @@ verbose
             z[:, np.argsort(self._quantiles)] = np.sort(z, axis=1)
         return z
 
-    def score(self, X, y, sample_weight=None):
+    def score(self, X, y=None, sample_weight=None):
         """Share of the quantile loss that the model explains, D².
 
         1 less the ratio of the quantile loss of the predictions to that of the best constant,
@@ -180,8 +182,8 @@ verbose
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Features.
+        X : {array-like, sparse matrix} of shape (n_samples, n_features), Batches or Dask collection
+            Features, and what is by row besides them, as in ``fit``.
         y : array-like of shape (n_samples,)
             Targets.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -191,11 +193,19 @@ verbose
         -------
         float
 
+        Raises
+        ------
+        ValueError
+            For wrong data, or if there is no y.
+
         References
         ----------
         .. [1] Koenker & Machado, "Goodness of fit and related inference processes for quantile
            regression", Journal of the American Statistical Association 94, 1999.
         """
+        parts = predictions_in_parts(self, X, y, sample_weight=sample_weight)
+        if parts is not None:
+            return parts.d2(self._quantiles)
         z = self.predict(X)
         columns = z.T if z.ndim == 2 else [z]
         scores = [

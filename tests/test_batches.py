@@ -209,9 +209,9 @@ def test_a_handful_of_reads(name, most, monkeypatch):
     monkeypatch.setattr(_samples, "SMALL", 1000)
     reads, begin = [], _tables.StreamTable.read
 
-    def counted(self):
+    def counted(self, pool):
         reads.append(0)
-        return begin(self)
+        return begin(self, pool)
 
     monkeypatch.setattr(_tables.StreamTable, "read", counted)
     model, target = MODELS[name]

@@ -5,7 +5,6 @@ import pickle
 import signal
 import subprocess
 import sys
-import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -119,16 +118,15 @@ def test_a_fit_is_that_in_memory(name):
         assert found.n_pairs_ == exact.n_pairs_
 
 
+def of_unknown_width(parts):
+    parts = [da.from_delayed(part, (np.nan, np.nan), float) for part in parts]
+    return da.concatenate(parts, allow_unknown_chunksizes=True)
+
+
 X_FORMS = {
     "columns in blocks": lambda: (blocks(X).rechunk({1: (1, 3)}), X),
     "unknown sizes": lambda: (unknown(X), X),
-    "unknown width": lambda: (
-        da.concatenate(
-            [da.from_delayed(part, (np.nan, np.nan), float) for part in blocks(X).to_delayed()[:, 0]],
-            allow_unknown_chunksizes=True,
-        ),
-        X,
-    ),
+    "unknown width": lambda: (of_unknown_width(blocks(X).to_delayed()[:, 0]), X),
     "float32": lambda: (blocks(X.astype(np.float32)), X.astype(np.float32)),
     "float32 and float64": lambda: (
         da.concatenate([blocks(X)[:700].astype(np.float32), blocks(X)[700:]]).rechunk(
@@ -384,8 +382,16 @@ GROUPS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("case", GROUPS)
-@pytest.mark.parametrize("kind", ["numbers", "strings", "cluster"])
+@pytest.mark.parametrize(
+    ("case", "kind"),
+    [
+        *((case, "numbers") for case in GROUPS),
+        ("unsorted", "strings"),
+        ("over three parts", "strings"),
+        ("all in one", "strings"),
+        ("over five parts", "cluster"),
+    ],
+)
 def test_groups_of_parts(case, kind, threads):
     ids, chunks = GROUPS[case]
     if kind == "strings":
@@ -584,36 +590,42 @@ def test_a_failed_fit_changes_nothing(threads):
     assert vars(model) == before
 
 
-def wide():
-    parts = [dask.delayed(X[:, :k]) for k in (4, 3)]
-    return da.concatenate(
-        [da.from_delayed(part, (N, 4), float) for part in parts], allow_unknown_chunksizes=True
-    )
+ROWS, TWICE = blocks(X), np.tile(LABELS, 2)
+HALVES = (1000, 1000)
 
 
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: (wide(), np.tile(LABELS, 2)), r"same number of features.*\[3, 4\]"),
-        (lambda: (blocks(X), blocks(LABELS[:-1], (1000, 999))), "y has 1999 entries, and X has 2000"),
-        (lambda: (blocks(X), LABELS[:-1]), "y has 1999 entries, and X has 2000"),
-        (lambda: (blocks(X), unknown(LABELS, (1000, 1000))), "y is in 2 parts, and X in 6"),
-        (lambda: (blocks(X, (1000, 1000)), unknown(LABELS, (999, 1001))), r"y of part [01] has (999|1001)"),
+        (
+            lambda: (
+                of_unknown_width([dask.delayed(X), dask.delayed(X[:, :3])]),
+                blocks(TWICE, (N, N)),
+            ),
+            r"same number of features.*\[3, 4\]",
+        ),
+        (lambda: (da.concatenate([ROWS, csr_blocks()]), TWICE), "sparse or dense"),
+        (lambda: (ROWS, blocks(LABELS[1:], (1000, 999))), "y has 1999 entries, and X has 2000"),
+        (lambda: (ROWS, LABELS[1:]), "y has 1999 entries, and X has 2000"),
+        (lambda: (ROWS, unknown(LABELS, HALVES)), "y is in 2 parts, and X in 6"),
+        (
+            lambda: (blocks(X, HALVES), unknown(LABELS, (999, 1001))),
+            r"y of part [01] has (999|1001) entries, and X has 1000",
+        ),
         (lambda: (unknown(X), LABELS), "y must be a Dask collection"),
         (lambda: (frame()[NAMES], LABELS), "y must be a Dask collection"),
         (lambda: (frame(3)[NAMES], frame(2)["y"]), "y is in 2 parts, and X in 3"),
         (lambda: (frame(), frame()["y"]), r"numbers, and its columns \['y'\]"),
         (lambda: (frame()[NAMES].astype("category"), frame()["y"]), "numbers, and its columns"),
         (lambda: (frame()["a"], frame()["y"]), "2 dimensions"),
-        (lambda: (blocks(X[:0], (0,)), blocks(LABELS[:0], (0,))), "no rows"),
-        (lambda: (blocks(X), None), "requires y"),
-        (lambda: (blocks(X), blocks(np.full(N, "no"))), "at least 2 classes"),
-        (lambda: (blocks(X), blocks(T)), "Unknown label type"),
-        (lambda: (da.concatenate([blocks(X), csr_blocks()]), np.tile(LABELS, 2)), "sparse or dense"),
-        (lambda: (blocks(X.astype(str)), blocks(LABELS)), "dtype|convert"),
         (lambda: (blocks(X[:, :, None]), blocks(LABELS)), "2 dimensions"),
+        (lambda: (blocks(X[:0], (0,)), blocks(LABELS[:0], (0,))), "no rows"),
+        (lambda: (ROWS, None), "requires y"),
+        (lambda: (ROWS, blocks(np.full(N, "no"))), "at least 2 classes"),
+        (lambda: (ROWS, blocks(T)), "Unknown label type"),
+        (lambda: (blocks(np.full((N, 2), "a")), blocks(LABELS)), "convert string to float"),
     ],
-)  # fmt: skip
+)
 def test_wrong_data(make, message):
     with pytest.raises(ValueError, match=message):
         LinearClassifier("logistic").fit(*make())

@@ -10,6 +10,7 @@ from sklearn.utils.validation import check_consistent_length, column_or_1d
 
 from sklearn_margin._base.estimator import Problem, learns_in_batches
 from sklearn_margin._base.linear import LinearModel
+from sklearn_margin._base.scores import predictions_in_parts
 from sklearn_margin._base.tables import (
     class_totals,
     classes_coder,
@@ -61,8 +62,9 @@ class BaseClassifier(ClassifierMixin, LinearModel):
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features), or Batches
-            Features; or all there is by row, for data that is read batch by batch.
+        X : {array-like, sparse matrix} of shape (n_samples, n_features), Batches or Dask collection
+            Features. ``Batches`` hold all there is by row; to a Dask array or data frame belong
+            Dask collections, with the same parts, of what else there is by row.
         y : array-like of shape (n_samples,)
             Labels of any type.
         sample_weight : float or array-like of shape (n_samples,), default=None
@@ -234,8 +236,8 @@ class BaseClassifier(ClassifierMixin, LinearModel):
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features), or Batches
-            Features; or all there is by row, for data that is read batch by batch.
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Features.
         y : array-like of shape (n_samples,)
             Labels.
         classes : array-like of shape (n_classes,), default=None
@@ -262,12 +264,13 @@ class BaseClassifier(ClassifierMixin, LinearModel):
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        X : {array-like, sparse matrix} of shape (n_samples, n_features), Batches or Dask collection
             Features.
 
         Returns
         -------
         ndarray of shape (n_samples,) or (n_samples, n_classes)
+            One for each batch, or a lazy Dask array.
         """
         return self._scores(X)
 
@@ -277,16 +280,40 @@ class BaseClassifier(ClassifierMixin, LinearModel):
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        X : {array-like, sparse matrix} of shape (n_samples, n_features), Batches or Dask collection
             Features.
 
         Returns
         -------
-        ndarray of shape (n_samples,)
+        ndarray of shape (n_samples,); one for each batch, or a lazy Dask array
         """
         scores = self.decision_function(X)
         index = (scores > 0).astype(np.intp) if scores.ndim == 1 else scores.argmax(axis=1)
         return self.classes_[index]
+
+    def score(self, X, y=None, sample_weight=None):
+        """Share of the labels that are predicted right, the accuracy.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features), Batches or Dask collection
+            Features, and what is by row besides them, as in ``fit``.
+        y : array-like of shape (n_samples,)
+            Labels.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Non-negative weights.
+
+        Returns
+        -------
+        float
+
+        Raises
+        ------
+        ValueError
+            For wrong data, or if there is no y.
+        """
+        parts = predictions_in_parts(self, X, y, sample_weight=sample_weight)
+        return super().score(X, y, sample_weight) if parts is None else parts.accuracy()
 
     @available_if(_has_probability)
     @by_batch
@@ -299,12 +326,12 @@ class BaseClassifier(ClassifierMixin, LinearModel):
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        X : {array-like, sparse matrix} of shape (n_samples, n_features), Batches or Dask collection
             Features.
 
         Returns
         -------
-        ndarray of shape (n_samples, n_classes)
+        ndarray of shape (n_samples, n_classes); one for each batch, or a lazy Dask array
         """
         probability = self._probability(self.decision_function(X))
         if isinstance(self._fitted_loss(), MulticlassLoss):
@@ -322,11 +349,11 @@ class BaseClassifier(ClassifierMixin, LinearModel):
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        X : {array-like, sparse matrix} of shape (n_samples, n_features), Batches or Dask collection
             Features.
 
         Returns
         -------
-        ndarray of shape (n_samples, n_classes)
+        ndarray of shape (n_samples, n_classes); one for each batch, or a lazy Dask array
         """
         return np.log(self.predict_proba(X))

@@ -13,7 +13,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import column_or_1d, validate_data
 
-from sklearn_margin._base.tables import check_has_target
+from sklearn_margin._base.tables import check_all_in_batches, check_has_target
 from sklearn_margin._base.watch import Watch
 from sklearn_margin._hints import (
     FIT_HINTS,
@@ -235,10 +235,8 @@ class LossEstimator(CallbackSupportMixin, BaseEstimator):
             return DaskTable(X, {"y": y, **given}, self._unpack)
         if not isinstance(X, Batches):
             return None
-        for name, value in {"y": y, **given}.items():
-            if value is not None:
-                raise ValueError(f"{name} must be in the batches, which hold all there is by row")
-        return StreamTable(X, self._unpack)
+        check_all_in_batches(y=y, **given)
+        return StreamTable(X, self._unpack, self.n_jobs)
 
     def _of_table(self, table, given):
         """What a fit is given of a table: the rows themselves, if they are few."""

@@ -9,10 +9,11 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.callback import with_callbacks
 from sklearn.utils import assert_all_finite
-from sklearn.utils.validation import check_consistent_length, check_is_fitted
+from sklearn.utils.validation import check_consistent_length
 
 from sklearn_margin._base.estimator import Problem, learns_in_batches
 from sklearn_margin._base.linear import LinearModel
+from sklearn_margin._base.scores import predictions_in_parts
 from sklearn_margin._base.tables import grades_coder, largest_weight, parted_objectives
 from sklearn_margin._groups import encode_groups, unpack_target
 from sklearn_margin._hints import INIT_HINTS, PAIR_HINTS, available_if, levels_to_caller
@@ -120,8 +121,9 @@ class BaseRanker(LinearModel):
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features), or Batches
-            Features; or all there is by row, for data that is read batch by batch.
+        X : {array-like, sparse matrix} of shape (n_samples, n_features), Batches or Dask collection
+            Features. ``Batches`` hold all there is by row; to a Dask array or data frame belong
+            Dask collections, with the same parts, of what else there is by row.
         y : array-like of shape (n_samples,) or (n_samples, 2)
             Relevance, graded or real-valued, higher is better; or the columns
             [relevance, group], for use where only y is passed on.
@@ -300,7 +302,9 @@ class BaseRanker(LinearModel):
 
         Parameters
         ----------
-        X, y, sample_weight, groups
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Features.
+        y, sample_weight, groups
             As in ``fit``.
 
         Returns
@@ -322,24 +326,24 @@ class BaseRanker(LinearModel):
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        X : {array-like, sparse matrix} of shape (n_samples, n_features), Batches or Dask collection
             Features.
 
         Returns
         -------
-        ndarray of shape (n_samples,)
+        ndarray of shape (n_samples,); one for each batch, or a lazy Dask array
         """
         return self._scores(X)
 
-    def score(self, X, y, sample_weight=None, groups=None):
+    def score(self, X, y=None, sample_weight=None, groups=None):
         """Share of pairs within groups that the scores put in the right order.
 
         The pairs of all groups are pooled; a tie of scores counts one half.
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features), or Batches
-            Features; or all there is by row, for data that is read batch by batch.
+        X : {array-like, sparse matrix} of shape (n_samples, n_features), Batches or Dask collection
+            Features, and what is by row besides them, as in ``fit``.
         y : array-like of shape (n_samples,) or (n_samples, 2)
             Relevance, or the columns [relevance, group].
         sample_weight : array-like of shape (n_samples,), default=None
@@ -354,9 +358,14 @@ class BaseRanker(LinearModel):
         Raises
         ------
         ValueError
-            If the model was fitted with groups and none are given.
+            For wrong data, if there is no y, or if the model was fitted with groups and none are
+            given.
         """
-        check_is_fitted(self)
+        parts = predictions_in_parts(self, X, y, sample_weight=sample_weight, groups=groups)
+        if parts is not None:
+            if not parts.has_groups:
+                check_groups_given(self)
+            return parts.pairwise_accuracy()
         y, groups = unpack_target(y, groups)
         if groups is None:
             check_groups_given(self)

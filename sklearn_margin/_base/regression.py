@@ -6,6 +6,7 @@ from sklearn.utils import check_array, check_consistent_length
 
 from sklearn_margin._base.estimator import Problem, learns_in_batches
 from sklearn_margin._base.linear import LinearModel
+from sklearn_margin._base.scores import predictions_in_parts
 from sklearn_margin._base.tables import largest_weight, numbers_coder, parted_objectives
 from sklearn_margin._hints import INIT_HINTS, available_if
 from sklearn_margin._tables import Table
@@ -41,8 +42,9 @@ class BaseRegressor(RegressorMixin, LinearModel):
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features), or Batches
-            Features; or all there is by row, for data that is read batch by batch.
+        X : {array-like, sparse matrix} of shape (n_samples, n_features), Batches or Dask collection
+            Features. ``Batches`` hold all there is by row; to a Dask array or data frame belong
+            Dask collections, with the same parts, of what else there is by row.
         y : array-like of shape (n_samples,)
             Targets.
         sample_weight : float or array-like of shape (n_samples,), default=None
@@ -110,8 +112,8 @@ class BaseRegressor(RegressorMixin, LinearModel):
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features), or Batches
-            Features; or all there is by row, for data that is read batch by batch.
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Features.
         y : array-like of shape (n_samples,)
             Targets.
         sample_weight : float or array-like of shape (n_samples,), default=None
@@ -136,11 +138,35 @@ class BaseRegressor(RegressorMixin, LinearModel):
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        X : {array-like, sparse matrix} of shape (n_samples, n_features), Batches or Dask collection
             Features.
 
         Returns
         -------
-        ndarray of shape (n_samples,)
+        ndarray of shape (n_samples,); one for each batch, or a lazy Dask array
         """
         return self._scores(X)
+
+    def score(self, X, y=None, sample_weight=None):
+        """Share of the variance of the targets that the model explains, R².
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features), Batches or Dask collection
+            Features, and what is by row besides them, as in ``fit``.
+        y : array-like of shape (n_samples,)
+            Targets.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Non-negative weights.
+
+        Returns
+        -------
+        float
+
+        Raises
+        ------
+        ValueError
+            For wrong data, or if there is no y.
+        """
+        parts = predictions_in_parts(self, X, y, sample_weight=sample_weight)
+        return super().score(X, y, sample_weight) if parts is None else parts.r2()

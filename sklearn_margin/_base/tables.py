@@ -17,6 +17,7 @@ from sklearn_margin.objective.parts import sum_of_squares
 from sklearn_margin.objective.pointwise import cast_targets
 
 __all__ = [
+    "check_all_in_batches",
     "check_has_target",
     "class_totals",
     "classes_coder",
@@ -70,6 +71,13 @@ def check_has_target(estimator, table) -> None:
             f"{type(estimator).__name__} requires y to be passed, but the {table.what} hold none: "
             f"give {table.remedy}"
         )
+
+
+def check_all_in_batches(**given) -> None:
+    """Raise ``ValueError`` if something by row is given besides ``Batches``."""
+    for name, value in given.items():
+        if value is not None:
+            raise ValueError(f"{name} must be in the batches, which hold all there is by row")
 
 
 # --- weights ------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 import time
 from contextlib import contextmanager
+from functools import partial
 
 import numpy as np
 
@@ -49,11 +50,14 @@ class Watch:
     def __call__(self, n_iter, params):
         if self.estimator.verbose:
             before = self.objective.rows.n_read[0]
-            value, gap = value_gap(self.objective, params)
+            remote = self.objective.is_remote
+            look = self.objective.glance if remote else partial(value_gap, self.objective)
+            value, gap = look(params)
             self.objective.rows.n_read[0] = before
             # A gap as large as F says nothing: slopes at a kink are often of no use.
             gap = gap if gap is not None and gap < value else None
-            self._say(f"iteration {n_iter}: {value:.10g}", self._reached(value, gap))
+            shown = "" if value is None else f": {value:.10g}"
+            self._say(f"iteration {n_iter}{shown}", self._reached(value, gap))
         if not self.has_callbacks:
             return False
         step = self.context.subcontext(task_name="iteration")

@@ -220,6 +220,17 @@ class PartedObjective(LinearObjective):
     def value(self, params):
         return self.at(params).value
 
+    def glance(self, params) -> tuple[float | None, float | None]:
+        """F and the duality gap, to be shown; None for what would take a read of X."""
+        where = self.at(params).where
+        if self.remembered(where) is not None:
+            point = PartedPoint(self, params, where)
+            return point.value, point.gap()
+        if not self.memory.holds(where):
+            return None, None
+        penalty = self.penalty.value(self.split(params)[0])
+        return sum(self.ask(work.value, where, self.held_at(where))) + penalty, None
+
     def value_gradient(self, params):
         point = self.at(params)
         return point.value, point.gradient
@@ -246,8 +257,6 @@ class PartedObjective(LinearObjective):
         """Remember what was found."""
         looks = self.memory.looks
         found = found if np.ndim(found.hessian) else found._replace(hessian=None)
-        if not any(entry[3] is self.loss for entry in looks.values()):
-            looks.clear()
         looks[self._key(where)] = found, cautious, where, self.loss
         while len(looks) > _REMEMBERED:
             looks.popitem(last=False)

@@ -10,6 +10,7 @@ lost with the process that held it.
 """
 
 from collections.abc import Callable
+from functools import wraps
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -38,6 +39,7 @@ __all__ = [
     "slope",
     "step",
     "sum_of_squares",
+    "value",
 ]
 
 
@@ -72,9 +74,22 @@ class Part:
     def __init__(self, X, y, s, groups=None):
         self.X, self.y, self.s, self.groups = X, y, s, groups
         self._kept: dict[str, tuple[Any, Any]] = {}
+        self._pieces: list[tuple[slice, Part]] = []
 
     def __getstate__(self):
-        return {**vars(self), "_kept": {}}
+        return {**vars(self), "_kept": {}, "_pieces": []}
+
+    def pieces(self) -> list["Part"]:
+        """The rows in parts that fit a cache, for sums over rows: each keeps its own."""
+        if not self._pieces:
+            size = len(self.y) if self.X is None else max(_LEAST_ROWS, _rows_in_cache(self.X))
+            for first in range(0, len(self.y), size):
+                rows = slice(first, first + size)
+                s = self.s[rows] if np.ndim(self.s) else self.s
+                self._pieces.append((rows, Part(None, self.y[rows], s)))
+        if self.X is None:
+            return [piece for _, piece in self._pieces]
+        return [piece.on(self.X[rows]) for rows, piece in self._pieces]
 
     def __setstate__(self, state):
         vars(self).update({name: aligned(value) for name, value in state.items()})
@@ -97,6 +112,15 @@ class Part:
         """Drop what was kept."""
         for name in names:
             self._kept.pop(name, None)
+
+
+_CACHE_BYTES = 1 << 22  # of X, of a piece
+_LEAST_ROWS = 4096
+
+
+def _rows_in_cache(X):
+    size = X.data.nbytes + X.indices.nbytes if sp.issparse(X) else X.nbytes
+    return _CACHE_BYTES * X.shape[0] // max(size, 1)
 
 
 class Blank:
@@ -244,6 +268,29 @@ def added(looks) -> Look:
     return Look(*total)
 
 
+def _in_pieces(*add):
+    """Of a function of a part that gives numbers: the same, with a loss that is a sum over rows
+    piece by piece. ``add`` says how each number is added up."""
+
+    def decorate(function):
+        @wraps(function)
+        def whole(part, blank, *arguments):
+            if blank.total is not None:  # pairs may be of rows of several pieces
+                return function(part, blank, *arguments)
+            found = [function(piece, blank, *arguments) for piece in part.pieces()]
+            if len(found) == 1:
+                return found[0]
+            if len(add) == 1:
+                return add[0](found)
+            columns = zip(*found, strict=True)
+            return tuple(each(column) for each, column in zip(add, columns, strict=True))
+
+        return whole
+
+    return decorate
+
+
+@_in_pieces(added)
 def look(part, blank, where, extras):
     """What there is to know at ``where``: a ``Look``."""
     objective = blank.on(part, **extras.held)
@@ -272,6 +319,7 @@ def _looked(objective, z, extras):
     return Look(loss, gradient, *sums, largest, hessian, q, pivot), g
 
 
+@_in_pieces(max, sum, added)
 def step(part, blank, where, extras):
     """The beginning of a line, and its end: the largest score along it, the slope of L by t at
     ``where``, and a ``Look`` there."""
@@ -281,11 +329,13 @@ def step(part, blank, where, extras):
     return largest_of(dz), float(np.vdot(g, dz)), found
 
 
+@_in_pieces(max)
 def along(part, blank, where):
     """The largest score along a line."""
     return largest_of(where.on_line(part, blank.on(part))[1])
 
 
+@_in_pieces(sum, sum)
 def slope(part, blank, where, held):
     """L at ``where`` on a line, and its slope by t."""
     objective = blank.on(part, **held)
@@ -296,6 +346,14 @@ def slope(part, blank, where, held):
     return loss, float(np.vdot(g, dz))
 
 
+@_in_pieces(sum)
+def value(part, blank, where, held):
+    """L at ``where``."""
+    objective = blank.on(part, **held)
+    return objective.score_value(where.scores(part, objective))
+
+
+@_in_pieces(sum, sum)
 def envelope(part, blank, where, smooth):
     """L, and its excess over the envelope of ``smooth``, as of ``envelope_excess``."""
     objective = blank.on(part)
@@ -303,6 +361,7 @@ def envelope(part, blank, where, smooth):
     return objective.envelope_excess(smooth.on(part), z)[:2]
 
 
+@_in_pieces(sum, sum)
 def curved_product(part, blank, where, direction, cautious, held):
     """Product of the Hessian of L, without its rank-one part, with a direction; and q·X̃v."""
     objective = blank.on(part, **held)
@@ -326,6 +385,7 @@ def _curvature(part, objective, where, cautious):
     return found._replace(objective=objective) if hasattr(found, "objective") else found
 
 
+@_in_pieces(sum)
 def shifted_sum(part, blank, where, shift):
     """Σ of the slopes by score if all scores are higher by ``shift``."""
     objective = blank.on(part)
@@ -335,6 +395,7 @@ def shifted_sum(part, blank, where, shift):
     return float(g.sum(dtype=np.float64))
 
 
+@_in_pieces(sum, sum)
 def constant(part, blank, b):
     """L where all scores are ``b``, and Σ of the slopes by score."""
     objective = blank.on(part)
@@ -357,6 +418,7 @@ def count_pairs(part, weighting):
     return pairs.own_total, pairs.n_pairs
 
 
+@_in_pieces(sum, sum, max)
 def scale_sums(part, blank, where, unit, tau):
     r"""For the scale of residuals: Σ s r²/unit² where r² ≤ ε² τ unit², Σ s elsewhere, max \|r\|."""
     objective = blank.on(part)
