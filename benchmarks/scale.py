@@ -28,13 +28,14 @@ LONGEST = 3600  # seconds that a contestant may take in all
 METHOD = f"""\
 Written by `python -m benchmarks.scale`. "fit, s" is the least that a contestant needs to come
 within {LEVEL:g} of the best objective known, relatively: the median of three fits, of one if it
-takes 10 s or more; "excess" is how far it is then, or at best. The objective is the mean loss plus
-alpha/2·‖w‖², alpha = 1e-4, of all rows, the intercept unpenalised. Loading (reading Parquet, building
-arrays, persisting or caching them) comes before and is "load, s"; fits "from Parquet" read the files
-themselves. These lie in the page cache. There are {THREADS} threads, or {THREADS} worker processes of
-one thread. "client" is the peak of the resident memory of the process that calls `fit`, the scheduler of
-the cluster in it, and in brackets what it was before; "others" that of the worker processes, or of
-the JVM, in all. "traffic" is what went over the loopback interface during a fit.
+takes 10 s or more; "excess" is how far it is then, or at best. The objective is the mean loss
+plus alpha/2·‖w‖², alpha = 1e-4, of all rows, the intercept unpenalised. Loading (reading Parquet,
+building arrays, persisting or caching them) comes before and is "load, s"; fits "from Parquet"
+read the files themselves. These lie in the page cache. There are {THREADS} threads, or {THREADS}
+worker processes of one thread. "client" is the peak of the resident memory of the process that
+calls `fit`, the scheduler of the cluster in it, and in brackets what it was before; "others" that
+of the worker processes, or of the JVM, in all. "traffic" is what went over the loopback interface
+during a fit.
 """
 
 

@@ -53,9 +53,9 @@ def against_dask_ml() -> Case:
     ]
     notes = """\
 Without an intercept, which dask-glm would penalise. dask-glm minimises the sum of losses plus
-λ/2·‖w‖², so λ = alpha·n. Its tol bounds the gradient of that sum: a rung, 1e-2 to 1e-4, is multiplied
-by n, and its default, 1e-4 of the sum, is tighter than all of them. It would standardise columns and
-penalise the coefficients of those, which is switched off."""
+λ/2·‖w‖², so λ = alpha·n. Its tol bounds the gradient of that sum: a rung, 1e-2 to 1e-4, is
+multiplied by n, and its default, 1e-4 of the sum, is tighter than all of them. It would
+standardise columns and penalise the coefficients of those, which is switched off."""
     columns = [*FIT, "÷ first", *PLACES, "traffic, MB"]
     title = "400,000 × 20 on Dask, 16 chunks"
     return Case(title, 400_000, 16, entries, columns, notes, intercept=False)
@@ -71,8 +71,8 @@ def against_spark() -> Case:
             Entry(f"Spark {peer}, local[{THREADS}]", "spark", loss, (10, 30, 100, 300), "pyspark"),
         ]
     notes = """\
-Spark's regParam is alpha and standardization is off, so that it minimises the same. A rung is its limit of
-iterations: 10, 30, 100 or 300. Its DataFrame is cached, and ours on Dask persisted."""
+Spark's regParam is alpha and standardization is off, so that it minimises the same. A rung is its
+limit of iterations: 10, 30, 100 or 300. Its DataFrame is cached, and ours on Dask persisted."""
     columns = [*FIT, "÷ first", *PLACES]
     return Case("2·10⁶ × 20 against Spark", 2_000_000, 16, entries, columns, notes)
 
@@ -120,10 +120,10 @@ def from_parquet() -> Case:
         "client, MB",
     ]  # fmt: skip
     notes = """\
-X is 4 GB. Both have at most 2 GiB of data (RLIMIT_DATA, which counts what is allocated, whether it was
-touched or not, and so more than what is resident; not in it is the page cache of the files). The gap is the
-relative gap that the fit certifies. Reading alone is pyarrow's scanner with the columns, batches and
-read-ahead of the fit, every batch made an array."""
+X is 4 GB. Both have at most 2 GiB of data (RLIMIT_DATA, which counts what is allocated, whether
+it was touched or not, and so more than what is resident; not in it is the page cache of the
+files). The gap is the relative gap that the fit certifies. Reading alone is pyarrow's scanner
+with the columns, batches and read-ahead of the fit, every batch made an array."""
     title = "5·10⁷ × 20, float32, from Parquet with 2 GiB of memory"
     return Case(title, 50_000_000, 100, entries, columns, notes, dtype="float32")
 
@@ -135,8 +135,9 @@ def reads() -> Case:
     entries = [Entry("fit from Parquet", "stream", loss) for loss in losses]
     columns = ["loss", "reads", "fit, s", "gap", "client, MB"]
     notes = """\
-Reads are batches counted at the source, divided by how many there are; the first read, which validates, is
-one of them. Aims: at most 5 for smooth losses, at most 9 for hinge, quantile and RankSVM hinge."""
+Reads are batches counted at the source, divided by how many there are; the first read, which
+validates, is one of them. Aims: at most 5 for smooth losses, at most 9 for hinge, quantile and
+RankSVM hinge."""
     title = "reads of X by loss, 10⁷ × 20, tol = 1e-4"
     return Case(title, 10_000_000, 16, entries, columns, notes)
 
