@@ -2,10 +2,11 @@
 Learning on several processes
 =============================
 
-The logistic regression of ``flights_parquet.py``, on a cluster: here two processes of this machine,
-and with ``Client("scheduler:8786")`` as many machines as there are. The estimator is the same. It is
-given Dask collections instead of arrays, and works where their parts are: the rows stay with the
-workers, and a few numbers for each feature travel. Predictions are lazy collections again.
+The logistic regression of ``flights_parquet.py``, on a cluster: here two processes of this
+machine, and with ``Client("scheduler:8786")`` as many machines as there are. The estimator is the
+same. It is given Dask collections instead of arrays, and works where their parts are: the rows
+stay with the workers, and a few numbers for each feature travel. Predictions are lazy collections
+again.
 
 ``verbose=1`` prints the progress of the fit.
 
