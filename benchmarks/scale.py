@@ -137,7 +137,8 @@ def _cells(entries, results, k):
     if first is not None:
         cells["÷ first"] = f"{rung['seconds'] / first['seconds']:.3g}"
     alone = [r["seconds"] for r in chosen if r and r["solution"] is None]
-    return cells | _cells_of_work(rung, alone) | _cells_of_place(result, rung)
+    cells |= _cells_of_work(rung, alone) | _cells_of_place(result, rung)
+    return cells | _cells_of_evaluation(result["runs"][0], result["runs"][-1])
 
 
 def _chosen(runs, best):
@@ -177,8 +178,16 @@ def _cells_of_work(rung, alone):
         cells |= {"÷ reading alone": f"{each / alone[0]:.3g}"} if alone else {}
     if rung.get("tasks"):
         cells["tasks"] = str(rung["tasks"])
-        cells["ms per evaluation"] = f"{1e3 * seconds * THREADS / rung['tasks']:.3g}"
     return cells
+
+
+def _cells_of_evaluation(loose, tight):
+    """What an evaluation on a cluster costs, from two fits."""
+    tasks = tight.get("tasks", 0) - loose.get("tasks", 0)
+    if tasks <= 0:
+        return {}
+    seconds = (tight["seconds"] - loose["seconds"]) / tasks * THREADS
+    return {"ms per evaluation": f"{1e3 * seconds:.3g}"}
 
 
 def _cells_of_place(result, rung):
