@@ -14,6 +14,7 @@ from benchmarks.harness import OURS, THREADS
 PACKAGES = (
     "numpy", "scipy", "scikit-learn", "numba", "statsmodels", "rehline", "skglm", "cyanure",
     "snapml", "scikit-survival", "xgboost", "lightgbm", "torch", "pytorch-metric-learning",
+    "pyarrow", "dask", "distributed", "dask-ml", "pyspark",
 )  # fmt: skip
 METHOD = f"""\
 A time is the least that a contestant needs to come within 1e-4 (1e-6) of the best objective known,

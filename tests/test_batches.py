@@ -93,11 +93,13 @@ def test_a_fit_is_that_in_memory(name, container):
     make, options = CONTAINERS[container], {"sample_weight": WEIGHTS}
     if isinstance(model, LinearRanker | RankSVM):
         options["groups"] = QUERIES
+    smooth = name not in ("hinge", "one against the rest", "quantiles", "pairwise hinge")
+    model = clone(model).set_params(tol=1e-4 if smooth else 1e-6)
     found = clone(model).fit(batches(make, target, *options.values()))
     # Interior points visit rows by themselves.
     exact = clone(model).set_params(solver=found.solver_).fit(make(X), target, **options)
-    # Of the hinge of several classes the last digits are found row by row.
-    error = {"crammer_singer": 1e-2, "one against the rest": 1e-3}.get(name, 1e-5)
+    # Near kinks the objective is flat. Of several classes the last digits are found row by row.
+    error = 1e-2 if name == "crammer_singer" else 1e-5 if smooth else 2e-3
     np.testing.assert_allclose(found.coef_, exact.coef_, rtol=error, atol=0.1 * error)
     assert np.all(found.dual_gap_ <= exact.dual_gap_ + 1e-4)
     data = batches(make, target, *options.values())

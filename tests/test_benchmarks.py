@@ -1,5 +1,6 @@
 """The benchmark suite: its data are reproducible, and a case runs from end to end."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -12,7 +13,7 @@ from sklearn_margin.losses import PairwiseHinge, PairwiseSquaredHinge
 pytestmark = pytest.mark.compiled
 data = pytest.importorskip("benchmarks.data")  # not in the source distribution
 
-from benchmarks import peers, ranking_quality  # noqa: E402
+from benchmarks import messages, peers, ranking_quality  # noqa: E402
 from benchmarks.__main__ import main  # noqa: E402
 from benchmarks.cases import cases  # noqa: E402
 from benchmarks.harness import Case, Contestant, run_case  # noqa: E402
@@ -168,3 +169,24 @@ def test_peers_of_ranking_minimise_what_they_say():
     X, y, _ = data.relevance(300, 4)
     survival = peers.survival_svm(data.Problem(X, y, loss, 1e-2), tree="rbtree")
     assert survival.comparable
+
+
+def test_messages_of_an_evaluation_by_hand():
+    """One worker: hops, queues and bytes in a row; a second worker waits for the queues."""
+    costs = messages.Costs(latency=1.0, task=0.5, submit=0.25, notice=0.125, bandwidth=np.inf)
+    one = messages.Evaluation(1, parts=1, d=2)
+    # There and back: where parts are, 2; the task, 2; its end, 2; to gather by the scheduler, 4.
+    by_hand = 10 * costs.latency + costs.submit + costs.task + costs.notice
+    assert messages.overhead(one, costs) == pytest.approx(by_hand, abs=1e-3)
+    two = messages.overhead(messages.Evaluation(2, parts=1, d=2), costs)
+    assert two == pytest.approx(by_hand + costs.submit + costs.notice / 2, abs=0.3)
+
+
+def test_a_tree_of_sums_brings_one_term_to_the_client():
+    many = messages.Evaluation(300, parts=4, d=50, hessian=True)
+    costs, sizes = messages.Costs(), {}
+    for way in messages.WAYS:
+        simulation = messages.Simulation(dataclasses.replace(many, way=way), costs, lambda k: 0.0)
+        assert 0 < simulation.run() < 10
+        sizes[way] = simulation.received / many.term.size
+    assert sizes == {"by part": 1200, "by worker": 300, "in a tree": 1}

@@ -49,10 +49,11 @@ def parted_objectives(table, encode, make, *, center, n_jobs, labels=(None,), is
     rows = Rows(table.kept_X, center=False, n_jobs=n_jobs)
     rows = rows.in_coordinates(*table.moments.statistics(center))
     y, s, groups = encode(table.kept)
-    s = s if np.ndim(s) else np.full(len(y), s)
+    equal = None if np.ndim(s) else s
+    s = np.full(len(y), s) if equal else s
     local = make(rows, y, s / s.sum(dtype=np.float64), groups)
     parts = table.parts(encode, n_jobs)
-    squares = sum(parts.map(sum_of_squares, reads=False))
+    squares = table.shape[0] * equal**2 if equal else sum(parts.map(sum_of_squares, reads=False))
     whole = PartedRows(
         parts, table.shape, rows, table.entries / table.shape[0], float(np.sqrt(squares))
     )
@@ -103,6 +104,8 @@ def largest_weight(table) -> float:
     ValueError
         If all are zero, or one is not a finite number that is not negative.
     """
+    if table.kept.sample_weight is None:
+        return 1.0
     largest = max(table.ask(_part_largest))
     if largest == 0:
         raise ValueError("sample_weight is zero for every sample")

@@ -326,6 +326,9 @@ class LinearObjective(Objective):
             share, slack = self.balance(slopes, b_slope) if self.may_scale else (1.0, 0.0)
             if share >= 1:
                 return most
+            moved = slopes.moved(share, float(np.max(b_slope)))
+            if moved is not None:
+                slope, slack = slope + self.split(moved)[0], 0.0
         residual = self.penalty.without_l1(u, slope)
         gap, _ = self.penalty.gap(u, residual, slack, self.scale_price(loss))
         return min(gap + share * loss, most)

@@ -89,6 +89,14 @@ class _Slopes(NamedTuple):
     size: float
     squares: np.ndarray
     by_class: np.ndarray
+    gradient: np.ndarray  # of L
+    positive: np.ndarray  # what slopes above zero contribute to it; empty if that is not known
+
+    def moved(self, share, total):
+        """As ``Slopes.moved``."""
+        if len(self.positive) == 0:
+            return None
+        return -share * (self.positive if total > 0 else self.gradient - self.positive)
 
     @property
     def norm(self):
@@ -361,8 +369,9 @@ class PartedPoint:
         """Sums of the slopes by score."""
         found = self._look
         return _Slopes(
-            self.objective.rows.shape[0], found.size, np.asarray(found.squares), found.by_class
-        )
+            self.objective.rows.shape[0], found.size, np.asarray(found.squares), found.by_class,
+            found.gradient, found.positive,
+        )  # fmt: skip
 
     @property
     def noise(self):

@@ -253,6 +253,7 @@ class Look(NamedTuple):
     squares: np.ndarray  # Σ g², by output
     by_class: np.ndarray  # Σ g by class, of several scores
     largest: float  # score
+    positive: np.ndarray  # what slopes above zero contribute to the gradient, if it is of use
     hessian: np.ndarray | float = 0.0  # of L, if it was asked for
     q: np.ndarray | float = 0.0  # of a rank-one part of it, − q qᵀ / pivot
     pivot: float = 0.0
@@ -300,7 +301,7 @@ def look(part, blank, where, extras):
 
 def _looked(objective, z, extras):
     """A ``Look``, and the slopes by score."""
-    hessian, q, pivot = 0.0, 0.0, 0.0
+    hessian, q, pivot, positive = 0.0, 0.0, 0.0, np.zeros(0)
     if extras.hessian:
         curvature = objective.curvature(z, extras.cautious)
         loss, g = curvature.value, curvature.gradient
@@ -312,11 +313,13 @@ def _looked(objective, z, extras):
         g = np.empty_like(z)
         loss = objective.score_gradient(z, g)
         gradient = objective.loss_gradient(g)
+    if objective.fit_intercept and objective.n_outputs == 1:  # slopes must be balanced
+        positive = objective.loss_gradient(np.maximum(g, 0))
     slopes = objective.slopes(g)
     by_class = slopes.by_class if objective.n_outputs > 1 else np.zeros(0)
     largest = largest_of(z)
     sums = slopes.size, slopes.squares, by_class
-    return Look(loss, gradient, *sums, largest, hessian, q, pivot), g
+    return Look(loss, gradient, *sums, largest, positive, hessian, q, pivot), g
 
 
 @_in_pieces(max, sum, added)

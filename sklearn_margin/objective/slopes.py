@@ -35,6 +35,11 @@ class Slopes:
         """Σ g², by output."""
         return np.square(self.g, dtype=np.float64).sum(axis=0)
 
+    def moved(self, share, total) -> np.ndarray | None:
+        """Change of the gradient of L as the slopes that prevail in a sum of ``total``, not zero,
+        are reduced by ``share``; None where only a bound on it is known."""
+        return None
+
     @property
     def norm(self) -> float:
         """‖g‖."""
