@@ -35,6 +35,7 @@ __all__ = [
 ]
 
 KEPT = 8_000_000  # entries of X of the rows that are kept; all of them, if they are no more
+_LARGE = 10_000  # rows of a group in a part beyond which some of them stand for it
 _AHEAD = 2  # batches that wait for a thread, by thread
 _MOST_SORTED = 10_000_000  # rows of which the order by group and relevance is kept: 24 bytes each
 
@@ -122,20 +123,23 @@ class Kept:
 
     def __init__(self, most):
         self.most, self.limit, self.entries = most, 1.0, 0
+        self.least = 1.0  # number, whose rows are kept in any case
         self.rows: list[tuple] = []  # numbers, rows of X, by row
 
     def add(self, k, X, by_row) -> None:
         """Keep of the rows of part ``k`` what is to be kept."""
         numbers = drawn_numbers(k, by_row)
+        self.least = min(self.least, numbers.min())
         self._take(numbers, X, by_row)
-        while self.entries > 2 * self.most:
+        while self.entries > 2 * self.most and self.limit > self.least:
             self.limit *= 0.5
             rows, self.rows, self.entries = self.rows, [], 0
             for row in rows:
                 self._take(*row)
 
     def _take(self, numbers, X, by_row):
-        chosen = slice(None) if self.limit == 1 else np.flatnonzero(numbers < self.limit)
+        limit = max(self.limit, self.least)
+        chosen = slice(None) if limit == 1 else np.flatnonzero(numbers <= limit)
         numbers, X, by_row = numbers[chosen], X[chosen], by_row.at(chosen)
         self.entries += X.nnz if sp.issparse(X) else X.size
         self.rows.append((numbers, X, by_row))
@@ -152,15 +156,16 @@ class Kept:
 
 
 def drawn_numbers(k, by_row) -> np.ndarray:
-    """A random number for each row of part ``k``, the same for those of a group."""
+    """A random number for each row of part ``k``, the same for those of a group, if it is small."""
+    by_itself = np.random.RandomState(k).uniform(size=by_row.n)
     if by_row.groups is None:
-        return np.random.RandomState(k).uniform(size=by_row.n)
-    ids, index = np.unique(by_row.groups, return_inverse=True)
+        return by_itself
+    ids, index, sizes = np.unique(by_row.groups, return_inverse=True, return_counts=True)
     if ids.dtype.kind in "biu":
         seeds = ids.astype(np.uint64)
     else:
         seeds = np.array([zlib.crc32(str(name).encode()) for name in ids], dtype=np.uint64)
-    return _scrambled(seeds)[index]
+    return np.where(sizes[index] > _LARGE, by_itself, _scrambled(seeds)[index])
 
 
 def _scrambled(seeds):
@@ -366,8 +371,8 @@ class StreamTable(Table):
         self._check_columns()
         self.dtype = np.result_type(*dtypes)
         self.shape = (self.moments.n, self._checks[0][0][1])
-        self.complete = kept.limit == 1
         self.kept_X, self.kept = kept.joined(self.dtype)
+        self.complete = kept.limit == 1
         if not self.complete:
             groups = [part.groups for part in self._by_row]
             self._cuts = _Cuts(None if groups[0] is None else groups, len(groups))

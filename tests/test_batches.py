@@ -122,6 +122,29 @@ def test_other_batches_of_the_same_rows():
     np.testing.assert_allclose(one.coef_, other.coef_, rtol=1e-6)
 
 
+@pytest.mark.parametrize("kept", [3999, 4001, 7999, 8000])
+def test_rows_are_all_kept_or_a_sample(kept, monkeypatch):
+    monkeypatch.setattr(_tables, "KEPT", kept)
+    found = LinearClassifier("logistic", tol=1e-8).fit(batches(np.asarray, LABELS))
+    exact = LinearClassifier("logistic", tol=1e-8).fit(X, LABELS)
+    np.testing.assert_allclose(found.coef_, exact.coef_, rtol=1e-6)
+
+
+@pytest.mark.parametrize("group", ["all", 7])
+def test_one_group(group):
+    """Which is larger than what is kept."""
+    groups = np.full(N, group)
+    found = RankSVM().fit(batches(np.asarray, GRADES, None, groups))
+    exact = RankSVM().fit(X, GRADES, groups=groups)
+    np.testing.assert_allclose(found.coef_, exact.coef_, rtol=1e-5)
+
+
+def test_some_rows_stand_for_a_large_group(monkeypatch):
+    monkeypatch.setattr(_tables, "_LARGE", 100)
+    table = _tables.StreamTable(batches(np.asarray, GRADES, None, np.full(N, "all")))
+    assert 0 < len(table.kept_X) < 700
+
+
 def test_threads_change_no_bit(monkeypatch):
     used = set()
 
