@@ -274,7 +274,7 @@ def assert_same(found, expected):
     np.testing.assert_array_equal(found.dual_gap_, expected.dual_gap_)
 
 
-@pytest.mark.parametrize("name", ["logistic", "rank svm", "huber"])
+@pytest.mark.parametrize("name", ["rank svm", "huber"])
 def test_places_change_no_bit(name, threads):
     with threads.as_current():
         found = fitted(name)
@@ -686,21 +686,17 @@ def watched(client, monkeypatch):
     return size, tasks
 
 
-@pytest.mark.parametrize("name", ["logistic", "rank svm"])
-def test_nothing_with_entries_by_row_travels(name, threads, monkeypatch):
-    model, target = MODELS[name]
+def test_nothing_with_entries_by_row_travels(threads, monkeypatch):
     size, tasks = watched(threads, monkeypatch)
     largest = []
     for times in (1, 8):
         size.clear(), tasks.clear()
         chunks = (times * 250,) * 8
-        groups = (
-            QUERIES if times == 1 else np.sort(np.tile(QUERIES, 8) + 80 * np.repeat(range(8), N))
-        )
-        given = {"groups": blocks(groups, chunks)} if name == "rank svm" else {}
-        rows = [blocks(np.repeat(part, times, axis=0), chunks) for part in (X, target, WEIGHTS)]
+        # As many groups of the same sizes, for each of the times.
+        groups = np.concatenate([QUERIES + 80 * k for k in range(times)])
+        rows = [blocks(np.concatenate([part] * times), chunks) for part in (X, GRADES, WEIGHTS)]
         with threads.as_current():
-            clone(model).fit(*rows, **given)
+            RankSVM().fit(*rows, blocks(groups, chunks))
         kept = max(size)  # the sample is the largest
         largest.append((kept, max(part for part in size if part < kept)))
         assert set(tasks) == {2}, "not one task for each worker"
@@ -739,16 +735,13 @@ def test_a_warm_start():
     assert model.fit(blocks(X), blocks(LABELS)).n_iter_ < first
 
 
-@pytest.mark.parametrize("name", ["logistic", "rank svm"])
-def test_paths(name, threads):
-    model, target = MODELS[name]
-    model = clone(model).set_params(l1_ratio=1.0 if name == "logistic" else 0.0, tol=1e-6)
+def test_a_path(threads):
+    model, target = RankSVM(tol=1e-6), blocks(GRADES)
     settings = {"n_alphas": 3, "alpha_ratio": 1e-2}
-    groups = {"groups": QUERIES} if name == "rank svm" else {}
-    given = {key: blocks(values) for key, values in groups.items()}
     with threads.as_current():
-        found = regularization_path(model, blocks(X), blocks(target), **given, **settings)
-    exact = regularization_path(model, X, target, **groups, **settings)
+        groups = blocks(QUERIES)
+        found = regularization_path(model, blocks(X), target, groups=groups, **settings)
+    exact = regularization_path(model, X, GRADES, groups=QUERIES, **settings)
     np.testing.assert_allclose(found.alphas, exact.alphas, rtol=1e-6)
     np.testing.assert_allclose(found.coefs, exact.coefs, atol=2e-3 * np.abs(exact.coefs).max())
 
