@@ -257,15 +257,18 @@ verbose, class_weight
             )
         return super()._batch_weights(*data)
 
-    def _finish(self, problem, sample_weight=None):
-        if self.probability is None:
-            return
-        if problem.y is None:
+    def _prepare_table(self, table):
+        if self.probability is not None:
             raise ValueError(
                 f"probability={self.probability!r} needs the rows in memory: fit with None, then "
                 "calibrate on rows that were held out, as "
                 "CalibratedClassifierCV(FrozenEstimator(model)).fit(X, y) does"
             )
+        return super()._prepare_table(table)
+
+    def _finish(self, problem, sample_weight=None):
+        if self.probability is None:
+            return
         objectives = problem.objectives
         with objectives[0].rows.session():
             scores = held_out_scores(

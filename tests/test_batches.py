@@ -145,6 +145,15 @@ def test_some_rows_stand_for_a_large_group(monkeypatch):
     assert 0 < len(table.kept_X) < 700
 
 
+def test_subgradients_know_a_gap():
+    model = LinearClassifier("hinge", solver="subgradient", tol=0.5)
+    found = model.fit(batches(np.asarray, LABELS))
+    exact = HingeClassifier().fit(X, LABELS)
+    size = np.abs(exact.coef_).max()
+    np.testing.assert_allclose(found.coef_, exact.coef_, atol=0.3 * size)
+    assert 0 < found.dual_gap_ < np.inf
+
+
 def test_threads_change_no_bit(monkeypatch):
     used = set()
 

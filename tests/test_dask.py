@@ -655,7 +655,7 @@ def test_wrong_uses():
     with pytest.raises(ValueError, match=r"Dice.*on Dask.*partial_fit"):
         LinearClassifier("dice").fit(rows, y)
     with pytest.raises(ValueError, match=r"probability='sigmoid' needs the rows in memory"):
-        HingeClassifier(probability="sigmoid").fit(rows, y)
+        HingeClassifier(probability="sigmoid", max_iter=1).fit(rows, y)  # and is not begun
     with pytest.raises(ValueError, match=r"needs groups.*on Dask"):
         RankSVM().fit(rows, blocks(GRADES))
 
