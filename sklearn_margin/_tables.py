@@ -366,8 +366,8 @@ class StreamTable(Table):
         self._check_columns()
         self.dtype = np.result_type(*dtypes)
         self.shape = (self.moments.n, self._checks[0][0][1])
-        self.complete = kept.limit == 1
         self.kept_X, self.kept = kept.joined(self.dtype)
+        self.complete = self.kept_X.shape[0] == self.shape[0]
         if not self.complete:
             groups = [part.groups for part in self._by_row]
             self._cuts = _Cuts(None if groups[0] is None else groups, len(groups))

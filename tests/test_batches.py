@@ -336,3 +336,15 @@ def test_wrong_uses():
         LinearRegressor("huber", solver="sgd").partial_fit(Batches(good()), T)
     with pytest.raises(TypeError, match=r"fit\(sklearn_margin.Batches"):
         LinearRegressor("huber").fit(iter(good()), T)
+
+
+@pytest.mark.parametrize("kept", [N * D - 1, N * D // 2 + 1, N * D // 3, N * D, N * D + 1])
+def test_a_certificate_is_that_of_all_rows(kept, monkeypatch):
+    """However many rows are kept in memory: all of them, or most, or some."""
+    monkeypatch.setattr(_tables, "KEPT", kept)
+    table = _tables.StreamTable(batches(np.asarray, T))
+    assert table.complete == (kept >= N * D)
+    assert table.kept_X.size <= 1.2 * kept
+    model = LinearRegressor("huber", alpha=1e-2, tol=1e-6).fit(batches(np.asarray, T))
+    exact = LinearRegressor("huber", alpha=1e-2, tol=1e-10).fit(X, T)
+    np.testing.assert_allclose(model.coef_, exact.coef_, rtol=1e-3, atol=1e-4)

@@ -247,6 +247,7 @@ class PartedObjective(LinearObjective):
         """What there is to know at ``where``, found or remembered."""
         known = self.remembered(where, hessian, cautious)
         if known is None:
+            hessian = hessian or self.memory.wants_hessian
             extras = Extras(hessian, cautious, self.held_at(where))
             known = self.remember(
                 where, cautious, work.added(self.rows.map(work.look, self.blank, where, extras))
@@ -275,8 +276,7 @@ class PartedObjective(LinearObjective):
 
     def begin_line(self, end) -> float:
         """Look at ``end`` of a line; the largest score along it."""
-        hessian, self.memory.wants_hessian = self.memory.wants_hessian, False
-        extras = Extras(hessian, held=self.held_at(end))
+        extras = Extras(self.memory.wants_hessian, held=self.held_at(end))
         found = self.rows.map(work.step, self.blank, end, extras)
         largest, slopes, looks = zip(*found, strict=True)
         self.memory.keep(end)
@@ -405,7 +405,7 @@ class PartedPoint:
         return point.hessian_products
 
     def _curved(self):
-        self.objective.memory.wants_hessian = True
+        self.objective.memory.wants_hessian = self.objective.forms_hessian  # at little cost
         return self.objective.look(self.where, True, self._cautious)
 
     def hessian(self):
@@ -445,6 +445,8 @@ class PartedLine(Line):
 
     It begins with a read of X, in which the point at t = 1 is looked at, too.
     """
+
+    enough = 0.5  # since any other point takes another read
 
     def _shorten(self, point, p):
         objective = self.objective

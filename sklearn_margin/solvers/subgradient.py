@@ -51,7 +51,7 @@ class Subgradient(Solver):
     exact = False
 
     def obstacle(self, objective):
-        return None
+        return objective.why_no_rows if objective.is_remote else None
 
     def rank(self, objective, tol):
         n, d = objective.rows.shape
