@@ -349,6 +349,8 @@ class DaskTable(Table):
 class _DaskParts:
     """Encoded parts."""
 
+    travels = True
+
     why_elsewhere = DaskTable.why_elsewhere
 
     def __init__(self, blocks, n_jobs):

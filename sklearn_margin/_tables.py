@@ -459,6 +459,8 @@ def checksum(X):
 class _StreamParts:
     """Parts that are read when they are visited; what they keep is in memory."""
 
+    travels = False
+
     def __init__(self, table, parts, n_jobs):
         self.table, self._parts, self._pool = table, parts, None
         self.why_elsewhere, self.n_threads = table.why_elsewhere, effective_n_jobs(n_jobs)
