@@ -35,7 +35,7 @@ from sklearn_margin._tables import (
 from sklearn_margin.batches import Batch, matrix_of
 from sklearn_margin.objective._blas import single_threaded
 from sklearn_margin.objective.moments import Moments
-from sklearn_margin.objective.parts import Part, aligned
+from sklearn_margin.objective.parts import Part, aligned, merged
 
 __all__ = ["DaskTable", "Here", "Raw", "blocks_of", "joined"]
 
@@ -136,11 +136,9 @@ def _encoded(raw, encode, dtype):
 def _on_parts(function, packed, parts):
     """What a worker does in an evaluation: its parts by its threads, in their order."""
     arguments = pickle.loads(packed)
-    with single_threaded:
-        if len(parts) == 1 or _threads() == 1:
-            return [function(part, *arguments) for part in parts]
-        with ThreadPoolExecutor(_threads()) as pool:
-            return list(pool.map(lambda part: function(part, *arguments), parts))
+    with single_threaded, ThreadPoolExecutor(_threads()) as pool:
+        found = list(pool.map(lambda part: function(part, *arguments), parts))
+    return merged(found, arguments)
 
 
 def _threads():
@@ -399,6 +397,8 @@ class DaskTable(Table):
 
 class _DaskParts:
     """Encoded parts."""
+
+    travels = True
 
     why_elsewhere = DaskTable.why_elsewhere
 

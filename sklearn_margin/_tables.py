@@ -372,7 +372,7 @@ class StreamTable(Table):
         self.dtype = np.result_type(*dtypes)
         self.shape = (self.moments.n, self._checks[0][0][1])
         self.kept_X, self.kept = kept.joined(self.dtype)
-        self.complete = kept.limit == 1
+        self.complete = self.kept_X.shape[0] == self.shape[0]
         if not self.complete:
             groups = [part.groups for part in self._by_row]
             self._cuts = _Cuts(None if groups[0] is None else groups, len(groups))
@@ -463,6 +463,8 @@ def checksum(X):
 
 class _StreamParts:
     """Parts that are read when they are visited; what they keep is in memory."""
+
+    travels = False
 
     def __init__(self, table, parts, n_jobs):
         self.table, self._parts, self._pool = table, parts, None

@@ -11,16 +11,15 @@ import copy
 from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import contextmanager
-from functools import cached_property
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from scipy.optimize import minimize
 
 from sklearn_margin.objective import parts as work
 from sklearn_margin.objective.base import LinearObjective
+from sklearn_margin.objective.parted_point import PartedPoint
 from sklearn_margin.objective.parts import Along, Blank, Extras, Here, Look
-from sklearn_margin.objective.point import MOST_LOST, Envelope, Line
 from sklearn_margin.objective.pointwise import ConcomitantHuberObjective
 
 __all__ = ["PartedHuberObjective", "PartedObjective", "PartedRows", "Parts", "parted"]
@@ -33,6 +32,8 @@ class Parts(Protocol):
 
     #: Why rows cannot be visited by themselves.
     why_elsewhere: str
+    #: Whether what is found travels through a network.
+    travels: bool
 
     def session(self):
         """Threads and the like for the length of a solve."""
@@ -82,27 +83,6 @@ class PartedRows:
         return self.parts.map(function, *arguments, reads=reads)
 
 
-class _Slopes(NamedTuple):
-    """As ``Slopes``, from sums over parts."""
-
-    n: int
-    size: float
-    squares: np.ndarray
-    by_class: np.ndarray
-    gradient: np.ndarray  # of L
-    positive: np.ndarray  # what slopes above zero contribute to it; empty if that is not known
-
-    def moved(self, share, total):
-        """As ``Slopes.moved``."""
-        if len(self.positive) == 0:
-            return None
-        return -share * (self.positive if total > 0 else self.gradient - self.positive)
-
-    @property
-    def norm(self):
-        return float(np.sqrt(np.sum(self.squares)))
-
-
 class _Memory:
     """What was found at points lately, and whose scores the parts keep."""
 
@@ -111,6 +91,7 @@ class _Memory:
         self.point = self.line = None  # keys of what parts keep
         self.wants_hessian = False
         self.slope: tuple = (None, 0.0)  # of the line at its end
+        self.grid: tuple = (None, 0.0)  # of Hessians, by loss
 
     def holds(self, where) -> bool:
         """Whether parts keep the scores at ``where``."""
@@ -247,7 +228,9 @@ class PartedObjective(LinearObjective):
         """What there is to know at ``where``, found or remembered."""
         known = self.remembered(where, hessian, cautious)
         if known is None:
-            extras = Extras(hessian, cautious, self.held_at(where))
+            hessian = hessian or self.memory.wants_hessian
+            grid = self.grid_at(where) if hessian else 0.0
+            extras = Extras(hessian, cautious, self.held_at(where), grid)
             known = self.remember(
                 where, cautious, work.added(self.rows.map(work.look, self.blank, where, extras))
             )
@@ -275,8 +258,9 @@ class PartedObjective(LinearObjective):
 
     def begin_line(self, end) -> float:
         """Look at ``end`` of a line; the largest score along it."""
-        hessian, self.memory.wants_hessian = self.memory.wants_hessian, False
-        extras = Extras(hessian, held=self.held_at(end))
+        hessian = self.memory.wants_hessian
+        grid = self.grid_at(end) if hessian else 0.0
+        extras = Extras(hessian, held=self.held_at(end), grid=grid)
         found = self.rows.map(work.step, self.blank, end, extras)
         largest, slopes, looks = zip(*found, strict=True)
         self.memory.keep(end)
@@ -292,6 +276,21 @@ class PartedObjective(LinearObjective):
         found = self.ask(work.slope, where, self.held_at(where))
         loss, slope = (sum(column) for column in zip(*found, strict=True))
         return loss, slope
+
+    def grid_at(self, where) -> float:
+        """What entries of Hessians are rounded to multiples of, where these travel: 2⁻⁴⁴ of 16
+        times the largest in the Hessian of the rows that are here. Sums of up to 512 times that are
+        exact."""
+        if not self.rows.parts.travels:
+            return 0.0
+        if self.memory.grid[0] is not self.loss:
+            params = where.params + where.t * where.p if isinstance(where, Along) else where.params
+            point = self.local.at(params)
+            point.find_curvature()
+            largest = float(np.abs(point.hessian()).max(initial=0.0))
+            grid = 2.0 ** (int(np.frexp(largest)[1]) + 4 - 44) if 0 < largest < np.inf else 0.0
+            self.memory.grid = self.loss, grid
+        return self.memory.grid[1]
 
     def held_at(self, where) -> dict:
         """Attributes of the objective of a part, at ``where``, that rest on all parts."""
@@ -326,155 +325,6 @@ class PartedObjective(LinearObjective):
         found = self.rows.map(function, self.blank, where, *arguments, reads=reads)
         self.memory.keep(where)
         return found
-
-
-class PartedPoint:
-    """As ``Point``, of an objective in parts."""
-
-    def __init__(self, objective, params, where):
-        self.objective, self.params, self.where = objective, params, where
-        self._cautious = False
-
-    @property
-    def u(self):
-        return self.objective.split(self.params)[0]
-
-    @property
-    def _look(self) -> Look:
-        return self.objective.look(self.where)
-
-    @property
-    def loss(self):
-        return self._look.loss
-
-    @property
-    def value(self):
-        return self.loss + self.objective.penalty.value(self.u)
-
-    @property
-    def loss_gradient(self):
-        """Gradient of L."""
-        return self._look.gradient
-
-    @property
-    def gradient(self):
-        return self._look.gradient + self.objective.penalty_gradient(self.params)
-
-    @property
-    def largest_score(self):
-        return self._look.largest
-
-    @property
-    def slopes(self) -> _Slopes:
-        """Sums of the slopes by score."""
-        found = self._look
-        return _Slopes(
-            self.objective.rows.shape[0], found.size, np.asarray(found.squares), found.by_class,
-            found.gradient, found.positive,
-        )  # fmt: skip
-
-    @property
-    def noise(self):
-        size = self.slopes.norm * np.sqrt(
-            self.slopes.n * self.objective.n_outputs * len(self.params)
-        )
-        return float(np.finfo(self.objective.rows.dtype).eps) * size
-
-    def gap(self):
-        return self.objective.gap(self.params, self.gradient, self.slopes, self.loss)
-
-    def envelope(self, smooth) -> Envelope:
-        """As ``Point.envelope``."""
-        there = PartedPoint(smooth, self.params, self.where)
-        smooth.look(self.where)  # before, for then parts keep the scores
-        found = self.objective.ask(work.envelope, self.where, smooth.blank)
-        loss, excess = (sum(column) for column in zip(*found, strict=True))
-        return Envelope(loss, excess, there.slopes, lambda: there.gradient)
-
-    # --- second derivatives ---
-
-    def find_curvature(self, cautious=False):
-        """As ``Point.find_curvature``: there is nothing to do before it is used."""
-        self._cautious = cautious
-
-    @cached_property
-    def hessian_products(self):
-        local = self.objective.local
-        point = local.at(self.params)
-        point.find_curvature(self._cautious)
-        return point.hessian_products
-
-    def _curved(self):
-        self.objective.memory.wants_hessian = True
-        return self.objective.look(self.where, True, self._cautious)
-
-    def hessian(self):
-        found = self._curved()
-        hessian = found.hessian.copy()
-        if found.pivot > 0:
-            hessian -= np.outer(found.q, found.q / found.pivot)
-        return self.objective.with_penalty(hessian)
-
-    def hessian_product(self, v):
-        objective = self.objective
-        found = objective.rows.map(
-            work.curved_product, objective.blank, self.where, v, self._cautious,
-            objective.held_at(self.where),
-        )  # fmt: skip
-        product, moved = (sum(column) for column in zip(*found, strict=True))
-        if moved:
-            curved = self._curved()
-            product = product - curved.q * (moved / curved.pivot)
-        return product + objective.penalty_product(v)
-
-    # --- from here to others ---
-
-    def along(self, p):
-        """As ``Point.along``: a read of X."""
-        return PartedLine(self, p)
-
-    def toward(self, params):
-        """As ``Point.toward``."""
-        line = self.along(params - self.params)
-        line.end = params
-        return line
-
-
-class PartedLine(Line):
-    """A line from a point of an objective in parts.
-
-    It begins with a read of X, in which the point at t = 1 is looked at, too.
-    """
-
-    def _shorten(self, point, p):
-        objective = self.objective
-        self._whole = np.asarray(p, dtype=np.float64)
-        end = Along(np.asarray(self.params, dtype=np.float64), self._whole, 1.0)
-        largest = objective.begin_line(end)
-        factor = self._factor(largest)
-        self._lost = largest + self._largest
-        return factor, (self._whole if factor == 1.0 else factor * self._whole)
-
-    def _where(self, t):
-        start = np.asarray(self.params, dtype=np.float64)
-        return Along(start, self._whole, float(t * self.shortened))
-
-    def _slope(self, t):
-        where = self._where(t)
-        loss, slope = self.objective.slope_at(where)
-        return loss, self.shortened * slope
-
-    def falls(self, t, promised):
-        value = self.move(t).value
-        return value <= self.value - 0.01 * promised + self._noise
-
-    def move(self, t):
-        params, where = self._params(t), self._where(t)
-        point = PartedPoint(self.objective, params, where)
-        known = self.objective.remembered(where)
-        if known is not None and self._lost > MOST_LOST * known.largest:
-            return PartedPoint(self.objective, params, Here(params))
-        return point
 
 
 class PartedHuberObjective(PartedObjective):

@@ -34,6 +34,7 @@ __all__ = [
     "curved_product",
     "envelope",
     "look",
+    "merged",
     "scale_sums",
     "shifted_sum",
     "slope",
@@ -242,6 +243,7 @@ class Extras(NamedTuple):
     hessian: bool = False
     cautious: bool = False
     held: dict = {}  # attributes of the objective that rest on all parts
+    grid: float = 0.0  # what entries of a Hessian are rounded to multiples of; 0 is nothing
 
 
 class Look(NamedTuple):
@@ -257,6 +259,28 @@ class Look(NamedTuple):
     hessian: np.ndarray | float = 0.0  # of L, if it was asked for
     q: np.ndarray | float = 0.0  # of a rank-one part of it, − q qᵀ / pivot
     pivot: float = 0.0
+
+
+def merged(results, arguments) -> list:
+    """Results of some parts, with the sum of their Hessians in the first: one matrix travels.
+
+    Entries on a grid are added without a rounding error, so that no order of parts, and no way of
+    sharing them out, makes a difference.
+    """
+    on_grid = any(isinstance(argument, Extras) and argument.grid for argument in arguments)
+    if not on_grid or len(results) < 2:
+        return results
+    hessian = sum(_look_in(result).hessian for result in results)
+    return [_with_hessian(results[0], hessian), *(_with_hessian(r, 0.0) for r in results[1:])]
+
+
+def _look_in(result):
+    return result if isinstance(result, Look) else result[-1]
+
+
+def _with_hessian(result, hessian):
+    changed = _look_in(result)._replace(hessian=hessian)
+    return changed if isinstance(result, Look) else (*result[:-1], changed)
 
 
 def added(looks) -> Look:
@@ -309,6 +333,8 @@ def _looked(objective, z, extras):
             q, pivot = objective.loss_gradient(curvature.q), curvature.pivot
             curvature = curvature._replace(q=None)
         gradient, hessian = objective.loss_gradient_hessian(curvature)
+        if extras.grid:
+            hessian = np.rint(hessian / extras.grid) * extras.grid
     else:
         g = np.empty_like(z)
         loss = objective.score_gradient(z, g)

@@ -183,6 +183,9 @@ class Line:
         Whether F where ``slope`` was asked for last is no higher than at 0.
     """
 
+    #: What the slope at t = 1 may be of that at 0 for that point to be taken.
+    enough = 0.1
+
     def __init__(self, point, p):
         self.objective, self.params, self.value = point.objective, point.params, point.value
         self.end, self.step, self.is_lower = None, 0.0, False
@@ -248,6 +251,8 @@ class Line:
         low, slope_low = 0.0, -decrement
         high = min(1.0, longest)
         slope_high = self.slope(high)
+        if self.is_lower and abs(slope_high) <= self.enough * decrement:
+            return self._take(high)
         while slope_high < -goal and high < longest:
             low, slope_low = high, slope_high
             high = min(4.0 * high, longest)

@@ -185,6 +185,8 @@ class _Run:
 
 
 _MOST_IDLE = 10  # steps in a row that change nothing: more would not, either
+_FEW_COLUMNS = 128  # of a Hessian that is formed in one read, product by product
+_MANY_COLUMNS = 2000  # of one that is formed of the rows that are here
 _MOST_PRODUCTS = 30  # with the Hessian, that conjugate gradients typically need
 
 
@@ -200,7 +202,7 @@ class _Cholesky:
     def __init__(self):
         self.factor = None  # solves with a Hessian
         self.stale = False  # whether the last direction came from an older Hessian
-        self.reuse = False
+        self.reuse = self.fresh = False
         self.begin()
 
     def begin(self):
@@ -222,6 +224,8 @@ class _Cholesky:
         self.stale = self.reuse and self.factor is not None and not cautious
         if self.stale:
             return lambda: -self.factor(point.gradient)
+        # Of a narrow envelope few rows are curved: its Hessian comes with a read, and changes.
+        self.fresh = point.objective.is_remote and hasattr(point.objective.loss, "envelope_width")
         point.find_curvature(cautious)
         if point.hessian_products > _MOST_PRODUCTS and not forming_is_cheap(point.objective):
             self.factor = None
@@ -239,7 +243,7 @@ class _Cholesky:
     def note(self, decrement, step):
         """Take notice of a step: whether its Hessian is worth using once more."""
         improved = not self.stale or decrement <= 0.1 * self.decrement
-        self.reuse = improved and step > 0.3
+        self.reuse = improved and step > 0.3 and not self.fresh
         self.decrement = decrement
 
 
@@ -252,7 +256,9 @@ class _ConjugateGradients:
     long, and the sample shows them as well as all rows do.
 
     With a sample of the rows, ``part``, products are with its Hessian, which are cheaper by far,
-    as long as the directions they give keep cutting the decrement.
+    as long as the directions they give keep cutting the decrement. After that, if rows are
+    elsewhere, a product is a read: few parameters are worth forming the Hessian in one, and for
+    more the Hessian of the sample is the preconditioner.
     """
 
     def __init__(self, patience=30, most=500):
@@ -265,7 +271,7 @@ class _ConjugateGradients:
 
     def begin(self):
         """A new problem."""
-        self.decrement = np.inf
+        self.decrement, self.factor = np.inf, None
 
     def prepare(self, sample, params):
         """Begin with the Hessian of a sample, which is used where it is."""
@@ -277,14 +283,24 @@ class _ConjugateGradients:
             self.stale = self.part is not None and not cautious
             curved = self.part.at(point.params) if self.stale else point
             curved.find_curvature(cautious)
+            if curved.objective.is_remote and len(point.params) <= _FEW_COLUMNS:
+                return self._formed(point)
             return self._direction(point, curved)
 
         return solve
 
+    def _formed(self, point):
+        """Newton direction by a Hessian that is formed, and serves again while it is good."""
+        if self.factor is None:
+            hessian = point.hessian()
+            eps = np.finfo(point.objective.rows.dtype).eps
+            self.factor = factorized(hessian, len(hessian) * eps)
+        return -self.factor(point.gradient)
+
     def note(self, decrement, step):
         """Take notice of a step: whether the sample is good for another."""
         if not (decrement <= 0.3 * self.decrement and step > 0.3):
-            self.part = None
+            self.part = self.factor = None
         self.decrement = decrement
 
     def _direction(self, point, curved):
@@ -305,9 +321,19 @@ class _ConjugateGradients:
             self.gram = curved.objective.sample_gram()
         return p
 
+    def _of_sample(self, curved):
+        """Function that solves with the Hessian of the rows that are here."""
+        local = curved.objective.at_hand()
+        point = local.at(curved.params)
+        point.find_curvature()
+        hessian = point.hessian()
+        return factorized(hessian, len(hessian) * np.finfo(np.float64).eps)
+
     def _preconditioner(self, curved, gradient):
         """Function that solves with an approximation of the Hessian, scaled along the gradient."""
         objective = curved.objective
+        if objective.is_remote and len(gradient) <= _MANY_COLUMNS:
+            return self._of_sample(curved)
         l2 = objective.penalty.padded(objective.n_params).l2
         if self.gram is None and np.ptp(l2) <= 0.2 * l2.max():
             return lambda v: v  # any other number would make the same directions

@@ -51,7 +51,7 @@ class Subgradient(Solver):
     exact = False
 
     def obstacle(self, objective):
-        return None
+        return objective.why_no_rows if objective.is_remote else None
 
     def rank(self, objective, tol):
         n, d = objective.rows.shape
@@ -156,8 +156,6 @@ class _Run:
 
 def _gap(objective, params, wanted, most):
     """Duality gap at ``params``, from slopes there or from at most so many steps."""
-    if objective.is_remote:  # steps visit rows by themselves
-        return objective.at(params).gap()
     gap = own_gap(objective, params)
     if gap is None or gap <= wanted or most == 0:
         return gap
