@@ -24,7 +24,9 @@ from sklearn_margin import (
     LinearRegressor,
     QuantileRegressor,
     RankSVM,
+    _dask,
     _tables,
+    _workers,
     regularization_path,
 )
 from sklearn_margin.objective.parted import PartedRows
@@ -34,7 +36,6 @@ da = pytest.importorskip("dask.array")
 dd = pytest.importorskip("dask.dataframe")
 distributed = pytest.importorskip("distributed")
 
-_dask = pytest.importorskip("sklearn_margin._dask")
 
 CHUNKS = (100, 0, 600, 1, 799, 500)
 NAMES = list("abcd")
@@ -285,11 +286,11 @@ def test_places_change_no_bit(name, threads):
 def test_schedulers_of_dask(scheduler, threads):
     with threads.as_current(), dask.config.set(scheduler=scheduler, num_workers=1):
         seen = []
-        plain, _dask._Cluster.map = _dask._Cluster.map, lambda *_: seen.append(0)
+        plain, _workers.Cluster.map = _workers.Cluster.map, lambda *_: seen.append(0)
         try:
             found = fitted()
         finally:
-            _dask._Cluster.map = plain
+            _workers.Cluster.map = plain
     assert not seen
     assert_same(found, fitted_here())
 
@@ -665,7 +666,7 @@ def test_wrong_uses():
 
 def watched(client, monkeypatch):
     """Lists of what comes to the client, in bytes, and of how many tasks an evaluation has."""
-    size, tasks, real_get, real_map = [], [], _dask._Cluster.get, _dask._Cluster.map
+    size, tasks, real_get, real_map = [], [], _workers.Cluster.get, _workers.Cluster.map
 
     def get(self, held):
         found = real_get(self, held)
@@ -681,8 +682,8 @@ def watched(client, monkeypatch):
             del self.client.submit
             tasks.append(len(submitted))
 
-    monkeypatch.setattr(_dask._Cluster, "get", get)
-    monkeypatch.setattr(_dask._Cluster, "map", spread)
+    monkeypatch.setattr(_workers.Cluster, "get", get)
+    monkeypatch.setattr(_workers.Cluster, "map", spread)
     return size, tasks
 
 
@@ -707,7 +708,7 @@ def test_nothing_with_entries_by_row_travels(threads, monkeypatch):
 
 def test_no_block_moves(threads, monkeypatch):
     """Evaluations go where blocks are, from the first one on."""
-    moved, real = [], _dask._Cluster._shares
+    moved, real = [], _workers.Cluster._shares
 
     def shares(self):
         found = real(self)
@@ -720,7 +721,7 @@ def test_no_block_moves(threads, monkeypatch):
         assert len(found) == 2
         return found
 
-    monkeypatch.setattr(_dask._Cluster, "_shares", shares)
+    monkeypatch.setattr(_workers.Cluster, "_shares", shares)
     with threads.as_current():
         LinearClassifier("logistic").fit(blocks(X, (250,) * 8), blocks(LABELS, (250,) * 8))
     assert not moved
