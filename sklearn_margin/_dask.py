@@ -280,7 +280,7 @@ def _delayed(values):
 
 def _blocks_of(values, name, rows, n_parts):
     """Blocks of a column like those of X, which have so many ``rows`` (None if frames)."""
-    if values is None or (np.ndim(values) == 0 and not is_dask(values)):
+    if values is None or np.ndim(values) == 0:
         return [values] * n_parts
     known = rows is not None and not np.isnan(rows).any()
     if not is_dask(values):

@@ -216,9 +216,10 @@ def test_targets_that_hold_groups():
 
 
 def test_a_number_for_all_weights():
-    found = LinearClassifier("logistic").fit(blocks(X), blocks(LABELS), 3.0)
     exact = LinearClassifier("logistic").fit(blocks(X), blocks(LABELS))
-    np.testing.assert_allclose(found.coef_, exact.coef_, rtol=1e-9)
+    for number in (3.0, frame()["w"].sum(), da.from_array(np.array(3.0))):
+        found = LinearClassifier("logistic").fit(blocks(X), blocks(LABELS), number)
+        np.testing.assert_allclose(found.coef_, exact.coef_, rtol=1e-9)
 
 
 def test_a_class_that_is_missing_in_parts():
