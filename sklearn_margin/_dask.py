@@ -249,17 +249,63 @@ def blocks_of(X, columns, function, *arguments):
     """Blocks ``function(X, y, sample_weight, groups, k, *arguments)``, where they are computed."""
     import dask
 
+    check_table(X)
     shared = [dask.delayed(argument, pure=False, traverse=False) for argument in arguments]
-    tasks = [
-        dask.delayed(function, pure=False)(*parts, k, *shared)
-        for k, parts in enumerate(zip(*_aligned(X, columns), strict=True))
-    ]
-    return computed(tasks)
+    frame, names = _one_frame(X, columns)
+    if frame is None:
+        parts = list(zip(*_aligned(X, columns), strict=True))
+    else:
+        function, parts = (
+            _OfFrame(function, list(X.columns), names),
+            [(b,) for b in _delayed(frame)],
+        )
+    work = dask.delayed(function, pure=False, traverse=False)
+    return computed([work(*blocks, k, *shared) for k, blocks in enumerate(parts)])
+
+
+def _one_frame(X, columns):
+    """X and what there is by row besides as one frame, and the names of those columns; None where
+    they are no frames of one origin.
+
+    Dask merges partitions as it likes where few columns are read: X and y, each by itself, might
+    come in other parts.
+    """
+    names = {}
+    frame = X
+    for name, values in columns.items():
+        if values is None:
+            continue
+        if not (hasattr(X, "divisions") and hasattr(values, "divisions")):
+            return None, {}
+        if values.divisions != X.divisions or values.npartitions != X.npartitions:
+            return None, {}
+        several = [values] if values.ndim == 1 else [values[key] for key in values.columns]
+        names[name] = [f"__sklearn_margin_{name}_{k}" for k in range(len(several))]
+        try:
+            frame = frame.assign(**dict(zip(names[name], several, strict=True)))
+        except (ValueError, NotImplementedError):
+            return None, {}
+    return (frame, names) if names else (None, {})
+
+
+class _OfFrame:
+    """A function of X, y, sample_weight and groups, of a frame that holds them all."""
+
+    def __init__(self, function, features, names):
+        self.function, self.features, self.names = function, features, names
+
+    def __call__(self, frame, *arguments):
+        parts = []
+        for name in ("y", "sample_weight", "groups"):
+            columns = self.names.get(name)
+            if columns is not None:
+                columns = frame[columns] if len(columns) > 1 else frame[columns[0]]
+            parts.append(columns)
+        return self.function(frame[self.features], *parts, *arguments)
 
 
 def _aligned(X, columns):
     """Blocks of X, and of y, weights and groups, part by part, as delayed values."""
-    check_table(X)
     if hasattr(X, "numblocks"):
         X = X.rechunk({1: -1}) if X.numblocks[1] > 1 else X
     rows = X.chunks[0] if hasattr(X, "chunks") else None

@@ -196,6 +196,21 @@ Y_FORMS = {
 }
 
 
+def test_columns_of_files_come_in_the_same_parts(tmp_path):
+    """Dask merges files of which few columns are read: y alone would come in other parts than X."""
+    pytest.importorskip("pyarrow")
+    table = pd.DataFrame(X, columns=list("abcd")).assign(y=LABELS == "yes", w=WEIGHTS)
+    for k, rows in enumerate(np.array_split(np.arange(N), 10)):
+        table.iloc[rows].to_parquet(tmp_path / f"{k}.parquet", index=False)
+    frame = dd.read_parquet(tmp_path)
+    features = frame[list("abcd")]
+    assert len(features.to_delayed()) != len(frame["y"].to_delayed())
+    found = LinearClassifier("logistic").fit(features, frame["y"], sample_weight=frame["w"])
+    exact = LinearClassifier("logistic").fit(X, LABELS == "yes", WEIGHTS)
+    np.testing.assert_allclose(found.coef_, exact.coef_, rtol=1e-5, atol=1e-6)
+    assert found.score(features, frame["y"]) == exact.score(X, LABELS == "yes")
+
+
 @pytest.mark.parametrize("form", Y_FORMS)
 def test_forms_of_y(form):
     y = Y_FORMS[form]()
