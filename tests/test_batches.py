@@ -22,6 +22,7 @@ from sklearn_margin import (
     LinearRegressor,
     QuantileRegressor,
     RankSVM,
+    _streams,
     _tables,
     regularization_path,
 )
@@ -134,7 +135,7 @@ def test_one_group(group):
 
 def test_some_rows_stand_for_a_large_group(monkeypatch):
     monkeypatch.setattr(_tables, "_LARGE", 100)
-    table = _tables.StreamTable(batches(np.asarray, GRADES, None, np.full(N, "all")))
+    table = _streams.StreamTable(batches(np.asarray, GRADES, None, np.full(N, "all")))
     assert 0 < len(table.kept_X) < 700
 
 
@@ -225,13 +226,13 @@ def test_a_handful_of_reads(name, most, monkeypatch):
     asked for. Of so few rows it says little; of a million these are about half as many."""
     monkeypatch.setattr(solver_base, "SMALL", 1000)
     monkeypatch.setattr(_samples, "SMALL", 1000)
-    reads, begin = [], _tables.StreamTable.read
+    reads, begin = [], _streams.StreamTable.read
 
     def counted(self, pool):
         reads.append(0)
         return begin(self, pool)
 
-    monkeypatch.setattr(_tables.StreamTable, "read", counted)
+    monkeypatch.setattr(_streams.StreamTable, "read", counted)
     model, target = MODELS[name]
     groups = QUERIES if name == "rank svm" else None
     clone(model).fit(batches(np.asarray, target, groups=groups))
@@ -358,7 +359,7 @@ def test_wrong_uses():
 def test_a_certificate_is_that_of_all_rows(kept, monkeypatch):
     """However many rows are kept in memory: all of them, or most, or some."""
     monkeypatch.setattr(_tables, "KEPT", kept)
-    table = _tables.StreamTable(batches(np.asarray, T))
+    table = _streams.StreamTable(batches(np.asarray, T))
     assert table.complete == (len(table.kept_X) == N) and (table.complete or kept < N * D)
     assert table.kept_X.size <= 1.2 * kept
     model = LinearRegressor("huber", alpha=1e-2, tol=1e-6).fit(batches(np.asarray, T))

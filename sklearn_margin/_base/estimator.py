@@ -26,7 +26,8 @@ from sklearn_margin._hints import (
     parameter_of,
 )
 from sklearn_margin._lazy import is_dask
-from sklearn_margin._tables import StreamTable, Table
+from sklearn_margin._streams import StreamTable
+from sklearn_margin._tables import Table
 from sklearn_margin._validation import check_number
 from sklearn_margin.batches import Batches
 from sklearn_margin.inspection import check_on_rows, hint_for
