@@ -365,3 +365,98 @@ def test_a_certificate_is_that_of_all_rows(kept, monkeypatch):
     model = LinearRegressor("huber", alpha=1e-2, tol=1e-6).fit(batches(np.asarray, T))
     exact = LinearRegressor("huber", alpha=1e-2, tol=1e-10).fit(X, T)
     np.testing.assert_allclose(model.coef_, exact.coef_, rtol=1e-3, atol=1e-4)
+
+
+def value_of(model, target, weights=None):
+    """F of coefficients, from all rows."""
+    objective = clone(model)._prepare(X, target, weights).objectives[0]
+    return objective.value(objective.from_coef(model.coef_, model.intercept_))
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("model", [LinearRegressor("squared"), HuberRegressor(alpha=1.0)])
+def test_no_row_that_is_kept_counts(model, monkeypatch):
+    monkeypatch.setattr(_tables, "KEPT", 200)
+    weights = np.zeros(N)
+    weights[[9, 1000, 1990, 50]] = 1.0
+    data = batches(np.asarray, T, weights)
+    assert not _streams.StreamTable(data).kept.sample_weight.any()
+    found = clone(model).fit(data)
+    exact = clone(model).set_params(tol=1e-10).fit(X, T, sample_weight=weights)
+    excess = value_of(found, T, weights) - value_of(exact, T, weights)
+    assert excess <= found.dual_gap_ + 1e-12 <= 1e-3
+
+
+@pytest.mark.filterwarnings("error")
+def test_targets_that_differ_where_none_is_kept(monkeypatch):
+    """What counts as no scale rests on all targets."""
+    monkeypatch.setattr(_tables, "KEPT", 200)
+    y = np.full(N, 7.0)
+    y[[5, 1000, 1500, 1999]] = [8.0, 9.0, 3.0, 12.0]
+    data = batches(np.asarray, y)
+    assert np.ptp(_streams.StreamTable(data).kept.y) == 0
+    found, exact = HuberRegressor().fit(data), HuberRegressor(tol=1e-10).fit(X, y)
+    value = value_of(found, y)
+    assert value - value_of(exact, y) <= found.dual_gap_ + 1e-12 * value <= 1.1e-4 * value
+
+
+def test_targets_too_large_where_none_is_kept():
+    y = T.copy()
+    y[77] = 1e200
+    for model in (LinearRegressor("squared"), LinearRegressor("squared", l1_ratio=0.5, alpha=0)):
+        with pytest.raises(ValueError, match="y is too large for the loss Squared"):
+            model.fit(batches(np.asarray, y))
+    assert solver_base.enough(1e-4, np.inf, 0.0) < np.inf  # no bound on an infinite value
+
+
+def test_the_scale_of_constants_is_that_of_all_parts():
+    model, y = HuberRegressor(l1_ratio=1.0), np.sort(T)
+    found = regularization_path(model, batches(np.asarray, y), None, n_alphas=3)
+    exact = regularization_path(model, X, y, n_alphas=3)
+    np.testing.assert_allclose(found.alphas, exact.alphas, rtol=1e-9)
+    local = HuberRegressor()._prepare(_streams.StreamTable(batches(np.asarray, y)), None)
+    whole = HuberRegressor()._prepare(X, y)
+    params = np.array([0.1, 0.2, -0.3, 0.4, 50.0])
+    assert local.objectives[0].balanced(params)[-1] == pytest.approx(
+        whole.objectives[0].balanced(params)[-1], rel=1e-9
+    )
+    assert local.objectives[0].loss_at(1.5) == pytest.approx(whole.objectives[0].loss_at(1.5))
+
+
+def test_hessians_of_several_losses_at_one_point():
+    table = _streams.StreamTable(batches(np.asarray, GRADES))
+    model = LinearClassifier("hinge")
+    in_parts, whole = (model._prepare(*data).objectives for data in ((table, None), (X, GRADES)))
+    params = np.array([0.5, -0.5, 0.5, -0.5, 0.1])
+    for objective, exact in zip(in_parts, whole, strict=True):
+        for width in (1.0, 0.1):
+            loss = objective.loss.smoothed(width)
+            point, other = objective.with_loss(loss).at(params), exact.with_loss(loss).at(params)
+            other.find_curvature()
+            np.testing.assert_allclose(
+                point.hessian_product(params), other.hessian_product(params), rtol=1e-9
+            )
+
+
+def test_scores_are_not_made_up():
+    """Of rows whose features are not at hand."""
+    table = _streams.StreamTable(batches(np.asarray, T))
+    objective = LinearRegressor("squared")._prepare(table, None).objectives[0]
+    where = parts.Here(np.ones(D + 1))
+    objective.memory.keep(where)  # which is not so
+    with pytest.raises(RuntimeError, match="scores that were to be kept are not"):
+        objective.ask(parts.value, where, {})
+
+
+def test_an_l1_penalty_takes_no_read_for_each_product(monkeypatch):
+    monkeypatch.setattr(solver_base, "SMALL", 1000)
+    reads, begin = [], _streams.StreamTable.read
+
+    def counted(self, pool):
+        reads.append(0)
+        return begin(self, pool)
+
+    monkeypatch.setattr(_streams.StreamTable, "read", counted)
+    model = LinearRanker("pairwise_hinge", l1_ratio=1.0, alpha=1e-3)
+    model.fit(batches(np.asarray, GRADES, groups=QUERIES))
+    assert len(reads) <= 100

@@ -51,7 +51,10 @@ def parted_objectives(table, encode, make, *, center, n_jobs, labels=(None,), is
     y, s, groups = encode(table.kept)
     equal = None if np.ndim(s) else s
     s = np.full(len(y), s) if equal else s
-    local = make(rows, y, s / s.sum(dtype=np.float64), groups)
+    total = s.sum(dtype=np.float64)
+    if total == 0:  # no row that counts is here
+        s, total, is_sample = np.ones_like(s), float(len(s)), False
+    local = make(rows, y, s / total, groups)
     parts = table.parts(encode, n_jobs)
     squares = table.shape[0] * equal**2 if equal else sum(parts.map(sum_of_squares, reads=False))
     whole = PartedRows(

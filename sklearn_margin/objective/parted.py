@@ -19,7 +19,7 @@ from scipy.optimize import minimize
 from sklearn_margin.objective import parts as work
 from sklearn_margin.objective.base import LinearObjective
 from sklearn_margin.objective.parted_point import PartedPoint
-from sklearn_margin.objective.parts import Along, Blank, Extras, Here, Look
+from sklearn_margin.objective.parts import Along, Blank, Constant, Extras, Here, Look, Shifted
 from sklearn_margin.objective.pointwise import ConcomitantHuberObjective
 
 __all__ = ["PartedHuberObjective", "PartedObjective", "PartedRows", "Parts", "parted"]
@@ -133,6 +133,7 @@ class PartedObjective(LinearObjective):
         """As the constructor; pairs are counted."""
         new = cls(local, rows, **settings)
         if local.pairs is None:
+            new.check_range()
             return new
         counted = rows.map(work.count_pairs, local.loss.pair_weighting, reads=False)
         total, new.n_pairs = (sum(column) for column in zip(*counted, strict=True))
@@ -140,6 +141,15 @@ class PartedObjective(LinearObjective):
         return new
 
     is_remote = True
+
+    def check_range(self):
+        """Raise ``ValueError`` if the loss is infinite for targets that are not here."""
+        middle = self.start()[-1] if self.fit_intercept and self.n_outputs == 1 else 0.0
+        if self.loss.coercive and self.loss_at(middle) == np.inf:
+            raise ValueError(
+                f"y is too large for the loss {type(self.loss).__name__} in {self.rows.dtype}: it "
+                "is inf. Scale y."
+            )
 
     # --- parameters: as of the rows that are here ---
 
@@ -171,7 +181,10 @@ class PartedObjective(LinearObjective):
         return self.local.start()
 
     def loss_at(self, score):
-        return self.local.loss_at(score)
+        """L where all scores are one number. Reads no X."""
+        scores = np.full(self.n_outputs, score) if self.n_outputs > 1 else score
+        with np.errstate(over="ignore"):
+            return self._sums_at(Constant(scores))[0]
 
     def sample_gram(self):
         return self.local.sample_gram()
@@ -299,7 +312,12 @@ class PartedObjective(LinearObjective):
     def balanced(self, params):
         where = self.at(params).where
         self.look(where)
-        return self._balanced(params, lambda shift: sum(self.ask(work.shifted_sum, where, shift)))
+        return self._balanced(params, lambda shift: self._sums_at(Shifted(where, shift))[1])
+
+    def _sums_at(self, where):
+        """L, and Σ of the slopes by score."""
+        loss, slope = zip(*self.ask(work.sums, where, self.held_at(where)), strict=True)
+        return sum(loss), sum(slope)
 
     def best_constant(self) -> np.ndarray:
         """The best parameters without coefficients. Reads no X."""
@@ -308,8 +326,7 @@ class PartedObjective(LinearObjective):
             return params
 
         def value_slope(b):
-            found = self.rows.map(work.constant, self.blank, b, reads=False)
-            loss, slope = (sum(column) for column in zip(*found, strict=True))
+            loss, slope = self._sums_at(Constant(b))
             return loss, np.atleast_1d(slope)
 
         if self.n_outputs == 1:
@@ -321,9 +338,12 @@ class PartedObjective(LinearObjective):
 
     def ask(self, function, where, *arguments) -> list:
         """``function(part, blank, where, …)`` of each, without a read if parts keep the scores."""
-        reads = not self.memory.holds(where)
+        if isinstance(where, Constant):
+            return self.rows.map(function, self.blank, where, *arguments, reads=False)
+        place = where.where if isinstance(where, Shifted) else where
+        reads = not self.memory.holds(place)
         found = self.rows.map(function, self.blank, where, *arguments, reads=reads)
-        self.memory.keep(where)
+        self.memory.keep(place)
         return found
 
 
@@ -336,6 +356,9 @@ class PartedHuberObjective(PartedObjective):
     def __init__(self, local, rows, **settings):
         super().__init__(local, rows, **settings)
         self._last = None, 0.0  # where, and σ there
+        least, largest = zip(*rows.map(work.target_range, reads=False), strict=True)
+        smallest = local.smallest_scale(max(largest) - min(least))
+        self.local.smallest = self.blank.objective.smallest = smallest
 
     def held_at(self, where):
         key = self._key(where)

@@ -29,17 +29,17 @@ __all__ = [
     "added",
     "aligned",
     "along",
-    "constant",
     "count_pairs",
     "curved_product",
     "envelope",
     "look",
     "merged",
     "scale_sums",
-    "shifted_sum",
     "slope",
     "step",
     "sum_of_squares",
+    "sums",
+    "target_range",
     "value",
 ]
 
@@ -205,7 +205,14 @@ class Here(NamedTuple):
 
     def scores(self, part, objective):
         """Scores by row."""
-        return part.kept("point", self.key, lambda: objective.scores(self.params))
+        return part.kept("point", self.key, lambda: _scores(part, objective, self.params))
+
+
+def _scores(part, objective, params):
+    """Scores by row, which are not zero for want of features."""
+    if part.X is None:
+        raise RuntimeError("scores that were to be kept are not")
+    return objective.scores(params)
 
 
 class Along(NamedTuple):
@@ -225,13 +232,42 @@ class Along(NamedTuple):
         def make():
             z = Here(self.params).scores(part, objective)
             part.forget("point", "curvature")
-            return z, objective.scores(self.p)
+            return z, _scores(part, objective, self.p)
 
         return part.kept("line", self.key, make)
 
     def scores(self, part, objective):
         z, dz = self.on_line(part, objective)
         return (z + self.t * dz).astype(z.dtype, copy=False)
+
+
+class Shifted(NamedTuple):
+    """The scores at a place, all of them higher by one number."""
+
+    where: Here | Along
+    by: float
+
+    @property
+    def key(self):
+        return self.where.key, getattr(self.where, "t", None), self.by
+
+    def scores(self, part, objective):
+        z = self.where.scores(part, objective)
+        return (z + self.by).astype(z.dtype, copy=False)
+
+
+class Constant(NamedTuple):
+    """Scores that are the same for all rows."""
+
+    scores_of_a_row: Any
+
+    @property
+    def key(self):
+        return "constant", np.asarray(self.scores_of_a_row, dtype=np.float64).tobytes()
+
+    def scores(self, part, objective):
+        score = np.asarray(self.scores_of_a_row, objective.rows.dtype)
+        return np.broadcast_to(score, (len(part.y), *score.shape)).copy()
 
 
 # --- what is computed at a part, from what is given alone ------------------------------------
@@ -394,14 +430,14 @@ def envelope(part, blank, where, smooth):
 def curved_product(part, blank, where, direction, cautious, held):
     """Product of the Hessian of L, without its rank-one part, with a direction; and q·X̃v."""
     objective = blank.on(part, **held)
-    curvature, moved = _curvature(part, objective, where, cautious), 0.0
+    curvature, moved = _curvature(part, objective, where, cautious, blank.label), 0.0
     if getattr(curvature, "q", None) is not None:
         moved = float(curvature.q @ objective.scores(direction))
         curvature = curvature._replace(q=None)
     return objective.loss_product(curvature, direction), moved
 
 
-def _curvature(part, objective, where, cautious):
+def _curvature(part, objective, where, cautious, label):
     """Curvature at ``where``, kept without the objective, which may hold X."""
 
     def make():
@@ -410,26 +446,18 @@ def _curvature(part, objective, where, cautious):
 
     if objective.pairs is not None:  # which is no more than the scores
         return objective.curvature(where.scores(part, objective), cautious)
-    found = part.kept("curvature", (where.key, getattr(where, "t", None), cautious), make)
+    # Envelopes of several widths, and classes told from the rest, may be asked for at one point.
+    width = getattr(objective.loss, "envelope_width", None)
+    key = where.key, getattr(where, "t", None), cautious, type(objective.loss), width, label
+    found = part.kept("curvature", key, make)
     return found._replace(objective=objective) if hasattr(found, "objective") else found
 
 
-@_in_pieces(sum)
-def shifted_sum(part, blank, where, shift):
-    """Σ of the slopes by score if all scores are higher by ``shift``."""
-    objective = blank.on(part)
-    z = where.scores(part, objective)
-    g = np.empty_like(z)
-    objective.score_gradient((z + shift).astype(z.dtype), g)
-    return float(g.sum(dtype=np.float64))
-
-
 @_in_pieces(sum, sum)
-def constant(part, blank, b):
-    """L where all scores are ``b``, and Σ of the slopes by score."""
-    objective = blank.on(part)
-    shape = (len(part.y), *np.shape(b))
-    z = np.broadcast_to(np.asarray(b, objective.rows.dtype), shape).copy()
+def sums(part, blank, where, held):
+    """L at ``where``, and Σ of the slopes by score."""
+    objective = blank.on(part, **held)
+    z = where.scores(part, objective)
     g = np.empty_like(z)
     return objective.score_gradient(z, g), g.sum(axis=0, dtype=np.float64)
 
@@ -439,6 +467,12 @@ def sum_of_squares(part):
     if np.ndim(part.s) == 0:
         return len(part.y) * part.s**2
     return float(np.square(part.s, dtype=np.float64).sum())
+
+
+def target_range(part):
+    """Least and largest target of the rows that count; infinities where there are none."""
+    y = part.y[part.s > 0] if np.ndim(part.s) else part.y
+    return float(y.min(initial=np.inf)), float(y.max(initial=-np.inf))
 
 
 def count_pairs(part, weighting):

@@ -295,12 +295,15 @@ class ConcomitantHuberObjective(PointwiseObjective):
 
     def __init__(self, loss, rows, y, s, **settings):
         super().__init__(loss, rows, y, s, **settings)
-        # A perfect fit has no scale. Residuals below this one count as zero.
-        used = y[s > 0].astype(np.float64)
-        info = np.finfo(y.dtype)  # weights are divided by it, in that dtype
-        self.smallest = max(np.ptp(used) * np.sqrt(float(info.eps)), 100.0 * float(info.tiny))
+        self.smallest = self.smallest_scale(np.ptp(y[s > 0].astype(np.float64)))
         self._last = 0.0  # σ at the scores before: a start for the next search
         self.held: float | None = None  # σ, where it rests on other rows, too
+
+    def smallest_scale(self, width) -> float:
+        """The least σ where targets are in a range of this ``width``: a perfect fit has no scale,
+        and residuals below this one count as zero."""
+        info = np.finfo(self.y.dtype)  # weights are divided by it, in that dtype
+        return max(width * np.sqrt(float(info.eps)), 100.0 * float(info.tiny))
 
     def scale(self, z) -> float:
         """The minimising σ at scores ``z``."""

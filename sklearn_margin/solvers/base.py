@@ -12,6 +12,9 @@ __all__ = ["InTurn", "Result", "Solver"]
 # says: the last steps of a second-order method cost next to nothing there.
 SMALL = 1_000_000
 
+# Columns of a Hessian that is formed product by product, in one read of rows that are elsewhere.
+FEW_COLUMNS = 128
+
 
 class Result(NamedTuple):
     """What a solver returns."""
@@ -225,7 +228,8 @@ def enough(tol, value, floor) -> float:
     ``tol`` of F; but a minimum of zero has no relative accuracy. Where F is no more than the
     rounding error of the loss at zero, ``floor``, a thousandth of that, will do.
     """
-    return max(tol * value, floor if value <= 1e3 * floor else 0.0, 1e-300)
+    relative = tol * value if value < np.inf else 0.0
+    return max(relative, floor if value <= 1e3 * floor else 0.0, 1e-300)
 
 
 def rounding_floor(objective) -> float:

@@ -6,6 +6,7 @@ from sklearn_margin._validation import check_number
 from sklearn_margin.solvers._quadratic import minimize_quadratic
 from sklearn_margin.solvers._samples import stages
 from sklearn_margin.solvers.base import (
+    FEW_COLUMNS,
     Iterate,
     Result,
     Solver,
@@ -81,7 +82,8 @@ class CoordinateDescent(Solver):
     def minimize(self, objective, start, tol, max_iter, callback=None, polish=False) -> Result:
         """As ``solve``; ``polish`` asks for all the accuracy there is."""
         eps = float(np.finfo(objective.rows.dtype).eps)
-        use_gram = forms_gram(objective, self.gram_max)
+        few = objective.is_remote and objective.n_params <= min(FEW_COLUMNS, self.gram_max)
+        use_gram = few or forms_gram(objective, self.gram_max)
         model = _GramModel(objective) if use_gram else _FaceModel(objective)
         point = objective.at(objective.feasible(np.array(start, dtype=np.float64)))
         floor = rounding_floor(objective)

@@ -9,6 +9,7 @@ from sklearn_margin._linalg import factorized
 from sklearn_margin._validation import check_number
 from sklearn_margin.solvers._samples import stages
 from sklearn_margin.solvers.base import (
+    FEW_COLUMNS,
     Iterate,
     Result,
     Solver,
@@ -185,7 +186,6 @@ class _Run:
 
 
 _MOST_IDLE = 10  # steps in a row that change nothing: more would not, either
-_FEW_COLUMNS = 128  # of a Hessian that is formed in one read, product by product
 _MANY_COLUMNS = 2000  # of one that is formed of the rows that are here
 _MOST_PRODUCTS = 30  # with the Hessian, that conjugate gradients typically need
 
@@ -283,7 +283,7 @@ class _ConjugateGradients:
             self.stale = self.part is not None and not cautious
             curved = self.part.at(point.params) if self.stale else point
             curved.find_curvature(cautious)
-            if curved.objective.is_remote and len(point.params) <= _FEW_COLUMNS:
+            if curved.objective.is_remote and len(point.params) <= FEW_COLUMNS:
                 return self._formed(point)
             return self._direction(point, curved)
 
