@@ -457,6 +457,17 @@ def test_an_l1_penalty_takes_no_read_for_each_product(monkeypatch):
         return begin(self, pool)
 
     monkeypatch.setattr(_streams.StreamTable, "read", counted)
-    model = LinearRanker("pairwise_hinge", l1_ratio=1.0, alpha=1e-3)
-    model.fit(batches(np.asarray, GRADES, groups=QUERIES))
+    model = LinearClassifier("crammer_singer", l1_ratio=1.0, alpha=1e-2)
+    model.fit(batches(np.asarray, GRADES))
     assert len(reads) <= 100
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_perfect_fit_has_no_gap():
+    found = LinearRegressor("absolute").fit(batches(np.asarray, np.zeros(N)))
+    assert found.dual_gap_ == 0 and not found.coef_.any()
+
+
+def test_kinks_without_a_penalty_need_rows_in_memory():
+    with pytest.raises(ValueError, match=r"Hinge.*batch by batch.*alpha > 0"):
+        LinearClassifier("hinge", alpha=0).fit(batches(np.asarray, LABELS))

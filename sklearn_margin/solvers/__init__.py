@@ -95,7 +95,8 @@ def candidates(solver, objective, tol=1e-4, classes=SOLVERS) -> list[Solver]:
     able = sorted((s for s in able if ranks[s] is not None), key=ranks.get)
     if not able:
         name = type(objective.loss).__name__
-        raise ValueError(f"no solver can minimise {name} with this penalty")
+        where = f": {objective.why_no_rows}. Take alpha > 0" if objective.is_remote else ""
+        raise ValueError(f"no solver can minimise {name} with this penalty{where}")
     exact = [solver for solver in able if solver.exact] if objective.is_linear else []
     return exact or able[:1]
 

@@ -105,7 +105,8 @@ class Smoothing(Solver):
         width = width or _first_width(objective, params, tol)
         penalized = not objective.penalty.is_zero
         n_iter, excess, last = 0, excess or np.inf, None
-        best, best_value, lower, stale, stop = params, np.inf, -np.inf, 0, False
+        best, best_value, stale, stop = params, np.inf, 0, False
+        lower = 0.0 if objective.may_scale else -np.inf  # of min F
         while True:
             # What is good for F_w need not be for F.
             smooth = objective.with_loss(objective.loss.smoothed(width), shrinks=False)
@@ -134,7 +135,7 @@ class Smoothing(Solver):
             excess = above / max(value, 1e-300)
             bound = value - gap
             stale = 0 if value < best_value or bound > lower else stale + 1
-            lower = max(lower, bound)  # of min F, from whatever width gave the best
+            lower = max(lower, bound)  # from whatever width gave the best
             if value < best_value:
                 best, best_value = params, value
             gap = max(best_value - lower, 0.0)
