@@ -214,7 +214,7 @@ class PartedObjective(LinearObjective):
     def at(self, params):
         where = Here(np.asarray(params, dtype=np.float64))
         for _, _, there, _ in reversed(self.memory.looks.values()):
-            if isinstance(there, Along) and (there.params + there.t * there.p == params).all():
+            if isinstance(there, Along) and (there.point == params).all():
                 where = there
                 break
         return PartedPoint(self, params, where)
@@ -297,8 +297,7 @@ class PartedObjective(LinearObjective):
         if not self.rows.parts.travels:
             return 0.0
         if self.memory.grid[0] is not self.loss:
-            params = where.params + where.t * where.p if isinstance(where, Along) else where.params
-            point = self.local.at(params)
+            point = self.local.at(where.point)
             point.find_curvature()
             largest = float(np.abs(point.hessian()).max(initial=0.0))
             grid = 2.0 ** (int(np.frexp(largest)[1]) + 4 - 44) if 0 < largest < np.inf else 0.0
@@ -363,7 +362,8 @@ class PartedHuberObjective(PartedObjective):
     def held_at(self, where):
         key = self._key(where)
         if self._last[0] != key:
-            self._last = key, self._scale(where, self._last[1])
+            guess = self.local.scale(self.local.scores(where.point))
+            self._last = key, self._scale(where, guess)
         return {"held": self._last[1]}
 
     def begin_line(self, end):
