@@ -362,7 +362,9 @@ class PartedHuberObjective(PartedObjective):
     def held_at(self, where):
         key = self._key(where)
         if self._last[0] != key:
-            guess = self.local.scale(self.local.scores(where.point))
+            guess = self._last[1]
+            if isinstance(where, Here | Along):
+                guess = self.local.scale(self.local.scores(where.point))
             self._last = key, self._scale(where, guess)
         return {"held": self._last[1]}
 

@@ -186,6 +186,8 @@ class _Run:
 
 
 _MOST_IDLE = 10  # steps in a row that change nothing: more would not, either
+_SOME_COLUMNS = 1000  # that are no more work than a direction of many products
+_MOST_READS = 100  # for a direction
 _MANY_COLUMNS = 2000  # of one that is formed of the rows that are here
 _MOST_PRODUCTS = 30  # with the Hessian, that conjugate gradients typically need
 
@@ -267,6 +269,7 @@ class _ConjugateGradients:
         self.gram = None
         self.part = None
         self.stale = False
+        self.is_long = False  # whether a direction took many reads
         self.begin()
 
     def begin(self):
@@ -283,7 +286,8 @@ class _ConjugateGradients:
             self.stale = self.part is not None and not cautious
             curved = self.part.at(point.params) if self.stale else point
             curved.find_curvature(cautious)
-            if curved.objective.is_remote and len(point.params) <= FEW_COLUMNS:
+            few = _SOME_COLUMNS if self.is_long else FEW_COLUMNS
+            if curved.objective.is_remote and len(point.params) <= few:
                 return self._formed(point)
             return self._direction(point, curved)
 
@@ -314,9 +318,10 @@ class _ConjugateGradients:
             -objective.anchored(gradient),
             point.loss,
             least=1e-8,
-            most=self.most,
+            most=_MOST_READS if curved.objective.is_remote else self.most,
             noise=point.noise,
         )
+        self.is_long = self.is_long or n_products >= _MOST_READS
         if n_products > self.patience and self.gram is None:
             self.gram = curved.objective.sample_gram()
         return p
