@@ -321,7 +321,7 @@ class _ConjugateGradients:
             most=_MOST_READS if curved.objective.is_remote else self.most,
             noise=point.noise,
         )
-        self.is_long = self.is_long or n_products >= _MOST_READS
+        self.is_long = self.is_long or n_products > _MOST_PRODUCTS
         if n_products > self.patience and self.gram is None:
             self.gram = curved.objective.sample_gram()
         return p
