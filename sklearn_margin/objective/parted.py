@@ -65,7 +65,7 @@ class PartedRows:
         self.parts, self.shape, self.entries_per_row = parts, shape, entries_per_row
         self.dtype, self.is_sparse = local.dtype, local.is_sparse
         self.shift, self.scale, self.weight_norm = local.shift, local.scale, weight_norm
-        self.n_read = [0]
+        self.n_read, self.scores = [0], _KeptScores()
 
     @property
     def why_elsewhere(self):
@@ -84,14 +84,20 @@ class PartedRows:
 
 
 class _Memory:
-    """What was found at points lately, and whose scores the parts keep."""
+    """What was found at points lately."""
 
     def __init__(self):
         self.looks: OrderedDict[Any, tuple] = OrderedDict()
-        self.point = self.line = None  # keys of what parts keep
         self.wants_hessian = False
-        self.slope: tuple = (None, 0.0)  # of the line at its end
+        self.slope: tuple = (None, 0.0)  # key of the end of a line, and the slope there
         self.grid: tuple = (None, 0.0)  # of Hessians, by loss
+
+
+class _KeptScores:
+    """Whose scores the parts keep, for all objectives that share them."""
+
+    def __init__(self):
+        self.point = self.line = None  # keys
 
     def holds(self, where) -> bool:
         """Whether parts keep the scores at ``where``."""
@@ -186,10 +192,8 @@ class PartedObjective(LinearObjective):
     def with_loss(self, loss, shrinks=True):
         new = copy.copy(self)
         new.loss, new.shrinks = loss, shrinks
-        new.local, new.blank = (
-            self.local.with_loss(loss, shrinks),
-            self.blank.changed(objective=self.blank.objective.with_loss(loss, shrinks)),
-        )
+        new.local = self.local.with_loss(loss, shrinks)
+        new.blank = self.blank.changed(objective=self.blank.objective.with_loss(loss, shrinks))
         return new
 
     @property
@@ -215,7 +219,7 @@ class PartedObjective(LinearObjective):
         if self.remembered(where) is not None:
             point = PartedPoint(self, params, where)
             return point.value, point.gap()
-        if not self.memory.holds(where):
+        if not self.rows.scores.holds(where):
             return None, None
         penalty = self.penalty.value(self.split(params)[0])
         return sum(self.ask(work.value, where, self.held_at(where))) + penalty, None
@@ -231,10 +235,9 @@ class PartedObjective(LinearObjective):
             hessian = hessian or self.memory.wants_hessian
             grid = self.grid_at(where) if hessian else 0.0
             extras = Extras(hessian, cautious, self.held_at(where), grid)
-            known = self.remember(
-                where, cautious, work.added(self.rows.map(work.look, self.blank, where, extras))
-            )
-            self.memory.keep(where)
+            found = work.added(self.rows.map(work.look, self.blank, where, extras))
+            known = self.remember(where, cautious, found)
+            self.rows.scores.keep(where)
         return known
 
     def remembered(self, where, hessian=False, cautious=False) -> Look | None:
@@ -263,15 +266,15 @@ class PartedObjective(LinearObjective):
         extras = Extras(hessian, held=self.held_at(end), grid=grid)
         found = self.rows.map(work.step, self.blank, end, extras)
         largest, slopes, looks = zip(*found, strict=True)
-        self.memory.keep(end)
+        self.rows.scores.keep(end)
         self.remember(end, False, work.added(looks))
-        self.memory.slope = end, sum(slopes)
+        self.memory.slope = self._key(end), sum(slopes)
         return max(largest)
 
     def slope_at(self, where) -> tuple[float, float]:
         """L at ``where`` on a line, and its slope by t."""
-        end, slope = self.memory.slope
-        if end is not None and (end.key, end.t) == (where.key, where.t):
+        known, slope = self.memory.slope
+        if known == self._key(where):
             return self.look(where).loss, slope
         found = self.ask(work.slope, where, self.held_at(where))
         loss, slope = (sum(column) for column in zip(*found, strict=True))
@@ -321,9 +324,9 @@ class PartedObjective(LinearObjective):
 
     def ask(self, function, where, *arguments) -> list:
         """``function(part, blank, where, …)`` of each, without a read if parts keep the scores."""
-        reads = not self.memory.holds(where)
+        reads = not self.rows.scores.holds(where)
         found = self.rows.map(function, self.blank, where, *arguments, reads=reads)
-        self.memory.keep(where)
+        self.rows.scores.keep(where)
         return found
 
 
@@ -345,7 +348,7 @@ class PartedHuberObjective(PartedObjective):
 
     def begin_line(self, end):
         largest = max(self.rows.map(work.along, self.blank, end))
-        self.memory.keep(end)
+        self.rows.scores.keep(end)
         return max(super().begin_line(end), largest)
 
     @property

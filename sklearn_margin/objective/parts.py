@@ -82,15 +82,17 @@ class Part:
 
     def pieces(self) -> list["Part"]:
         """The rows in parts that fit a cache, for sums over rows: each keeps its own."""
-        if not self._pieces:
-            size = len(self.y) if self.X is None else max(_LEAST_ROWS, _rows_in_cache(self.X))
-            for first in range(0, len(self.y), size):
-                rows = slice(first, first + size)
-                s = self.s[rows] if np.ndim(self.s) else self.s
-                self._pieces.append((rows, Part(None, self.y[rows], s)))
         if self.X is None:
-            return [piece for _, piece in self._pieces]
+            return [piece for _, piece in self._pieces] or [self]
+        if not self._pieces:
+            size = max(_LEAST_ROWS, _rows_in_cache(self.X))
+            slices = [slice(first, first + size) for first in range(0, len(self.y), size)]
+            # At once, for another thread may be here. The list is shared with ``on``.
+            self._pieces[:] = [(rows, self._piece(rows)) for rows in slices]
         return [piece.on(self.X[rows]) for rows, piece in self._pieces]
+
+    def _piece(self, rows):
+        return Part(None, self.y[rows], self.s[rows] if np.ndim(self.s) else self.s)
 
     def __setstate__(self, state):
         vars(self).update({name: aligned(value) for name, value in state.items()})
@@ -132,8 +134,8 @@ class Blank:
     objective : LinearObjective
         In the coordinates of the whole.
     label : int, default=None
-        Index of the class that is told from the rest by labels −1/+1; None where y is what the
-        objective wants.
+        Index of the class that is told from the rest by labels −1/+1, of losses of one score; None
+        where y is what the objective wants.
     """
 
     def __init__(self, objective, label=None):
@@ -161,10 +163,10 @@ class Blank:
         return blank.placed(rows=rows, y=y, s=_weights(part, rows.dtype), **held)
 
     def _targets(self, part, dtype):
-        if self.label is not None:
-            return np.where(part.y == self.label, dtype.type(1), dtype.type(-1))
         if self.objective.n_outputs > 1:
             return part.y.astype(np.int64)
+        if self.label is not None:
+            return np.where(part.y == self.label, dtype.type(1), dtype.type(-1))
         return part.y if self.total is not None else part.y.astype(dtype, copy=False)
 
     def _pairs(self, part):
@@ -394,14 +396,14 @@ def envelope(part, blank, where, smooth):
 def curved_product(part, blank, where, direction, cautious, held):
     """Product of the Hessian of L, without its rank-one part, with a direction; and q·X̃v."""
     objective = blank.on(part, **held)
-    curvature, moved = _curvature(part, objective, where, cautious), 0.0
+    curvature, moved = _curvature(part, blank, objective, where, cautious), 0.0
     if getattr(curvature, "q", None) is not None:
         moved = float(curvature.q @ objective.scores(direction))
         curvature = curvature._replace(q=None)
     return objective.loss_product(curvature, direction), moved
 
 
-def _curvature(part, objective, where, cautious):
+def _curvature(part, blank, objective, where, cautious):
     """Curvature at ``where``, kept without the objective, which may hold X."""
 
     def make():
@@ -410,7 +412,9 @@ def _curvature(part, objective, where, cautious):
 
     if objective.pairs is not None:  # which is no more than the scores
         return objective.curvature(where.scores(part, objective), cautious)
-    found = part.kept("curvature", (where.key, getattr(where, "t", None), cautious), make)
+    of_problem = objective.loss, blank.label  # several problems may share parts
+    key = where.key, getattr(where, "t", None), cautious, of_problem
+    found = part.kept("curvature", key, make)
     return found._replace(objective=objective) if hasattr(found, "objective") else found
 
 
