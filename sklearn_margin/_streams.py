@@ -26,7 +26,7 @@ from sklearn_margin._tables import (
     stacked,
     together,
 )
-from sklearn_margin.batches import Batches, matrix_of, n_rows, named
+from sklearn_margin.batches import Batches, head_of, matrix_of, n_rows, named
 from sklearn_margin.objective._blas import single_threaded
 from sklearn_margin.objective.moments import Moments
 from sklearn_margin.objective.parts import Part
@@ -161,7 +161,7 @@ class StreamTable(Table):
         """Numbers and batches, of those with rows."""
         for k, batch in enumerate(self.batches):
             if n_rows(batch.X) > 0:
-                self.first = named(batch.X) if self.first is None else self.first
+                self.first = head_of(named(batch.X)) if self.first is None else self.first
                 yield k, batch
 
     def _look_at(self, numbered):

@@ -13,7 +13,7 @@ from sklearn_margin._hints import check_rows
 from sklearn_margin._lazy import is_dask, lazily
 from sklearn_margin._validation import check_number
 
-__all__ = ["Batch", "Batches", "by_batch", "matrix_of", "n_rows", "named"]
+__all__ = ["Batch", "Batches", "by_batch", "head_of", "matrix_of", "n_rows", "named"]
 
 
 class Batch(NamedTuple):
@@ -249,6 +249,13 @@ def named(X):
 
         return ArrowTable.from_batches([X]) if type(X).__name__ == "RecordBatch" else X
     return X
+
+
+def head_of(X):
+    """The first row of X, as it is."""
+    if hasattr(X, "iloc"):
+        return X.iloc[:1]
+    return X.slice(0, 1) if hasattr(X, "slice") else X[:1]
 
 
 def n_rows(X):

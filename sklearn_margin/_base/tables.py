@@ -200,7 +200,8 @@ def _grade_total(by_row, top):
 
 def _coded_grades(by_row, top, total):
     y = float_column(by_row.y, "y")
-    groups = encode_groups(by_row.groups, by_row.n).astype(np.int32)
+    groups = encode_groups(by_row.groups, by_row.n)
+    groups = groups.astype(np.min_scalar_type(groups.max(initial=0)))
     s, _ = _coded_weights(by_row, np.float64, top, total)
     return _small(y), s, groups
 

@@ -205,7 +205,7 @@ class PartedObjective(LinearObjective):
     def at(self, params):
         where = Here(np.asarray(params, dtype=np.float64))
         for _, _, there, _ in reversed(self.memory.looks.values()):
-            if isinstance(there, Along) and (there.params + there.t * there.p == params).all():
+            if isinstance(there, Along) and (there.point == params).all():
                 where = there
                 break
         return PartedPoint(self, params, where)
@@ -287,8 +287,7 @@ class PartedObjective(LinearObjective):
         if not self.rows.parts.travels:
             return 0.0
         if self.memory.grid[0] is not self.loss:
-            params = where.params + where.t * where.p if isinstance(where, Along) else where.params
-            point = self.local.at(params)
+            point = self.local.at(where.point)
             point.find_curvature()
             largest = float(np.abs(point.hessian()).max(initial=0.0))
             grid = 2.0 ** (int(np.frexp(largest)[1]) + 4 - 44) if 0 < largest < np.inf else 0.0
@@ -343,7 +342,8 @@ class PartedHuberObjective(PartedObjective):
     def held_at(self, where):
         key = self._key(where)
         if self._last[0] != key:
-            self._last = key, self._scale(where, self._last[1])
+            guess = self.local.scale(self.local.scores(where.point))
+            self._last = key, self._scale(where, guess)
         return {"held": self._last[1]}
 
     def begin_line(self, end):
@@ -357,8 +357,8 @@ class PartedHuberObjective(PartedObjective):
         return max(self._last[1], self.local.smallest)
 
     def _scale(self, where, guess):
-        """As the kernels of ``ConcomitantHuberObjective``: Newton's method for σ², from a guess or
-        from the right."""
+        """As the kernels of ``ConcomitantHuberObjective``: Newton's method for σ², from a guess, that
+        of the rows that are here, or from the right."""
         if guess > 0:
             tau = self._scale_from(where, guess, 1.0, True)
             if tau > 0:

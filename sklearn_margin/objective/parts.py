@@ -205,6 +205,11 @@ class Here(NamedTuple):
     def key(self):
         return self.params.tobytes()
 
+    @property
+    def point(self):
+        """The parameters."""
+        return self.params
+
     def scores(self, part, objective):
         """Scores by row."""
         return part.kept("point", self.key, lambda: objective.scores(self.params))
@@ -220,6 +225,11 @@ class Along(NamedTuple):
     @property
     def key(self):
         return self.params.tobytes(), self.p.tobytes()
+
+    @property
+    def point(self):
+        """The parameters."""
+        return self.params + self.t * self.p
 
     def on_line(self, part, objective):
         """Scores at t = 0, and how they change with t."""
