@@ -357,8 +357,8 @@ class PartedHuberObjective(PartedObjective):
         return max(self._last[1], self.local.smallest)
 
     def _scale(self, where, guess):
-        """As the kernels of ``ConcomitantHuberObjective``: Newton's method for σ², from a guess, that
-        of the rows that are here, or from the right."""
+        """As the kernels of ``ConcomitantHuberObjective``: Newton's method for σ², from a guess,
+        that of the rows that are here, or from the right."""
         if guess > 0:
             tau = self._scale_from(where, guess, 1.0, True)
             if tau > 0:
