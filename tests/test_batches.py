@@ -185,6 +185,17 @@ def test_outliers_of_another_fit_are_forgotten():
     assert not hasattr(model, "outliers_")
 
 
+@pytest.mark.parametrize("l1_ratio", [0.0, 1.0])
+def test_a_path_of_huber_where_parts_differ_in_scale(l1_ratio):
+    """The scale of residuals is one for all parts, also where there are no coefficients."""
+    spread = np.where(np.arange(N) < 700, 0.1, 5.0)
+    y = X[:, 0] + spread * T + 30.0 * (spread < 1)
+    model = HuberRegressor(l1_ratio=l1_ratio)
+    here = regularization_path(model, X, y, n_alphas=2)
+    parted = regularization_path(model, batches(np.asarray, y), None, n_alphas=2)
+    np.testing.assert_allclose(parted.alphas, here.alphas, rtol=1e-4)
+
+
 def test_single_precision_stays():
     model = LinearClassifier("logistic").fit(batches(lambda X: X.astype(np.float32), LABELS))
     assert model.coef_.dtype == np.float32

@@ -19,7 +19,7 @@ from scipy.optimize import minimize
 from sklearn_margin.objective import parts as work
 from sklearn_margin.objective.base import LinearObjective
 from sklearn_margin.objective.parted_point import PartedPoint
-from sklearn_margin.objective.parts import Along, Blank, Extras, Here, Look
+from sklearn_margin.objective.parts import Along, Blank, Extras, Here, Level, Look, Shifted
 from sklearn_margin.objective.pointwise import ConcomitantHuberObjective
 
 __all__ = ["PartedHuberObjective", "PartedObjective", "PartedRows", "Parts", "parted"]
@@ -100,12 +100,20 @@ class _KeptScores:
         self.point = self.line = None  # keys
 
     def holds(self, where) -> bool:
-        """Whether parts keep the scores at ``where``."""
+        """Whether parts keep the scores at ``where``, or need none."""
+        if isinstance(where, Shifted):
+            return self.holds(where.where)
+        if isinstance(where, Level):
+            return True
         return where.key == (self.line if isinstance(where, Along) else self.point)
 
     def keep(self, where):
         """Parts keep the scores at ``where`` from now on."""
-        if isinstance(where, Along):
+        if isinstance(where, Shifted):
+            self.keep(where.where)
+        elif isinstance(where, Level):
+            pass
+        elif isinstance(where, Along):
             self.point, self.line = None, where.key
         else:
             self.point = where.key
@@ -301,7 +309,7 @@ class PartedObjective(LinearObjective):
     def balanced(self, params):
         where = self.at(params).where
         self.look(where)
-        return self._balanced(params, lambda shift: sum(self.ask(work.shifted_sum, where, shift)))
+        return self._balanced(params, lambda shift: self._slopes_at(Shifted(where, shift))[1])
 
     def best_constant(self) -> np.ndarray:
         """The best parameters without coefficients. Reads no X."""
@@ -309,17 +317,23 @@ class PartedObjective(LinearObjective):
         if not self.fit_intercept:
             return params
 
+        u = self.split(params)[0]
+
         def value_slope(b):
-            found = self.rows.map(work.constant, self.blank, b, reads=False)
-            loss, slope = (sum(column) for column in zip(*found, strict=True))
-            return loss, np.atleast_1d(slope)
+            return self._slopes_at(Level(self.join(u, b), b))
 
         if self.n_outputs == 1:
             params[-1] = self.split(self.start())[1]
             middle = params[-1]
-            return self._balanced(params, lambda shift: value_slope(middle + shift)[1][0])
+            return self._balanced(params, lambda shift: value_slope(middle + shift)[1])
         found = minimize(value_slope, np.zeros(self.n_outputs), jac=True, tol=1e-12)
-        return self.join(self.split(params)[0], found.x)
+        return self.join(u, found.x)
+
+    def _slopes_at(self, where):
+        """L at ``where``, and the sum of the slopes by score, by output."""
+        found = self.ask(work.sum_of_slopes, where, self.held_at(where))
+        loss, slope = (sum(column) for column in zip(*found, strict=True))
+        return loss, slope
 
     def ask(self, function, where, *arguments) -> list:
         """``function(part, blank, where, …)`` of each, without a read if parts keep the scores."""

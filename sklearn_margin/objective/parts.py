@@ -24,21 +24,22 @@ __all__ = [
     "Blank",
     "Extras",
     "Here",
+    "Level",
     "Look",
     "Part",
+    "Shifted",
     "added",
     "aligned",
     "along",
-    "constant",
     "count_pairs",
     "curved_product",
     "envelope",
     "look",
     "merged",
     "scale_sums",
-    "shifted_sum",
     "slope",
     "step",
+    "sum_of_slopes",
     "sum_of_squares",
     "value",
 ]
@@ -246,6 +247,42 @@ class Along(NamedTuple):
         return (z + self.t * dz).astype(z.dtype, copy=False)
 
 
+class Shifted(NamedTuple):
+    """The scores somewhere, and ``shift``."""
+
+    where: Any
+    shift: float
+
+    @property
+    def key(self):
+        return self.where.key, getattr(self.where, "t", None), self.shift
+
+    @property
+    def point(self):
+        return self.where.point
+
+    def scores(self, part, objective):
+        """Scores by row."""
+        z = self.where.scores(part, objective)
+        return (z + self.shift).astype(z.dtype, copy=False)
+
+
+class Level(NamedTuple):
+    """The scores at parameters without coefficients: ``b`` in all rows."""
+
+    point: np.ndarray
+    b: Any
+
+    @property
+    def key(self):
+        return self.point.tobytes()
+
+    def scores(self, part, objective):
+        """Scores by row."""
+        shape = (len(part.y), *np.shape(self.b))
+        return np.broadcast_to(np.asarray(self.b, objective.rows.dtype), shape).copy()
+
+
 # --- what is computed at a part, from what is given alone ------------------------------------
 
 
@@ -428,22 +465,11 @@ def _curvature(part, blank, objective, where, cautious):
     return found._replace(objective=objective) if hasattr(found, "objective") else found
 
 
-@_in_pieces(sum)
-def shifted_sum(part, blank, where, shift):
-    """Σ of the slopes by score if all scores are higher by ``shift``."""
-    objective = blank.on(part)
-    z = where.scores(part, objective)
-    g = np.empty_like(z)
-    objective.score_gradient((z + shift).astype(z.dtype), g)
-    return float(g.sum(dtype=np.float64))
-
-
 @_in_pieces(sum, sum)
-def constant(part, blank, b):
-    """L where all scores are ``b``, and Σ of the slopes by score."""
-    objective = blank.on(part)
-    shape = (len(part.y), *np.shape(b))
-    z = np.broadcast_to(np.asarray(b, objective.rows.dtype), shape).copy()
+def sum_of_slopes(part, blank, where, held):
+    """L at ``where``, and Σ of the slopes by score, by output."""
+    objective = blank.on(part, **held)
+    z = where.scores(part, objective)
     g = np.empty_like(z)
     return objective.score_gradient(z, g), g.sum(axis=0, dtype=np.float64)
 
