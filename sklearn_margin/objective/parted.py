@@ -355,10 +355,12 @@ class PartedHuberObjective(PartedObjective):
 
     def held_at(self, where):
         key = self._key(where)
-        if self._last[0] != key:
-            guess = self.local.scale(self.local.scores(where.point))
-            self._last = key, self._scale(where, guess)
-        return {"held": self._last[1]}
+        if self._last[0] == key:
+            return {"held": self._last[1]}
+        found = self._scale(where, self.local.scale(self.local.scores(where.point)))
+        if not isinstance(where, (Shifted, Level)):  # where a solver only has a glance
+            self._last = key, found
+        return {"held": found}
 
     def begin_line(self, end):
         largest = max(self.rows.map(work.along, self.blank, end))
@@ -371,8 +373,8 @@ class PartedHuberObjective(PartedObjective):
         return max(self._last[1], self.local.smallest)
 
     def _scale(self, where, guess):
-        """As the kernels of ``ConcomitantHuberObjective``: Newton's method for σ², from a guess,
-        that of the rows that are here, or from the right."""
+        """As the kernels of ``ConcomitantHuberObjective``: Newton's method for σ², from a guess or
+        from the right."""
         if guess > 0:
             tau = self._scale_from(where, guess, 1.0, True)
             if tau > 0:
