@@ -197,6 +197,13 @@ def _no_features(n, rows):
 # --- where -----------------------------------------------------------------------------------
 
 
+def _scored(part, objective, params):
+    """Scores, of rows that are at hand."""
+    if part.X is None:
+        raise RuntimeError("scores of a part were asked for without a read, and it had kept none")
+    return objective.scores(params)
+
+
 class Here(NamedTuple):
     """The scores at a parameter vector."""
 
@@ -213,7 +220,7 @@ class Here(NamedTuple):
 
     def scores(self, part, objective):
         """Scores by row."""
-        return part.kept("point", self.key, lambda: objective.scores(self.params))
+        return part.kept("point", self.key, lambda: _scored(part, objective, self.params))
 
 
 class Along(NamedTuple):
@@ -238,7 +245,7 @@ class Along(NamedTuple):
         def make():
             z = Here(self.params).scores(part, objective)
             part.forget("point", "curvature")
-            return z, objective.scores(self.p)
+            return z, _scored(part, objective, self.p)
 
         return part.kept("line", self.key, make)
 
