@@ -5,8 +5,8 @@ Learning from a folder of files
 A year of flights lies in a folder, one Parquet file for each month, as if it were too large for
 memory. A logistic regression learns from January to November how likely a flight is to arrive
 more than 15 minutes late, and is judged on December. It never holds more than a batch or two of
-rows: :class:`~sklearn_margin.Batches` reads the files anew whenever the solver needs them, about
-ten times. What comes out is the optimum, to a certified relative duality gap of 1e-4, as it is in
+rows: :class:`~sklearn_margin.Batches` reads the files anew whenever the solver needs them, eight
+times. What comes out is the optimum, to a certified relative duality gap of 1e-4, as it is in
 memory.
 
 The features are those of ``rank_flights.py``, as numbers. ``flights_dask.py`` does the same on

@@ -28,7 +28,7 @@ from sklearn_margin._tables import (
     stacked,
     together,
 )
-from sklearn_margin._workers import Here, computed
+from sklearn_margin._workers import InProcess, computed
 from sklearn_margin.batches import Batch, matrix_of
 from sklearn_margin.objective.moments import Moments
 from sklearn_margin.objective.parts import Part, aligned
@@ -75,8 +75,7 @@ def _facts(raw):
     X = raw.X
     moments = None
     if X.shape[0] > 0:
-        moments = Moments(X)
-        moments.add([(slice(0, X.shape[0]), X)], lambda work, slabs: map(work, slabs))
+        moments = Moments.of(X)
     entries = X.nnz if sp.issparse(X) else X.size
     has = tuple(values is not None for values in raw.by_row[1:])
     return _Facts(*X.shape, sp.issparse(X), entries, X.dtype, moments, has)
@@ -170,10 +169,11 @@ class DaskTable(Table):
         if not full:
             raise ValueError("X holds no rows: all of its parts are empty")
         raws.held = [one for one, fact in zip(raws.held, facts, strict=True) if fact.n > 0]
-        for name, kinds in (("number of features", {f.d for f in full}),
-                            ("format, sparse or dense,", {f.is_sparse for f in full})):  # fmt: skip
-            if len(kinds) > 1:
-                raise ValueError(f"the parts of X must have the same {name} got {sorted(kinds)}")
+        found = sorted({fact.d for fact in full})
+        if len(found) > 1:
+            raise ValueError(f"parts of X must have the same number of features, got {found}")
+        if len({fact.is_sparse for fact in full}) > 1:
+            raise ValueError("parts of X must all be sparse or dense")
         self._raws, self._has, self.is_sparse = raws, full[0].has, full[0].is_sparse
         self.dtype = np.result_type(*(fact.dtype for fact in full))
         self.entries = sum(fact.entries for fact in full)
@@ -233,7 +233,7 @@ class _DaskParts:
 
     def __init__(self, blocks, n_jobs):
         self.blocks = blocks
-        if isinstance(blocks, Here):
+        if isinstance(blocks, InProcess):
             blocks.n_threads = effective_n_jobs(n_jobs)
 
     def session(self):
@@ -253,12 +253,10 @@ def blocks_of(X, columns, function, *arguments):
     shared = [dask.delayed(argument, pure=False, traverse=False) for argument in arguments]
     frame, names = _one_frame(X, columns)
     if frame is None:
-        parts = list(zip(*_aligned(X, columns), strict=True))
+        parts = list(zip(*_by_part(X, columns), strict=True))
     else:
-        function, parts = (
-            _OfFrame(function, list(X.columns), names),
-            [(b,) for b in _delayed(frame)],
-        )
+        function = _OfFrame(function, list(X.columns), names)
+        parts = [(block,) for block in _delayed(frame)]
     work = dask.delayed(function, pure=False, traverse=False)
     return computed([work(*blocks, k, *shared) for k, blocks in enumerate(parts)])
 
@@ -304,14 +302,14 @@ class _OfFrame:
         return self.function(frame[self.features], *parts, *arguments)
 
 
-def _aligned(X, columns):
+def _by_part(X, columns):
     """Blocks of X, and of y, weights and groups, part by part, as delayed values."""
     if hasattr(X, "numblocks"):
         X = X.rechunk({1: -1}) if X.numblocks[1] > 1 else X
     rows = X.chunks[0] if hasattr(X, "chunks") else None
     blocks = [_delayed(X)]
     for name in ("y", "sample_weight", "groups"):
-        blocks.append(_blocks_of(columns.get(name), name, rows, len(blocks[0])))
+        blocks.append(_column_blocks(columns.get(name), name, rows, len(blocks[0])))
     return blocks
 
 
@@ -324,7 +322,7 @@ def _delayed(values):
     return list(np.ravel(values.to_delayed(optimize_graph=not hasattr(values, "chunks"))))
 
 
-def _blocks_of(values, name, rows, n_parts):
+def _column_blocks(values, name, rows, n_parts):
     """Blocks of a column like those of X, which have so many ``rows`` (None if frames)."""
     if values is None or np.ndim(values) == 0:
         return [values] * n_parts

@@ -113,6 +113,8 @@ class StreamTable(Table):
     batches : Batches
     unpack : callable, default=None
         ``unpack(y, groups)``: targets that hold groups as the two.
+    n_jobs : int or None
+        Threads that prepare batches.
 
     Raises
     ------
@@ -167,10 +169,8 @@ class StreamTable(Table):
         moments."""
         k, batch = numbered
         X = matrix_of(batch.X, None, k, check=True)
-        moments = Moments(X)
-        moments.add([(slice(0, X.shape[0]), X)], lambda work, slabs: map(work, slabs))
         by_row = columns_of(batch, X.shape[0], k, self._unpack, "batch")
-        return X, (X.shape, checksum(X)), by_row, moments
+        return X, (X.shape, checksum(X)), by_row, Moments.of(X)
 
     def _check_kind(self, X):
         if self._checks and X.shape[1] != self._checks[0][0][1]:

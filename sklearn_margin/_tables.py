@@ -88,6 +88,8 @@ class Table:
         Whether these are all.
     n_reads : int
         How often X was read.
+    why_elsewhere : str
+        Why a solver cannot visit a row by itself, for its error.
     """
 
     #: What the rows came in, and what to give where there are no targets.

@@ -12,17 +12,17 @@ from joblib import effective_n_jobs
 from sklearn_margin.objective._blas import single_threaded
 from sklearn_margin.objective.parts import merged
 
-__all__ = ["Cluster", "Here", "computed"]
+__all__ = ["Cluster", "InProcess", "computed"]
 
 
-def computed(tasks) -> Cluster | Here:
+def computed(tasks) -> Cluster | InProcess:
     """Blocks as they are computed, by the current client if there is one."""
     client = _client()
     if client is not None:
         return Cluster(client, client.compute(tasks))
     import dask
 
-    return Here(list(dask.compute(*tasks)))
+    return InProcess(list(dask.compute(*tasks)))
 
 
 def _client():
@@ -106,7 +106,7 @@ class Cluster:
             if workers:
                 least = min(workers, key=lambda worker: (len(shares.get(worker, ())), worker))
                 shares.setdefault(least, []).append(k)
-            else:  # an error, or lost since
+            else:  # lost since
                 nowhere.append((None, [k]))
         return [*shares.items(), *nowhere]
 
@@ -130,7 +130,7 @@ def _nothing_is_lost():
         ) from error
 
 
-class Here:
+class InProcess:
     """Blocks that are held by this process, where there is no cluster."""
 
     def __init__(self, held, n_jobs=None):
@@ -138,13 +138,13 @@ class Here:
 
     def each(self, function, *arguments, index=False):
         """As ``Cluster.each``."""
-        return Here([
+        return InProcess([
             function(one, *((k,) if index else ()), *arguments) for k, one in enumerate(self.held)
         ])  # fmt: skip
 
-    def of(self, held) -> Here:
+    def of(self, held) -> InProcess:
         """As ``Cluster.of``."""
-        return Here(held)
+        return InProcess(held)
 
     def submit(self, function, *arguments):
         """A block made of others."""

@@ -125,9 +125,14 @@ class Batches:
         names = found.schema.names
         if columns is None:
             columns = [name for name in names if name not in others]
-        missing = [name for name in [*others, *columns] if name not in names]
-        if missing:
-            raise ValueError(f"the data have no column {missing[0]!r}, but {names}")
+        given = {"target": [target], "weight": [weight], "groups": [groups], "columns": columns}
+        for parameter, wanted in given.items():
+            missing = [name for name in wanted if name is not None and name not in names]
+            if missing:
+                raise ValueError(
+                    f"{parameter} must be of the columns {names}, and the data have no column "
+                    f"{missing[0]!r}"
+                )
 
         def read():
             scanner = found.scanner(

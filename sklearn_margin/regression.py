@@ -160,7 +160,8 @@ verbose
     scale_ : float
         Scale σ.
     outliers_ : ndarray of bool of shape (n_samples,)
-        Training rows whose residual exceeds epsilon·σ.
+        Training rows whose residual exceeds epsilon·σ. Absent where X was not in memory, as of
+        ``Batches``.
     n_iter_ : int
         Iterations of the solver.
     solver_ : str
@@ -217,6 +218,7 @@ verbose
         self.verbose = verbose
 
     _init_hints = OTHER_LOSSES
+    _leftovers = (*BaseRegressor._leftovers, "outliers_")
 
     def _objective(self, rows, y, s):
         check_number(self.epsilon, "epsilon", minimum=1)

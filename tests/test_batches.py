@@ -24,6 +24,7 @@ from sklearn_margin import (
     RankSVM,
     _streams,
     _tables,
+    losses,
     regularization_path,
 )
 from sklearn_margin.objective import parts
@@ -157,6 +158,42 @@ def test_threads_change_no_bit(monkeypatch):
         coefs.append(LinearClassifier("logistic", n_jobs=n_jobs).fit(data).coef_)
         assert len(used) == n_jobs
     np.testing.assert_array_equal(*coefs)
+
+
+def test_problems_that_share_parts_do_not_mix():
+    """What parts keep of one class, or of one loss, is not taken for another's."""
+    model = LinearClassifier("squared_hinge")
+    problem = model._prepare(_streams.StreamTable(batches(np.asarray, GRADES)), None)
+    first, second, _ = problem.objectives
+    other = first.with_loss(losses.Logistic())
+    params = np.linspace(0.1, 0.5, first.n_params)
+    with first.rows.session():
+        for objective in (first, second, other):
+            point = objective.at(params)
+            point.find_curvature()
+            product = point.hessian() @ params
+            np.testing.assert_allclose(point.hessian_product(params), product, rtol=1e-9)
+        here = first.at(params)
+        assert second.at(2 * params).value > 0  # parts keep other scores from here on
+        assert sum(first.ask(parts.value, here.where, {})) == pytest.approx(here.loss)
+
+
+def test_outliers_of_another_fit_are_forgotten():
+    model = HuberRegressor().fit(X, T)
+    assert model.outliers_.shape == (N,)
+    model.fit(batches(np.asarray, T))
+    assert not hasattr(model, "outliers_")
+
+
+@pytest.mark.parametrize("l1_ratio", [0.0, 1.0])
+def test_a_path_of_huber_where_parts_differ_in_scale(l1_ratio):
+    """The scale of residuals is one for all parts, also where there are no coefficients."""
+    spread = np.where(np.arange(N) < 700, 0.1, 5.0)
+    y = X[:, 0] + spread * T + 30.0 * (spread < 1)
+    model = HuberRegressor(l1_ratio=l1_ratio)
+    here = regularization_path(model, X, y, n_alphas=2)
+    parted = regularization_path(model, batches(np.asarray, y), None, n_alphas=2)
+    np.testing.assert_allclose(parted.alphas, here.alphas, rtol=1e-4)
 
 
 def test_single_precision_stays():

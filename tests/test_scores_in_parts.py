@@ -117,7 +117,9 @@ def test_quantiles_of_ties_and_zeros(weighted):
 def test_the_best_constant_is_a_sample_quantile():
     y = np.r_[T, [np.inf]][:N] * np.where(np.arange(N) % 3, 1.0, -1.0)
     parts = scores.Predictions(
-        scores.Here([scores.Raw(y[a:b], scores.ByRow(b - a, y[a:b])) for a, b in ((0, 3), (3, N))])
+        scores.InProcess(
+            [scores.Raw(y[a:b], scores.ByRow(b - a, y[a:b])) for a, b in ((0, 3), (3, N))]
+        )
     )
     q = np.array([0.01, 0.3, 0.5, 0.99])
     np.testing.assert_array_equal(parts._quantiles(q), np.quantile(y, q, method="inverted_cdf"))

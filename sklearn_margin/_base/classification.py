@@ -137,8 +137,6 @@ class BaseClassifier(ClassifierMixin, LinearModel):
             labels=codes[1:] if len(codes) == 2 else codes,
             is_sample=np.isin(codes, y[np.broadcast_to(s, y.shape) > 0]).all(),
         )  # fmt: skip
-        if objectives[0].n_outputs > 1:
-            objectives[0].blank.label = None
         known = {"classes_": classes, "_loss_of_fit": copy.deepcopy(loss)}
         return Problem(objectives, table, None, known)
 

@@ -15,6 +15,7 @@ from sklearn.utils.validation import column_or_1d, validate_data
 
 from sklearn_margin._base.tables import check_all_in_batches, check_has_target
 from sklearn_margin._base.watch import Watch
+from sklearn_margin._dask import DaskTable
 from sklearn_margin._hints import (
     FIT_HINTS,
     INIT_HINTS,
@@ -231,8 +232,6 @@ class LossEstimator(CallbackSupportMixin, BaseEstimator):
         if isinstance(X, Table):  # which has been read
             return X
         if is_dask(X):
-            from sklearn_margin._dask import DaskTable
-
             return DaskTable(X, {"y": y, **given}, self._unpack)
         if not isinstance(X, Batches):
             return None

@@ -19,7 +19,7 @@ from sklearn_margin._hints import levels_to_caller
 from sklearn_margin._lazy import OfBlock, is_dask
 from sklearn_margin._tables import ByRow, columns_of
 from sklearn_margin._validation import float_column, nonnegative_weights
-from sklearn_margin._workers import Here
+from sklearn_margin._workers import InProcess
 from sklearn_margin.batches import Batch, Batches, n_rows, named
 from sklearn_margin.metrics import share_of_pairs
 
@@ -57,7 +57,7 @@ def predictions_in_parts(estimator, X, y, **given):
             for k, batch in enumerate(X)
             if n_rows(batch.X) > 0
         ]
-        return Predictions(Here(blocks))
+        return Predictions(InProcess(blocks))
     if y is None:
         raise ValueError(f"score of {type(estimator).__name__} requires y to be passed")
     if not is_dask(X):
@@ -71,7 +71,7 @@ class Predictions:
 
     Parameters
     ----------
-    blocks : Here or the like of a cluster
+    blocks : InProcess or the like of a cluster
         Of ``Raw`` with predictions in place of X.
     """
 

@@ -47,6 +47,13 @@ class Moments:
         self.sums = np.zeros((2 if self.is_sparse else 3, X.shape[1]))
         self.pilot = None if self.is_sparse else X[0].astype(np.float64)
 
+    @classmethod
+    def of(cls, X) -> "Moments":
+        """Those of the rows of X."""
+        new = cls(X)
+        new.add([(slice(0, X.shape[0]), X)], map)
+        return new
+
     def add(self, slabs, run) -> None:
         """Add rows, given as in ``column_statistics``."""
         for (where, _), part in zip(slabs, run(self._part, slabs), strict=True):

@@ -191,8 +191,7 @@ class PairwiseObjective(LinearObjective):
     def take(self, index):
         """The objective of some of the rows, in the same coordinates."""
         groups = None if self.groups is None else self.groups[index]
-        return self.on(self.rows.take(index), self.y[index], self.s[index], groups)
-
-    def on(self, rows, y, s, groups=None):
-        """The same objective of other rows, in the same coordinates."""
-        return type(self)(self.loss, rows, y, s, groups, penalty=self.penalty.penalty)
+        return type(self)(
+            self.loss, self.rows.take(index), self.y[index], self.s[index], groups,
+            penalty=self.penalty.penalty,
+        )  # fmt: skip

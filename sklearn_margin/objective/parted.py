@@ -19,7 +19,7 @@ from scipy.optimize import minimize
 from sklearn_margin.objective import parts as work
 from sklearn_margin.objective.base import LinearObjective
 from sklearn_margin.objective.parted_point import PartedPoint
-from sklearn_margin.objective.parts import Along, Blank, Constant, Extras, Here, Look, Shifted
+from sklearn_margin.objective.parts import Along, Blank, Extras, Here, Level, Look, Shifted
 from sklearn_margin.objective.pointwise import ConcomitantHuberObjective
 
 __all__ = ["PartedHuberObjective", "PartedObjective", "PartedRows", "Parts", "parted"]
@@ -65,7 +65,7 @@ class PartedRows:
         self.parts, self.shape, self.entries_per_row = parts, shape, entries_per_row
         self.dtype, self.is_sparse = local.dtype, local.is_sparse
         self.shift, self.scale, self.weight_norm = local.shift, local.scale, weight_norm
-        self.n_read = [0]
+        self.n_read, self.scores = [0], _KeptScores()
 
     @property
     def why_elsewhere(self):
@@ -84,22 +84,36 @@ class PartedRows:
 
 
 class _Memory:
-    """What was found at points lately, and whose scores the parts keep."""
+    """What was found at points lately."""
 
     def __init__(self):
         self.looks: OrderedDict[Any, tuple] = OrderedDict()
-        self.point = self.line = None  # keys of what parts keep
         self.wants_hessian = False
-        self.slope: tuple = (None, 0.0)  # of the line at its end
+        self.slope: tuple = (None, 0.0)  # key of the end of a line, and the slope there
         self.grid: tuple = (None, 0.0)  # of Hessians, by loss
 
+
+class _KeptScores:
+    """Whose scores the parts keep, for all objectives that share them."""
+
+    def __init__(self):
+        self.point = self.line = None  # keys
+
     def holds(self, where) -> bool:
-        """Whether parts keep the scores at ``where``."""
+        """Whether parts keep the scores at ``where``, or need none."""
+        if isinstance(where, Shifted):
+            return self.holds(where.where)
+        if isinstance(where, Level):
+            return True
         return where.key == (self.line if isinstance(where, Along) else self.point)
 
     def keep(self, where):
         """Parts keep the scores at ``where`` from now on."""
-        if isinstance(where, Along):
+        if isinstance(where, Shifted):
+            self.keep(where.where)
+        elif isinstance(where, Level):
+            pass
+        elif isinstance(where, Along):
             self.point, self.line = None, where.key
         else:
             self.point = where.key
@@ -199,10 +213,8 @@ class PartedObjective(LinearObjective):
     def with_loss(self, loss, shrinks=True):
         new = copy.copy(self)
         new.loss, new.shrinks = loss, shrinks
-        new.local, new.blank = (
-            self.local.with_loss(loss, shrinks),
-            self.blank.changed(objective=self.blank.objective.with_loss(loss, shrinks)),
-        )
+        new.local = self.local.with_loss(loss, shrinks)
+        new.blank = self.blank.changed(objective=self.blank.objective.with_loss(loss, shrinks))
         return new
 
     @property
@@ -228,7 +240,7 @@ class PartedObjective(LinearObjective):
         if self.remembered(where) is not None:
             point = PartedPoint(self, params, where)
             return point.value, point.gap()
-        if not self.memory.holds(where):
+        if not self.rows.scores.holds(where):
             return None, None
         penalty = self.penalty.value(self.split(params)[0])
         return sum(self.ask(work.value, where, self.held_at(where))) + penalty, None
@@ -244,10 +256,9 @@ class PartedObjective(LinearObjective):
             hessian = hessian or self.memory.wants_hessian
             grid = self.grid_at(where) if hessian else 0.0
             extras = Extras(hessian, cautious, self.held_at(where), grid)
-            known = self.remember(
-                where, cautious, work.added(self.rows.map(work.look, self.blank, where, extras))
-            )
-            self.memory.keep(where)
+            found = work.added(self.rows.map(work.look, self.blank, where, extras))
+            known = self.remember(where, cautious, found)
+            self.rows.scores.keep(where)
         return known
 
     def remembered(self, where, hessian=False, cautious=False) -> Look | None:
@@ -276,15 +287,15 @@ class PartedObjective(LinearObjective):
         extras = Extras(hessian, held=self.held_at(end), grid=grid)
         found = self.rows.map(work.step, self.blank, end, extras)
         largest, slopes, looks = zip(*found, strict=True)
-        self.memory.keep(end)
+        self.rows.scores.keep(end)
         self.remember(end, False, work.added(looks))
-        self.memory.slope = end, sum(slopes)
+        self.memory.slope = self._key(end), sum(slopes)
         return max(largest)
 
     def slope_at(self, where) -> tuple[float, float]:
         """L at ``where`` on a line, and its slope by t."""
-        end, slope = self.memory.slope
-        if end is not None and (end.key, end.t) == (where.key, where.t):
+        known, slope = self.memory.slope
+        if known == self._key(where):
             return self.look(where).loss, slope
         found = self.ask(work.slope, where, self.held_at(where))
         loss, slope = (sum(column) for column in zip(*found, strict=True))
@@ -311,12 +322,7 @@ class PartedObjective(LinearObjective):
     def balanced(self, params):
         where = self.at(params).where
         self.look(where)
-        return self._balanced(params, lambda shift: self._sums_at(Shifted(where, shift))[1])
-
-    def _sums_at(self, where):
-        """L, and Σ of the slopes by score."""
-        loss, slope = zip(*self.ask(work.sums, where, self.held_at(where)), strict=True)
-        return sum(loss), sum(slope)
+        return self._balanced(params, lambda shift: self._slopes_at(Shifted(where, shift))[1])
 
     def best_constant(self) -> np.ndarray:
         """The best parameters without coefficients. Reads no X."""
@@ -324,25 +330,29 @@ class PartedObjective(LinearObjective):
         if not self.fit_intercept:
             return params
 
+        u = self.split(params)[0]
+
         def value_slope(b):
-            loss, slope = self._sums_at(Constant(b))
-            return loss, np.atleast_1d(slope)
+            return self._slopes_at(Level(self.join(u, b), b))
 
         if self.n_outputs == 1:
             params[-1] = self.split(self.start())[1]
             middle = params[-1]
-            return self._balanced(params, lambda shift: value_slope(middle + shift)[1][0])
+            return self._balanced(params, lambda shift: value_slope(middle + shift)[1])
         found = minimize(value_slope, np.zeros(self.n_outputs), jac=True, tol=1e-12)
-        return self.join(self.split(params)[0], found.x)
+        return self.join(u, found.x)
+
+    def _slopes_at(self, where):
+        """L at ``where``, and the sum of the slopes by score, by output."""
+        found = self.ask(work.sum_of_slopes, where, self.held_at(where))
+        loss, slope = (sum(column) for column in zip(*found, strict=True))
+        return loss, slope
 
     def ask(self, function, where, *arguments) -> list:
         """``function(part, blank, where, …)`` of each, without a read if parts keep the scores."""
-        if isinstance(where, Constant):
-            return self.rows.map(function, self.blank, where, *arguments, reads=False)
-        place = where.where if isinstance(where, Shifted) else where
-        reads = not self.memory.holds(place)
+        reads = not self.rows.scores.holds(where)
         found = self.rows.map(function, self.blank, where, *arguments, reads=reads)
-        self.memory.keep(place)
+        self.rows.scores.keep(where)
         return found
 
 
@@ -361,16 +371,16 @@ class PartedHuberObjective(PartedObjective):
 
     def held_at(self, where):
         key = self._key(where)
-        if self._last[0] != key:
-            guess = self._last[1]
-            if isinstance(where, Here | Along):
-                guess = self.local.scale(self.local.scores(where.point))
-            self._last = key, self._scale(where, guess)
-        return {"held": self._last[1]}
+        if self._last[0] == key:
+            return {"held": self._last[1]}
+        found = self._scale(where, self.local.scale(self.local.scores(where.point)))
+        if not isinstance(where, (Shifted, Level)):  # where a solver only has a glance
+            self._last = key, found
+        return {"held": found}
 
     def begin_line(self, end):
         largest = max(self.rows.map(work.along, self.blank, end))
-        self.memory.keep(end)
+        self.rows.scores.keep(end)
         return max(super().begin_line(end), largest)
 
     @property

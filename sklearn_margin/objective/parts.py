@@ -24,8 +24,10 @@ __all__ = [
     "Blank",
     "Extras",
     "Here",
+    "Level",
     "Look",
     "Part",
+    "Shifted",
     "added",
     "aligned",
     "along",
@@ -37,6 +39,7 @@ __all__ = [
     "scale_sums",
     "slope",
     "step",
+    "sum_of_slopes",
     "sum_of_squares",
     "sums",
     "target_range",
@@ -82,15 +85,17 @@ class Part:
 
     def pieces(self) -> list["Part"]:
         """The rows in parts that fit a cache, for sums over rows: each keeps its own."""
-        if not self._pieces:
-            size = len(self.y) if self.X is None else max(_LEAST_ROWS, _rows_in_cache(self.X))
-            for first in range(0, len(self.y), size):
-                rows = slice(first, first + size)
-                s = self.s[rows] if np.ndim(self.s) else self.s
-                self._pieces.append((rows, Part(None, self.y[rows], s)))
         if self.X is None:
-            return [piece for _, piece in self._pieces]
+            return [piece for _, piece in self._pieces] or [self]
+        if not self._pieces:
+            size = max(_LEAST_ROWS, _rows_in_cache(self.X))
+            slices = [slice(first, first + size) for first in range(0, len(self.y), size)]
+            # At once, for another thread may be here. The list is shared with ``on``.
+            self._pieces[:] = [(rows, self._piece(rows)) for rows in slices]
         return [piece.on(self.X[rows]) for rows, piece in self._pieces]
+
+    def _piece(self, rows):
+        return Part(None, self.y[rows], self.s[rows] if np.ndim(self.s) else self.s)
 
     def __setstate__(self, state):
         vars(self).update({name: aligned(value) for name, value in state.items()})
@@ -132,8 +137,8 @@ class Blank:
     objective : LinearObjective
         In the coordinates of the whole.
     label : int, default=None
-        Index of the class that is told from the rest by labels −1/+1; None where y is what the
-        objective wants.
+        Index of the class that is told from the rest by labels −1/+1, of losses of one score; None
+        where y is what the objective wants.
     """
 
     def __init__(self, objective, label=None):
@@ -161,10 +166,10 @@ class Blank:
         return blank.placed(rows=rows, y=y, s=_weights(part, rows.dtype), **held)
 
     def _targets(self, part, dtype):
-        if self.label is not None:
-            return np.where(part.y == self.label, dtype.type(1), dtype.type(-1))
         if self.objective.n_outputs > 1:
             return part.y.astype(np.int64)
+        if self.label is not None:
+            return np.where(part.y == self.label, dtype.type(1), dtype.type(-1))
         return part.y if self.total is not None else part.y.astype(dtype, copy=False)
 
     def _pairs(self, part):
@@ -194,6 +199,13 @@ def _no_features(n, rows):
 # --- where -----------------------------------------------------------------------------------
 
 
+def _scored(part, objective, params):
+    """Scores, of rows that are at hand."""
+    if part.X is None:
+        raise RuntimeError("scores of a part were asked for without a read, and it had kept none")
+    return objective.scores(params)
+
+
 class Here(NamedTuple):
     """The scores at a parameter vector."""
 
@@ -210,14 +222,7 @@ class Here(NamedTuple):
 
     def scores(self, part, objective):
         """Scores by row."""
-        return part.kept("point", self.key, lambda: _scores(part, objective, self.params))
-
-
-def _scores(part, objective, params):
-    """Scores by row, which are not zero for want of features."""
-    if part.X is None:
-        raise RuntimeError("scores that were to be kept are not")
-    return objective.scores(params)
+        return part.kept("point", self.key, lambda: _scored(part, objective, self.params))
 
 
 class Along(NamedTuple):
@@ -242,7 +247,7 @@ class Along(NamedTuple):
         def make():
             z = Here(self.params).scores(part, objective)
             part.forget("point", "curvature")
-            return z, _scores(part, objective, self.p)
+            return z, _scored(part, objective, self.p)
 
         return part.kept("line", self.key, make)
 
@@ -252,32 +257,39 @@ class Along(NamedTuple):
 
 
 class Shifted(NamedTuple):
-    """The scores at a place, all of them higher by one number."""
+    """The scores somewhere, and ``shift``."""
 
-    where: Here | Along
-    by: float
+    where: Any
+    shift: float
 
     @property
     def key(self):
-        return self.where.key, getattr(self.where, "t", None), self.by
+        return self.where.key, getattr(self.where, "t", None), self.shift
+
+    @property
+    def point(self):
+        return self.where.point
 
     def scores(self, part, objective):
+        """Scores by row."""
         z = self.where.scores(part, objective)
-        return (z + self.by).astype(z.dtype, copy=False)
+        return (z + self.shift).astype(z.dtype, copy=False)
 
 
-class Constant(NamedTuple):
-    """Scores that are the same for all rows."""
+class Level(NamedTuple):
+    """The scores at parameters without coefficients: ``b`` in all rows."""
 
-    scores_of_a_row: Any
+    point: np.ndarray
+    b: Any
 
     @property
     def key(self):
-        return "constant", np.asarray(self.scores_of_a_row, dtype=np.float64).tobytes()
+        return self.point.tobytes()
 
     def scores(self, part, objective):
-        score = np.asarray(self.scores_of_a_row, objective.rows.dtype)
-        return np.broadcast_to(score, (len(part.y), *score.shape)).copy()
+        """Scores by row."""
+        shape = (len(part.y), *np.shape(self.b))
+        return np.broadcast_to(np.asarray(self.b, objective.rows.dtype), shape).copy()
 
 
 # --- what is computed at a part, from what is given alone ------------------------------------
@@ -440,14 +452,14 @@ def envelope(part, blank, where, smooth):
 def curved_product(part, blank, where, direction, cautious, held):
     """Product of the Hessian of L, without its rank-one part, with a direction; and q·X̃v."""
     objective = blank.on(part, **held)
-    curvature, moved = _curvature(part, objective, where, cautious, blank.label), 0.0
+    curvature, moved = _curvature(part, blank, objective, where, cautious), 0.0
     if getattr(curvature, "q", None) is not None:
         moved = float(curvature.q @ objective.scores(direction))
         curvature = curvature._replace(q=None)
     return objective.loss_product(curvature, direction), moved
 
 
-def _curvature(part, objective, where, cautious, label):
+def _curvature(part, blank, objective, where, cautious):
     """Curvature at ``where``, kept without the objective, which may hold X."""
 
     def make():
@@ -456,16 +468,15 @@ def _curvature(part, objective, where, cautious, label):
 
     if objective.pairs is not None:  # which is no more than the scores
         return objective.curvature(where.scores(part, objective), cautious)
-    # Envelopes of several widths, and classes told from the rest, may be asked for at one point.
-    width = getattr(objective.loss, "envelope_width", None)
-    key = where.key, getattr(where, "t", None), cautious, type(objective.loss), width, label
+    of_problem = objective.loss, blank.label  # several problems may share parts
+    key = where.key, getattr(where, "t", None), cautious, of_problem
     found = part.kept("curvature", key, make)
     return found._replace(objective=objective) if hasattr(found, "objective") else found
 
 
 @_in_pieces(sum, sum)
-def sums(part, blank, where, held):
-    """L at ``where``, and Σ of the slopes by score."""
+def sum_of_slopes(part, blank, where, held):
+    """L at ``where``, and Σ of the slopes by score, by output."""
     objective = blank.on(part, **held)
     z = where.scores(part, objective)
     g = np.empty_like(z)

@@ -197,11 +197,7 @@ class PointwiseObjective(LinearObjective):
         if self.loss.splits:
             total = s.sum()
             s = s / total if total > 0 else np.full_like(s, 1 / len(s))
-        return self.on(self.rows.take(index), self.y[index], s)
-
-    def on(self, rows, y, s, groups=None):
-        """The same objective of other rows, in the same coordinates."""
-        return type(self)(self.loss, rows, y, s, **self._settings())
+        return type(self)(self.loss, self.rows.take(index), self.y[index], s, **self._settings())
 
     def _settings(self):
         return {"penalty": self.penalty.penalty, "fit_intercept": self.fit_intercept}

@@ -326,10 +326,10 @@ class _ConjugateGradients:
             self.gram = curved.objective.sample_gram()
         return p
 
-    def _of_sample(self, curved):
+    @staticmethod
+    def _of_sample(curved):
         """Function that solves with the Hessian of the rows that are here."""
-        local = curved.objective.at_hand()
-        point = local.at(curved.params)
+        point = curved.objective.at_hand().at(curved.params)
         point.find_curvature()
         hessian = point.hessian()
         return factorized(hessian, len(hessian) * np.finfo(np.float64).eps)
