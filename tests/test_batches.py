@@ -475,16 +475,6 @@ def test_hessians_of_several_losses_at_one_point():
             )
 
 
-def test_scores_are_not_made_up():
-    """Of rows whose features are not at hand."""
-    table = _streams.StreamTable(batches(np.asarray, T))
-    objective = LinearRegressor("squared")._prepare(table, None).objectives[0]
-    where = parts.Here(np.ones(D + 1))
-    objective.memory.keep(where)  # which is not so
-    with pytest.raises(RuntimeError, match="scores that were to be kept are not"):
-        objective.ask(parts.value, where, {})
-
-
 def test_an_l1_penalty_takes_no_read_for_each_product(monkeypatch):
     monkeypatch.setattr(solver_base, "SMALL", 1000)
     reads, begin = [], _streams.StreamTable.read

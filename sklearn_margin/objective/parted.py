@@ -198,7 +198,8 @@ class PartedObjective(LinearObjective):
         """L where all scores are one number. Reads no X."""
         scores = np.full(self.n_outputs, score) if self.n_outputs > 1 else score
         with np.errstate(over="ignore"):
-            return self._sums_at(Constant(scores))[0]
+            u = np.zeros_like(self.split(self.local.start())[0])
+            return self._slopes_at(Level(self.join(u, scores), scores))[0]
 
     def sample_gram(self):
         return self.local.sample_gram()

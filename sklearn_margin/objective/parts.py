@@ -41,7 +41,6 @@ __all__ = [
     "step",
     "sum_of_slopes",
     "sum_of_squares",
-    "sums",
     "target_range",
     "value",
 ]
