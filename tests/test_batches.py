@@ -498,3 +498,15 @@ def test_a_perfect_fit_has_no_gap():
 def test_kinks_without_a_penalty_need_rows_in_memory():
     with pytest.raises(ValueError, match=r"Hinge.*batch by batch.*alpha > 0"):
         LinearClassifier("hinge", alpha=0).fit(batches(np.asarray, LABELS))
+
+
+def test_directions_of_many_parameters_do_not_take_hundreds_of_reads():
+    W, reads = np.random.default_rng(0).normal(size=(400, 60)), []
+    label = np.argmax(W @ rng.normal(size=(60, 3)) + rng.normal(size=(400, 3)), axis=1)
+
+    def in_halves():
+        reads.append(0)
+        yield from ((W[k], label[k]) for k in (slice(200), slice(200, 400)))
+
+    model = LinearClassifier("crammer_singer", alpha=1e-2).fit(Batches(in_halves))
+    assert model.dual_gap_ < 1e-3 and len(reads) <= 2000
