@@ -128,9 +128,10 @@ def from_parquet() -> Case:
     ]  # fmt: skip
     notes = """\
 X is 4 GB, and 5.1 GB in files. Both have 2 GiB of memory, the page cache of the files included (a
-control group of their own; RLIMIT_DATA where none can be made), so that every read comes from
-the disk. The gap is the relative gap that the fit certifies. Reading alone is pyarrow's scanner
-with the columns, batches and read-ahead of the fit, every batch made an array."""
+control group of their own; RLIMIT_DATA where none can be made). The page cache of the machine may
+hold files that were read before. The gap is the relative gap that the fit certifies. Reading alone
+is pyarrow's scanner with the columns, batches and read-ahead of the fit, every batch made an
+array."""
     title = "5·10⁷ × 20, float32, from Parquet with 2 GiB of memory"
     return Case(title, 50_000_000, 100, entries, columns, notes, dtype="float32")
 

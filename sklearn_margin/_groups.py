@@ -120,6 +120,10 @@ def encode_groups(groups: ArrayLike | None, n_samples: int) -> NDArray[np.int64]
     check_not_empty(groups, "groups")
     if groups.dtype.kind in "biuf":
         assert_all_finite(groups, input_name="groups")
+        if (groups[1:] >= groups[:-1]).all():  # as they mostly are
+            codes = np.zeros(n_samples, dtype=np.int64)
+            np.cumsum(groups[1:] != groups[:-1], out=codes[1:])
+            return codes
         _, first, inverse = np.unique(groups, return_index=True, return_inverse=True)
         rank = np.empty_like(first)
         rank[np.argsort(first)] = np.arange(first.shape[0])

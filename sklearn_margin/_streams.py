@@ -190,10 +190,11 @@ class StreamTable(Table):
                 raise ValueError(f"some batches have {name}, and some have none: give all or none")
 
     def ask(self, function, *arguments):
-        return [function(rows, *arguments) for rows in self._by_row]
+        with ThreadPoolExecutor(self.n_threads) as pool:
+            return list(pool.map(lambda rows: function(rows, *arguments), self._by_row))
 
     def parts(self, encode, n_jobs):
-        return _StreamParts(self, [Part(None, *encode(rows)) for rows in self._by_row], n_jobs)
+        return _StreamParts(self, [Part(None, *columns) for columns in self.ask(encode)], n_jobs)
 
     def read(self, pool) -> Iterator[tuple[int, Any]]:
         """Number and matrix of each part: a read of X. Batches are prepared in the threads of

@@ -147,15 +147,18 @@ class Kept:
 
 def drawn_numbers(k, by_row) -> np.ndarray:
     """A random number for each row of part ``k``, the same for those of a group, if it is small."""
-    by_itself = np.random.RandomState(k).uniform(size=by_row.n)
     if by_row.groups is None:
-        return by_itself
+        return np.random.default_rng(k).random(by_row.n)
     ids, index, sizes = np.unique(by_row.groups, return_inverse=True, return_counts=True)
     if ids.dtype.kind in "biu":
         seeds = ids.astype(np.uint64)
     else:
         seeds = np.array([zlib.crc32(str(name).encode()) for name in ids], dtype=np.uint64)
-    return np.where(sizes[index] > _LARGE, by_itself, _scrambled(seeds)[index])
+    numbers = _scrambled(seeds)[index]
+    if sizes.max() > _LARGE:
+        by_itself = np.random.default_rng(k).random(by_row.n)
+        numbers = np.where(sizes[index] > _LARGE, by_itself, numbers)
+    return numbers
 
 
 def _scrambled(seeds):

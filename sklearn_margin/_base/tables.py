@@ -190,15 +190,14 @@ def _coded_weights(by_row, dtype, top, total):
 
 def grades_coder(table, top):
     """What encodes relevance, weights and groups."""
-    totals = table.ask(_grade_total, top)
-    return partial(_coded_grades, top=top, total=sum(totals))
+    total = table.shape[0]
+    if table.kept.sample_weight is not None:
+        total = sum(table.ask(_total_weight, top))
+    return partial(_coded_grades, top=top, total=total)
 
 
-def _grade_total(by_row, top):
-    float_column(by_row.y, "y")
-    encode_groups(by_row.groups, by_row.n)  # which checks them
-    weight = _weights(by_row)
-    return by_row.n if weight is None else float((weight / top).sum())
+def _total_weight(by_row, top):
+    return float((_weights(by_row) / top).sum())
 
 
 def _coded_grades(by_row, top, total):
