@@ -235,7 +235,8 @@ verbose
     def _finish(self, problem, **given):
         objective = problem.objectives[0]
         if problem.y is None:  # rows are elsewhere
-            self.scale_ = objective.last_scale if self.scale is None else float(self.scale)
+            params = objective.from_coef(self.coef_, float(self.intercept_))
+            self.scale_ = objective.scale_near(params) if self.scale is None else float(self.scale)
             return
         with objective.rows.session():
             z = objective.scores(objective.from_coef(self.coef_, float(self.intercept_)))

@@ -3,6 +3,7 @@
 import threading
 import time
 import tracemalloc
+import warnings
 from itertools import pairwise
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 import scipy.sparse as sp
 from sklearn.base import clone
 from sklearn.datasets import dump_svmlight_file
+from sklearn.exceptions import ConvergenceWarning
 
 from sklearn_margin import (
     Batches,
@@ -510,3 +512,18 @@ def test_directions_of_many_parameters_do_not_take_hundreds_of_reads():
 
     model = LinearClassifier("crammer_singer", alpha=1e-2).fit(Batches(in_halves))
     assert model.dual_gap_ < 1e-3 and len(reads) <= 2000
+
+
+@pytest.mark.parametrize("most", [1, 2, 3, 100])
+def test_the_scale_of_huber_is_that_of_the_coefficients(most):
+    """Wherever the solver looked last."""
+    skewed = T + np.where(np.arange(N) % 5, 0.0, 40.0 * np.abs(X[:, 0]))
+    data = batches(np.asarray, skewed)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        model = HuberRegressor(max_iter=most).fit(data)
+    residuals = np.abs(skewed - model.predict(X)) / model.scale_
+    # Of the equation that the scale solves: see ``ConcomitantHuberObjective``.
+    assert np.minimum(residuals, model.epsilon) @ np.minimum(residuals, model.epsilon) == (
+        pytest.approx(N, rel=1e-6)
+    )

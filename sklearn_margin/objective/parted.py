@@ -25,6 +25,7 @@ from sklearn_margin.objective.pointwise import ConcomitantHuberObjective
 __all__ = ["PartedHuberObjective", "PartedObjective", "PartedRows", "Parts", "parted"]
 
 _REMEMBERED = 4  # looks
+_SCALES = 100  # of residuals: those of a line search, and of the steps before
 
 
 class Parts(Protocol):
@@ -365,18 +366,20 @@ class PartedHuberObjective(PartedObjective):
 
     def __init__(self, local, rows, **settings):
         super().__init__(local, rows, **settings)
-        self._last = None, 0.0  # where, and σ there
+        self._scales: OrderedDict[Any, tuple] = OrderedDict()  # parameters and σ, by where
         least, largest = zip(*rows.map(work.target_range, reads=False), strict=True)
         smallest = local.smallest_scale(max(largest) - min(least))
         self.local.smallest = self.blank.objective.smallest = smallest
 
     def held_at(self, where):
         key = self._key(where)
-        if self._last[0] == key:
-            return {"held": self._last[1]}
+        if key in self._scales:
+            return {"held": self._scales[key][1]}
         found = self._scale(where, self.local.scale(self.local.scores(where.point)))
         if not isinstance(where, (Shifted, Level)):  # where a solver only has a glance
-            self._last = key, found
+            self._scales[key] = where.point, found
+            while len(self._scales) > _SCALES:
+                self._scales.popitem(last=False)
         return {"held": found}
 
     def begin_line(self, end):
@@ -384,10 +387,10 @@ class PartedHuberObjective(PartedObjective):
         self.rows.scores.keep(end)
         return max(super().begin_line(end), largest)
 
-    @property
-    def last_scale(self) -> float:
-        """The minimising σ where it was asked for last."""
-        return max(self._last[1], self.local.smallest)
+    def scale_near(self, params) -> float:
+        """The minimising σ at a point that was looked at lately, but for rounding of ``params``."""
+        distance = [float(np.linalg.norm(there - params)) for there, _ in self._scales.values()]
+        return max(list(self._scales.values())[int(np.argmin(distance))][1], self.local.smallest)
 
     def _scale(self, where, guess):
         """As the kernels of ``ConcomitantHuberObjective``: Newton's method for σ², from a guess or
