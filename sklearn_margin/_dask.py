@@ -81,6 +81,10 @@ def _facts(raw):
     return _Facts(*X.shape, sp.issparse(X), entries, X.dtype, moments, has)
 
 
+def _n_rows(raw):
+    return raw.by_row.n
+
+
 def _groups(raw):
     return np.unique(raw.by_row.groups)
 
@@ -128,6 +132,11 @@ def _encoded(raw, encode, dtype):
     return Part(raw.X.astype(dtype, copy=False), *encode(raw.by_row))
 
 
+def _drop_empty(blocks, sizes):
+    """Leave out blocks without rows."""
+    blocks.held = [one for one, n in zip(blocks.held, sizes, strict=True) if n > 0]
+
+
 # --- the table ----------------------------------------------------------------------------------
 
 
@@ -157,8 +166,10 @@ class DaskTable(Table):
         raws = blocks_of(X, columns, _raw, unpack)
         self._survey(raws)
         if self._has[2]:
-            raws = self.whole_groups(raws)
-            self._survey(raws)
+            whole = self.whole_groups(self._raws)
+            if whole is not raws:  # of the same rows: their moments are known
+                _drop_empty(whole, whole.map(_n_rows))
+            self._raws = whole
         self.first = names_of(X, self.shape[1])
         self._keep()
 
@@ -168,7 +179,7 @@ class DaskTable(Table):
         full = [fact for fact in facts if fact.n > 0]
         if not full:
             raise ValueError("X holds no rows: all of its parts are empty")
-        raws.held = [one for one, fact in zip(raws.held, facts, strict=True) if fact.n > 0]
+        _drop_empty(raws, [fact.n for fact in facts])
         found = sorted({fact.d for fact in full})
         if len(found) > 1:
             raise ValueError(f"parts of X must have the same number of features, got {found}")

@@ -7,7 +7,6 @@ import zlib
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -17,6 +16,7 @@ from joblib import effective_n_jobs
 from sklearn_margin import _tables
 from sklearn_margin._tables import (
     ByRow,
+    InThreads,
     Kept,
     Table,
     as_slice,
@@ -238,23 +238,14 @@ def checksum(X):
     return zlib.crc32(np.ascontiguousarray(values, dtype=np.float64), known)
 
 
-class _StreamParts:
+class _StreamParts(InThreads):
     """Parts that are read when they are visited; what they keep is in memory."""
 
     travels = False
 
     def __init__(self, table, parts, n_jobs):
-        self.table, self._parts, self._pool = table, parts, None
-        self.why_elsewhere, self.n_threads = table.why_elsewhere, effective_n_jobs(n_jobs)
-
-    @contextmanager
-    def session(self):
-        """Threads for the length of a solve."""
-        with single_threaded, ThreadPoolExecutor(self.n_threads) as self._pool:
-            try:
-                yield
-            finally:
-                self._pool = None
+        super().__init__(n_jobs)
+        self.table, self._parts, self.why_elsewhere = table, parts, table.why_elsewhere
 
     def map(self, function, *arguments, reads=True):
         """As ``Parts.map``."""

@@ -5,14 +5,20 @@ from __future__ import annotations
 import itertools
 import zlib
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
+from joblib import effective_n_jobs
 from sklearn.utils.validation import column_or_1d
+
+from sklearn_margin.objective._blas import single_threaded
 
 __all__ = [
     "ByRow",
+    "InThreads",
     "Kept",
     "Table",
     "as_slice",
@@ -102,6 +108,28 @@ class Table:
     def parts(self, encode: Callable, n_jobs):
         """The parts, for objectives: ``encode(by_row)`` returns y, s and groups of a ``Part``."""
         raise NotImplementedError
+
+
+class InThreads:
+    """What has threads for the length of a solve.
+
+    Parameters
+    ----------
+    n_jobs : int or None
+        How many, in joblib's convention.
+    """
+
+    def __init__(self, n_jobs):
+        self.n_threads, self._pool = effective_n_jobs(n_jobs), None
+
+    @contextmanager
+    def session(self):
+        """Threads for the length of a solve."""
+        with single_threaded, ThreadPoolExecutor(self.n_threads) as self._pool:
+            try:
+                yield
+            finally:
+                self._pool = None
 
 
 class Kept:

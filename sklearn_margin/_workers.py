@@ -7,8 +7,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
-from joblib import effective_n_jobs
-
+from sklearn_margin._tables import InThreads
 from sklearn_margin.objective._blas import single_threaded
 from sklearn_margin.objective.parts import merged
 
@@ -130,11 +129,12 @@ def _nothing_is_lost():
         ) from error
 
 
-class InProcess:
+class InProcess(InThreads):
     """Blocks that are held by this process, where there is no cluster."""
 
     def __init__(self, held, n_jobs=None):
-        self.held, self.n_threads, self._pool = held, effective_n_jobs(n_jobs), None
+        super().__init__(n_jobs)
+        self.held = held
 
     def each(self, function, *arguments, index=False):
         """As ``Cluster.each``."""
@@ -158,15 +158,6 @@ class InProcess:
         """``function(block, *arguments)`` of each."""
         run = map if self._pool is None else self._pool.map
         return list(run(lambda one: function(one, *arguments), self.held))
-
-    @contextmanager
-    def session(self):
-        """Threads for the length of a solve."""
-        with single_threaded, ThreadPoolExecutor(self.n_threads) as self._pool:
-            try:
-                yield
-            finally:
-                self._pool = None
 
 
 # --- what a worker does ---

@@ -179,8 +179,7 @@ class Blank:
 
 
 def _index_of(part, weighting):
-    s = part.s if np.ndim(part.s) else np.full(len(part.y), part.s)
-    return PairIndex(part.y, part.groups, s, weighting, alone=False)
+    return PairIndex(part.y, part.groups, _weights(part, np.float64), weighting, alone=False)
 
 
 def _weights(part, dtype):
