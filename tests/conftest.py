@@ -13,9 +13,8 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from references import Reference
 
-from sklearn_margin.objective import rows
+# Nothing heavy is imported here: what starts the workers imports this file, too, and they wait.
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -36,6 +35,8 @@ def pytest_cmdline_main(config):
 @pytest.fixture(scope="session")
 def reference():
     """The class ``Reference``."""
+    from references import Reference
+
     return Reference
 
 
@@ -46,6 +47,8 @@ def threads(monkeypatch):
     A sum that is not taken in the order of blocks then differs from that of one thread. What is
     yielded is a list of how many pieces of work each call had.
     """
+    from sklearn_margin.objective import rows
+
     calls = []
 
     class Pool(ThreadPoolExecutor):
