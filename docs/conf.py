@@ -149,8 +149,9 @@ sphinx_gallery_conf = {
     "doc_module": ("sklearn_margin",),
     "reference_url": {"sklearn_margin": None},
     "reset_modules": ("matplotlib", "pictures.use_style"),
-    "image_srcset": ["2x"],
     "thumbnail_size": (400, 280),
+    # What drawing returns is not shown.
+    "ignore_repr_types": r"matplotlib[.]|sklearn_margin[.]plotting|<class 'list'>",
     "show_memory": False,
     "show_signature": False,
     "remove_config_comments": True,
