@@ -150,6 +150,7 @@ sphinx_gallery_conf = {
     "reference_url": {"sklearn_margin": None},
     "reset_modules": ("matplotlib", "pictures.use_style"),
     "thumbnail_size": (400, 280),
+    "default_thumb_file": str(HERE / "_static" / "no_picture.png"),
     # What drawing returns is not shown.
     "ignore_repr_types": r"matplotlib[.]|sklearn_margin[.]plotting|<class 'list'>",
     "show_memory": False,
