@@ -10,9 +10,8 @@ from pathlib import Path
 from bs4 import BeautifulSoup
 from markdownify import ATX, MarkdownConverter
 
-# Of the page, not of its text: buttons, anchors, the downloads of the gallery, the summary tables'
-# hidden copies.
-FURNITURE = "a.headerlink, button, script, style, .sphx-glr-footer, .viewcode-link, .prev-next-area"
+# Of the page, not of its text: buttons, anchors, downloads.
+FURNITURE = "a.headerlink, button, script, style, .sphx-glr-footer, .sphx-glr-download-link-note"
 
 
 def write_twins(app, exception):
@@ -27,16 +26,21 @@ def write_twins(app, exception):
 
 
 def _markdown(path):
-    """The article of a page as Markdown."""
+    """The article of a page as Markdown, whose links lead to twins."""
     article = BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser").select_one("article")
     for thing in article.select(FURNITURE):
         thing.decompose()
     for formula in article.select("div.math, span.math"):  # \[ … \] and \( … \) are not escaped
         formula.name = "code"
-    text = MarkdownConverter(heading_style=ATX, code_language_callback=_language).convert_soup(
-        article
+    for kind in article.select("dt > .classifier"):
+        kind.insert(0, " : ")
+    for link in article.select("a[href]"):
+        if "://" not in link["href"]:
+            link["href"] = re.sub(r"\.html(?=#|$)", ".html.md", link["href"])
+    converter = MarkdownConverter(
+        heading_style=ATX, escape_underscores=False, code_language_callback=_language
     )
-    return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
+    return re.sub(r"\n{3,}", "\n\n", converter.convert_soup(article)).strip() + "\n"
 
 
 def _language(pre):
@@ -44,7 +48,7 @@ def _language(pre):
     for parent in pre.parents:
         for name in parent.get("class") or ():
             if name.startswith("highlight-"):
-                language = name.removeprefix("highlight-")
+                language = name.removeprefix("highlight-").lower()
                 return {"default": "python", "none": ""}.get(language, language)
     return ""
 
