@@ -1,6 +1,7 @@
 """Sphinx configuration."""
 
 import inspect
+import os
 import re
 import sys
 from pathlib import Path
@@ -17,10 +18,12 @@ import neighbours  # noqa: E402
 import pictures  # noqa: E402
 import source_links  # noqa: E402
 
-# The one place for where the project lives; README.md and pyproject.toml say it again.
+# The one place for where the project lives; README.md and pyproject.toml say it again. Read the Docs
+# builds each version and says its address.
 REPOSITORY = "https://github.com/sklearn-margin/sklearn_margin"
-SITE = "https://sklearn-margin.github.io/sklearn_margin/"
 BRANCH = "main"
+LATEST = "https://sklearn-margin.readthedocs.io/en/latest/"
+SITE = os.environ.get("READTHEDOCS_CANONICAL_URL", LATEST)
 
 project = "sklearn_margin"
 author = "the sklearn_margin developers"
@@ -83,8 +86,11 @@ html_theme_options = {
         "api/**": ["page-toc"],
         "gallery/**": ["page-toc", "sg_download_links"],
     },
-    # Browsers fetch the list from the site; a copy that is read elsewhere shows its version only.
-    "switcher": {"json_url": f"{SITE}_static/switcher.json", "version_match": "dev"},
+    # Browsers fetch the list from the site, so that old versions know new ones.
+    "switcher": {
+        "json_url": f"{LATEST}_static/switcher.json",
+        "version_match": os.environ.get("READTHEDOCS_VERSION_NAME", "latest"),
+    },
     "check_switcher": False,
     "footer_start": ["copyright"],
     "footer_center": [],
