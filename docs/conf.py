@@ -18,8 +18,8 @@ import neighbours  # noqa: E402
 import pictures  # noqa: E402
 import source_links  # noqa: E402
 
-# The one place for where the project lives; README.md and pyproject.toml say it again. Read the Docs
-# builds each version and says its address.
+# The one place for where the project lives; README.md and pyproject.toml say it again. Read the
+# Docs builds each version, and says its address and commit.
 REPOSITORY = "https://github.com/sklearn-margin/sklearn_margin"
 BRANCH = "main"
 LATEST = "https://sklearn-margin.readthedocs.io/en/latest/"
@@ -105,7 +105,9 @@ copybutton_exclude = ".linenos, .gp, .go"
 
 intersphinx_mapping = neighbours.inventories(HERE / "_build" / "inventories")
 intersphinx_timeout = 5
-linkcode_resolve = source_links.source_link(REPOSITORY, BRANCH)
+linkcode_resolve = source_links.source_link(
+    REPOSITORY, os.environ.get("READTHEDOCS_GIT_COMMIT_HASH", BRANCH)
+)
 
 llms_description = description
 ogp_site_url = SITE

@@ -9,8 +9,8 @@ import sklearn_margin
 PACKAGE = Path(sklearn_margin.__file__).parent
 
 
-def source_link(repository, branch):
-    """Return ``linkcode_resolve`` for a repository on GitHub."""
+def source_link(repository, commit):
+    """Return ``linkcode_resolve`` for a repository on GitHub at a commit or branch."""
 
     def resolve(domain, info):
         try:
@@ -23,6 +23,6 @@ def source_link(repository, branch):
         except (AttributeError, KeyError, OSError, TypeError, ValueError):
             return None  # not Python, or not ours
         end = start + len(lines) - 1
-        return f"{repository}/blob/{branch}/{path.as_posix()}#L{start}-L{end}"
+        return f"{repository}/blob/{commit}/{path.as_posix()}#L{start}-L{end}"
 
     return resolve
