@@ -1,43 +1,121 @@
 """Sphinx configuration."""
 
 import inspect
+import os
 import re
-import shutil
+import sys
 from pathlib import Path
 
 from sphinx.ext.autosummary import Autosummary
+from sphinx_gallery.sorting import ExplicitOrder
 
 import sklearn_margin
 
 HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE / "_ext"))
+
+import neighbours  # noqa: E402
+import pictures  # noqa: E402
+import source_links  # noqa: E402
+
+# The one place for where the project lives; README.md and pyproject.toml say it again. Read the
+# Docs builds each version, and says its address and commit.
+REPOSITORY = "https://github.com/sklearn-margin/sklearn_margin"
+BRANCH = "main"
+LATEST = "https://sklearn-margin.readthedocs.io/en/latest/"
+SITE = os.environ.get("READTHEDOCS_CANONICAL_URL", LATEST)
 
 project = "sklearn_margin"
 author = "the sklearn_margin developers"
 copyright = f"2026, {author}"
 version = release = sklearn_margin.__version__
+description = "Linear models for tables whose loss you choose, in scikit-learn's way."
 
 extensions = [
     "matplotlib.sphinxext.plot_directive",
     "numpydoc",
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
+    "sphinx.ext.intersphinx",
+    "sphinx.ext.linkcode",
     "sphinx.ext.mathjax",
+    "sphinx_copybutton",
+    "sphinx_design",
     "sphinx_gallery.gen_gallery",
+    "sphinx_sitemap",
+    "sphinx-mathjax-offline",  # MathJax among the files of the site; no other server is asked
+    "sphinxext.opengraph",
+    "markdown_twins",
 ]
-exclude_patterns = ["_build", "gallery_header.rst"]
+exclude_patterns = ["_build"]
 templates_path = ["_templates"]
 default_role = "literal"
 
 html_theme = "pydata_sphinx_theme"
 html_title = f"{project} {version}"
+html_baseurl = SITE
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
+html_favicon = "_static/icon.svg"
 html_show_sourcelink = False
-html_theme_options = {
-    "footer_start": ["copyright"],
-    "footer_end": [],
-    "header_links_before_dropdown": 6,
-    "show_prev_next": False,
+html_copy_source = False  # the Markdown twins are better to read
+html_context = {
+    "github_user": REPOSITORY.split("/")[-2],
+    "github_repo": REPOSITORY.split("/")[-1],
+    "github_version": BRANCH,
+    "doc_path": "docs",
 }
-html_sidebars = {"index": [], "getting_started": []}
+html_theme_options = {
+    "logo": {
+        "text": project,
+        "alt_text": f"{project}, home",
+        "image_light": "_static/icon.svg",
+        "image_dark": "_static/icon.svg",
+    },
+    "navbar_end": ["version-switcher", "theme-switcher", "navbar-icon-links"],
+    "navbar_persistent": ["search-button"],
+    "header_links_before_dropdown": 6,
+    "icon_links": [{"name": "Source", "url": REPOSITORY, "icon": "fa-brands fa-github"}],
+    "search_bar_text": "Search (Ctrl + K)",
+    "show_prev_next": True,
+    "show_toc_level": 2,
+    "use_edit_page_button": True,
+    # Generated pages have no source to edit; their code is linked from them.
+    "secondary_sidebar_items": {
+        "index": [],
+        "api/**": ["page-toc"],
+        "gallery/**": ["page-toc", "sg_download_links"],
+    },
+    # Browsers fetch the list from the site, so that old versions know new ones.
+    "switcher": {
+        "json_url": f"{LATEST}_static/switcher.json",
+        "version_match": os.environ.get("READTHEDOCS_VERSION_NAME", "latest"),
+    },
+    "check_switcher": False,
+    "footer_start": ["copyright"],
+    "footer_center": [],
+    "footer_end": [],
+}
+html_sidebars = {"index": [], "getting_started": [], "benchmarks": []}
+
+# Prompts are not copied, nor is what Python answers.
+copybutton_prompt_text = r">>> |\.\.\. |\$ "
+copybutton_prompt_is_regexp = True
+copybutton_exclude = ".linenos, .gp, .go"
+
+intersphinx_mapping = neighbours.inventories(HERE / "_build" / "inventories")
+intersphinx_timeout = 5
+linkcode_resolve = source_links.source_link(
+    REPOSITORY, os.environ.get("READTHEDOCS_GIT_COMMIT_HASH", BRANCH)
+)
+
+llms_description = description
+ogp_site_url = SITE
+ogp_image = f"{SITE}_static/readme.png"
+ogp_description_length = 160
+ogp_social_cards = {"enable": False}
+sitemap_url_scheme = "{link}"
+sitemap_excludes = ["search.html", "genindex.html", "py-modindex.html"]
 
 # API pages: one per module, listing its __all__ (see _templates/autosummary/module.rst).
 autosummary_generate = True
@@ -49,17 +127,45 @@ numpydoc_show_class_members = False
 plot_formats = [("svg", 100)]
 plot_html_show_formats = False
 plot_html_show_source_link = False
+plot_apply_rcparams = True
+plot_rcparams = pictures.settings()
 
-# The gallery wants its header in the folder of the examples.
-shutil.rmtree(HERE / "_build" / "examples", ignore_errors=True)
-shutil.copytree(HERE.parent / "examples", HERE / "_build" / "examples")
-shutil.copy(HERE / "gallery_header.rst", HERE / "_build" / "examples" / "GALLERY_HEADER.rst")
+# Scripts that begin with plot_ are run. The others are case studies: they take long or need a
+# cluster, and show what they printed, from a file that they include.
 sphinx_gallery_conf = {
-    "examples_dirs": "_build/examples",
+    "examples_dirs": "../examples",
     "gallery_dirs": "gallery",
-    "filename_pattern": r"plot_",  # other examples are shown, not run
-    "download_all_examples": False,
+    "filename_pattern": r"[\\/]plot_",
+    "within_subsection_order": ExplicitOrder(
+        [
+            "plot_rank_a_table.py",
+            "plot_imbalance_thresholds.py",
+            "plot_quantile_fan.py",
+            "plot_huber_outliers.py",
+            "plot_own_loss.py",
+            "plot_embed_digits.py",
+            "*",
+            "rank_flights.py",
+            "late_flights.py",
+            "embed_digits.py",
+            "loss_catalogue.py",
+            "flights_parquet.py",
+            "flights_dask.py",
+        ]
+    ),
+    "backreferences_dir": "gallery/backreferences",
+    "doc_module": ("sklearn_margin",),
+    "reference_url": {"sklearn_margin": None},
+    "reset_modules": ("matplotlib", "pictures.use_style"),
+    "thumbnail_size": (400, 280),
+    "default_thumb_file": str(HERE / "_static" / "no_picture.png"),
+    # What drawing returns is not shown.
+    "ignore_repr_types": r"matplotlib[.]|sklearn_margin[.]plotting|<class 'list'>",
+    "show_memory": False,
     "show_signature": False,
+    "remove_config_comments": True,
+    "min_reported_time": 1e9,  # seconds say more of the machine than of the script
+    "download_all_examples": False,
     "write_computation_times": False,
 }
 
