@@ -1,6 +1,6 @@
-"""Where pictures are drawn."""
+"""What pictures share: where they are drawn, and what of several models."""
 
-__all__ = ["axes_of"]
+__all__ = ["axes_of", "check_kind"]
 
 
 def axes_of(ax):
@@ -9,4 +9,10 @@ def axes_of(ax):
         import matplotlib.pyplot as plt
     except ImportError as error:
         raise ImportError("plotting needs matplotlib: pip install matplotlib") from error
-    return plt.subplots()[1] if ax is None else ax
+    return plt.subplots(layout="constrained")[1] if ax is None else ax
+
+
+def check_kind(kind, kinds, name="kind"):
+    """Raise ``ValueError`` unless ``kind`` is one of ``kinds``."""
+    if kind not in kinds:
+        raise ValueError(f"{name} must be {' or '.join(map(repr, kinds))}, got {kind!r}")

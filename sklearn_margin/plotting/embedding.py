@@ -3,7 +3,12 @@
 import numpy as np
 from sklearn.decomposition import PCA
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_consistent_length, column_or_1d
+from sklearn.utils.validation import (
+    check_array,
+    check_consistent_length,
+    check_is_fitted,
+    column_or_1d,
+)
 
 from sklearn_margin.losses import Circle, InfoNCE
 from sklearn_margin.plotting._axes import axes_of
@@ -22,9 +27,15 @@ class EmbeddingDisplay:
         Where to draw.
     labels : ndarray of shape (n_samples,)
         Classes.
+    axis_names : sequence of two str, default=("component 1", "component 2")
+        Labels of the axes.
+    name : str, default=None
+        Title of the picture; None is none.
 
     Attributes
     ----------
+    points_ : list of matplotlib PathCollection
+        The points of each class, after ``plot``, in sorted order of the classes.
     ax_ : matplotlib Axes
         What was drawn on, after ``plot``.
     figure_ : matplotlib Figure
@@ -37,13 +48,18 @@ class EmbeddingDisplay:
     >>> from sklearn_margin.plotting import EmbeddingDisplay
     >>> X, y = load_iris(return_X_y=True)
     >>> model = LinearEmbedding(n_components=2, random_state=0).fit(X, y)
-    >>> EmbeddingDisplay.from_estimator(model, X, y).points.shape
-    (150, 2)
+    >>> display = EmbeddingDisplay.from_estimator(model, X, y)
+    >>> display.points.shape, display.axis_names
+    ((150, 2), ('linearembedding0', 'linearembedding1'))
+    >>> EmbeddingDisplay.from_embedding(X, y).axis_names  # of four features
+    ('PC 1 (92 %)', 'PC 2 (5 %)')
     """
 
-    def __init__(self, points, labels):
+    def __init__(self, points, labels, axis_names=("component 1", "component 2"), *, name=None):
         self.points = points
         self.labels = labels
+        self.axis_names = axis_names
+        self.name = name
 
     @classmethod
     def from_estimator(cls, estimator, X, y, **options):
@@ -58,17 +74,29 @@ class EmbeddingDisplay:
         y : array-like of shape (n_samples,)
             Classes.
         **options
-            As in ``from_embedding``.
+            As in ``from_embedding``. The title is the name of the class of the estimator, and axes
+            have the names that it gives its output, unless others are passed.
 
         Returns
         -------
         EmbeddingDisplay
+
+        Raises
+        ------
+        NotFittedError
+            If the transformer is not fitted.
         """
+        check_is_fitted(estimator)
+        if hasattr(estimator, "get_feature_names_out"):
+            options.setdefault("names", estimator.get_feature_names_out())
+        options.setdefault("name", type(estimator).__name__)
         return cls.from_embedding(estimator.transform(X), y, **options)
 
     @classmethod
-    def from_embedding(cls, Z, y, *, ax=None, most=2000, random_state=0):
-        """Draw rows that are embedded; more than two dimensions by their principal axes.
+    def from_embedding(
+        cls, Z, y, *, names=None, name=None, ax=None, most=2000, random_state=0, **kwargs
+    ):
+        """Draw rows that are embedded; more than two dimensions by their principal components.
 
         Parameters
         ----------
@@ -76,50 +104,76 @@ class EmbeddingDisplay:
             Embeddings.
         y : array-like of shape (n_samples,)
             Classes.
+        names : array-like of str of shape (n_components,), default=None
+            Names of the components, for the axes. Principal components are called "PC 1 (x %)",
+            with their share of the variance.
+        name : str, default=None
+            Title of the picture; None is none.
         ax : matplotlib Axes, default=None
             Where to draw; None is a new figure.
         most : int, default=2000
             Most points; of more rows, some are drawn at random.
         random_state : int, RandomState or None, default=0
             Which.
+        **kwargs
+            Passed to ``Axes.scatter``.
 
         Returns
         -------
         EmbeddingDisplay
+
+        Raises
+        ------
+        ValueError
+            If Z is not two-dimensional, or y or `names` do not fit it.
         """
-        Z, labels = np.asarray(Z), column_or_1d(y)
+        Z, labels = check_array(Z, input_name="Z"), column_or_1d(y)
         check_consistent_length(Z, labels)
+        if names is None:
+            names = [f"component {k}" for k in range(1, Z.shape[1] + 1)]
+        elif len(names) != Z.shape[1]:
+            raise ValueError(f"names has {len(names)} entries, expected {Z.shape[1]}")
         if len(Z) > most:
             some = check_random_state(random_state).choice(len(Z), most, replace=False)
             Z, labels = Z[some], labels[some]
         if Z.shape[1] > 2:
-            Z = PCA(2).fit_transform(Z)
+            pca = PCA(2)
+            Z = pca.fit_transform(Z)
+            shares = enumerate(pca.explained_variance_ratio_, start=1)
+            names = [f"PC {k} ({share:.0%})".replace("%", " %") for k, share in shares]
         elif Z.shape[1] == 1:
-            Z = np.column_stack([Z, np.zeros(len(Z))])
-        return cls(Z, labels).plot(ax=ax)
+            Z, names = np.column_stack([Z, np.zeros(len(Z))]), [names[0], ""]
+        return cls(Z, labels, tuple(names), name=name).plot(ax=ax, **kwargs)
 
-    def plot(self, ax=None):
-        """Draw.
+    def plot(self, ax=None, **kwargs):
+        """Draw, with a legend at the right for up to ten classes.
 
         Parameters
         ----------
         ax : matplotlib Axes, default=None
             Where to draw; None is a new figure.
+        **kwargs
+            Passed to ``Axes.scatter``.
 
         Returns
         -------
         EmbeddingDisplay
         """
         ax = axes_of(ax)
-        classes = np.unique(self.labels)
+        classes, self.points_ = np.unique(self.labels), []
         for k, label in enumerate(classes):
             at = self.points[self.labels == label]
-            ax.scatter(at[:, 0], at[:, 1], s=8, color=f"C{k % 10}", alpha=0.7, lw=0, label=label)
+            style = {"s": 8, "color": f"C{k % 10}", "alpha": 0.7, "lw": 0, "label": label}
+            self.points_.append(ax.scatter(at[:, 0], at[:, 1], **style | kwargs))
         if len(classes) <= 10:
-            ax.legend(markerscale=2, fontsize="small", frameon=False, ncols=2, handletextpad=0.1)
+            ax.legend(
+                loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, markerscale=2,
+                handletextpad=0.1,
+            )  # fmt: skip
         ax.set_aspect("equal", adjustable="datalim")
-        ax.set_xticks([])
-        ax.set_yticks([])
+        ax.locator_params(nbins=5)
+        xlabel, ylabel = self.axis_names
+        ax.set(xlabel=xlabel, ylabel=ylabel, title=self.name or "")
         self.ax_, self.figure_ = ax, ax.figure
         return self
 

@@ -35,10 +35,14 @@ class RankingDisplay:
     ndcg : ndarray of shape (n_ks,)
         For each k, ``metrics.ndcg_score`` with that k.
     per_group : ndarray of shape (n_groups,)
-        nDCG@k of each group for the last of the ks, in the order in which the groups first occur;
-        groups of weight 0 are left out.
+        nDCG of each group, in the order in which the groups first occur; groups of weight 0 are
+        left out.
     group_weight : ndarray of shape (n_groups,), default=None
         Weight of each group; None if all are equal.
+    k : int, default=None
+        Number of first ranks that count in ``per_group``; None is all.
+    standard_error : ndarray of shape (n_ks,), default=None
+        Standard error of each ``ndcg`` as a mean over groups; None is no band.
     name : str, default=None
         Name of the model in the legend; None is no legend.
 
@@ -48,6 +52,9 @@ class RankingDisplay:
         The curve, after ``plot``.
     mean_line_ : matplotlib Line2D or None
         The mean, for ``kind="per_group"``.
+    band_ : matplotlib PolyCollection, LineCollection or None
+        One standard error to both sides of the curve, a bar if there is one k; None for
+        ``kind="per_group"``, without standard errors, or for one group.
     ax_ : matplotlib Axes
         What was drawn on.
     figure_ : matplotlib Figure
@@ -65,14 +72,20 @@ class RankingDisplay:
     >>> display = RankingDisplay.from_estimator(ranker, X, y, groups=groups, ks=[1, 5, 10])
     >>> display.ndcg.round(2)
     array([0.84, 0.89, 0.93])
+    >>> display.standard_error.round(3)
+    array([0.062, 0.028, 0.018])
     >>> one = RankingDisplay.from_predictions(y, X[:, 1], groups=groups, name="x₁", ax=display.ax_)
     """
 
-    def __init__(self, ks, ndcg, per_group, *, group_weight=None, name=None):
+    def __init__(
+        self, ks, ndcg, per_group, *, group_weight=None, k=None, standard_error=None, name=None
+    ):
         self.ks = ks
         self.ndcg = ndcg
         self.per_group = per_group
         self.group_weight = group_weight
+        self.k = k
+        self.standard_error = standard_error
         self.name = name
 
     @classmethod
@@ -151,7 +164,7 @@ class RankingDisplay:
             Weight of each row, as in ``metrics.ndcg_score``.
         ks : array-like of int, default=None
             Numbers of first ranks that count; None is 1, 2, … to the length of the longest group,
-            at most 50.
+            at most 50. For "per_group" the last one counts; None is all ranks.
         gain : {"linear", "exponential"}, default="linear"
             As in ``metrics.ndcg_score``.
         kind : {"ndcg_at_k", "per_group"}, default="ndcg_at_k"
@@ -174,12 +187,15 @@ class RankingDisplay:
             of 1 or more.
         """
         ndcg = grouped_ndcg(y_true, y_score, groups=groups, gain=gain, sample_weight=sample_weight)
-        ks = _check_ks(ks, int(ndcg.size.max()))
+        given, ks = ks, _check_ks(ks, int(ndcg.size.max()))
+        last = None if given is None else int(ks[-1])
         display = cls(
             ks,
             np.array([ndcg.mean(k) for k in ks]),
-            ndcg.per_group(ks[-1]),
+            ndcg.per_group(last),
             group_weight=ndcg.weight,
+            k=last,
+            standard_error=np.array([_standard_error(ndcg.per_group(k), ndcg.weight) for k in ks]),
             name=name,
         )
         return display.plot(ax, kind=kind, **kwargs)
@@ -192,8 +208,10 @@ class RankingDisplay:
         ax : matplotlib Axes, default=None
             Where to draw; None is a new figure.
         kind : {"ndcg_at_k", "per_group"}, default="ndcg_at_k"
-            Mean nDCG@k by k; or, for the last of the ks, the share of groups whose nDCG is at most
-            what the horizontal axis says, and the mean as a dashed line.
+            Mean nDCG@k by k, in a band of one standard error over groups to both sides; or the
+            share of groups whose nDCG is at most what the horizontal axis says, and the mean as a
+            dashed line. Models that rank the same groups differ with less error than their bands
+            show: their nDCGs rise and fall together.
         name : str, default=None
             Name in the legend instead of that of the display.
         **kwargs
@@ -222,15 +240,41 @@ class RankingDisplay:
     def _plot_curve(self, ax, name, kwargs):
         style = {"marker": "o" if len(self.ks) == 1 else None, "label": name}
         (self.line_,) = ax.plot(self.ks, self.ndcg, **style | kwargs)
-        self.mean_line_ = None
-        ax.set(xlabel="length k of the list", ylabel="mean nDCG@k")
+        self.mean_line_, self.band_ = None, self._draw_band(ax)
+        n_groups = len(self.per_group)
+        title = f"{n_groups:,} groups, ± 1 standard error" if self.band_ else ""
+        ax.set(xlabel="length k of the list", ylabel="mean nDCG@k", title=title)
         if ax.get_xscale() == "linear":
             ax.locator_params(axis="x", integer=True)
 
+    def _draw_band(self, ax):
+        if self.standard_error is None or not np.isfinite(self.standard_error).all():
+            return None
+        color = self.line_.get_color()
+        low, high = self.ndcg - self.standard_error, self.ndcg + self.standard_error
+        if len(self.ks) == 1:
+            return ax.vlines(self.ks, low, high, color=color)
+        return ax.fill_between(self.ks, low, high, color=color, alpha=0.2, lw=0)
+
     def _plot_groups(self, ax, name, kwargs):
-        mean = self.ndcg[-1]
+        mean = float(np.average(self.per_group, weights=self.group_weight))
         label = None if name is None else f"{name} (mean {mean:.3f})"
         self.line_ = ax.ecdf(self.per_group, self.group_weight, **{"label": label} | kwargs)
         color = self.line_.get_color()
         self.mean_line_ = ax.axvline(mean, color=color, lw=1, ls="--")
-        ax.set(xlabel=f"nDCG@{self.ks[-1]} of a group", ylabel="share of groups with at most this")
+        self.band_ = None
+        of = "nDCG" if self.k is None else f"nDCG@{self.k}"
+        ax.set(
+            xlabel=f"{of} of a group", ylabel="share of groups with at most this",
+            title=f"{len(self.per_group):,} groups",
+        )  # fmt: skip
+
+
+def _standard_error(values, weight):
+    """Standard error of a weighted mean of ``values``, NaN for one: s/√n if weights are equal."""
+    n = len(values)
+    if n < 2:
+        return np.nan
+    share = np.full(n, 1 / n) if weight is None else weight / weight.sum()
+    deviation = share * (values - share @ values)
+    return float(np.sqrt(n / (n - 1) * (deviation @ deviation)))
