@@ -1,6 +1,6 @@
 """What pictures share: where they are drawn, and what of several models."""
 
-__all__ = ["axes_of", "check_kind"]
+__all__ = ["axes_of", "check_kind", "set_title"]
 
 
 def axes_of(ax):
@@ -16,3 +16,9 @@ def check_kind(kind, kinds, name="kind"):
     """Raise ``ValueError`` unless ``kind`` is one of ``kinds``."""
     if kind not in kinds:
         raise ValueError(f"{name} must be {' or '.join(map(repr, kinds))}, got {kind!r}")
+
+
+def set_title(ax, title):
+    """Give axes a title, unless they have one or there is none."""
+    if title and not ax.get_title():
+        ax.set_title(title)

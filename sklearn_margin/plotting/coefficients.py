@@ -6,7 +6,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_margin._validation import check_number
-from sklearn_margin.plotting._axes import axes_of
+from sklearn_margin.plotting._axes import axes_of, set_title
 
 __all__ = ["CoefficientDisplay"]
 
@@ -161,8 +161,7 @@ class CoefficientDisplay:
         ax.axvline(0, color="0.5", lw=0.8)
         ax.set_yticks(places, self.feature_names)
         ax.set(ylim=(len(self.coef) - 0.4, -0.6), xlabel="coefficient")
-        if self.name is not None:
-            ax.set_title(self.name)
+        set_title(ax, self.name)
         self.ax_, self.figure_ = ax, ax.figure
         return self
 
@@ -197,9 +196,7 @@ def target_row(coef, targets, target):
     n_rows = len(np.atleast_2d(coef))
     if n_rows == 1:
         if target is not None:
-            raise ValueError(
-                f"target must be None, as there is one row of coefficients: {target!r}"
-            )
+            raise ValueError(f"target must be None for one row of coefficients, got {target!r}")
         return 0
     known = list(range(n_rows)) if targets is None else np.asarray(targets).tolist()
     if target not in known:

@@ -38,8 +38,6 @@ class ConvergenceDisplay:
         gap : ndarray
             Duality gap, which bounds F − min F: to the best lower bound so far. NaN where there
             is none.
-    tol : float, default=None
-        Tolerance of the fit, to which ``gap / objective`` was to fall.
     name : str, default=None
         Name of the solver in the legend; None is no legend.
 
@@ -73,9 +71,8 @@ class ConvergenceDisplay:
     ['newton: gap', 'lbfgs: gap']
     """
 
-    def __init__(self, traces, *, tol=None, name=None):
+    def __init__(self, traces, *, name=None):
         self.traces = traces
-        self.tol = tol
         self.name = name
 
     @classmethod
@@ -147,7 +144,7 @@ class ConvergenceDisplay:
         fitted = _last(model)
         columns = [_columns(trace) for trace in traces if trace.estimator is fitted]
         name = fitted.solver_ if name is None else name
-        display = cls(columns, tol=fitted.tol, name=name)
+        display = cls(columns, name=name)
         return display.plot(ax, x=x, kind=kind, best=best, **(line_kw or {}))
 
     @property
@@ -214,10 +211,10 @@ class ConvergenceDisplay:
         def line(lines, y, label, **style):
             label = None if name is None or lines else f"{name}{label}"
             drawn = (self.lines_ + self.gap_lines_)[:1]
-            color = {"color": first.get_color() for first in drawn}
-            lines += ax.plot(
-                trace[x], y, **{"label": label, "marker": "."} | style | color | kwargs
-            )
+            if drawn:
+                style["color"] = drawn[0].get_color()
+            style |= {"label": label, "marker": "."}
+            lines += ax.plot(trace[x], y, **style | kwargs)
 
         if kind == "objective":
             line(self.lines_, trace.objective, "")

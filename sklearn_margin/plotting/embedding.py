@@ -11,9 +11,11 @@ from sklearn.utils.validation import (
 )
 
 from sklearn_margin.losses import Circle, InfoNCE
-from sklearn_margin.plotting._axes import axes_of
+from sklearn_margin.plotting._axes import axes_of, set_title
 
 __all__ = ["EmbeddingDisplay", "HardnessDisplay"]
+
+_MARKERS = "o^sD"
 
 
 class EmbeddingDisplay:
@@ -148,6 +150,8 @@ class EmbeddingDisplay:
     def plot(self, ax=None, **kwargs):
         """Draw, with a legend at the right for up to ten classes.
 
+        Classes beyond the number of colours have another marker.
+
         Parameters
         ----------
         ax : matplotlib Axes, default=None
@@ -160,10 +164,15 @@ class EmbeddingDisplay:
         EmbeddingDisplay
         """
         ax = axes_of(ax)
+        from matplotlib import rcParams
+
         classes, self.points_ = np.unique(self.labels), []
+        n_colors = len(rcParams["axes.prop_cycle"])
         for k, label in enumerate(classes):
             at = self.points[self.labels == label]
-            style = {"s": 8, "color": f"C{k % 10}", "alpha": 0.7, "lw": 0, "label": label}
+            marker = _MARKERS[k // n_colors % len(_MARKERS)]
+            style = {"s": 8, "color": f"C{k}", "marker": marker, "alpha": 0.7, "lw": 0}
+            style["label"] = label
             self.points_.append(ax.scatter(at[:, 0], at[:, 1], **style | kwargs))
         if len(classes) <= 10:
             ax.legend(
@@ -172,8 +181,8 @@ class EmbeddingDisplay:
             )  # fmt: skip
         ax.set_aspect("equal", adjustable="datalim")
         ax.locator_params(nbins=5)
-        xlabel, ylabel = self.axis_names
-        ax.set(xlabel=xlabel, ylabel=ylabel, title=self.name or "")
+        ax.set(xlabel=self.axis_names[0], ylabel=self.axis_names[1])
+        set_title(ax, self.name)
         self.ax_, self.figure_ = ax, ax.figure
         return self
 

@@ -4,7 +4,7 @@ import numpy as np
 
 from sklearn_margin._validation import check_number
 from sklearn_margin.path import regularization_path
-from sklearn_margin.plotting._axes import axes_of
+from sklearn_margin.plotting._axes import axes_of, set_title
 from sklearn_margin.plotting.coefficients import check_names, target_row
 
 __all__ = ["PathDisplay"]
@@ -200,8 +200,7 @@ class PathDisplay:
         ax.set(xscale="log", xlabel="alpha", ylabel="coefficient")
         if not ax.xaxis_inverted():
             ax.invert_xaxis()  # as the path goes
-        if self.name is not None:
-            ax.set_title(self.name)
+        set_title(ax, self.name)
         self.labels_ = self._label(ax, alphas[-1], coefs[-1], largest)
         self.nonzero_ax_ = self._count(ax, alphas, coefs) if show_nonzero else None
         self.ax_, self.figure_ = ax, ax.figure

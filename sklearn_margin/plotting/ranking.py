@@ -6,7 +6,7 @@ from sklearn.utils.validation import check_is_fitted
 from sklearn_margin._base.ranking import check_groups_given
 from sklearn_margin._groups import is_packed
 from sklearn_margin._ndcg import grouped_ndcg
-from sklearn_margin.plotting._axes import axes_of
+from sklearn_margin.plotting._axes import axes_of, set_title
 
 __all__ = ["RankingDisplay"]
 
@@ -73,7 +73,7 @@ class RankingDisplay:
     >>> display.ndcg.round(2)
     array([0.84, 0.89, 0.93])
     >>> display.standard_error.round(3)
-    array([0.062, 0.028, 0.018])
+    array([0.057, 0.025, 0.016])
     >>> one = RankingDisplay.from_predictions(y, X[:, 1], groups=groups, name="x₁", ax=display.ax_)
     """
 
@@ -242,8 +242,8 @@ class RankingDisplay:
         (self.line_,) = ax.plot(self.ks, self.ndcg, **style | kwargs)
         self.mean_line_, self.band_ = None, self._draw_band(ax)
         n_groups = len(self.per_group)
-        title = f"{n_groups:,} groups, ± 1 standard error" if self.band_ else ""
-        ax.set(xlabel="length k of the list", ylabel="mean nDCG@k", title=title)
+        set_title(ax, f"{n_groups:,} groups, ± 1 standard error" if self.band_ else None)
+        ax.set(xlabel="length k of the list", ylabel="mean nDCG@k")
         if ax.get_xscale() == "linear":
             ax.locator_params(axis="x", integer=True)
 
@@ -264,10 +264,8 @@ class RankingDisplay:
         self.mean_line_ = ax.axvline(mean, color=color, lw=1, ls="--")
         self.band_ = None
         of = "nDCG" if self.k is None else f"nDCG@{self.k}"
-        ax.set(
-            xlabel=f"{of} of a group", ylabel="share of groups with at most this",
-            title=f"{len(self.per_group):,} groups",
-        )  # fmt: skip
+        set_title(ax, f"{len(self.per_group):,} groups")
+        ax.set(xlabel=f"{of} of a group", ylabel="share of groups with at most this")
 
 
 def _standard_error(values, weight):
