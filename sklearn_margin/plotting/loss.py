@@ -188,10 +188,11 @@ def _scores(z, center):
 
 def _evaluated(loss, y, z):
     """Value and derivative at each of the scores, taken alone."""
+    if isinstance(loss, PairwiseLoss):
+        value, gradient = map(loss.pair_value, z), map(loss.pair_gradient, z)
+        return np.array(list(value)), np.array(list(gradient))
     if isinstance(loss, PointwiseLoss):
         label, rows, at = [y], [[x] for x in z], 0
-    elif isinstance(loss, PairwiseLoss):
-        label, rows, at = [1.0, 0.0], [[x, 0.0] for x in z], 0
     else:
         label, rows, at = [0], [[[x, *_RIVALS]] for x in z], (0, 0)
     value = [loss.value(label, row) for row in rows]
