@@ -13,6 +13,7 @@ __all__ = ["ConvergenceDisplay"]
 
 _UNITS = {"reads": "reads of X", "seconds": "seconds", "iterations": "iterations"}
 _KINDS = ("error", "objective")
+_FEW = 30  # steps that are marked one by one
 
 
 class ConvergenceDisplay:
@@ -213,7 +214,8 @@ class ConvergenceDisplay:
             drawn = (self.lines_ + self.gap_lines_)[:1]
             if drawn:
                 style["color"] = drawn[0].get_color()
-            style |= {"label": label, "marker": "."}
+            marker = "." if len(y) <= _FEW else None  # many would hide the dashes
+            style |= {"label": label, "marker": marker}
             lines += ax.plot(trace[x], y, **style | kwargs)
 
         if kind == "objective":
