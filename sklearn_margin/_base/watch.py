@@ -1,10 +1,11 @@
 """What a fit shows of itself while it runs."""
 
 import time
+from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -23,19 +24,19 @@ class Step(NamedTuple):
     gap: float  # NaN where there is none
 
 
-class Trace(list):
+class Trace(list[Step]):
     """The steps of a problem that an estimator solved."""
 
-    def __init__(self, estimator):
+    def __init__(self, estimator: Any) -> None:
         super().__init__()
         self.estimator = estimator
 
 
-_TRACES: ContextVar[list | None] = ContextVar("traces", default=None)
+_TRACES: ContextVar[list[Trace] | None] = ContextVar("traces", default=None)
 
 
 @contextmanager
-def recorded():
+def recorded() -> Iterator[list[Trace]]:
     """Record the fits that this thread does meanwhile: a ``Trace`` for each problem."""
     traces: list[Trace] = []
     token = _TRACES.set(traces)

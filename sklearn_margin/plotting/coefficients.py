@@ -1,12 +1,20 @@
 """Pictures of coefficients; they need matplotlib."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Self
+
 import numpy as np
 import scipy.sparse as sp
+from numpy.typing import ArrayLike, NDArray
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_margin._validation import check_number
 from sklearn_margin.plotting._axes import axes_of, set_title
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 __all__ = ["CoefficientDisplay"]
 
@@ -54,7 +62,14 @@ class CoefficientDisplay:
     bp: 12.3
     """
 
-    def __init__(self, coef, feature_names, *, errors=None, name=None):
+    def __init__(
+        self,
+        coef: NDArray[Any],
+        feature_names: NDArray[Any],
+        *,
+        errors: NDArray[Any] | None = None,
+        name: str | None = None,
+    ) -> None:
         self.coef = coef
         self.feature_names = feature_names
         self.errors = errors
@@ -63,15 +78,15 @@ class CoefficientDisplay:
     @classmethod
     def from_estimator(
         cls,
-        estimator,
+        estimator: Any,
         *,
-        feature_names=None,
-        top=20,
-        target=None,
-        errors=None,
-        ax=None,
-        **kwargs,
-    ):
+        feature_names: ArrayLike | None = None,
+        top: int = 20,
+        target: Any = None,
+        errors: ArrayLike | None = None,
+        ax: Axes | None = None,
+        **kwargs: Any,
+    ) -> Self:
         """Draw the coefficients of a fitted model.
 
         Parameters
@@ -130,7 +145,7 @@ class CoefficientDisplay:
         display = cls(shown[order], names[order], errors=errors, name=name)
         return display.plot(ax, **kwargs)
 
-    def plot(self, ax=None, **kwargs):
+    def plot(self, ax: Axes | None = None, **kwargs: Any) -> Self:
         """Draw, positive coefficients in one colour and negative ones in another.
 
         Parameters

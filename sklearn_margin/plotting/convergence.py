@@ -1,6 +1,11 @@
 """Pictures of how fits converge; they need matplotlib."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Self
+
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from sklearn.base import clone
 from sklearn.pipeline import Pipeline
 from sklearn.utils import Bunch
@@ -8,6 +13,9 @@ from sklearn.utils import Bunch
 from sklearn_margin._base.estimator import LossEstimator
 from sklearn_margin._base.watch import Step, recorded
 from sklearn_margin.plotting._axes import axes_of, check_kind
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 __all__ = ["ConvergenceDisplay"]
 
@@ -72,25 +80,25 @@ class ConvergenceDisplay:
     ['newton: gap', 'lbfgs: gap']
     """
 
-    def __init__(self, traces, *, name=None):
+    def __init__(self, traces: list[Bunch], *, name: str | None = None) -> None:
         self.traces = traces
         self.name = name
 
     @classmethod
     def from_estimator(
         cls,
-        estimator,
-        X,
-        y,
+        estimator: Any,
+        X: Any,
+        y: Any,
         *,
-        x="reads",
-        kind="error",
-        best=None,
-        name=None,
-        ax=None,
-        line_kw=None,
-        **fit_params,
-    ):
+        x: str = "reads",
+        kind: str = "error",
+        best: ArrayLike | None = None,
+        name: str | None = None,
+        ax: Axes | None = None,
+        line_kw: dict[str, Any] | None = None,
+        **fit_params: Any,
+    ) -> Self:
         """Fit a clone of an estimator, record how it went, and draw it.
 
         After each iteration the gap is computed anew, which takes a read of X: the fit takes longer
@@ -149,11 +157,20 @@ class ConvergenceDisplay:
         return display.plot(ax, x=x, kind=kind, best=best, **(line_kw or {}))
 
     @property
-    def lowest(self):
+    def lowest(self) -> NDArray[np.float64]:
         """Lowest objective that was reached: ndarray of shape (n_problems,)."""
         return np.array([np.nanmin(trace.objective) for trace in self.traces])
 
-    def plot(self, ax=None, *, x="reads", kind="error", best=None, name=None, **kwargs):
+    def plot(
+        self,
+        ax: Axes | None = None,
+        *,
+        x: str = "reads",
+        kind: str = "error",
+        best: ArrayLike | None = None,
+        name: str | None = None,
+        **kwargs: Any,
+    ) -> Self:
         """Draw.
 
         Parameters

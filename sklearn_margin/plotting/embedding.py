@@ -1,6 +1,12 @@
 """Pictures of embeddings and of what their losses look at; they need matplotlib."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Self
+
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from sklearn.decomposition import PCA
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import (
@@ -12,6 +18,9 @@ from sklearn.utils.validation import (
 
 from sklearn_margin.losses import Circle, InfoNCE
 from sklearn_margin.plotting._axes import axes_of, set_title
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 __all__ = ["EmbeddingDisplay", "HardnessDisplay"]
 
@@ -57,14 +66,21 @@ class EmbeddingDisplay:
     ('PC 1 (92 %)', 'PC 2 (5 %)')
     """
 
-    def __init__(self, points, labels, axis_names=("component 1", "component 2"), *, name=None):
+    def __init__(
+        self,
+        points: NDArray[Any],
+        labels: NDArray[Any],
+        axis_names: Sequence[str] = ("component 1", "component 2"),
+        *,
+        name: str | None = None,
+    ) -> None:
         self.points = points
         self.labels = labels
         self.axis_names = axis_names
         self.name = name
 
     @classmethod
-    def from_estimator(cls, estimator, X, y, **options):
+    def from_estimator(cls, estimator: Any, X: Any, y: ArrayLike, **options: Any) -> Self:
         """Embed rows by a fitted transformer, and draw them.
 
         Parameters
@@ -96,8 +112,17 @@ class EmbeddingDisplay:
 
     @classmethod
     def from_embedding(
-        cls, Z, y, *, names=None, name=None, ax=None, most=2000, random_state=0, **kwargs
-    ):
+        cls,
+        Z: ArrayLike,
+        y: ArrayLike,
+        *,
+        names: Sequence[str] | None = None,
+        name: str | None = None,
+        ax: Axes | None = None,
+        most: int = 2000,
+        random_state: int | np.random.RandomState | None = 0,
+        **kwargs: Any,
+    ) -> Self:
         """Draw rows that are embedded; more than two dimensions by their principal components.
 
         Parameters
@@ -147,7 +172,7 @@ class EmbeddingDisplay:
             Z, names = np.column_stack([Z, np.zeros(len(Z))]), [names[0], ""]
         return cls(Z, labels, tuple(names), name=name).plot(ax=ax, **kwargs)
 
-    def plot(self, ax=None, **kwargs):
+    def plot(self, ax: Axes | None = None, **kwargs: Any) -> Self:
         """Draw, with a legend at the right for up to ten classes.
 
         Classes beyond the number of colours have another marker.
@@ -204,8 +229,12 @@ class HardnessDisplay:
 
     Attributes
     ----------
-    ax_, figure_
-        As in ``EmbeddingDisplay``.
+    line_ : matplotlib Line2D
+        The curve, after ``plot``.
+    ax_ : matplotlib Axes
+        What was drawn on.
+    figure_ : matplotlib Figure
+        Its figure.
 
     Examples
     --------
@@ -218,13 +247,21 @@ class HardnessDisplay:
     array([0.93, 0.73, 0.17])
     """
 
-    def __init__(self, settings, shares, name):
+    def __init__(self, settings: NDArray[Any], shares: NDArray[Any], name: str) -> None:
         self.settings = settings
         self.shares = shares
         self.name = name
 
     @classmethod
-    def from_loss(cls, loss, similarity, settings, *, hardest=0.1, ax=None):
+    def from_loss(
+        cls,
+        loss: InfoNCE | Circle,
+        similarity: ArrayLike,
+        settings: ArrayLike,
+        *,
+        hardest: float = 0.1,
+        ax: Axes | None = None,
+    ) -> Self:
         """Compute shares and draw them.
 
         Parameters
@@ -261,7 +298,7 @@ class HardnessDisplay:
         display = cls(settings, np.array(shares), name)
         return display.plot(ax=ax, label=type(loss).__name__)
 
-    def plot(self, ax=None, **options):
+    def plot(self, ax: Axes | None = None, **options: Any) -> Self:
         """Draw.
 
         Parameters
@@ -276,7 +313,7 @@ class HardnessDisplay:
         HardnessDisplay
         """
         ax = axes_of(ax)
-        ax.semilogx(self.settings, self.shares, **options)
+        (self.line_,) = ax.semilogx(self.settings, self.shares, **options)
         ax.set_xlabel(self.name)
         ax.set_ylabel("share of the gradient of the hardest negatives")
         ax.set_ylim(0, 1.02)

@@ -1,13 +1,21 @@
 """Pictures of losses; they need matplotlib."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Self
+
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from sklearn_margin.classification import LinearClassifier
-from sklearn_margin.losses import BinaryLoss, MulticlassLoss, PairwiseLoss, PointwiseLoss
+from sklearn_margin.losses import BinaryLoss, Loss, MulticlassLoss, PairwiseLoss, PointwiseLoss
 from sklearn_margin.losses.regression import RegressionLoss
 from sklearn_margin.plotting._axes import axes_of, check_kind
 from sklearn_margin.ranking import LinearRanker
 from sklearn_margin.regression import LinearRegressor
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 __all__ = ["LossDisplay"]
 
@@ -60,7 +68,15 @@ class LossDisplay:
     ['Hinge()', 'SmoothedHinge()']
     """
 
-    def __init__(self, position, value, gradient, xlabel, *, name=None):
+    def __init__(
+        self,
+        position: NDArray[Any],
+        value: NDArray[Any],
+        gradient: NDArray[Any],
+        xlabel: str,
+        *,
+        name: str | None = None,
+    ) -> None:
         self.position = position
         self.value = value
         self.gradient = gradient
@@ -68,7 +84,17 @@ class LossDisplay:
         self.name = name
 
     @classmethod
-    def from_loss(cls, loss, *, kind="value", y=None, z=None, name=None, ax=None, **kwargs):
+    def from_loss(
+        cls,
+        loss: str | Loss,
+        *,
+        kind: str = "value",
+        y: float | None = None,
+        z: ArrayLike | None = None,
+        name: str | None = None,
+        ax: Axes | None = None,
+        **kwargs: Any,
+    ) -> Self:
         """Evaluate a loss along a line of scores, and draw it.
 
         Parameters
@@ -116,7 +142,14 @@ class LossDisplay:
         display = cls(position, value, gradient, xlabel, name=name)
         return display.plot(ax, kind=kind, **kwargs)
 
-    def plot(self, ax=None, *, kind="value", name=None, **kwargs):
+    def plot(
+        self,
+        ax: Axes | None = None,
+        *,
+        kind: str = "value",
+        name: str | None = None,
+        **kwargs: Any,
+    ) -> Self:
         """Draw.
 
         Parameters

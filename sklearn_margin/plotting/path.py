@@ -1,11 +1,20 @@
 """Pictures of regularisation paths; they need matplotlib."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Self
+
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.utils import Bunch
 
 from sklearn_margin._validation import check_number
 from sklearn_margin.path import regularization_path
 from sklearn_margin.plotting._axes import axes_of, set_title
 from sklearn_margin.plotting.coefficients import check_names, target_row
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 __all__ = ["PathDisplay"]
 
@@ -52,7 +61,14 @@ class PathDisplay:
     ['s5', 'bmi', 's1']
     """
 
-    def __init__(self, alphas, coefs, feature_names, *, name=None):
+    def __init__(
+        self,
+        alphas: NDArray[Any],
+        coefs: NDArray[Any],
+        feature_names: NDArray[Any],
+        *,
+        name: str | None = None,
+    ) -> None:
         self.alphas = alphas
         self.coefs = coefs
         self.feature_names = feature_names
@@ -61,15 +77,15 @@ class PathDisplay:
     @classmethod
     def from_path(
         cls,
-        path,
+        path: Bunch,
         *,
-        feature_names=None,
-        target=None,
-        n_labels=5,
-        show_nonzero=False,
-        ax=None,
-        **kwargs,
-    ):
+        feature_names: ArrayLike | None = None,
+        target: int | None = None,
+        n_labels: int = 5,
+        show_nonzero: bool = False,
+        ax: Axes | None = None,
+        **kwargs: Any,
+    ) -> Self:
         """Draw a path.
 
         Parameters
@@ -113,32 +129,48 @@ class PathDisplay:
     @classmethod
     def from_estimator(
         cls,
-        estimator,
-        X,
-        y,
+        estimator: Any,
+        X: Any,
+        y: Any,
         *,
-        alphas=None,
-        n_alphas=50,
-        feature_names=None,
-        target=None,
-        n_labels=5,
-        show_nonzero=False,
-        ax=None,
-        line_kw=None,
-        **fit_params,
-    ):
+        alphas: ArrayLike | None = None,
+        n_alphas: int = 50,
+        feature_names: ArrayLike | None = None,
+        target: int | None = None,
+        n_labels: int = 5,
+        show_nonzero: bool = False,
+        ax: Axes | None = None,
+        line_kw: dict[str, Any] | None = None,
+        **fit_params: Any,
+    ) -> Self:
         """Fit a path, and draw it.
 
         Parameters
         ----------
-        estimator, X, y, alphas, n_alphas, **fit_params
-            As in ``regularization_path``, but for more alphas.
+        estimator : estimator
+            Any classifier, regressor or ranker of this package. It is not changed.
+        X : {array-like, sparse matrix, DataFrame} of shape (n_samples, n_features), or Batches
+            Features, of similar scales.
+        y : array-like of shape (n_samples,)
+            Labels, targets or relevance; None for ``Batches``.
+        alphas : array-like of shape (n_alphas,), default=None
+            Values of ``alpha``, in any order. None makes a grid.
+        n_alphas : int, default=50
+            Number of alphas in the grid.
         feature_names : array-like of str of shape (n_features,), default=None
-            Names of the features; None is the names of the columns of a DataFrame X.
-        target, n_labels, show_nonzero, ax
-            As in ``from_path``.
+            Names of the features; None is the names of the columns of a DataFrame X, or x0, x1, …
+        target : int, default=None
+            Of several classes or quantiles, the number of the row of coefficients to draw.
+        n_labels : int, default=5
+            Most curves to have a colour and a name at their end.
+        show_nonzero : bool, default=False
+            Whether to say at the top how many coefficients are not zero.
+        ax : matplotlib Axes, default=None
+            Where to draw; None is a new figure.
         line_kw : dict, default=None
             Passed to ``Axes.plot``.
+        **fit_params
+            Passed to ``fit``: ``sample_weight``, for rankers ``groups``.
 
         Returns
         -------
@@ -157,7 +189,14 @@ class PathDisplay:
             show_nonzero=show_nonzero, ax=ax, **(line_kw or {}),
         )  # fmt: skip
 
-    def plot(self, ax=None, *, n_labels=5, show_nonzero=False, **kwargs):
+    def plot(
+        self,
+        ax: Axes | None = None,
+        *,
+        n_labels: int = 5,
+        show_nonzero: bool = False,
+        **kwargs: Any,
+    ) -> Self:
         """Draw.
 
         Parameters

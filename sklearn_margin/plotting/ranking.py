@@ -1,12 +1,20 @@
 """Pictures of rankings; they need matplotlib."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Self
+
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_margin._base.ranking import check_groups_given
 from sklearn_margin._groups import is_packed
 from sklearn_margin._ndcg import grouped_ndcg
 from sklearn_margin.plotting._axes import axes_of, set_title
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 __all__ = ["RankingDisplay"]
 
@@ -78,8 +86,16 @@ class RankingDisplay:
     """
 
     def __init__(
-        self, ks, ndcg, per_group, *, group_weight=None, k=None, standard_error=None, name=None
-    ):
+        self,
+        ks: NDArray[Any],
+        ndcg: NDArray[Any],
+        per_group: NDArray[Any],
+        *,
+        group_weight: NDArray[Any] | None = None,
+        k: int | None = None,
+        standard_error: NDArray[Any] | None = None,
+        name: str | None = None,
+    ) -> None:
         self.ks = ks
         self.ndcg = ndcg
         self.per_group = per_group
@@ -91,19 +107,19 @@ class RankingDisplay:
     @classmethod
     def from_estimator(
         cls,
-        estimator,
-        X,
-        y,
+        estimator: Any,
+        X: Any,
+        y: Any,
         *,
-        groups=None,
-        sample_weight=None,
-        ks=None,
-        gain="linear",
-        kind="ndcg_at_k",
-        name=None,
-        ax=None,
-        **kwargs,
-    ):
+        groups: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+        ks: ArrayLike | None = None,
+        gain: str = "linear",
+        kind: str = "ndcg_at_k",
+        name: str | None = None,
+        ax: Axes | None = None,
+        **kwargs: Any,
+    ) -> Self:
         """Rank rows by a fitted model, and draw how well.
 
         Parameters
@@ -112,10 +128,25 @@ class RankingDisplay:
             Fitted ranker, regressor or pipeline that ends with one: its ``predict`` gives scores.
         X : {array-like, sparse matrix, DataFrame} of shape (n_samples, n_features)
             Features.
-        y, groups, sample_weight, ks, gain, kind, ax, **kwargs
-            As in ``from_predictions``.
+        y : array-like of shape (n_samples,) or (n_samples, 2)
+            Non-negative relevance, or packed ``[relevance, group]``.
+        groups : array-like of shape (n_samples,), default=None
+            Group of each row. None, with a one-dimensional `y`, is one group.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weight of each row, as in ``metrics.ndcg_score``.
+        ks : array-like of int, default=None
+            Numbers of first ranks that count; None is 1, 2, … to the length of the longest group,
+            at most 50. For "per_group" the last one counts; None is all ranks.
+        gain : {"linear", "exponential"}, default="linear"
+            As in ``metrics.ndcg_score``.
+        kind : {"ndcg_at_k", "per_group"}, default="ndcg_at_k"
+            What to draw; see ``plot``.
         name : str, default=None
             Name in the legend; None is the name of the class of the estimator.
+        ax : matplotlib Axes, default=None
+            Where to draw; None is a new figure.
+        **kwargs
+            Passed to matplotlib for the curve.
 
         Returns
         -------
@@ -138,18 +169,18 @@ class RankingDisplay:
     @classmethod
     def from_predictions(
         cls,
-        y_true,
-        y_score,
+        y_true: Any,
+        y_score: ArrayLike,
         *,
-        groups=None,
-        sample_weight=None,
-        ks=None,
-        gain="linear",
-        kind="ndcg_at_k",
-        name=None,
-        ax=None,
-        **kwargs,
-    ):
+        groups: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+        ks: ArrayLike | None = None,
+        gain: str = "linear",
+        kind: str = "ndcg_at_k",
+        name: str | None = None,
+        ax: Axes | None = None,
+        **kwargs: Any,
+    ) -> Self:
         """Draw how well scores rank.
 
         Parameters
@@ -200,7 +231,14 @@ class RankingDisplay:
         )
         return display.plot(ax, kind=kind, **kwargs)
 
-    def plot(self, ax=None, *, kind="ndcg_at_k", name=None, **kwargs):
+    def plot(
+        self,
+        ax: Axes | None = None,
+        *,
+        kind: str = "ndcg_at_k",
+        name: str | None = None,
+        **kwargs: Any,
+    ) -> Self:
         """Draw.
 
         Parameters
