@@ -15,6 +15,7 @@ from sklearn_margin.plotting._axes import axes_of, set_title
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.container import BarContainer
 
 __all__ = ["CoefficientDisplay"]
 
@@ -61,6 +62,10 @@ class CoefficientDisplay:
     s5: 16.1
     bp: 12.3
     """
+
+    bars_: BarContainer
+    ax_: Axes
+    figure_: Any
 
     def __init__(
         self,
@@ -132,17 +137,15 @@ class CoefficientDisplay:
         coef = model.coef_.toarray() if sp.issparse(model.coef_) else np.asarray(model.coef_)
         row = target_row(coef, target_names(model), target)
         names = check_names(feature_names, coef.shape[-1], lambda: _names_seen(estimator))
-        if errors is not None:
-            errors = np.asarray(errors, dtype=np.float64)
-            if errors.shape != coef.shape:
-                raise ValueError(f"errors has shape {errors.shape}, expected {coef.shape}")
-            errors = np.atleast_2d(errors)[row]
+        half = None if errors is None else np.asarray(errors, dtype=np.float64)
+        if half is not None and half.shape != coef.shape:
+            raise ValueError(f"errors has shape {half.shape}, expected {coef.shape}")
         shown = np.atleast_2d(coef)[row]
         order = np.argsort(-np.abs(shown), kind="stable")[:top]
         order = order[shown[order] != 0]
-        errors = None if errors is None else errors[order]
+        half = None if half is None else np.atleast_2d(half)[row, order]
         name = None if target is None else str(target)
-        display = cls(shown[order], names[order], errors=errors, name=name)
+        display = cls(shown[order], names[order], errors=half, name=name)
         return display.plot(ax, **kwargs)
 
     def plot(self, ax: Axes | None = None, **kwargs: Any) -> Self:
@@ -164,20 +167,20 @@ class CoefficientDisplay:
         ImportError
             If matplotlib is not installed.
         """
-        own, ax = ax is None, axes_of(ax)
-        if own:
-            ax.figure.set_figheight(max(2.0, 0.9 + 0.22 * len(self.coef)))
+        drawn = axes_of(ax)
+        if ax is None:
+            drawn.figure.set_figheight(max(2.0, 0.9 + 0.22 * len(self.coef)))
         places = np.arange(len(self.coef))
-        style = {
+        style: dict[str, Any] = {
             "color": ["C0" if coef > 0 else "C1" for coef in self.coef],
             "xerr": self.errors, "ecolor": "0.5",
         }  # fmt: skip
-        self.bars_ = ax.barh(places, self.coef, **style | kwargs)
-        ax.axvline(0, color="0.5", lw=0.8)
-        ax.set_yticks(places, self.feature_names)
-        ax.set(ylim=(len(self.coef) - 0.4, -0.6), xlabel="coefficient")
-        set_title(ax, self.name)
-        self.ax_, self.figure_ = ax, ax.figure
+        self.bars_ = drawn.barh(places, self.coef, **style | kwargs)
+        drawn.axvline(0, color="0.5", lw=0.8)
+        drawn.set_yticks(places, self.feature_names)
+        drawn.set(ylim=(len(self.coef) - 0.4, -0.6), xlabel="coefficient")
+        set_title(drawn, self.name)
+        self.ax_, self.figure_ = drawn, drawn.figure
         return self
 
 

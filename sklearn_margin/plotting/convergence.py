@@ -16,6 +16,7 @@ from sklearn_margin.plotting._axes import axes_of, check_kind
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.lines import Line2D
 
 __all__ = ["ConvergenceDisplay"]
 
@@ -79,6 +80,11 @@ class ConvergenceDisplay:
     >>> [text.get_text() for text in lbfgs.ax_.get_legend().get_texts()]
     ['newton: gap', 'lbfgs: gap']
     """
+
+    lines_: list[Line2D]
+    gap_lines_: list[Line2D]
+    ax_: Axes
+    figure_: Any
 
     def __init__(self, traces: list[Bunch], *, name: str | None = None) -> None:
         self.traces = traces

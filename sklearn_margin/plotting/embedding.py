@@ -21,6 +21,8 @@ from sklearn_margin.plotting._axes import axes_of, set_title
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.collections import PathCollection
+    from matplotlib.lines import Line2D
 
 __all__ = ["EmbeddingDisplay", "HardnessDisplay"]
 
@@ -65,6 +67,10 @@ class EmbeddingDisplay:
     >>> EmbeddingDisplay.from_embedding(X, y).axis_names  # of four features
     ('PC 1 (92 %)', 'PC 2 (5 %)')
     """
+
+    points_: list[PathCollection]
+    ax_: Axes
+    figure_: Any
 
     def __init__(
         self,
@@ -154,23 +160,23 @@ class EmbeddingDisplay:
         ValueError
             If Z is not two-dimensional, or y or `names` do not fit it.
         """
-        Z, labels = check_array(Z, input_name="Z"), column_or_1d(y)
-        check_consistent_length(Z, labels)
+        rows, labels = check_array(Z, input_name="Z"), column_or_1d(y)
+        check_consistent_length(rows, labels)
         if names is None:
-            names = [f"component {k}" for k in range(1, Z.shape[1] + 1)]
-        elif len(names) != Z.shape[1]:
-            raise ValueError(f"names has {len(names)} entries, expected {Z.shape[1]}")
-        if len(Z) > most:
-            some = check_random_state(random_state).choice(len(Z), most, replace=False)
-            Z, labels = Z[some], labels[some]
-        if Z.shape[1] > 2:
+            names = [f"component {k}" for k in range(1, rows.shape[1] + 1)]
+        elif len(names) != rows.shape[1]:
+            raise ValueError(f"names has {len(names)} entries, expected {rows.shape[1]}")
+        if len(rows) > most:
+            some = check_random_state(random_state).choice(len(rows), most, replace=False)
+            rows, labels = rows[some], labels[some]
+        if rows.shape[1] > 2:
             pca = PCA(2)
-            Z = pca.fit_transform(Z)
+            rows = pca.fit_transform(rows)
             shares = enumerate(pca.explained_variance_ratio_, start=1)
-            names = [f"PC {k} ({share:.0%})".replace("%", " %") for k, share in shares]
-        elif Z.shape[1] == 1:
-            Z, names = np.column_stack([Z, np.zeros(len(Z))]), [names[0], ""]
-        return cls(Z, labels, tuple(names), name=name).plot(ax=ax, **kwargs)
+            names = [f"PC {k} ({100 * share:.0f} %)" for k, share in shares]
+        elif rows.shape[1] == 1:
+            rows, names = np.column_stack([rows, np.zeros(len(rows))]), [names[0], ""]
+        return cls(rows, labels, tuple(names), name=name).plot(ax=ax, **kwargs)
 
     def plot(self, ax: Axes | None = None, **kwargs: Any) -> Self:
         """Draw, with a legend at the right for up to ten classes.
@@ -196,7 +202,13 @@ class EmbeddingDisplay:
         for k, label in enumerate(classes):
             at = self.points[self.labels == label]
             marker = _MARKERS[k // n_colors % len(_MARKERS)]
-            style = {"s": 8, "color": f"C{k}", "marker": marker, "alpha": 0.7, "lw": 0}
+            style: dict[str, Any] = {
+                "s": 8,
+                "color": f"C{k}",
+                "marker": marker,
+                "alpha": 0.7,
+                "lw": 0,
+            }
             style["label"] = label
             self.points_.append(ax.scatter(at[:, 0], at[:, 1], **style | kwargs))
         if len(classes) <= 10:
@@ -247,6 +259,10 @@ class HardnessDisplay:
     array([0.93, 0.73, 0.17])
     """
 
+    line_: Line2D
+    ax_: Axes
+    figure_: Any
+
     def __init__(self, settings: NDArray[Any], shares: NDArray[Any], name: str) -> None:
         self.settings = settings
         self.shares = shares
@@ -288,14 +304,14 @@ class HardnessDisplay:
         """
         if not isinstance(loss, (InfoNCE, Circle)):
             raise TypeError(f"loss must be an InfoNCE or a Circle, got {loss!r}")
-        similarity, settings = np.sort(similarity), np.asarray(settings, dtype=float)
-        count = max(1, round(hardest * len(similarity)))
+        cosines, scales = np.sort(similarity), np.asarray(settings, dtype=float)
+        count = max(1, round(hardest * len(cosines)))
         shares = []
-        for setting in settings:
-            weight = _weights(loss, similarity, setting)
+        for scale in scales:
+            weight = _weights(loss, cosines, scale)
             shares.append(weight[-count:].sum() / weight.sum())
         name = "temperature" if isinstance(loss, InfoNCE) else "1 / scale"
-        display = cls(settings, np.array(shares), name)
+        display = cls(scales, np.array(shares), name)
         return display.plot(ax=ax, label=type(loss).__name__)
 
     def plot(self, ax: Axes | None = None, **options: Any) -> Self:

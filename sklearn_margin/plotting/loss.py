@@ -16,6 +16,7 @@ from sklearn_margin.regression import LinearRegressor
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.lines import Line2D
 
 __all__ = ["LossDisplay"]
 
@@ -67,6 +68,10 @@ class LossDisplay:
     >>> [line.get_label() for line in both.ax_.lines]
     ['Hinge()', 'SmoothedHinge()']
     """
+
+    line_: Line2D
+    ax_: Axes
+    figure_: Any
 
     def __init__(
         self,

@@ -15,6 +15,8 @@ from sklearn_margin.plotting.coefficients import check_names, target_row
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.lines import Line2D
+    from matplotlib.text import Annotation
 
 __all__ = ["PathDisplay"]
 
@@ -60,6 +62,12 @@ class PathDisplay:
     >>> [label.get_text() for label in display.labels_]
     ['s5', 'bmi', 's1']
     """
+
+    lines_: list[Line2D]
+    labels_: list[Annotation]
+    nonzero_ax_: Any
+    ax_: Axes
+    figure_: Any
 
     def __init__(
         self,
@@ -228,14 +236,13 @@ class PathDisplay:
         ax = axes_of(ax)
         alphas, coefs = self.alphas[drawn], self.coefs[drawn]
         largest = np.argsort(-np.abs(coefs[-1]), kind="stable")[:n_labels]
-        self.lines_ = [None] * coefs.shape[1]
+        self.lines_ = []
         for j in range(coefs.shape[1]):
-            named = np.flatnonzero(largest == j)
-            style = {
-                "color": f"C{named[0] % 10}" if named.size else "0.6",
-                "zorder": 2 + named.size,
-            }
-            (self.lines_[j],) = ax.plot(alphas, coefs[:, j], **style | kwargs)
+            place = np.flatnonzero(largest == j)
+            style: dict[str, Any] = {"color": "0.6", "zorder": 2}
+            if place.size:
+                style = {"color": f"C{place[0] % 10}", "zorder": 2.1}
+            self.lines_ += ax.plot(alphas, coefs[:, j], **style | kwargs)
         ax.set(xscale="log", xlabel="alpha", ylabel="coefficient")
         if not ax.xaxis_inverted():
             ax.invert_xaxis()  # as the path goes

@@ -15,13 +15,14 @@ from sklearn_margin.plotting._axes import axes_of, set_title
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.lines import Line2D
 
 __all__ = ["RankingDisplay"]
 
 _MOST_RANKS = 50  # that are shown unless asked for
 
 
-def _check_ks(ks, longest):
+def _check_ks(ks: Any, longest: int) -> NDArray[Any]:
     if ks is None:
         return np.arange(1, min(longest, _MOST_RANKS) + 1)
     ks = np.unique(ks)
@@ -84,6 +85,12 @@ class RankingDisplay:
     array([0.057, 0.025, 0.016])
     >>> one = RankingDisplay.from_predictions(y, X[:, 1], groups=groups, name="x₁", ax=display.ax_)
     """
+
+    line_: Line2D
+    mean_line_: Line2D | None
+    band_: Any
+    ax_: Axes
+    figure_: Any
 
     def __init__(
         self,
@@ -218,15 +225,16 @@ class RankingDisplay:
             of 1 or more.
         """
         ndcg = grouped_ndcg(y_true, y_score, groups=groups, gain=gain, sample_weight=sample_weight)
-        given, ks = ks, _check_ks(ks, int(ndcg.size.max()))
-        last = None if given is None else int(ks[-1])
+        first = _check_ks(ks, int(ndcg.size.max()))
+        last = None if ks is None else int(first[-1])
+        errors = [_standard_error(ndcg.per_group(k), ndcg.weight) for k in first]
         display = cls(
-            ks,
-            np.array([ndcg.mean(k) for k in ks]),
+            first,
+            np.array([ndcg.mean(k) for k in first]),
             ndcg.per_group(last),
             group_weight=ndcg.weight,
             k=last,
-            standard_error=np.array([_standard_error(ndcg.per_group(k), ndcg.weight) for k in ks]),
+            standard_error=np.array(errors),
             name=name,
         )
         return display.plot(ax, kind=kind, **kwargs)
