@@ -202,7 +202,11 @@ def test_trace_is_the_course_of_the_fit(diabetes, solver):
     np.testing.assert_allclose(
         line.get_ydata(), np.where(trace.gap > 0, trace.gap, np.nan) / display.lowest
     )
-    assert display.lines_ == []
+    (bound,) = display.lines_
+    hindsight = trace.objective - (trace.objective[-1] - trace.gap[-1])
+    assert hindsight[-1] == pytest.approx(trace.gap[-1])
+    np.testing.assert_allclose(bound.get_ydata() * display.lowest, hindsight, rtol=1e-6)
+    np.testing.assert_allclose(display.bound, trace.objective[-1] - trace.gap[-1])
     assert display.ax_.get_yscale() == "log"
     assert display.ax_.get_xlabel() == "reads of X"
     assert line.get_label() == f"{solver}: gap"
@@ -261,7 +265,7 @@ def test_problems_of_several_quantiles_and_pipelines(diabetes):
     fitted = clone(model).fit(*diabetes, quantileregressor__sample_weight=weight)
     first, second = display.gap_lines_
     assert first.get_color() == second.get_color()
-    assert [text.get_text() for text in display.ax_.get_legend().get_texts()] == ["q: gap"]
+    assert [text.get_text() for text in display.ax_.get_legend().get_texts()] == ["q", "q: gap"]
     gaps = [trace.gap[-1] for trace in display.traces]
     np.testing.assert_allclose(gaps, fitted[-1].dual_gap_, rtol=1e-3, atol=1e-9)
     other = ConvergenceDisplay.from_estimator(model, *diabetes, ax=display.ax_)
@@ -272,9 +276,11 @@ def test_problems_of_several_quantiles_and_pipelines(diabetes):
 def test_a_loss_without_gap_has_an_objective(diabetes):
     X, y = diabetes
     model = LinearRegressor(Cauchy(), alpha=1.0, tol=0, max_iter=5)
-    with pytest.raises(ValueError, match="best is needed: there is no duality gap"):
+    with pytest.raises(ValueError, match="best is needed: subgradient has no duality gap"):
         ConvergenceDisplay.from_estimator(model, X, y / 50, kind="error")
-    display = ConvergenceDisplay.from_estimator(model, X, y / 50, kind="objective")
+    display = ConvergenceDisplay.from_estimator(model, X, y / 50, best=0.0)
+    assert display.gap_lines_ == []
+    display.plot(kind="objective")
     assert np.isnan(display.traces[0].gap).all()
     assert display.lines_[0].get_ydata()[-1] == display.traces[0].objective[-1]
 

@@ -54,9 +54,9 @@ class ConvergenceDisplay:
     Attributes
     ----------
     lines_ : list of matplotlib Line2D
-        A curve for each problem, after ``plot``: F − best, or F. Empty if only gaps are drawn.
+        A curve for each problem, after ``plot``: how far F is from its minimum, or F.
     gap_lines_ : list of matplotlib Line2D
-        The gap of each problem. Empty if none is known or drawn.
+        The gap of each problem, if it was known before the end.
     ax_ : matplotlib Axes
         What was drawn on.
     figure_ : matplotlib Figure
@@ -78,7 +78,7 @@ class ConvergenceDisplay:
     ...     HuberRegressor(solver="lbfgs"), X, y, ax=newton.ax_
     ... )
     >>> [text.get_text() for text in lbfgs.ax_.get_legend().get_texts()]
-    ['newton: gap', 'lbfgs: gap']
+    ['newton', 'newton: gap', 'lbfgs', 'lbfgs: gap']
     """
 
     lines_: list[Line2D]
@@ -120,11 +120,11 @@ class ConvergenceDisplay:
         y : array-like of shape (n_samples,)
             Labels, targets or relevance; None for ``Batches``.
         x : {"reads", "seconds", "iterations"}, default="reads"
-            What the horizontal axis counts.
+            What the horizontal axis counts. Embeddings do not count reads.
         kind : {"error", "objective"}, default="error"
             What to draw; see ``plot``.
         best : float or array-like of shape (n_problems,), default=None
-            The minimum of F, where it is known: see ``plot``.
+            The minimum of F, if it is known; see ``plot``.
         name : str, default=None
             Name in the legend; None is that of the solver.
         ax : matplotlib Axes, default=None
@@ -167,6 +167,12 @@ class ConvergenceDisplay:
         """Lowest objective that was reached: ndarray of shape (n_problems,)."""
         return np.array([np.nanmin(trace.objective) for trace in self.traces])
 
+    @property
+    def bound(self) -> NDArray[np.float64]:
+        """Highest lower bound of the minimum: ndarray of shape (n_problems,), NaN without gaps."""
+        bounds = [trace.objective - trace.gap for trace in self.traces]
+        return np.array([np.fmax.reduce(each) for each in bounds])
+
     def plot(
         self,
         ax: Axes | None = None,
@@ -187,10 +193,13 @@ class ConvergenceDisplay:
             What the horizontal axis counts.
         kind : {"error", "objective"}, default="error"
             The objective F; or, on a logarithmic axis, how far it is from its minimum: F − `best`
-            as a line if `best` is given, and the duality gap, which bounds it, dashed. Both are
-            divided by the lowest F, so that the fit has ended once the gap is below ``tol``.
+            as a line, and the duality gap, which is what the fit knew of that distance at the time,
+            dashed. Both are divided by the lowest F, so that the fit has ended once the gap is
+            below ``tol``. At the kinks of a loss such as the hinge gaps say little until the end.
         best : float or array-like of shape (n_problems,), default=None
-            The minimum of F, such as the ``lowest`` of a fit with a tiny ``tol``.
+            The minimum of F, such as the ``lowest`` of a fit with a tiny ``tol``. None is the
+            highest lower bound that the fit proved, ``bound``: the line is then an upper bound of
+            the error, and ends where the gap does.
         name : str, default=None
             Name in the legend instead of that of the display.
         **kwargs
@@ -205,16 +214,16 @@ class ConvergenceDisplay:
         ImportError
             If matplotlib is not installed.
         ValueError
-            For another `x` or `kind`, `best` of another length, or if there is neither a gap nor
-            `best`.
+            For another `x` or `kind`, `best` of another length, or if the error is to be drawn and
+            there is neither a gap nor `best`.
         """
         check_kind(x, tuple(_UNITS), "x")
         check_kind(kind, _KINDS)
-        minima = _check_best(best, len(self.traces))
-        if kind == "error" and best is None and all(np.isnan(t.gap).all() for t in self.traces):
+        minima = self.bound if best is None else _check_best(best, len(self.traces))
+        if kind == "error" and np.isnan(minima).any():
             raise ValueError(
-                "best is needed: there is no duality gap, as the loss is not convex or X too large "
-                "for one. kind='objective' can be drawn without"
+                f"best is needed: {self.name or 'the fit'} has no duality gap. kind='objective' "
+                "can be drawn without"
             )
         ax = axes_of(ax)
         name = self.name if name is None else name
@@ -237,17 +246,16 @@ class ConvergenceDisplay:
             drawn = (self.lines_ + self.gap_lines_)[:1]
             if drawn:
                 style["color"] = drawn[0].get_color()
-            marker = "." if len(y) <= _FEW else None  # many would hide the dashes
-            style |= {"label": label, "marker": marker}
-            lines += ax.plot(trace[x], y, **style | kwargs)
+            lines += ax.plot(trace[x], y, **style | {"label": label} | kwargs)
+
+        marker = "." if len(trace[x]) <= _FEW else None
 
         if kind == "objective":
-            line(self.lines_, trace.objective, "")
+            line(self.lines_, trace.objective, "", marker=marker)
             return
         unit = max(np.nanmin(np.abs(trace.objective)), np.finfo(float).tiny)
-        if minimum is not None:
-            line(self.lines_, _positive(trace.objective - minimum) / unit, "")
-        if not np.isnan(trace.gap).all():
+        line(self.lines_, _positive(trace.objective - minimum) / unit, "", marker=marker)
+        if np.isfinite(trace.gap).sum() > 1:  # one, at the end, is where the other line ends
             line(self.gap_lines_, _positive(trace.gap) / unit, ": gap", ls="--")
 
 
@@ -271,13 +279,11 @@ def _columns(trace):
 
 
 def _check_best(best, n_problems):
-    """The minimum of each problem; None where it is not known."""
-    if best is None:
-        return [None] * n_problems
+    """The minimum of each problem."""
     minima = np.atleast_1d(np.asarray(best, dtype=np.float64))
     if minima.shape not in ((1,), (n_problems,)) or not np.isfinite(minima).all():
         raise ValueError(f"best must be a finite number, or one for each of {n_problems} problems")
-    return list(np.broadcast_to(minima, n_problems))
+    return np.broadcast_to(minima, n_problems)
 
 
 def _positive(values):

@@ -331,7 +331,7 @@ class HardnessDisplay:
         ax = axes_of(ax)
         (self.line_,) = ax.semilogx(self.settings, self.shares, **options)
         ax.set_xlabel(self.name)
-        ax.set_ylabel("share of the gradient of the hardest negatives")
+        ax.set_ylabel("share of the hardest negatives")
         ax.set_ylim(0, 1.02)
         self.ax_, self.figure_ = ax, ax.figure
         return self
