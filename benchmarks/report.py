@@ -167,7 +167,7 @@ def merge(folder: Path, kind: str, name: str, result: dict, order: list[str]) ->
 
 def render(results: dict, folder: Path, kind: str) -> None:
     """Write tables and charts of all results."""
-    from benchmarks.charts import chart_ratios, chart_times
+    from benchmarks.charts import chart_families
 
     envs = {}
     for case, result in results.items():
@@ -175,8 +175,7 @@ def render(results: dict, folder: Path, kind: str) -> None:
     measured = [
         env if len(envs) == 1 else f"{', '.join(names)}: {env}" for env, names in envs.items()
     ]
-    parts = [METHOD, summary_table(results), *map(details, results.values()), *measured]
+    charts = [f"![{path.stem}]({path.name})" for path in chart_families(results, folder, kind)]
+    charts = "\n".join(charts) + "\n"
+    parts = [METHOD, summary_table(results), charts, *map(details, results.values()), *measured]
     (folder / f"{kind}.md").write_text("\n".join(parts) + "\n")
-    chart_ratios(results, folder / f"{kind}_ratios.png")
-    races = [result for result in results.values() if "rows" in result]
-    chart_times(races, folder / f"{kind}.png")

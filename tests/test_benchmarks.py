@@ -16,8 +16,10 @@ data = pytest.importorskip("benchmarks.data")  # not in the source distribution
 from benchmarks import messages, peers, ranking_quality  # noqa: E402
 from benchmarks.__main__ import main  # noqa: E402
 from benchmarks.cases import cases  # noqa: E402
+from benchmarks.charts import chart_families, family_of, lines_of  # noqa: E402
 from benchmarks.harness import Case, Contestant, run_case  # noqa: E402
 from benchmarks.race import fit_ours  # noqa: E402
+from benchmarks.report import race_summary  # noqa: E402
 
 
 @pytest.mark.parametrize(
@@ -100,8 +102,49 @@ def test_a_quick_case_from_end_to_end(tmp_path, capsys):
     assert main(["--quick", "--render", "--output", str(tmp_path)]) == 0
     markdown = (tmp_path / "quick.md").read_text()
     assert markdown.index("### Huber") < markdown.index("### kept from an earlier run")
-    for name in ("quick.png", "quick_ratios.png"):
-        assert (tmp_path / name).stat().st_size > 0
+    assert "![quick_regression](quick_regression.png)" in markdown
+    assert [path.name for path in tmp_path.glob("*.png")] == ["quick_regression.png"]
+
+
+def test_a_chart_shows_the_best_setting_of_each_package(tmp_path):
+    def row(name, package, seconds, longest=9.0, comparable=True):
+        return {
+            "name": name, "package": package, "time": [seconds, None], "longest": longest,
+            "comparable": comparable,
+        }  # fmt: skip
+
+    ours = row("sklearn_margin", "sklearn-margin", 0.1) | {"passes": 3}
+    result = {
+        "title": "a case", "ratio": None, "target": "",
+        "rows": [
+            ours, row("ours sgd", "sklearn-margin", 0.05), row("slow", "scikit-learn", 0.4),
+            row("fast", "scikit-learn", 0.2), row("fails", "scikit-learn", None),
+            row("far off", "unheard-of", None, longest=3.0),
+            row("of another objective", "rehline", None, comparable=False),
+            row("missing", "skglm", None, longest=None),
+        ],
+    }  # fmt: skip
+    result["summary"] = [race_summary(result)]
+    (line,) = lines_of(result)
+    assert line["ratio"] == pytest.approx(2)
+    assert line["times"] == {
+        "sklearn-margin": (0.1, True), "scikit-learn": (0.2, True), "unheard-of": (3.0, False),
+    }  # fmt: skip
+    (path,) = chart_families({"hinge-dense": result, "growth": {}}, tmp_path, "some")
+    assert path == tmp_path / "some_dense.png"
+    assert path.stat().st_size > 0
+
+
+@pytest.mark.parametrize(
+    ("case", "family"),
+    [
+        ("hinge-sparse-C1", "text"), ("l1-logistic-sparse", "text"), ("hinge-dense", "dense"),
+        ("flights-logistic", "dense"), ("flights-quantile", "regression"),
+        ("rank-queries", "ranking"), ("ranking-quality-letor", None), ("fresh", None),
+    ],
+)  # fmt: skip
+def test_family_of_a_case(case, family):
+    assert family_of(case) == family
 
 
 def test_unknown_names_are_refused_and_patterns_understood(capsys):

@@ -78,7 +78,51 @@ def test_per_group_is_ndcg_score_of_the_group():
         no_better = by_group[np.array(expected) <= value + 1e-12].sum() / by_group.sum()
         assert share[x <= value + 1e-12][-1] == pytest.approx(no_better)
     assert display.mean_line_.get_xdata()[0] == display.ndcg[-1]
+    assert display.ax_.get_xlabel() == "nDCG@5 of a group"
+    assert display.ax_.get_title() == f"{len(in_order)} groups"
     assert display.ndcg[-1] == pytest.approx(np.average(expected, weights=by_group))
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_band_is_the_standard_error_over_groups(weighted):
+    _, y, score, groups = make_rows()
+    codes, weight = np.unique(groups, return_inverse=True)[1], None
+    n = codes.max() + 1
+    if weighted:
+        weight = np.random.default_rng(1).exponential(size=n)[codes]
+    display = RankingDisplay.from_predictions(
+        y, score, groups=groups, sample_weight=weight, ks=[1, 5], color="C3"
+    )
+    by_group = np.ones(n) if weight is None else display.group_weight
+    spread = by_group * (display.per_group - display.ndcg[1])
+    expected = np.sqrt(n / (n - 1) * np.sum(spread**2)) / by_group.sum()
+    assert display.standard_error[1] == pytest.approx(expected, rel=1e-12)
+    if not weighted:
+        assert expected == pytest.approx(np.std(display.per_group, ddof=1) / np.sqrt(n))
+    corners = display.band_.get_paths()[0].vertices
+    at_5 = corners[corners[:, 0] == 5, 1]
+    assert at_5.min() == pytest.approx(display.ndcg[1] - expected)
+    assert at_5.max() == pytest.approx(display.ndcg[1] + expected)
+    assert matplotlib.colors.same_color(display.band_.get_facecolor()[0][:3], "C3")
+    assert display.ax_.get_title() == f"{n} groups, ± 1 standard error"
+
+
+def test_band_of_one_k_and_of_one_group():
+    _, y, score, groups = make_rows()
+    one = RankingDisplay.from_predictions(y, score, groups=groups, ks=[3])
+    ((_, low), (_, high)) = one.band_.get_segments()[0]
+    assert high - low == pytest.approx(2 * one.standard_error[0])
+    group = RankingDisplay.from_predictions(y[:7], score[:7])
+    assert group.band_ is None
+    assert group.ax_.get_title() == ""
+
+
+def test_a_title_of_ones_own_stays():
+    _, y, score, groups = make_rows()
+    ax = plt.subplots()[1]
+    ax.set_title("mine")
+    RankingDisplay.from_predictions(y, score, groups=groups, ax=ax)
+    assert ax.get_title() == "mine"
 
 
 def test_default_ks():
@@ -123,7 +167,9 @@ def test_several_models_on_the_same_axes():
     third.plot(kind="per_group", name="again")
     assert third.ax_ is not ax
     (text,) = third.ax_.get_legend().get_texts()
-    assert text.get_text() == f"again (mean {third.ndcg[-1]:.3f})"
+    mean = np.mean(third.per_group)
+    assert text.get_text() == f"again (mean {mean:.3f})"
+    assert third.ax_.get_xlabel() == "nDCG of a group"  # of all its ranks, as no k was given
     assert third.mean_line_.get_color() == third.line_.get_color()
 
 

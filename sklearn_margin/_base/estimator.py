@@ -407,7 +407,7 @@ class LossEstimator(CallbackSupportMixin, BaseEstimator):
                 with watch.problem(solver, len(objectives) > 1):
                     result = solver.solve(
                         objective, start, tol=self.tol, max_iter=self.max_iter,
-                        callback=watch if watch.has_callbacks or self.verbose else None,
+                        callback=watch if watch.is_wanted else None,
                         random_state=random_state,
                         validation=None if held_out is None else held_out[k],
                     )  # fmt: skip

@@ -1,18 +1,53 @@
 """What a fit shows of itself while it runs."""
 
 import time
+from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from sklearn_margin.solvers.base import value_gap
 
-__all__ = ["Watch"]
+__all__ = ["Step", "Trace", "Watch", "recorded"]
+
+
+class Step(NamedTuple):
+    """What is known of a fit after an iteration."""
+
+    iteration: int
+    reads: float  # of X
+    seconds: float
+    objective: float  # NaN where it is not known
+    gap: float  # NaN where there is none
+
+
+class Trace(list[Step]):
+    """The steps of a problem that an estimator solved."""
+
+    def __init__(self, estimator: Any) -> None:
+        super().__init__()
+        self.estimator = estimator
+
+
+_TRACES: ContextVar[list[Trace] | None] = ContextVar("traces", default=None)
+
+
+@contextmanager
+def recorded() -> Iterator[list[Trace]]:
+    """Record the fits that this thread does meanwhile: a ``Trace`` for each problem."""
+    traces: list[Trace] = []
+    token = _TRACES.set(traces)
+    try:
+        yield traces
+    finally:
+        _TRACES.reset(token)
 
 
 class Watch:
-    """Callback of a solver that prints, and calls scikit-learn's callbacks.
+    """Callback of a solver that prints, records, and calls scikit-learn's callbacks.
 
     Parameters
     ----------
@@ -33,11 +68,20 @@ class Watch:
         self.context, self.fitted = context, fitted
         self.has_callbacks = bool(getattr(estimator, "_skl_callbacks", None))
         self.began, self.n_read = time.perf_counter(), n_read
+        self.traces, self.looking = _TRACES.get(), 0.0  # seconds that looks at the gap took
+        self.trace = Trace(estimator)
+
+    @property
+    def is_wanted(self):
+        """Whether anybody looks at iterations."""
+        return self.has_callbacks or bool(self.estimator.verbose) or self.traces is not None
 
     @contextmanager
     def problem(self, solver, several):
         """One of ``several`` problems, a task of its own, or the only one."""
         self._say(f"{type(self.objective.loss).__name__}, solver {solver.name}")
+        if self.traces is not None:
+            self.traces.append(self.trace)
         if not (several and self.has_callbacks):
             yield
             return
@@ -48,14 +92,9 @@ class Watch:
         self.context.call_on_fit_task_end(**self.data)
 
     def __call__(self, n_iter, params):
-        if self.estimator.verbose:
-            before = self.objective.rows.n_read[0]
-            remote = self.objective.is_remote
-            look = self.objective.glance if remote else partial(value_gap, self.objective)
-            value, gap = look(params)
-            self.objective.rows.n_read[0] = before
-            # A gap as large as F says nothing: slopes at a kink are often of no use.
-            gap = gap if gap is not None and gap < value else None
+        if self.estimator.verbose or self.traces is not None:
+            value, gap = self._look(params)
+            self._record(n_iter, value, gap)
             shown = "" if value is None else f": {value:.10g}"
             self._say(f"iteration {n_iter}{shown}", self._reached(value, gap))
         if not self.has_callbacks:
@@ -67,8 +106,31 @@ class Watch:
             reconstruction_attributes=lambda: self.fitted(self.objective.to_coef(params)),
         )
 
+    def _look(self, params):
+        """F and its gap at a point; None where they are not known."""
+        began, before = time.perf_counter(), self.objective.rows.n_read[0]
+        remote = self.objective.is_remote
+        look = self.objective.glance if remote else partial(value_gap, self.objective)
+        value, gap = look(params)
+        self.objective.rows.n_read[0] = before
+        self.looking += time.perf_counter() - began
+        # A gap as large as F says nothing: slopes at a kink are often of no use.
+        return value, gap if gap is not None and gap < value else None
+
+    def _record(self, n_iter, value, gap):
+        known = [np.nan if x is None or not np.isfinite(x) else float(x) for x in (value, gap)]
+        reads, seconds = self._spent()
+        self.trace.append(Step(n_iter, reads, seconds - self.looking, *known))
+
+    def _spent(self):
+        """Reads of X, and seconds, so far."""
+        rows = self.objective.rows
+        reads = (rows.n_read[0] - self.n_read) / rows.shape[0]
+        return reads, time.perf_counter() - self.began
+
     def end(self, result):
-        """Print how it ended."""
+        """Record and print how it ended."""
+        self._record(result.n_iter, result.value, result.gap)
         tol, ended = self.estimator.tol, "converged" if result.converged else "stopped"
         reached = self._reached(result.value, result.gap)
         self._say(
@@ -86,7 +148,6 @@ class Watch:
             return
         parts = [what]
         if reached is not None:
-            rows, seconds = self.objective.rows, time.perf_counter() - self.began
-            n_reads = (rows.n_read[0] - self.n_read) / rows.shape[0]
+            n_reads, seconds = self._spent()
             parts += [reached, f"{n_reads:.4g} reads of X", f"{seconds:.2g} s"]
         print(f"[{type(self.estimator).__name__}] {', '.join(part for part in parts if part)}")

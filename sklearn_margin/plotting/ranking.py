@@ -1,19 +1,28 @@
 """Pictures of rankings; they need matplotlib."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Self
+
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_margin._base.ranking import check_groups_given
 from sklearn_margin._groups import is_packed
 from sklearn_margin._ndcg import grouped_ndcg
-from sklearn_margin.plotting._axes import axes_of
+from sklearn_margin.plotting._axes import axes_of, set_title
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.lines import Line2D
 
 __all__ = ["RankingDisplay"]
 
 _MOST_RANKS = 50  # that are shown unless asked for
 
 
-def _check_ks(ks, longest):
+def _check_ks(ks: Any, longest: int) -> NDArray[Any]:
     if ks is None:
         return np.arange(1, min(longest, _MOST_RANKS) + 1)
     ks = np.unique(ks)
@@ -35,10 +44,14 @@ class RankingDisplay:
     ndcg : ndarray of shape (n_ks,)
         For each k, ``metrics.ndcg_score`` with that k.
     per_group : ndarray of shape (n_groups,)
-        nDCG@k of each group for the last of the ks, in the order in which the groups first occur;
-        groups of weight 0 are left out.
+        nDCG of each group, in the order in which the groups first occur; groups of weight 0 are
+        left out.
     group_weight : ndarray of shape (n_groups,), default=None
         Weight of each group; None if all are equal.
+    k : int, default=None
+        Number of first ranks that count in ``per_group``; None is all.
+    standard_error : ndarray of shape (n_ks,), default=None
+        Standard error of each ``ndcg`` as a mean over groups; None is no band.
     name : str, default=None
         Name of the model in the legend; None is no legend.
 
@@ -48,6 +61,9 @@ class RankingDisplay:
         The curve, after ``plot``.
     mean_line_ : matplotlib Line2D or None
         The mean, for ``kind="per_group"``.
+    band_ : matplotlib PolyCollection, LineCollection or None
+        One standard error to both sides of the curve, a bar if there is one k; None for
+        ``kind="per_group"``, without standard errors, or for one group.
     ax_ : matplotlib Axes
         What was drawn on.
     figure_ : matplotlib Figure
@@ -65,32 +81,52 @@ class RankingDisplay:
     >>> display = RankingDisplay.from_estimator(ranker, X, y, groups=groups, ks=[1, 5, 10])
     >>> display.ndcg.round(2)
     array([0.84, 0.89, 0.93])
+    >>> display.standard_error.round(3)
+    array([0.057, 0.025, 0.016])
     >>> one = RankingDisplay.from_predictions(y, X[:, 1], groups=groups, name="x₁", ax=display.ax_)
     """
 
-    def __init__(self, ks, ndcg, per_group, *, group_weight=None, name=None):
+    line_: Line2D
+    mean_line_: Line2D | None
+    band_: Any
+    ax_: Axes
+    figure_: Any
+
+    def __init__(
+        self,
+        ks: NDArray[Any],
+        ndcg: NDArray[Any],
+        per_group: NDArray[Any],
+        *,
+        group_weight: NDArray[Any] | None = None,
+        k: int | None = None,
+        standard_error: NDArray[Any] | None = None,
+        name: str | None = None,
+    ) -> None:
         self.ks = ks
         self.ndcg = ndcg
         self.per_group = per_group
         self.group_weight = group_weight
+        self.k = k
+        self.standard_error = standard_error
         self.name = name
 
     @classmethod
     def from_estimator(
         cls,
-        estimator,
-        X,
-        y,
+        estimator: Any,
+        X: Any,
+        y: Any,
         *,
-        groups=None,
-        sample_weight=None,
-        ks=None,
-        gain="linear",
-        kind="ndcg_at_k",
-        name=None,
-        ax=None,
-        **kwargs,
-    ):
+        groups: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+        ks: ArrayLike | None = None,
+        gain: str = "linear",
+        kind: str = "ndcg_at_k",
+        name: str | None = None,
+        ax: Axes | None = None,
+        **kwargs: Any,
+    ) -> Self:
         """Rank rows by a fitted model, and draw how well.
 
         Parameters
@@ -99,10 +135,25 @@ class RankingDisplay:
             Fitted ranker, regressor or pipeline that ends with one: its ``predict`` gives scores.
         X : {array-like, sparse matrix, DataFrame} of shape (n_samples, n_features)
             Features.
-        y, groups, sample_weight, ks, gain, kind, ax, **kwargs
-            As in ``from_predictions``.
+        y : array-like of shape (n_samples,) or (n_samples, 2)
+            Non-negative relevance, or packed ``[relevance, group]``.
+        groups : array-like of shape (n_samples,), default=None
+            Group of each row. None, with a one-dimensional `y`, is one group.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weight of each row, as in ``metrics.ndcg_score``.
+        ks : array-like of int, default=None
+            Numbers of first ranks that count; None is 1, 2, … to the length of the longest group,
+            at most 50. For "per_group" the last one counts; None is all ranks.
+        gain : {"linear", "exponential"}, default="linear"
+            As in ``metrics.ndcg_score``.
+        kind : {"ndcg_at_k", "per_group"}, default="ndcg_at_k"
+            What to draw; see ``plot``.
         name : str, default=None
             Name in the legend; None is the name of the class of the estimator.
+        ax : matplotlib Axes, default=None
+            Where to draw; None is a new figure.
+        **kwargs
+            Passed to matplotlib for the curve.
 
         Returns
         -------
@@ -125,18 +176,18 @@ class RankingDisplay:
     @classmethod
     def from_predictions(
         cls,
-        y_true,
-        y_score,
+        y_true: Any,
+        y_score: ArrayLike,
         *,
-        groups=None,
-        sample_weight=None,
-        ks=None,
-        gain="linear",
-        kind="ndcg_at_k",
-        name=None,
-        ax=None,
-        **kwargs,
-    ):
+        groups: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+        ks: ArrayLike | None = None,
+        gain: str = "linear",
+        kind: str = "ndcg_at_k",
+        name: str | None = None,
+        ax: Axes | None = None,
+        **kwargs: Any,
+    ) -> Self:
         """Draw how well scores rank.
 
         Parameters
@@ -151,7 +202,7 @@ class RankingDisplay:
             Weight of each row, as in ``metrics.ndcg_score``.
         ks : array-like of int, default=None
             Numbers of first ranks that count; None is 1, 2, … to the length of the longest group,
-            at most 50.
+            at most 50. For "per_group" the last one counts; None is all ranks.
         gain : {"linear", "exponential"}, default="linear"
             As in ``metrics.ndcg_score``.
         kind : {"ndcg_at_k", "per_group"}, default="ndcg_at_k"
@@ -174,17 +225,28 @@ class RankingDisplay:
             of 1 or more.
         """
         ndcg = grouped_ndcg(y_true, y_score, groups=groups, gain=gain, sample_weight=sample_weight)
-        ks = _check_ks(ks, int(ndcg.size.max()))
+        first = _check_ks(ks, int(ndcg.size.max()))
+        last = None if ks is None else int(first[-1])
+        errors = [_standard_error(ndcg.per_group(k), ndcg.weight) for k in first]
         display = cls(
-            ks,
-            np.array([ndcg.mean(k) for k in ks]),
-            ndcg.per_group(ks[-1]),
+            first,
+            np.array([ndcg.mean(k) for k in first]),
+            ndcg.per_group(last),
             group_weight=ndcg.weight,
+            k=last,
+            standard_error=np.array(errors),
             name=name,
         )
         return display.plot(ax, kind=kind, **kwargs)
 
-    def plot(self, ax=None, *, kind="ndcg_at_k", name=None, **kwargs):
+    def plot(
+        self,
+        ax: Axes | None = None,
+        *,
+        kind: str = "ndcg_at_k",
+        name: str | None = None,
+        **kwargs: Any,
+    ) -> Self:
         """Draw.
 
         Parameters
@@ -192,8 +254,10 @@ class RankingDisplay:
         ax : matplotlib Axes, default=None
             Where to draw; None is a new figure.
         kind : {"ndcg_at_k", "per_group"}, default="ndcg_at_k"
-            Mean nDCG@k by k; or, for the last of the ks, the share of groups whose nDCG is at most
-            what the horizontal axis says, and the mean as a dashed line.
+            Mean nDCG@k by k, in a band of one standard error over groups to both sides; or the
+            share of groups whose nDCG is at most what the horizontal axis says, and the mean as a
+            dashed line. Models that rank the same groups differ with less error than their bands
+            show: their nDCGs rise and fall together.
         name : str, default=None
             Name in the legend instead of that of the display.
         **kwargs
@@ -222,15 +286,39 @@ class RankingDisplay:
     def _plot_curve(self, ax, name, kwargs):
         style = {"marker": "o" if len(self.ks) == 1 else None, "label": name}
         (self.line_,) = ax.plot(self.ks, self.ndcg, **style | kwargs)
-        self.mean_line_ = None
+        self.mean_line_, self.band_ = None, self._draw_band(ax)
+        n_groups = len(self.per_group)
+        set_title(ax, f"{n_groups:,} groups, ± 1 standard error" if self.band_ else None)
         ax.set(xlabel="length k of the list", ylabel="mean nDCG@k")
         if ax.get_xscale() == "linear":
             ax.locator_params(axis="x", integer=True)
 
+    def _draw_band(self, ax):
+        if self.standard_error is None or not np.isfinite(self.standard_error).all():
+            return None
+        color = self.line_.get_color()
+        low, high = self.ndcg - self.standard_error, self.ndcg + self.standard_error
+        if len(self.ks) == 1:
+            return ax.vlines(self.ks, low, high, color=color)
+        return ax.fill_between(self.ks, low, high, color=color, alpha=0.2, lw=0)
+
     def _plot_groups(self, ax, name, kwargs):
-        mean = self.ndcg[-1]
+        mean = float(np.average(self.per_group, weights=self.group_weight))
         label = None if name is None else f"{name} (mean {mean:.3f})"
         self.line_ = ax.ecdf(self.per_group, self.group_weight, **{"label": label} | kwargs)
         color = self.line_.get_color()
         self.mean_line_ = ax.axvline(mean, color=color, lw=1, ls="--")
-        ax.set(xlabel=f"nDCG@{self.ks[-1]} of a group", ylabel="share of groups with at most this")
+        self.band_ = None
+        of = "nDCG" if self.k is None else f"nDCG@{self.k}"
+        set_title(ax, f"{len(self.per_group):,} groups")
+        ax.set(xlabel=f"{of} of a group", ylabel="share of groups with at most this")
+
+
+def _standard_error(values, weight):
+    """Standard error of a weighted mean of ``values``, NaN for one: s/√n if weights are equal."""
+    n = len(values)
+    if n < 2:
+        return np.nan
+    share = np.full(n, 1 / n) if weight is None else weight / weight.sum()
+    deviation = share * (values - share @ values)
+    return float(np.sqrt(n / (n - 1) * (deviation @ deviation)))
