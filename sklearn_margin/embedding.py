@@ -80,7 +80,8 @@ class LinearEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEmb
         classes, all classes equally often. "auto" is "balanced" where uniform batches would
         have too few rows of a class for the loss.
     alpha : float, default=1e-4
-        Strength of the L2 penalty. For losses that do not depend on the length of W, it is
+        Strength of the L2 penalty, at least 0. The loss is a mean, so that the same alpha suits any
+        number of rows. For losses that do not depend on the length of W, it is
         ‖W‖² / Σ_cj W_cj² mean(x_j²) that is penalised: as if the mean squared length of the
         embeddings were 1.
     solver : str or Solver, default="auto"
@@ -88,9 +89,9 @@ class LinearEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEmb
         configured ``Adam(...)`` or ``LBFGS(...)``, or "auto": "lbfgs" up to 500 rows, for
         losses without kinks that need no balanced batches.
     tol : float, default=1e-4
-        Relative accuracy; see the solvers.
+        Relative accuracy: what a solver compares with it is said by ``Adam`` and ``LBFGS``.
     max_iter : int, default=1000
-        Most epochs (sgd) or iterations (lbfgs). The former takes as many epochs as make 1,000
+        Most epochs ("sgd") or iterations ("lbfgs"). The former takes as many epochs as make 1,000
         updates, if that is less; see ``Adam``.
     warm_start : bool, default=False
         Whether to start from the previous components, if there are any of the right shape.
@@ -98,22 +99,23 @@ class LinearEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEmb
         Threads that means and scales of the features are found by; None is one. A step rests on
         few rows and takes one thread. The result is the same, bit for bit, for any number.
     random_state : int, RandomState or None, default=None
-        Seed of batches and of a random start.
+        Seed of batches and of a random start; also of the rows that a start looks at, if they are
+        many.
     verbose : int, default=0
-        Whether to print the objective after each epoch or iteration.
+        Whether to print a line after each epoch or iteration: objective, reads of X, seconds.
 
     Attributes
     ----------
     components_ : ndarray of shape (n_components, n_features)
-        W.
+        Map W, by which ``transform`` multiplies rows.
     classes_ : ndarray of shape (n_classes,)
-        Labels, after ``fit``.
+        Labels of the classes, sorted; after ``fit`` and ``partial_fit``.
     prototypes_ : ndarray of shape (n_classes, n_components)
         Learned directions of the classes, for a loss that has them.
     auxiliary_ : dict
         Learned auxiliary parameters of the loss, by name.
     n_iter_ : int
-        Epochs or iterations.
+        Epochs or iterations of the solver.
     solver_ : str
         Name of the solver.
     n_features_in_ : int
@@ -130,8 +132,8 @@ class LinearEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEmb
     >>> from sklearn_margin import LinearEmbedding
     >>> X, y = load_wine(return_X_y=True)
     >>> model = make_pipeline(LinearEmbedding(n_components=2), KNeighborsClassifier())
-    >>> bool(cross_val_score(model, X, y).mean() > 0.95)  # 0.69 on X itself
-    True
+    >>> cross_val_score(model, X, y).mean().round(2)  # 0.69 on X itself
+    np.float64(0.98)
     """
 
     def __init__(

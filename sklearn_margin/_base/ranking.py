@@ -124,9 +124,10 @@ class BaseRanker(LinearModel):
         X : {array-like, sparse matrix} of shape (n_samples, n_features), Batches or Dask collection
             Features. ``Batches`` hold all there is by row; to a Dask array or data frame belong
             Dask collections, with the same parts, of what else there is by row.
-        y : array-like of shape (n_samples,) or (n_samples, 2)
+        y : array-like of shape (n_samples,) or (n_samples, 2), default=None
             Relevance, graded or real-valued, higher is better; or the columns
-            [relevance, group], for use where only y is passed on.
+            [relevance, group], for use where only y is passed on. None where X is ``Batches``,
+            which hold it.
         sample_weight : float or array-like of shape (n_samples,), default=None
             Non-negative weights; a pair has the product of the weights of its rows.
         groups : array-like of shape (n_samples,), default=None
@@ -304,8 +305,12 @@ class BaseRanker(LinearModel):
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Features.
-        y, sample_weight, groups
-            As in ``fit``.
+        y : array-like of shape (n_samples,) or (n_samples, 2)
+            Relevance, graded or real-valued, higher is better; or the columns [relevance, group].
+        sample_weight : float or array-like of shape (n_samples,), default=None
+            Non-negative weights; a pair has the product of the weights of its rows.
+        groups : array-like of shape (n_samples,), default=None
+            Group (query) of each row; a group that two batches share is two groups.
 
         Returns
         -------
@@ -344,8 +349,9 @@ class BaseRanker(LinearModel):
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features), Batches or Dask collection
             Features, and what is by row besides them, as in ``fit``.
-        y : array-like of shape (n_samples,) or (n_samples, 2)
-            Relevance, or the columns [relevance, group].
+        y : array-like of shape (n_samples,) or (n_samples, 2), default=None
+            Relevance, or the columns [relevance, group]; None where X is ``Batches``, which hold
+            it.
         sample_weight : array-like of shape (n_samples,), default=None
             Non-negative weights; a pair has the product of the weights of its rows.
         groups : array-like of shape (n_samples,), default=None

@@ -45,8 +45,8 @@ class BaseRegressor(RegressorMixin, LinearModel):
         X : {array-like, sparse matrix} of shape (n_samples, n_features), Batches or Dask collection
             Features. ``Batches`` hold all there is by row; to a Dask array or data frame belong
             Dask collections, with the same parts, of what else there is by row.
-        y : array-like of shape (n_samples,)
-            Targets.
+        y : array-like of shape (n_samples,), default=None
+            Targets; None where X is ``Batches``, which hold them.
         sample_weight : float or array-like of shape (n_samples,), default=None
             Non-negative weights; 2 counts as two equal rows, 0 as none.
         X_val, y_val : array-like, default=None
@@ -154,8 +154,8 @@ class BaseRegressor(RegressorMixin, LinearModel):
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features), Batches or Dask collection
             Features, and what is by row besides them, as in ``fit``.
-        y : array-like of shape (n_samples,)
-            Targets.
+        y : array-like of shape (n_samples,), default=None
+            Targets; None where X is ``Batches``, which hold them.
         sample_weight : array-like of shape (n_samples,), default=None
             Non-negative weights.
 

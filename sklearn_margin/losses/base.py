@@ -25,6 +25,17 @@ class Loss(BaseEstimator):
     Follows scikit-learn's parameter protocol (``get_params``, ``set_params``, ``clone``,
     ``repr``) and holds no fitted state, so losses can be cloned, compared, pickled and
     searched over (``loss__<parameter>``). Parameters are validated at first use.
+
+    For a loss of your own take the base class of its family: ``BinaryLoss``, ``RegressionLoss`` or
+    ``PointwiseLoss`` for one score by row, ``ProbabilityLoss``, ``MulticlassLoss``, ``BatchLoss``,
+    ``PairwiseLoss`` or ``EmbeddingLoss``.
+
+    Examples
+    --------
+    >>> from sklearn_margin.losses import Huber, Loss
+    >>> loss = Huber(delta=2.0)
+    >>> isinstance(loss, Loss), loss == Huber(2.0), loss.get_params()
+    (True, True, {'delta': 2.0})
     """
 
     #: Methods of the author's contract, compiled when a kernel needs them.

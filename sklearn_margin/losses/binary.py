@@ -10,7 +10,7 @@ __all__ = ["Hinge", "ModifiedHuber", "SmoothedHinge", "SquaredHinge"]
 
 
 class Hinge(BinaryLoss):
-    """Hinge loss of the support vector machine, [margin − m]₊ [1]_.
+    r"""Hinge loss of the support vector machine, [margin − m]₊ [1]_.
 
     The derivative at the kink m = margin is taken to be 0.
 
@@ -18,6 +18,10 @@ class Hinge(BinaryLoss):
     ----------
     margin : float, default=1.0
         Margin below which a sample costs; 0 gives the perceptron loss.
+
+    Notes
+    -----
+    .. math:: \ell(y, z) = \max(0,\, \mathrm{margin} - y z)
 
     References
     ----------
@@ -55,12 +59,16 @@ class Hinge(BinaryLoss):
 
 
 class SquaredHinge(BinaryLoss):
-    """Squared hinge loss, [margin − m]₊² (the L2-SVM).
+    r"""Squared hinge loss, [margin − m]₊² (the L2-SVM).
 
     Parameters
     ----------
     margin : float, default=1.0
         Margin below which a sample costs.
+
+    Notes
+    -----
+    .. math:: \ell(y, z) = \max(0,\, \mathrm{margin} - y z)^2
 
     Examples
     --------
@@ -88,7 +96,7 @@ class SquaredHinge(BinaryLoss):
 
 
 class SmoothedHinge(BinaryLoss):
-    """Hinge loss smoothed by its Moreau envelope.
+    r"""Hinge loss smoothed by its Moreau envelope.
 
     With u = margin − m: 0 for u ≤ 0, u²/(2·smoothing) for 0 < u < smoothing, and
     u − smoothing/2 beyond. It lies below the hinge by at most smoothing/2 and tends to
@@ -100,6 +108,15 @@ class SmoothedHinge(BinaryLoss):
         Margin below which a sample costs.
     smoothing : float, default=0.5
         Width of the quadratic part.
+
+    Notes
+    -----
+    .. math::
+
+        \ell(y, z) = \begin{cases} 0 & u \le 0 \\ u^2 / (2 s) & 0 < u < s \\ u - s/2 & u \ge
+        s \end{cases}
+
+    with :math:`u = \mathrm{margin} - y z` and s for ``smoothing``.
 
     References
     ----------
@@ -138,7 +155,14 @@ class SmoothedHinge(BinaryLoss):
 
 
 class ModifiedHuber(BinaryLoss):
-    """Modified Huber loss, [1 − m]₊² if m ≥ −1 else −4m [1]_.
+    r"""Modified Huber loss, [1 − m]₊² if m ≥ −1 else −4m [1]_.
+
+    Notes
+    -----
+    .. math::
+
+        \ell(y, z) = \begin{cases} \max(0,\, 1 - y z)^2 & y z \ge -1 \\ -4 y z & y z < -1
+        \end{cases}
 
     References
     ----------

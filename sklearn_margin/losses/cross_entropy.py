@@ -23,10 +23,14 @@ __all__ = ["CrossEntropy", "Logistic"]
 
 
 class Logistic(BinaryLoss):
-    """Logistic loss (cross entropy of two classes), log(1 + e^(−m)).
+    r"""Logistic loss (cross entropy of two classes), log(1 + e^(−m)).
 
     Evaluated without overflow for any margin. For more than two classes it becomes
     ``CrossEntropy``, which names it too.
+
+    Notes
+    -----
+    .. math:: \ell(y, z) = \log(1 + e^{-y z})
 
     Examples
     --------
@@ -169,7 +173,7 @@ def _index_of_one(terms):
 
 
 class CrossEntropy(MulticlassLoss):
-    """Cross entropy of the softmax, logsumexp(z) − Σ_j q_j z_j.
+    r"""Cross entropy of the softmax, logsumexp(z) − Σ_j q_j z_j.
 
     The target q is 1 for the true class, or 1 − ε + ε/n_classes for it and ε/n_classes for
     the others with label smoothing ε [1]_. ``value`` and ``gradient`` also take soft labels: an
@@ -180,6 +184,10 @@ class CrossEntropy(MulticlassLoss):
     ----------
     label_smoothing : float, default=0.0
         ε, in [0, 1).
+
+    Notes
+    -----
+    .. math:: \ell(k, z) = \log \sum_j e^{z_j} - \sum_j q_j z_j
 
     References
     ----------

@@ -11,7 +11,7 @@ __all__ = ["Dice"]
 
 
 class Dice(BatchLoss):
-    """Soft Dice loss of the whole batch [1]_.
+    r"""Soft Dice loss of the whole batch [1]_.
 
     1 − (2 Σ s p t + smooth) / (Σ s p + Σ s t + smooth) with t ∈ {0, 1}, p the probability
     σ(z) and s the weights; ``squared`` puts p² and t² into the denominator [2]_. With a row of
@@ -24,6 +24,15 @@ class Dice(BatchLoss):
         Added to numerator and denominator.
     squared : bool, default=False
         Whether to square probabilities in the denominator.
+
+    Notes
+    -----
+    .. math::
+
+        1 - \frac{2 \sum_i s_i p_i t_i + \mathrm{smooth}}{\sum_i s_i p_i + \sum_i s_i t_i +
+        \mathrm{smooth}}
+
+    with :math:`p_i = \sigma(z_i)`; the denominator has :math:`p_i^2`, :math:`t_i^2` if ``squared``.
 
     References
     ----------

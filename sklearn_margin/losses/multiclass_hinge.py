@@ -37,7 +37,7 @@ def simplex_threshold(a, size):
 
 
 class CrammerSinger(MulticlassLoss):
-    """Multiclass hinge loss of Crammer and Singer [1]_, [max_{j≠k}(margin + z_j) − z_k]₊.
+    r"""Multiclass hinge loss of Crammer and Singer [1]_, [max_{j≠k}(margin + z_j) − z_k]₊.
 
     Where several classes attain the maximum the gradient is that of the first, and 0 where
     the loss is 0. Two classes have one score, and the loss is ``Hinge``.
@@ -46,6 +46,10 @@ class CrammerSinger(MulticlassLoss):
     ----------
     margin : float, default=1.0
         By how much the score of the true class must exceed all others.
+
+    Notes
+    -----
+    .. math:: \ell(k, z) = \max\left(0,\, \max_{j \ne k} (\mathrm{margin} + z_j) - z_k\right)
 
     References
     ----------
@@ -243,7 +247,7 @@ def _value_gradient_at_once(loss, k, z, s, out):
 
 
 class WestonWatkins(MulticlassLoss):
-    """Multiclass hinge loss of Weston and Watkins [1]_, Σ_{j≠k} [margin + z_j − z_k]₊.
+    r"""Multiclass hinge loss of Weston and Watkins [1]_, Σ_{j≠k} [margin + z_j − z_k]₊.
 
     The derivative at a kink is taken to be 0. Two classes have one score, and the loss is
     ``Hinge``.
@@ -252,6 +256,10 @@ class WestonWatkins(MulticlassLoss):
     ----------
     margin : float, default=1.0
         By how much the score of the true class must exceed each other.
+
+    Notes
+    -----
+    .. math:: \ell(k, z) = \sum_{j \ne k} \max(0,\, \mathrm{margin} + z_j - z_k)
 
     References
     ----------

@@ -133,8 +133,12 @@ class PointwiseLoss(Loss):
 
         Parameters
         ----------
-        y_true, y_pred, sample_weight
-            As in ``value``.
+        y_true : array-like of shape (n,)
+            Labels (−1 or +1) or targets.
+        y_pred : array-like of shape (n,)
+            Scores.
+        sample_weight : array-like of shape (n,), default=None
+            Non-negative weights.
 
         Returns
         -------
@@ -170,7 +174,27 @@ class PointwiseLoss(Loss):
 
 
 class BinaryLoss(PointwiseLoss):
-    """A pointwise loss for labels −1 and +1."""
+    """A pointwise loss for labels −1 and +1.
+
+    The author writes what ``PointwiseLoss`` says. Other labels are an error, and a regressor
+    refuses the loss.
+
+    Examples
+    --------
+    >>> import math
+    >>> from sklearn_margin import LinearClassifier
+    >>> from sklearn_margin.losses import BinaryLoss
+    >>> class Exponential(BinaryLoss):  # of AdaBoost
+    ...     def sample_value(self, y, z):
+    ...         return math.exp(-y * z)
+    ...     def sample_gradient(self, y, z):
+    ...         return -y * math.exp(-y * z)
+    ...     def sample_hessian(self, y, z):
+    ...         return math.exp(-y * z)
+    >>> X, y = [[-2.0], [-1.0], [1.0], [2.0]], ["no", "no", "yes", "yes"]
+    >>> LinearClassifier(Exponential(), alpha=0.1).fit(X, y).predict([[0.5]])
+    array(['yes'], dtype='<U3')
+    """
 
     def start_score(self, y, s):
         return 0.0
@@ -186,7 +210,27 @@ class BinaryLoss(PointwiseLoss):
 
 
 class RegressionLoss(PointwiseLoss):
-    """A pointwise loss of the residual r = y − z."""
+    """A pointwise loss of the residual r = y − z.
+
+    The author writes what ``PointwiseLoss`` says. A fit starts from the median of the targets, and
+    a classifier refuses the loss.
+
+    Examples
+    --------
+    >>> import math
+    >>> from sklearn_margin import LinearRegressor
+    >>> from sklearn_margin.losses import RegressionLoss
+    >>> class LogCosh(RegressionLoss):
+    ...     def sample_value(self, y, z):
+    ...         return math.log(math.cosh(y - z))
+    ...     def sample_gradient(self, y, z):
+    ...         return math.tanh(z - y)
+    ...     def sample_hessian(self, y, z):
+    ...         return 1.0 - math.tanh(z - y) ** 2
+    >>> X, y = [[0.0], [1.0], [2.0], [3.0]], [1.0, 3.0, 5.0, 7.0]
+    >>> LinearRegressor(LogCosh(), alpha=1e-6).fit(X, y).predict([[4.0]]).round(2)
+    array([9.])
+    """
 
     coercive = True
 

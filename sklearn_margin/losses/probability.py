@@ -199,7 +199,7 @@ class Softmax(MulticlassLoss):
 
 
 class Focal(ProbabilityLoss):
-    """Focal loss, −α (1 − p)^γ log p with p the probability of the true class [1]_.
+    r"""Focal loss, −α (1 − p)^γ log p with p the probability of the true class [1]_.
 
     γ = 0 is the logistic loss or cross entropy. With γ > 0 it is not convex, and a fit starts
     from the optimum for γ = 0.
@@ -210,6 +210,12 @@ class Focal(ProbabilityLoss):
         γ: how much samples that are classified well count less.
     alpha : float or tuple of float, default=None
         α of the positive class, 1 − α being that of the other; or α of each class. None is 1.
+
+    Notes
+    -----
+    .. math:: \ell = -\alpha (1 - p)^\gamma \log p
+
+    with :math:`p = \sigma(y z)`, or :math:`p = \mathrm{softmax}(z)_k` for several classes.
 
     References
     ----------
@@ -281,7 +287,7 @@ class Focal(ProbabilityLoss):
 
 
 class Poly(ProbabilityLoss):
-    """PolyLoss, −log p + Σ_j ε_j (1 − p)^j with p the probability of the true class [1]_.
+    r"""PolyLoss, −log p + Σ_j ε_j (1 − p)^j with p the probability of the true class [1]_.
 
     Since −log p = Σ_j (1 − p)^j / j, it changes the first coefficients of that series. ε = 0
     is the logistic loss or cross entropy. The loss is convex in the scores if only the first
@@ -291,6 +297,12 @@ class Poly(ProbabilityLoss):
     ----------
     epsilon : tuple of float or float, default=(1.0,)
         ε_1, ε_2, …; a number is ε_1.
+
+    Notes
+    -----
+    .. math:: \ell = -\log p + \sum_j \epsilon_j (1 - p)^j
+
+    with :math:`p = \sigma(y z)`, or :math:`p = \mathrm{softmax}(z)_k` for several classes.
 
     References
     ----------

@@ -17,7 +17,11 @@ __all__ = [
 
 
 class Squared(RegressionLoss):
-    """Squared error, r².
+    r"""Squared error, r².
+
+    Notes
+    -----
+    .. math:: \ell(y, z) = (y - z)^2
 
     Examples
     --------
@@ -39,9 +43,13 @@ class Squared(RegressionLoss):
 
 
 class Absolute(RegressionLoss):
-    """Absolute error, \\|r\\|; its minimiser is the conditional median.
+    r"""Absolute error, \|r\|; its minimiser is the conditional median.
 
     The derivative at r = 0 is taken to be 0.
+
+    Notes
+    -----
+    .. math:: \ell(y, z) = |y - z|
 
     Examples
     --------
@@ -69,12 +77,21 @@ class Absolute(RegressionLoss):
 
 
 class Huber(RegressionLoss):
-    """Huber loss: r²/2 if \\|r\\| ≤ delta, else delta·(\\|r\\| − delta/2) [1]_.
+    r"""Huber loss: r²/2 if \|r\| ≤ delta, else delta·(\|r\| − delta/2) [1]_.
 
     Parameters
     ----------
     delta : float, default=1.35
         Residual at which the loss turns from quadratic to linear, in units of y.
+
+    Notes
+    -----
+    .. math::
+
+        \ell(y, z) = \begin{cases} \frac12 r^2 & |r| \le \delta \\ \delta \left(|r| -
+        \frac12 \delta\right) & |r| > \delta \end{cases}
+
+    with :math:`r = y - z`.
 
     References
     ----------
@@ -110,7 +127,7 @@ class Huber(RegressionLoss):
 
 
 class Quantile(RegressionLoss):
-    """Quantile (pinball) loss, q·[r]₊ + (1 − q)·[−r]₊ [1]_.
+    r"""Quantile (pinball) loss, q·[r]₊ + (1 − q)·[−r]₊ [1]_.
 
     The derivative at r = 0 is taken to be 0.
 
@@ -118,6 +135,12 @@ class Quantile(RegressionLoss):
     ----------
     quantile : float in (0, 1), default=0.5
         The quantile q of y given x that the minimiser estimates.
+
+    Notes
+    -----
+    .. math:: \ell(y, z) = q \max(0, r) + (1 - q) \max(0, -r)
+
+    with :math:`r = y - z`.
 
     References
     ----------
@@ -156,14 +179,18 @@ class Quantile(RegressionLoss):
 
 
 class EpsilonInsensitive(RegressionLoss):
-    """Epsilon-insensitive loss of support vector regression, [\\|r\\| − epsilon]₊ [1]_.
+    r"""Epsilon-insensitive loss of support vector regression, [\|r\| − epsilon]₊ [1]_.
 
-    The derivative at \\|r\\| = epsilon is taken to be 0.
+    The derivative at \|r\| = epsilon is taken to be 0.
 
     Parameters
     ----------
     epsilon : float, default=0.1
         Half the width of the band in which errors cost nothing, in units of y.
+
+    Notes
+    -----
+    .. math:: \ell(y, z) = \max(0,\, |y - z| - \epsilon)
 
     References
     ----------
@@ -202,12 +229,16 @@ class EpsilonInsensitive(RegressionLoss):
 
 
 class SquaredEpsilonInsensitive(RegressionLoss):
-    """Squared epsilon-insensitive loss, [\\|r\\| − epsilon]₊².
+    r"""Squared epsilon-insensitive loss, [\|r\| − epsilon]₊².
 
     Parameters
     ----------
     epsilon : float, default=0.1
         Half the width of the band in which errors cost nothing, in units of y.
+
+    Notes
+    -----
+    .. math:: \ell(y, z) = \max(0,\, |y - z| - \epsilon)^2
 
     Examples
     --------

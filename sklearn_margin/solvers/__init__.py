@@ -1,5 +1,7 @@
 """Solvers: how an objective is minimised, and which solver can minimise which."""
 
+from typing import Any
+
 from sklearn_margin.solvers.adam import Adam
 from sklearn_margin.solvers.base import InTurn, Result, Solver
 from sklearn_margin.solvers.coordinate_descent import CoordinateDescent
@@ -38,14 +40,32 @@ SOLVERS = {
 }  # fmt: skip
 
 
-def resolve(solver, classes=SOLVERS) -> Solver | None:
-    """Solver object for a configured solver or a name in ``classes``; None for "auto".
+def resolve(solver: str | Solver, classes: dict[str, type[Solver]] | None = None) -> Solver | None:
+    """Solver object for a configured solver or a name; None for "auto".
+
+    Parameters
+    ----------
+    solver : str or Solver
+        A name, "auto", or a configured solver.
+    classes : dict of str to type, default=None
+        What names mean; None is all solvers of this module by their names.
+
+    Returns
+    -------
+    Solver or None
 
     Raises
     ------
     ValueError
-        If the name is unknown.
+        If the name is unknown, or a parameter of the solver is wrong.
+
+    Examples
+    --------
+    >>> from sklearn_margin.solvers import resolve
+    >>> resolve("lbfgs"), resolve("auto")
+    (LBFGS(), None)
     """
+    classes = SOLVERS if classes is None else classes
     if isinstance(solver, Solver):
         solver.check_params()
         return solver
@@ -57,7 +77,12 @@ def resolve(solver, classes=SOLVERS) -> Solver | None:
     raise ValueError(f"solver must be one of {names} or a configured solver, got {solver!r}")
 
 
-def candidates(solver, objective, tol=1e-4, classes=SOLVERS) -> list[Solver]:
+def candidates(
+    solver: str | Solver,
+    objective: Any,
+    tol: float = 1e-4,
+    classes: dict[str, type[Solver]] | None = None,
+) -> list[Solver]:
     """The solvers to use for ``objective``, the next where one fails.
 
     Parameters
@@ -65,10 +90,11 @@ def candidates(solver, objective, tol=1e-4, classes=SOLVERS) -> list[Solver]:
     solver : str or Solver
         A name, "auto", or a configured solver.
     objective : LinearObjective
+        What is to be minimised.
     tol : float, default=1e-4
         Accuracy that is wanted.
-    classes : dict of str to type
-        What names mean.
+    classes : dict of str to type, default=None
+        What names mean; None is all solvers of this module by their names.
 
     Returns
     -------
@@ -80,6 +106,19 @@ def candidates(solver, objective, tol=1e-4, classes=SOLVERS) -> list[Solver]:
     ------
     ValueError
         If the solver cannot minimise the objective; names the reason and those that can.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_margin.losses import Hinge
+    >>> from sklearn_margin.objective import PointwiseObjective, Rows
+    >>> from sklearn_margin.penalties import ElasticNet
+    >>> from sklearn_margin.solvers import candidates
+    >>> rows, y = Rows(np.eye(4), center=True), np.array([1.0, 1.0, -1.0, -1.0])
+    >>> penalty = ElasticNet(alpha=0.1)
+    >>> hinge = PointwiseObjective(Hinge(), rows, y, np.full(4, 0.25), penalty=penalty)
+    >>> candidates("auto", hinge)
+    [InteriorPoint(), DualCD(), Smoothing()]
     """
     chosen = resolve(solver, classes)
     if chosen is not None:
@@ -110,6 +149,35 @@ def _obstacle(solver, objective):
     return solver.obstacle(objective)
 
 
-def choose(solver, objective, tol=1e-4) -> Solver:
-    """The first of ``candidates``."""
+def choose(solver: str | Solver, objective: Any, tol: float = 1e-4) -> Solver:
+    """The first of ``candidates``: the solver that a fit tries first.
+
+    Parameters
+    ----------
+    solver : str or Solver
+        A name, "auto", or a configured solver.
+    objective : LinearObjective
+        What is to be minimised.
+    tol : float, default=1e-4
+        Accuracy that is wanted.
+
+    Returns
+    -------
+    Solver
+
+    Raises
+    ------
+    ValueError
+        If the solver cannot minimise the objective; names the reason and those that can.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_margin.losses import Huber
+    >>> from sklearn_margin.objective import PointwiseObjective, Rows
+    >>> from sklearn_margin.solvers import choose
+    >>> rows, y = Rows(np.eye(4), center=True), np.arange(4.0)
+    >>> choose("auto", PointwiseObjective(Huber(), rows, y, np.full(4, 0.25)))
+    Newton()
+    """
     return candidates(solver, objective, tol)[0]

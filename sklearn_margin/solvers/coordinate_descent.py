@@ -36,7 +36,7 @@ class CoordinateDescent(Solver):
     Parameters
     ----------
     gram_max : int, default=1000
-        Most parameters for which the Gram matrix is formed.
+        Most parameters of a problem of which the Hessian (the Gram matrix) is formed.
 
     References
     ----------
@@ -48,8 +48,10 @@ class CoordinateDescent(Solver):
     Examples
     --------
     >>> from sklearn_margin import LinearClassifier
+    >>> from sklearn_margin.solvers import CoordinateDescent
     >>> X, y = [[-2.0, 0.1], [-1.0, 0.0], [1.0, 0.1], [2.0, 0.0]], [0, 0, 1, 1]
-    >>> LinearClassifier("logistic", l1_ratio=1.0, alpha=0.1).fit(X, y).coef_.round(2)
+    >>> model = LinearClassifier("logistic", solver=CoordinateDescent(), l1_ratio=1.0, alpha=0.1)
+    >>> model.fit(X, y).coef_.round(2)
     array([[1.78, 0.  ]])
     """
 

@@ -54,8 +54,10 @@ class DualCD(Solver):
     Examples
     --------
     >>> from sklearn_margin import LinearClassifier
+    >>> from sklearn_margin.solvers import DualCD
     >>> X, y = [[-2.0], [-1.0], [1.0], [2.0]], [0, 0, 1, 1]
-    >>> LinearClassifier("hinge", solver="dual_cd", alpha=0.1).fit(X, y).score(X, y)
+    >>> solver = DualCD(shrinking=False)
+    >>> LinearClassifier("hinge", solver=solver, alpha=0.1).fit(X, y).score(X, y)
     1.0
     """
 

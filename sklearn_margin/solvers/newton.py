@@ -44,7 +44,7 @@ class Newton(Solver):
     Parameters
     ----------
     gram_max : int, default=1000
-        Most parameters for which the Hessian is formed.
+        Most parameters of a problem of which the Hessian (the Gram matrix) is formed.
 
     Examples
     --------

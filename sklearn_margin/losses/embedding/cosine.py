@@ -23,7 +23,7 @@ _NEGLIGIBLE = -700.0  # e to this power is as good as 0
 
 
 class InfoNCE(EmbeddingLoss):
-    """InfoNCE: cross entropy that tells a positive from the negatives of an anchor [1]_.
+    r"""InfoNCE: cross entropy that tells a positive from the negatives of an anchor [1]_.
 
     −log e^{cos(a,p)/τ} / (e^{cos(a,p)/τ} + Σ_n e^{cos(a,n)/τ}), the mean over all ordered pairs
     (a, p) of rows of the same label; n are the rows of other labels. The derivative by cos(a, n)
@@ -33,6 +33,13 @@ class InfoNCE(EmbeddingLoss):
     ----------
     temperature : float, default=0.1
         τ.
+
+    Notes
+    -----
+    .. math::
+
+        \ell(a, p) = -\log \frac{e^{\cos(a, p)/\tau}}{e^{\cos(a, p)/\tau} + \sum_n
+        e^{\cos(a, n)/\tau}}
 
     References
     ----------
@@ -67,7 +74,7 @@ class InfoNCE(EmbeddingLoss):
 
 
 class MultipleNegativesRanking(EmbeddingLoss):
-    """Cross entropy that finds the positive of an anchor among those of all anchors [1]_ [2]_.
+    r"""Cross entropy that finds the positive of an anchor among those of all anchors [1]_ [2]_.
 
     Labels name pairs: the first row of a label is the anchor a_i, the second its positive p_i,
     and further rows are ignored. The value is the mean over i of
@@ -77,6 +84,13 @@ class MultipleNegativesRanking(EmbeddingLoss):
     ----------
     scale : float, default=20.0
         Inverse of a temperature.
+
+    Notes
+    -----
+    .. math::
+
+        \ell(i) = \log \sum_j e^{\mathrm{scale} \cdot \cos(a_i, p_j)} - \mathrm{scale} \cdot
+        \cos(a_i, p_i)
 
     References
     ----------
@@ -120,7 +134,7 @@ class MultipleNegativesRanking(EmbeddingLoss):
 
 
 class Circle(EmbeddingLoss):
-    """Circle loss: every similarity is pushed as hard as it is far from its optimum [1]_.
+    r"""Circle loss: every similarity is pushed as hard as it is far from its optimum [1]_.
 
     For each anchor, with the similarities s = cos of its positives p and negatives n, margin m
     and scale γ: log(1 + Σ_n e^{γ[s_n + m]₊(s_n − m)} · Σ_p e^{−γ[1 + m − s_p]₊(s_p − 1 + m)}).
@@ -135,6 +149,13 @@ class Circle(EmbeddingLoss):
     detach_weights : bool, default=False
         Whether ``gradient`` takes the factors [·]₊ for constants, as the paper does. It is then
         not the derivative of ``value``, and twice as large near s_n = 0 and s_p = 1.
+
+    Notes
+    -----
+    .. math::
+
+        \ell(a) = \log\left(1 + \sum_n e^{\gamma [s_n + m]_+ (s_n - m)} \sum_p e^{-\gamma [1
+        + m - s_p]_+ (s_p - 1 + m)}\right)
 
     References
     ----------

@@ -17,7 +17,7 @@ __all__ = ["Contrastive", "Triplet"]
 
 
 class Contrastive(EmbeddingLoss):
-    """Contrastive loss: D² for rows of the same label, [margin − D]₊² for others [1]_.
+    r"""Contrastive loss: D² for rows of the same label, [margin − D]₊² for others [1]_.
 
     The mean over all pairs of a batch. Two different labels at the same point repel each
     other in no direction: the derivative there is taken to be 0.
@@ -26,6 +26,15 @@ class Contrastive(EmbeddingLoss):
     ----------
     margin : float, default=1.0
         Distance from which different labels cost nothing.
+
+    Notes
+    -----
+    .. math::
+
+        \ell(i, j) = \begin{cases} D(i, j)^2 & \text{same label} \\ \max(0,\,
+        \mathrm{margin} - D(i, j))^2 & \text{different labels} \end{cases}
+
+    with the Euclidean distance D of two rows.
 
     References
     ----------
@@ -68,7 +77,7 @@ class Contrastive(EmbeddingLoss):
 
 
 class Triplet(EmbeddingLoss):
-    """Triplet loss: [D(a, p)² − D(a, n)² + margin]₊ of an anchor, a positive and a negative [1]_.
+    r"""Triplet loss: [D(a, p)² − D(a, n)² + margin]₊ of an anchor, a positive and a negative [1]_.
 
     The mean over the triplets (a, p, n) with label(a) = label(p) ≠ label(n) that ``mining``
     selects from a batch. Costs O(B² log B) time and O(B²) memory for B rows: the distances of an
@@ -83,6 +92,12 @@ class Triplet(EmbeddingLoss):
         "all": every triplet. "semihard": for each a and p the nearest negative that is farther
         from a than p is [1]_; none if there is no such negative. "hard": for each a the
         farthest positive and the nearest negative [2]_.
+
+    Notes
+    -----
+    .. math:: \ell(a, p, n) = \max\left(0,\, D(a, p)^2 - D(a, n)^2 + \mathrm{margin}\right)
+
+    with the Euclidean distance D of two rows.
 
     References
     ----------

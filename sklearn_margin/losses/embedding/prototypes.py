@@ -19,7 +19,7 @@ _START = (10.0, -5.0)  # of the paper
 
 
 class GE2E(EmbeddingLoss):
-    """Generalised end-to-end loss: rows against the centroids of their batch [1]_.
+    r"""Generalised end-to-end loss: rows against the centroids of their batch [1]_.
 
     With rows e of length 1, the centroid c_k of each label and the scores S_jk = w·cos(e_j, c_k)
     + b, where the centroid of the own label is taken without the row itself, a row costs
@@ -34,6 +34,15 @@ class GE2E(EmbeddingLoss):
     ----------
     variant : {"softmax", "contrast"}, default="softmax"
         Cost of a row.
+
+    Notes
+    -----
+    .. math::
+
+        \ell_\text{softmax}(j) = \log \sum_k e^{S_{jk}} - S_{jy}, \qquad
+        \ell_\text{contrast}(j) = 1 - \sigma(S_{jy}) + \max_{k \ne y} \sigma(S_{jk})
+
+    with :math:`S_{jk} = w \cos(e_j, c_k) + b`.
 
     References
     ----------
@@ -164,7 +173,7 @@ def _contrast(scores, labels):
 
 
 class ArcFace(EmbeddingLoss):
-    """Additive angular margin loss: cross entropy against prototypes, on the sphere [1]_.
+    r"""Additive angular margin loss: cross entropy against prototypes, on the sphere [1]_.
 
     With θ_j the angle between a row and the prototype of class j, and k its own class,
     −log e^{s·cos(θ_k + m)} / (e^{s·cos(θ_k + m)} + Σ_{j≠k} e^{s·cos θ_j}), the weighted mean over
@@ -179,6 +188,13 @@ class ArcFace(EmbeddingLoss):
         m, in radians, from 0 to π.
     scale : float, default=30.0
         s.
+
+    Notes
+    -----
+    .. math::
+
+        \ell = -\log \frac{e^{s \cos(\theta_k + m)}}{e^{s \cos(\theta_k + m)} + \sum_{j \ne
+        k} e^{s \cos\theta_j}}
 
     References
     ----------

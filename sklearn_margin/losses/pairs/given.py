@@ -11,7 +11,7 @@ __all__ = ["MarginRanking", "check_signs"]
 
 
 class MarginRanking(PairwiseHinge):
-    """Margin ranking loss of given pairs, [margin − t·(z_1 − z_2)]₊ with t = ±1 [1]_.
+    r"""Margin ranking loss of given pairs, [margin − t·(z_1 − z_2)]₊ with t = ±1 [1]_.
 
     Unlike the other pairwise losses it does not form pairs from labels: row k of the arrays is a
     pair, and t_k says which of its scores should be higher. ``LinearRanker.fit_pairs`` takes such
@@ -25,6 +25,10 @@ class MarginRanking(PairwiseHinge):
     ----------
     margin : float, default=0.0
         Score difference from which a pair costs nothing.
+
+    Notes
+    -----
+    .. math:: \frac{\sum_k s_k \max(0,\, \mathrm{margin} - t_k (z_{1k} - z_{2k}))}{\sum_k s_k}
 
     References
     ----------

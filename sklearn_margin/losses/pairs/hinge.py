@@ -10,7 +10,7 @@ __all__ = ["PairwiseHinge", "PairwiseSquaredHinge", "SmoothedPairwiseHinge"]
 
 
 class PairwiseHinge(PairwiseLoss):
-    """Pairwise hinge loss of RankSVM, [margin − d]₊ with d = z_i − z_j [1]_.
+    r"""Pairwise hinge loss of RankSVM, [margin − d]₊ with d = z_i − z_j [1]_.
 
     Value and gradient cost O(n log n) per group. The derivative at d = margin is 0.
 
@@ -20,6 +20,13 @@ class PairwiseHinge(PairwiseLoss):
         Score difference from which a pair costs nothing.
     weighting : {"difference", "uniform"}, default="difference"
         Weight of a pair: y_i − y_j or 1. With labels 0 and 1 they are the same.
+
+    Notes
+    -----
+    .. math::
+
+        \frac{\sum_{y_i > y_j} u_{ij} \max(0,\, \mathrm{margin} - (z_i - z_j))}{\sum_{y_i >
+        y_j} u_{ij}}
 
     References
     ----------
@@ -63,7 +70,7 @@ class PairwiseHinge(PairwiseLoss):
 
 
 class PairwiseSquaredHinge(PairwiseLoss):
-    """Squared pairwise hinge loss, [margin − d]₊² with d = z_i − z_j [1]_.
+    r"""Squared pairwise hinge loss, [margin − d]₊² with d = z_i − z_j [1]_.
 
     Value, gradient and Hessian product cost O(n log n) per group.
 
@@ -73,6 +80,13 @@ class PairwiseSquaredHinge(PairwiseLoss):
         Score difference from which a pair costs nothing.
     weighting : {"difference", "uniform"}, default="difference"
         Weight of a pair: y_i − y_j or 1. With labels 0 and 1 they are the same.
+
+    Notes
+    -----
+    .. math::
+
+        \frac{\sum_{y_i > y_j} u_{ij} \max(0,\, \mathrm{margin} - (z_i - z_j))^2}{\sum_{y_i
+        > y_j} u_{ij}}
 
     References
     ----------

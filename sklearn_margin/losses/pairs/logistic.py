@@ -9,7 +9,7 @@ __all__ = ["PairwiseLogistic"]
 
 
 class PairwiseLogistic(PairwiseLoss):
-    """Pairwise logistic loss of RankNet, log(1 + e^(−d)) with d = z_i − z_j [1]_.
+    r"""Pairwise logistic loss of RankNet, log(1 + e^(−d)) with d = z_i − z_j [1]_.
 
     The negative log-likelihood of the order of a pair if row i beats row j with probability σ(d).
     Evaluated without overflow for any d. Value, gradient and Hessian product cost O(pairs) time,
@@ -19,6 +19,10 @@ class PairwiseLogistic(PairwiseLoss):
     ----------
     weighting : {"difference", "uniform"}, default="difference"
         Weight of a pair: y_i − y_j or 1. With labels 0 and 1 they are the same.
+
+    Notes
+    -----
+    .. math:: \frac{\sum_{y_i > y_j} u_{ij} \log(1 + e^{-(z_i - z_j)})}{\sum_{y_i > y_j} u_{ij}}
 
     References
     ----------
