@@ -1,5 +1,9 @@
 """Linear classifiers."""
 
+from __future__ import annotations
+
+from typing import Any, Literal
+
 import numpy as np
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
@@ -8,6 +12,7 @@ from sklearn_margin._base.classification import BaseClassifier
 from sklearn_margin._base.estimator import resolve_loss
 from sklearn_margin._calibration import calibrate, held_out_scores
 from sklearn_margin._hints import INIT_HINTS
+from sklearn_margin._typing import RandomState
 from sklearn_margin._validation import check_choice, check_weights
 from sklearn_margin.losses import (
     BatchLoss,
@@ -17,6 +22,7 @@ from sklearn_margin.losses import (
     Focal,
     Hinge,
     Logistic,
+    Loss,
     ModifiedHuber,
     MulticlassLoss,
     PointwiseLoss,
@@ -26,6 +32,7 @@ from sklearn_margin.losses import (
     SquaredHinge,
     WestonWatkins,
 )
+from sklearn_margin.solvers import Solver
 
 __all__ = ["HingeClassifier", "LinearClassifier"]
 
@@ -127,20 +134,20 @@ class LinearClassifier(BaseClassifier):
 
     def __init__(
         self,
-        loss="hinge",
+        loss: str | Loss = "hinge",
         *,
-        alpha=1e-4,
-        l1_ratio=0.0,
-        fit_intercept=True,
-        solver="auto",
-        tol=1e-4,
-        max_iter=1000,
-        warm_start=False,
-        n_jobs=None,
-        random_state=None,
-        verbose=0,
-        class_weight=None,
-    ):
+        alpha: float = 1e-4,
+        l1_ratio: float = 0.0,
+        fit_intercept: bool = True,
+        solver: str | Solver = "auto",
+        tol: float = 1e-4,
+        max_iter: int = 1000,
+        warm_start: bool = False,
+        n_jobs: int | None = None,
+        random_state: RandomState = None,
+        verbose: int = 0,
+        class_weight: dict[Any, float] | Literal["balanced"] | None = None,
+    ) -> None:
         self.loss = loss
         self.alpha = alpha
         self.l1_ratio = l1_ratio
@@ -254,20 +261,20 @@ class HingeClassifier(BaseClassifier):
     def __init__(
         self,
         *,
-        margin=1.0,
-        alpha=1e-4,
-        l1_ratio=0.0,
-        fit_intercept=True,
-        solver="auto",
-        tol=1e-4,
-        max_iter=1000,
-        warm_start=False,
-        n_jobs=None,
-        random_state=None,
-        verbose=0,
-        class_weight=None,
-        probability=None,
-    ):
+        margin: float = 1.0,
+        alpha: float = 1e-4,
+        l1_ratio: float = 0.0,
+        fit_intercept: bool = True,
+        solver: str | Solver = "auto",
+        tol: float = 1e-4,
+        max_iter: int = 1000,
+        warm_start: bool = False,
+        n_jobs: int | None = None,
+        random_state: RandomState = None,
+        verbose: int = 0,
+        class_weight: dict[Any, float] | Literal["balanced"] | None = None,
+        probability: Literal["sigmoid", "isotonic"] | None = None,
+    ) -> None:
         self.margin = margin
         self.alpha = alpha
         self.l1_ratio = l1_ratio
@@ -281,6 +288,8 @@ class HingeClassifier(BaseClassifier):
         self.verbose = verbose
         self.class_weight = class_weight
         self.probability = probability
+
+    calibrators_: list[Any]
 
     _init_hints = INIT_HINTS | {"loss": "for other losses there is LinearClassifier(loss=...)"}
 

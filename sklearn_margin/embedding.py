@@ -1,6 +1,9 @@
 """Linear embeddings: metric learning by a loss of your choice."""
 
+from __future__ import annotations
+
 from functools import partial
+from typing import Any, Literal, Self
 
 import numpy as np
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
@@ -11,7 +14,8 @@ from sklearn.utils.validation import check_is_fitted
 from sklearn_margin._base.embedding import BaseEmbedding
 from sklearn_margin._base.estimator import learns_in_batches
 from sklearn_margin._hints import available_if
-from sklearn_margin.batches import by_batch
+from sklearn_margin._typing import Array, ArrayLike, MatrixLike, RandomState, keeps_signature
+from sklearn_margin.batches import Batches, by_batch
 from sklearn_margin.losses import (
     GE2E,
     NCA,
@@ -19,10 +23,12 @@ from sklearn_margin.losses import (
     Circle,
     Contrastive,
     InfoNCE,
+    Loss,
     MultipleNegativesRanking,
     Triplet,
 )
 from sklearn_margin.losses.embedding.geometry import unit_rows
+from sklearn_margin.solvers import Solver
 
 __all__ = ["LinearEmbedding"]
 
@@ -138,22 +144,22 @@ class LinearEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEmb
 
     def __init__(
         self,
-        loss="triplet",
+        loss: str | Loss = "triplet",
         *,
-        n_components=None,
-        normalize=False,
-        init="auto",
-        batch_size=128,
-        sampler="auto",
-        alpha=1e-4,
-        solver="auto",
-        tol=1e-4,
-        max_iter=1000,
-        warm_start=False,
-        n_jobs=None,
-        random_state=None,
-        verbose=0,
-    ):
+        n_components: int | None = None,
+        normalize: bool = False,
+        init: str | ArrayLike = "auto",
+        batch_size: int = 128,
+        sampler: Literal["auto", "uniform", "balanced"] = "auto",
+        alpha: float = 1e-4,
+        solver: str | Solver = "auto",
+        tol: float = 1e-4,
+        max_iter: int = 1000,
+        warm_start: bool = False,
+        n_jobs: int | None = None,
+        random_state: RandomState = None,
+        verbose: int = 0,
+    ) -> None:
         self.loss = loss
         self.n_components = n_components
         self.normalize = normalize
@@ -173,8 +179,15 @@ class LinearEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEmb
 
     # --- fitting ---
 
-    @with_callbacks
-    def fit(self, X, y, sample_weight=None, X_val=None, y_val=None):
+    @keeps_signature(with_callbacks)
+    def fit(
+        self,
+        X: MatrixLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        X_val: MatrixLike | None = None,
+        y_val: ArrayLike | None = None,
+    ) -> Self:
         """Learn from labels.
 
         Parameters
@@ -201,8 +214,14 @@ class LinearEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEmb
         """
         return self._fit(self._prepare, X, y, sample_weight=sample_weight, X_val=X_val, y_val=y_val)
 
-    @with_callbacks
-    def fit_pairs(self, X1, X2, similar, sample_weight=None):
+    @keeps_signature(with_callbacks)
+    def fit_pairs(
+        self,
+        X1: MatrixLike,
+        X2: MatrixLike,
+        similar: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+    ) -> Self:
         """Learn from pairs of rows that are similar or not.
 
         "contrastive" is the loss of the given pairs. Other losses learn from batches in which
@@ -226,8 +245,14 @@ class LinearEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEmb
         prepare = partial(self._prepare_tuples, others=(X2,), names=("X1", "X2"))
         return self._fit(prepare, X1, similar, sample_weight=sample_weight)
 
-    @with_callbacks
-    def fit_triplets(self, anchor, positive, negative, sample_weight=None):
+    @keeps_signature(with_callbacks)
+    def fit_triplets(
+        self,
+        anchor: MatrixLike,
+        positive: MatrixLike,
+        negative: MatrixLike,
+        sample_weight: ArrayLike | None = None,
+    ) -> Self:
         """Learn from triplets: a row, one that should be nearer, one that should be farther.
 
         "triplet" is the loss of the given triplets, and "contrastive" that of the pairs in them.
@@ -251,7 +276,13 @@ class LinearEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEmb
         return self._fit(prepare, anchor, None, sample_weight=sample_weight)
 
     @available_if(learns_in_batches)
-    def partial_fit(self, X, y, classes=None, sample_weight=None):
+    def partial_fit(
+        self,
+        X: MatrixLike,
+        y: ArrayLike,
+        classes: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+    ) -> Self:
         """Learn from a part of the rows: one pass over them, at a constant step.
 
         The first part decides about scales and the start, and should be typical. After ``fit``,
@@ -290,7 +321,7 @@ class LinearEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEmb
     def _n_features_out(self):
         return self.components_.shape[0]
 
-    def transform(self, X):
+    def transform(self, X: MatrixLike | Batches) -> Any:
         """Embed rows: X Wᵀ, divided by their lengths if ``normalize``.
 
         Parameters
@@ -307,7 +338,7 @@ class LinearEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEmb
         Z = safe_sparse_dot(X, self.components_.T, dense_output=True)
         return unit_rows(np.ascontiguousarray(Z))[0] if self._has_unit_rows() else Z
 
-    def pair_distance(self, X1, X2):
+    def pair_distance(self, X1: MatrixLike, X2: MatrixLike) -> Array:
         """Distance between the embeddings of the rows of two matrices, row by row.
 
         Parameters
@@ -320,16 +351,16 @@ class LinearEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEmb
         ndarray of shape (n_pairs,)
         """
         check_is_fitted(self)
-        X1, X2 = self._validate_parts((X1, X2), ("X1", "X2"), reset=False)
+        first, second = self._validate_parts((X1, X2), ("X1", "X2"), reset=False)
         if self._has_unit_rows():
-            difference = self.transform(X1) - self.transform(X2)
+            difference = self.transform(first) - self.transform(second)
         else:
-            difference = safe_sparse_dot(X1 - X2, self.components_.T, dense_output=True)
+            difference = safe_sparse_dot(first - second, self.components_.T, dense_output=True)
         return np.sqrt(np.einsum("ij,ij->i", difference, difference))
 
     @available_if(_has_prototypes)
     @by_batch
-    def predict(self, X):
+    def predict(self, X: MatrixLike) -> Array:
         """Predict the label of the prototype with the largest cosine.
 
         Available if the loss has prototypes ("arc_face").
@@ -351,4 +382,4 @@ class LinearEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEmb
 
 
 # Around what ``set_output`` makes of the method: each batch becomes a frame.
-LinearEmbedding.transform = by_batch(LinearEmbedding.transform)
+LinearEmbedding.transform = by_batch(LinearEmbedding.transform)  # type: ignore[method-assign,assignment]

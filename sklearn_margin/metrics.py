@@ -25,7 +25,6 @@ from numbers import Integral
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
 from sklearn import config_context
 from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.metrics import make_scorer
@@ -43,6 +42,7 @@ from sklearn_margin._groups import (
 )
 from sklearn_margin._hints import levels_to_caller
 from sklearn_margin._ndcg import grouped_ndcg
+from sklearn_margin._typing import ArrayLike
 
 __all__ = [
     "average_precision_score",
@@ -396,12 +396,12 @@ class _GroupsRequired:
 
     def __init__(self, metric: Callable[..., float]) -> None:
         update_wrapper(self, metric)  # scikit-learn reads the name and the signature
-        self._metric = metric
+        self._metric, self._name = metric, getattr(metric, "__name__", repr(metric))
 
     def __call__(self, y_true: ArrayLike, y_score: ArrayLike, **kwargs: Any) -> float:
         if kwargs.get("groups") is None and not is_packed(y_true):
             raise ValueError(
-                f"The scorer of {self.__name__} got no groups. Pass `groups` with metadata routing "
+                f"The scorer of {self._name} got no groups. Pass `groups` with metadata routing "
                 "enabled, or pack y as an (n_samples, 2) array [relevance, group]. If all rows are "
                 "one query, use sklearn.metrics.make_scorer."
             )

@@ -1,14 +1,21 @@
 """Linear quantile regression."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 from sklearn.metrics import d2_pinball_score
 
 from sklearn_margin._base.regression import OTHER_LOSSES, BaseRegressor
 from sklearn_margin._base.scores import predictions_in_parts
+from sklearn_margin._typing import Array, ArrayLike, MatrixLike, RandomState
 from sklearn_margin._validation import check_number
-from sklearn_margin.batches import by_batch
+from sklearn_margin.batches import Batches, by_batch
 from sklearn_margin.losses import Quantile
 from sklearn_margin.objective import PointwiseObjective
+from sklearn_margin.solvers import Solver
 
 __all__ = ["QuantileRegressor"]
 
@@ -100,19 +107,19 @@ class QuantileRegressor(BaseRegressor):
     def __init__(
         self,
         *,
-        quantile=0.5,
-        non_crossing=False,
-        alpha=1e-4,
-        l1_ratio=0.0,
-        fit_intercept=True,
-        solver="auto",
-        tol=1e-4,
-        max_iter=1000,
-        warm_start=False,
-        n_jobs=None,
-        random_state=None,
-        verbose=0,
-    ):
+        quantile: float | Sequence[float] | Array = 0.5,
+        non_crossing: bool = False,
+        alpha: float = 1e-4,
+        l1_ratio: float = 0.0,
+        fit_intercept: bool = True,
+        solver: str | Solver = "auto",
+        tol: float = 1e-4,
+        max_iter: int = 1000,
+        warm_start: bool = False,
+        n_jobs: int | None = None,
+        random_state: RandomState = None,
+        verbose: int = 0,
+    ) -> None:
         self.quantile = quantile
         self.non_crossing = non_crossing
         self.alpha = alpha
@@ -179,7 +186,7 @@ class QuantileRegressor(BaseRegressor):
             self.dual_gap_ = np.atleast_1d(self.dual_gap_)
 
     @by_batch
-    def predict(self, X):
+    def predict(self, X: MatrixLike) -> Array:
         """Predict quantiles.
 
         Parameters
@@ -201,7 +208,12 @@ class QuantileRegressor(BaseRegressor):
             z[:, np.argsort(self._quantiles)] = np.sort(z, axis=1)
         return z
 
-    def score(self, X, y=None, sample_weight=None):
+    def score(
+        self,
+        X: MatrixLike | Batches,
+        y: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+    ) -> float:
         """Share of the quantile loss that the model explains, D².
 
         1 less the ratio of the quantile loss of the predictions to that of the best constant,
@@ -235,7 +247,7 @@ class QuantileRegressor(BaseRegressor):
         parts = predictions_in_parts(self, X, y, sample_weight=sample_weight)
         if parts is not None:
             return parts.d2(self._quantiles)
-        z = self.predict(X)
+        z: Any = self.predict(X)
         columns = z.T if z.ndim == 2 else [z]
         scores = [
             d2_pinball_score(y, column, sample_weight=sample_weight, alpha=quantile)

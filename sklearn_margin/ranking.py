@@ -1,15 +1,22 @@
 """Linear rankers."""
 
+from __future__ import annotations
+
+from typing import Literal
+
 from sklearn_margin._base.estimator import resolve_loss
 from sklearn_margin._base.ranking import BaseRanker
+from sklearn_margin._typing import RandomState
 from sklearn_margin._validation import check_choice
 from sklearn_margin.losses import (
+    Loss,
     MarginRanking,
     PairwiseHinge,
     PairwiseLogistic,
     PairwiseLoss,
     PairwiseSquaredHinge,
 )
+from sklearn_margin.solvers import Solver
 
 __all__ = ["LinearRanker", "RankSVM"]
 
@@ -90,18 +97,18 @@ class LinearRanker(BaseRanker):
 
     def __init__(
         self,
-        loss="pairwise_squared_hinge",
+        loss: str | Loss = "pairwise_squared_hinge",
         *,
-        alpha=1e-4,
-        l1_ratio=0.0,
-        solver="auto",
-        tol=1e-4,
-        max_iter=1000,
-        warm_start=False,
-        n_jobs=None,
-        random_state=None,
-        verbose=0,
-    ):
+        alpha: float = 1e-4,
+        l1_ratio: float = 0.0,
+        solver: str | Solver = "auto",
+        tol: float = 1e-4,
+        max_iter: int = 1000,
+        warm_start: bool = False,
+        n_jobs: int | None = None,
+        random_state: RandomState = None,
+        verbose: int = 0,
+    ) -> None:
         self.loss = loss
         self.alpha = alpha
         self.l1_ratio = l1_ratio
@@ -195,19 +202,19 @@ class RankSVM(BaseRanker):
     def __init__(
         self,
         *,
-        margin=1.0,
-        loss="squared_hinge",
-        weighting="uniform",
-        alpha=1e-4,
-        l1_ratio=0.0,
-        solver="auto",
-        tol=1e-4,
-        max_iter=1000,
-        warm_start=False,
-        n_jobs=None,
-        random_state=None,
-        verbose=0,
-    ):
+        margin: float = 1.0,
+        loss: str = "squared_hinge",
+        weighting: Literal["uniform", "difference"] = "uniform",
+        alpha: float = 1e-4,
+        l1_ratio: float = 0.0,
+        solver: str | Solver = "auto",
+        tol: float = 1e-4,
+        max_iter: int = 1000,
+        warm_start: bool = False,
+        n_jobs: int | None = None,
+        random_state: RandomState = None,
+        verbose: int = 0,
+    ) -> None:
         self.margin = margin
         self.loss = loss
         self.weighting = weighting

@@ -1,21 +1,26 @@
 """Linear regressors."""
 
+from __future__ import annotations
+
 import numpy as np
 
 from sklearn_margin._base.estimator import resolve_loss
 from sklearn_margin._base.regression import OTHER_LOSSES, BaseRegressor
+from sklearn_margin._typing import Array, RandomState
 from sklearn_margin._validation import check_number
 from sklearn_margin.losses import (
     Absolute,
     BinaryLoss,
     EpsilonInsensitive,
     Huber,
+    Loss,
     PointwiseLoss,
     Quantile,
     Squared,
     SquaredEpsilonInsensitive,
 )
 from sklearn_margin.objective import ConcomitantHuberObjective, PointwiseObjective
+from sklearn_margin.solvers import Solver
 
 __all__ = ["HuberRegressor", "LinearRegressor"]
 
@@ -98,19 +103,19 @@ class LinearRegressor(BaseRegressor):
 
     def __init__(
         self,
-        loss="squared",
+        loss: str | Loss = "squared",
         *,
-        alpha=1e-4,
-        l1_ratio=0.0,
-        fit_intercept=True,
-        solver="auto",
-        tol=1e-4,
-        max_iter=1000,
-        warm_start=False,
-        n_jobs=None,
-        random_state=None,
-        verbose=0,
-    ):
+        alpha: float = 1e-4,
+        l1_ratio: float = 0.0,
+        fit_intercept: bool = True,
+        solver: str | Solver = "auto",
+        tol: float = 1e-4,
+        max_iter: int = 1000,
+        warm_start: bool = False,
+        n_jobs: int | None = None,
+        random_state: RandomState = None,
+        verbose: int = 0,
+    ) -> None:
         self.loss = loss
         self.alpha = alpha
         self.l1_ratio = l1_ratio
@@ -223,19 +228,19 @@ class HuberRegressor(BaseRegressor):
     def __init__(
         self,
         *,
-        epsilon=1.35,
-        scale=None,
-        alpha=1e-4,
-        l1_ratio=0.0,
-        fit_intercept=True,
-        solver="auto",
-        tol=1e-4,
-        max_iter=1000,
-        warm_start=False,
-        n_jobs=None,
-        random_state=None,
-        verbose=0,
-    ):
+        epsilon: float = 1.35,
+        scale: float | None = None,
+        alpha: float = 1e-4,
+        l1_ratio: float = 0.0,
+        fit_intercept: bool = True,
+        solver: str | Solver = "auto",
+        tol: float = 1e-4,
+        max_iter: int = 1000,
+        warm_start: bool = False,
+        n_jobs: int | None = None,
+        random_state: RandomState = None,
+        verbose: int = 0,
+    ) -> None:
         self.epsilon = epsilon
         self.scale = scale
         self.alpha = alpha
@@ -248,6 +253,9 @@ class HuberRegressor(BaseRegressor):
         self.n_jobs = n_jobs
         self.random_state = random_state
         self.verbose = verbose
+
+    scale_: float
+    outliers_: Array
 
     _init_hints = OTHER_LOSSES
     _leftovers = (*BaseRegressor._leftovers, "outliers_")

@@ -1,9 +1,13 @@
 """Losses for labels y ∈ {−1, +1} and one score z; m = y·z is the margin of a sample."""
 
+from __future__ import annotations
+
 import numpy as np
 
+from sklearn_margin._typing import Array
 from sklearn_margin._validation import check_number
 from sklearn_margin.losses._envelope import envelope, envelope_gradient, envelope_hessian
+from sklearn_margin.losses.base import Loss
 from sklearn_margin.losses.pointwise import BinaryLoss
 
 __all__ = ["Hinge", "ModifiedHuber", "SmoothedHinge", "SquaredHinge"]
@@ -38,23 +42,23 @@ class Hinge(BinaryLoss):
 
     nonnegative = True
 
-    def __init__(self, margin=1.0):
+    def __init__(self, margin: float = 1.0) -> None:
         self.margin = margin
 
-    def check_params(self):
+    def check_params(self) -> None:
         check_number(self.margin, "margin", minimum=0)
 
-    def sample_value(self, y, z):
+    def sample_value(self, y: float, z: float) -> float:
         return max(0.0, self.margin - y * z)
 
-    def sample_gradient(self, y, z):
+    def sample_gradient(self, y: float, z: float) -> float:
         return -y if y * z < self.margin else 0.0
 
-    def piecewise_linear(self, y):
+    def piecewise_linear(self, y: Array) -> list[tuple[Array, Array, Array]]:
         zero = np.zeros_like(y)
         return [(self.margin * y, np.where(y > 0, -1.0, zero), np.where(y > 0, zero, 1.0))]
 
-    def smoothed(self, width):
+    def smoothed(self, width: float) -> Loss:
         return SmoothedHinge(self.margin, width)
 
 
@@ -79,19 +83,19 @@ class SquaredHinge(BinaryLoss):
 
     nonnegative = True
 
-    def __init__(self, margin=1.0):
+    def __init__(self, margin: float = 1.0) -> None:
         self.margin = margin
 
-    def check_params(self):
+    def check_params(self) -> None:
         check_number(self.margin, "margin", minimum=0)
 
-    def sample_value(self, y, z):
+    def sample_value(self, y: float, z: float) -> float:
         return max(0.0, self.margin - y * z) ** 2
 
-    def sample_gradient(self, y, z):
+    def sample_gradient(self, y: float, z: float) -> float:
         return -2.0 * y * max(0.0, self.margin - y * z)
 
-    def sample_hessian(self, y, z):
+    def sample_hessian(self, y: float, z: float) -> float:
         return 2.0 if y * z < self.margin else 0.0
 
 
@@ -132,25 +136,25 @@ class SmoothedHinge(BinaryLoss):
 
     nonnegative = True
 
-    def __init__(self, margin=1.0, smoothing=0.5):
+    def __init__(self, margin: float = 1.0, smoothing: float = 0.5) -> None:
         self.margin = margin
         self.smoothing = smoothing
 
-    def check_params(self):
+    def check_params(self) -> None:
         check_number(self.margin, "margin", minimum=0)
         check_number(self.smoothing, "smoothing", minimum=0, closed=False)
 
-    def sample_value(self, y, z):
+    def sample_value(self, y: float, z: float) -> float:
         return envelope(self.margin - y * z, self.smoothing)
 
-    def sample_gradient(self, y, z):
+    def sample_gradient(self, y: float, z: float) -> float:
         return -y * envelope_gradient(self.margin - y * z, self.smoothing)
 
-    def sample_hessian(self, y, z):
+    def sample_hessian(self, y: float, z: float) -> float:
         return envelope_hessian(self.margin - y * z, self.smoothing)
 
     @property
-    def envelope_width(self):
+    def envelope_width(self) -> float:
         return self.smoothing
 
 
@@ -178,17 +182,17 @@ class ModifiedHuber(BinaryLoss):
 
     nonnegative = True
 
-    def sample_value(self, y, z):
+    def sample_value(self, y: float, z: float) -> float:
         m = y * z
         if m < -1.0:
             return -4.0 * m
         return max(0.0, 1.0 - m) ** 2
 
-    def sample_gradient(self, y, z):
+    def sample_gradient(self, y: float, z: float) -> float:
         m = y * z
         if m < -1.0:
             return -4.0 * y
         return -2.0 * y * max(0.0, 1.0 - m)
 
-    def sample_hessian(self, y, z):
+    def sample_hessian(self, y: float, z: float) -> float:
         return 2.0 if -1.0 <= y * z < 1.0 else 0.0

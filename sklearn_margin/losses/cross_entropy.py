@@ -1,5 +1,7 @@
 """Cross entropy of two classes, the logistic loss, and of more."""
 
+from __future__ import annotations
+
 import math
 
 import numpy as np
@@ -7,6 +9,7 @@ from scipy import special
 from sklearn.utils import check_array
 
 from sklearn_margin._jit import kernel
+from sklearn_margin._typing import Array, ArrayLike
 from sklearn_margin._validation import check_number, normalize_weights, writable
 from sklearn_margin.losses._exp import exp_negative, log1p_unit, weighted_sum
 from sklearn_margin.losses._probability import (
@@ -206,7 +209,7 @@ class CrossEntropy(MulticlassLoss):
     nonnegative = True
     shift_invariant = True
 
-    def __init__(self, label_smoothing=0.0):
+    def __init__(self, label_smoothing: float = 0.0) -> None:
         self.label_smoothing = label_smoothing
 
     def check_params(self):
@@ -273,14 +276,18 @@ class CrossEntropy(MulticlassLoss):
         """
         return special.softmax(z, axis=1)
 
-    def value(self, y_true, y_pred, sample_weight=None):
+    def value(
+        self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None
+    ) -> float:
         soft = self._soft(y_true, y_pred, sample_weight)
         if soft is None:
             return super().value(y_true, y_pred, sample_weight)
         q, z, s = soft
         return float(np.dot(s, special.logsumexp(z, axis=1) - (q * z).sum(axis=1)))
 
-    def gradient(self, y_true, y_pred, sample_weight=None):
+    def gradient(
+        self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None
+    ) -> Array:
         soft = self._soft(y_true, y_pred, sample_weight)
         if soft is None:
             return super().gradient(y_true, y_pred, sample_weight)

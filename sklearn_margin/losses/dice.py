@@ -1,7 +1,10 @@
 """The Dice loss of a batch."""
 
+from __future__ import annotations
+
 import numpy as np
 
+from sklearn_margin._typing import Array, ArrayLike
 from sklearn_margin._validation import check_number
 from sklearn_margin.losses._probability import sigmoid, softmax
 from sklearn_margin.losses.batch import BatchLoss
@@ -50,7 +53,7 @@ class Dice(BatchLoss):
 
     nonnegative = True
 
-    def __init__(self, smooth=1.0, squared=False):
+    def __init__(self, smooth: float = 1.0, squared: bool = False) -> None:
         self.smooth = smooth
         self.squared = squared
 
@@ -74,12 +77,16 @@ class Dice(BatchLoss):
     def is_smooth(self):
         return True
 
-    def value(self, y_true, y_pred, sample_weight=None):
+    def value(
+        self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None
+    ) -> float:
         if np.ndim(y_pred) > 1 and self.multiclass is not None:
             return self.multiclass.value(y_true, y_pred, sample_weight)
         return super().value(y_true, y_pred, sample_weight)
 
-    def gradient(self, y_true, y_pred, sample_weight=None):
+    def gradient(
+        self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None
+    ) -> Array:
         if np.ndim(y_pred) > 1 and self.multiclass is not None:
             return self.multiclass.gradient(y_true, y_pred, sample_weight)
         return super().gradient(y_true, y_pred, sample_weight)

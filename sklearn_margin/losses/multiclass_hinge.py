@@ -1,5 +1,7 @@
 """Hinge losses of a row of scores, one per class, and their envelopes."""
 
+from __future__ import annotations
+
 import math
 
 import numpy as np
@@ -67,7 +69,7 @@ class CrammerSinger(MulticlassLoss):
     shift_invariant = True
     hinge_shape = "largest"
 
-    def __init__(self, margin=1.0):
+    def __init__(self, margin: float = 1.0) -> None:
         self.margin = margin
 
     def check_params(self):
@@ -277,7 +279,7 @@ class WestonWatkins(MulticlassLoss):
     shift_invariant = True
     hinge_shape = "sum"
 
-    def __init__(self, margin=1.0):
+    def __init__(self, margin: float = 1.0) -> None:
         self.margin = margin
 
     def check_params(self):

@@ -1,9 +1,13 @@
 """Losses of the residual r = y − z."""
 
+from __future__ import annotations
+
 import numpy as np
 
+from sklearn_margin._typing import Array
 from sklearn_margin._validation import check_number
 from sklearn_margin.losses._envelope import envelope, envelope_gradient, envelope_hessian
+from sklearn_margin.losses.base import Loss
 from sklearn_margin.losses.pointwise import RegressionLoss
 
 __all__ = [
@@ -32,13 +36,13 @@ class Squared(RegressionLoss):
 
     nonnegative = True
 
-    def sample_value(self, y, z):
+    def sample_value(self, y: float, z: float) -> float:
         return (y - z) ** 2
 
-    def sample_gradient(self, y, z):
+    def sample_gradient(self, y: float, z: float) -> float:
         return 2.0 * (z - y)
 
-    def sample_hessian(self, y, z):
+    def sample_hessian(self, y: float, z: float) -> float:
         return 2.0
 
 
@@ -60,19 +64,19 @@ class Absolute(RegressionLoss):
 
     nonnegative = True
 
-    def sample_value(self, y, z):
+    def sample_value(self, y: float, z: float) -> float:
         return abs(y - z)
 
-    def sample_gradient(self, y, z):
+    def sample_gradient(self, y: float, z: float) -> float:
         if y == z:
             return 0.0
         return -1.0 if y > z else 1.0
 
-    def piecewise_linear(self, y):
+    def piecewise_linear(self, y: Array) -> list[tuple[Array, Array, Array]]:
         one = np.ones_like(y)
         return [(y, -one, one)]
 
-    def smoothed(self, width):
+    def smoothed(self, width: float) -> Loss:
         return SmoothedInterval(-1.0, 1.0, 0.0, width)
 
 
@@ -107,22 +111,22 @@ class Huber(RegressionLoss):
 
     nonnegative = True
 
-    def __init__(self, delta=1.35):
+    def __init__(self, delta: float = 1.35) -> None:
         self.delta = delta
 
-    def check_params(self):
+    def check_params(self) -> None:
         check_number(self.delta, "delta", minimum=0, closed=False)
 
-    def sample_value(self, y, z):
+    def sample_value(self, y: float, z: float) -> float:
         r = abs(y - z)
         if r <= self.delta:
             return 0.5 * r * r
         return self.delta * (r - 0.5 * self.delta)
 
-    def sample_gradient(self, y, z):
+    def sample_gradient(self, y: float, z: float) -> float:
         return min(self.delta, max(-self.delta, z - y))
 
-    def sample_hessian(self, y, z):
+    def sample_hessian(self, y: float, z: float) -> float:
         return 1.0 if abs(y - z) <= self.delta else 0.0
 
 
@@ -155,26 +159,26 @@ class Quantile(RegressionLoss):
 
     nonnegative = True
 
-    def __init__(self, quantile=0.5):
+    def __init__(self, quantile: float = 0.5) -> None:
         self.quantile = quantile
 
-    def check_params(self):
+    def check_params(self) -> None:
         check_number(self.quantile, "quantile", minimum=0, maximum=1, closed=False)
 
-    def sample_value(self, y, z):
+    def sample_value(self, y: float, z: float) -> float:
         r = y - z
         return self.quantile * r if r > 0 else (self.quantile - 1.0) * r
 
-    def sample_gradient(self, y, z):
+    def sample_gradient(self, y: float, z: float) -> float:
         if y == z:
             return 0.0
         return -self.quantile if y > z else 1.0 - self.quantile
 
-    def piecewise_linear(self, y):
+    def piecewise_linear(self, y: Array) -> list[tuple[Array, Array, Array]]:
         one = np.ones_like(y)
         return [(y, -self.quantile * one, (1.0 - self.quantile) * one)]
 
-    def smoothed(self, width):
+    def smoothed(self, width: float) -> Loss:
         return SmoothedInterval(-self.quantile, 1.0 - self.quantile, 0.0, width)
 
 
@@ -205,26 +209,26 @@ class EpsilonInsensitive(RegressionLoss):
 
     nonnegative = True
 
-    def __init__(self, epsilon=0.1):
+    def __init__(self, epsilon: float = 0.1) -> None:
         self.epsilon = epsilon
 
-    def check_params(self):
+    def check_params(self) -> None:
         check_number(self.epsilon, "epsilon", minimum=0)
 
-    def sample_value(self, y, z):
+    def sample_value(self, y: float, z: float) -> float:
         return max(0.0, abs(y - z) - self.epsilon)
 
-    def sample_gradient(self, y, z):
+    def sample_gradient(self, y: float, z: float) -> float:
         r = y - z
         if abs(r) <= self.epsilon:
             return 0.0
         return -1.0 if r > 0 else 1.0
 
-    def piecewise_linear(self, y):
+    def piecewise_linear(self, y: Array) -> list[tuple[Array, Array, Array]]:
         zero, one = np.zeros_like(y), np.ones_like(y)
         return [(y - self.epsilon, -one, zero), (y + self.epsilon, zero, one)]
 
-    def smoothed(self, width):
+    def smoothed(self, width: float) -> Loss:
         return SmoothedInterval(-1.0, 1.0, self.epsilon, width)
 
 
@@ -249,21 +253,21 @@ class SquaredEpsilonInsensitive(RegressionLoss):
 
     nonnegative = True
 
-    def __init__(self, epsilon=0.1):
+    def __init__(self, epsilon: float = 0.1) -> None:
         self.epsilon = epsilon
 
-    def check_params(self):
+    def check_params(self) -> None:
         check_number(self.epsilon, "epsilon", minimum=0)
 
-    def sample_value(self, y, z):
+    def sample_value(self, y: float, z: float) -> float:
         return max(0.0, abs(y - z) - self.epsilon) ** 2
 
-    def sample_gradient(self, y, z):
+    def sample_gradient(self, y: float, z: float) -> float:
         r = z - y
         excess = max(0.0, abs(r) - self.epsilon)
         return 2.0 * excess if r > 0 else -2.0 * excess
 
-    def sample_hessian(self, y, z):
+    def sample_hessian(self, y: float, z: float) -> float:
         return 2.0 if abs(y - z) >= self.epsilon else 0.0
 
 
@@ -284,22 +288,24 @@ class SmoothedInterval(RegressionLoss):
 
     nonnegative = True
 
-    def __init__(self, lower=-1.0, upper=1.0, epsilon=0.0, width=0.1):
+    def __init__(
+        self, lower: float = -1.0, upper: float = 1.0, epsilon: float = 0.0, width: float = 0.1
+    ) -> None:
         self.lower = lower
         self.upper = upper
         self.epsilon = epsilon
         self.width = width
 
-    def sample_value(self, y, z):
+    def sample_value(self, y: float, z: float) -> float:
         steep = self.steepness(y, z)
         return steep * envelope(abs(z - y) - self.epsilon, steep * self.width)
 
-    def sample_gradient(self, y, z):
+    def sample_gradient(self, y: float, z: float) -> float:
         steep = self.steepness(y, z)
         slope = steep * envelope_gradient(abs(z - y) - self.epsilon, steep * self.width)
         return slope if z > y else -slope
 
-    def sample_hessian(self, y, z):
+    def sample_hessian(self, y: float, z: float) -> float:
         steep, u = self.steepness(y, z), abs(z - y) - self.epsilon
         if u == 0.0:  # no kink where both sides meet, which is if epsilon is 0
             return 1.0 / self.width
@@ -310,5 +316,5 @@ class SmoothedInterval(RegressionLoss):
         return self.upper if z > y else -self.lower
 
     @property
-    def envelope_width(self):
+    def envelope_width(self) -> float:
         return self.width

@@ -1,5 +1,7 @@
 """Solvers: how an objective is minimised, and which solver can minimise which."""
 
+from __future__ import annotations
+
 from typing import Any
 
 from sklearn_margin.solvers.adam import Adam
@@ -32,7 +34,7 @@ __all__ = [
 ]
 
 # What solvers there are: a name, or "auto", means one of these.
-SOLVERS = {
+SOLVERS: dict[str, type[Solver]] = {
     cls.name: cls
     for cls in (
         Newton, CoordinateDescent, LBFGS, InteriorPoint, DualCD, Smoothing, Subgradient, SGD, Adam,
@@ -125,13 +127,13 @@ def candidates(
         reason = _obstacle(chosen, objective)
         if reason is None:
             return [chosen]
-        able = [name for name, cls in SOLVERS.items() if _obstacle(cls(), objective) is None]
+        names = [name for name, cls in SOLVERS.items() if _obstacle(cls(), objective) is None]
         raise ValueError(
-            f"solver={chosen.name!r} cannot be used here: {reason}. Solvers that can: {able}"
+            f"solver={chosen.name!r} cannot be used here: {reason}. Solvers that can: {names}"
         )
     able = [cls() for cls in SOLVERS.values() if _obstacle(cls(), objective) is None]
-    ranks = {solver: solver.rank(objective, tol) for solver in able}
-    able = sorted((s for s in able if ranks[s] is not None), key=ranks.get)
+    ranked = [(rank, s) for s in able if (rank := s.rank(objective, tol)) is not None]
+    able = [solver for _, solver in sorted(ranked, key=lambda pair: pair[0])]
     if not able:
         name = type(objective.loss).__name__
         where = f": {objective.why_no_rows}. Take alpha > 0" if objective.is_remote else ""

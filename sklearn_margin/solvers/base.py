@@ -1,7 +1,9 @@
 """The contract of a solver."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -120,11 +122,11 @@ class Solver(BaseEstimator):
     #: Whether it keeps coefficients within the bounds of a penalty.
     keeps_bounds = False
 
-    def obstacle(self, objective) -> str | None:
+    def obstacle(self, objective: Any) -> str | None:
         """Why this solver cannot minimise ``objective``, or None if it can."""
         raise NotImplementedError
 
-    def rank(self, objective, tol: float) -> float | None:
+    def rank(self, objective: Any, tol: float) -> float | None:
         """Place among those that can minimise ``objective`` to ``tol``, for ``solver="auto"``.
 
         The lowest is tried first, then the next if it fails; None is never tried. The exact solvers
@@ -138,14 +140,14 @@ class Solver(BaseEstimator):
 
     def solve(
         self,
-        objective,
+        objective: Any,
         start: np.ndarray,
         *,
         tol: float,
         max_iter: int,
         callback: Callable | None = None,
         random_state: np.random.RandomState | None = None,
-        validation=None,
+        validation: Any = None,
     ) -> Result:
         """Minimise ``objective``.
 
@@ -194,7 +196,7 @@ class InTurn(Solver):
     'newton'
     """
 
-    def __init__(self, solvers):
+    def __init__(self, solvers: list[Solver]) -> None:
         self.solvers = solvers
 
     @property
@@ -202,7 +204,7 @@ class InTurn(Solver):
         """Name of the solver that is tried first."""
         return self.solvers[0].name
 
-    def obstacle(self, objective):
+    def obstacle(self, objective: Any) -> str | None:
         return self.solvers[0].obstacle(objective)
 
     def solve(

@@ -1,5 +1,7 @@
 """Proximal Newton steps by coordinate descent, for L1 and elastic-net penalties."""
 
+from __future__ import annotations
+
 import numpy as np
 
 from sklearn_margin._validation import check_number
@@ -58,7 +60,7 @@ class CoordinateDescent(Solver):
     name = "coordinate_descent"
     keeps_bounds = True
 
-    def __init__(self, gram_max=1000):
+    def __init__(self, gram_max: int = 1000) -> None:
         self.gram_max = gram_max
 
     def check_params(self):

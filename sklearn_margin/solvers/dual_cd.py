@@ -1,5 +1,7 @@
 """Dual coordinate descent for piecewise-linear losses on sparse or wide data."""
 
+from __future__ import annotations
+
 from typing import NamedTuple
 
 import numpy as np
@@ -63,7 +65,7 @@ class DualCD(Solver):
 
     name = "dual_cd"
 
-    def __init__(self, shrinking=True):
+    def __init__(self, shrinking: bool = True) -> None:
         self.shrinking = shrinking
 
     def check_params(self):

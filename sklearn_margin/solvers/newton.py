@@ -1,5 +1,7 @@
 """Newton's method with exact line search."""
 
+from __future__ import annotations
+
 from contextlib import suppress
 
 import numpy as np
@@ -57,7 +59,7 @@ class Newton(Solver):
 
     name = "newton"
 
-    def __init__(self, gram_max=1000):
+    def __init__(self, gram_max: int = 1000) -> None:
         self.gram_max = gram_max
 
     def check_params(self):

@@ -1,5 +1,7 @@
 """Losses of embeddings by cosine similarity: InfoNCE, multiple negatives ranking, circle."""
 
+from __future__ import annotations
+
 import math
 
 import numpy as np
@@ -57,7 +59,7 @@ class InfoNCE(EmbeddingLoss):
     nonnegative = True
     angular = True
 
-    def __init__(self, temperature=0.1):
+    def __init__(self, temperature: float = 0.1) -> None:
         self.temperature = temperature
 
     def check_params(self):
@@ -112,7 +114,7 @@ class MultipleNegativesRanking(EmbeddingLoss):
     rows_per_class = 2
     sampler = "balanced"
 
-    def __init__(self, scale=20.0):
+    def __init__(self, scale: float = 20.0) -> None:
         self.scale = scale
 
     def check_params(self):
@@ -172,7 +174,9 @@ class Circle(EmbeddingLoss):
     nonnegative = True
     angular = True
 
-    def __init__(self, margin=0.25, scale=80.0, detach_weights=False):
+    def __init__(
+        self, margin: float = 0.25, scale: float = 80.0, detach_weights: bool = False
+    ) -> None:
         self.margin = margin
         self.scale = scale
         self.detach_weights = detach_weights

@@ -1,5 +1,9 @@
 """Losses of embeddings by Euclidean distance D: contrastive and triplet."""
 
+from __future__ import annotations
+
+from typing import Literal
+
 import numpy as np
 
 from sklearn_margin._jit import REASSOCIATE, kernel
@@ -53,7 +57,7 @@ class Contrastive(EmbeddingLoss):
 
     nonnegative = True
 
-    def __init__(self, margin=1.0):
+    def __init__(self, margin: float = 1.0) -> None:
         self.margin = margin
 
     def check_params(self):
@@ -116,7 +120,9 @@ class Triplet(EmbeddingLoss):
     nonnegative = True
     is_smooth = False
 
-    def __init__(self, margin=0.2, mining="semihard"):
+    def __init__(
+        self, margin: float = 0.2, mining: Literal["all", "semihard", "hard"] = "semihard"
+    ) -> None:
         self.margin = margin
         self.mining = mining
 

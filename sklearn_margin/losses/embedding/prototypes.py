@@ -1,12 +1,16 @@
 """Losses of embeddings that compare rows with one vector per class: GE2E and ArcFace."""
 
+from __future__ import annotations
+
 import math
+from typing import Literal
 
 import numpy as np
 from scipy.special import expit
 from sklearn.utils import check_array
 
 from sklearn_margin._jit import kernel
+from sklearn_margin._typing import Array, ArrayLike
 from sklearn_margin._validation import check_choice, check_number
 from sklearn_margin.losses._exp import exp_negative
 from sklearn_margin.losses._probability import cross_entropies
@@ -64,7 +68,7 @@ class GE2E(EmbeddingLoss):
     auxiliary = ("w", "b")
     positive = ("w",)
 
-    def __init__(self, variant="softmax"):
+    def __init__(self, variant: Literal["softmax", "contrast"] = "softmax") -> None:
         self.variant = variant
 
     def check_params(self):
@@ -77,7 +81,14 @@ class GE2E(EmbeddingLoss):
     def start(self, labels, Z, n_classes, random_state):
         return _START
 
-    def value(self, labels, Z, w=_START[0], b=_START[1], sample_weight=None):
+    def value(
+        self,
+        labels: ArrayLike,
+        Z: ArrayLike,
+        w: float = _START[0],
+        b: float = _START[1],
+        sample_weight: ArrayLike | None = None,
+    ) -> float:
         """Loss of a batch.
 
         Parameters
@@ -97,7 +108,14 @@ class GE2E(EmbeddingLoss):
         """
         return super().value(labels, Z, w, b, sample_weight=sample_weight)
 
-    def gradient(self, labels, Z, w=_START[0], b=_START[1], sample_weight=None):
+    def gradient(
+        self,
+        labels: ArrayLike,
+        Z: ArrayLike,
+        w: float = _START[0],
+        b: float = _START[1],
+        sample_weight: ArrayLike | None = None,
+    ) -> tuple[Array, float, float]:
         """Derivatives of ``value`` with respect to Z, w and b.
 
         Parameters
@@ -217,7 +235,7 @@ class ArcFace(EmbeddingLoss):
     auxiliary = ("prototypes",)
     rows_per_class = 1
 
-    def __init__(self, margin=0.5, scale=30.0):
+    def __init__(self, margin: float = 0.5, scale: float = 30.0) -> None:
         self.margin = margin
         self.scale = scale
 
@@ -230,7 +248,13 @@ class ArcFace(EmbeddingLoss):
         random, _ = unit_rows(random_state.standard_normal(means.shape))
         return (np.where(means.any(axis=1)[:, None], means, random),)
 
-    def value(self, labels, Z, prototypes, sample_weight=None):
+    def value(
+        self,
+        labels: ArrayLike,
+        Z: ArrayLike,
+        prototypes: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+    ) -> float:
         """Loss of a batch.
 
         Parameters
@@ -250,7 +274,13 @@ class ArcFace(EmbeddingLoss):
         """
         return super().value(labels, Z, prototypes, sample_weight=sample_weight)
 
-    def gradient(self, labels, Z, prototypes, sample_weight=None):
+    def gradient(
+        self,
+        labels: ArrayLike,
+        Z: ArrayLike,
+        prototypes: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+    ) -> tuple[Array, Array]:
         """Derivatives of ``value`` with respect to Z and to the prototypes.
 
         Parameters

@@ -1,8 +1,11 @@
 """Losses of given pairs, which are not formed from labels."""
 
+from __future__ import annotations
+
 import numpy as np
 from sklearn.utils import check_array
 
+from sklearn_margin._typing import Array, ArrayLike
 from sklearn_margin._validation import float_column
 from sklearn_margin.losses.binary import Hinge
 from sklearn_margin.losses.pairs.hinge import PairwiseHinge
@@ -44,10 +47,12 @@ class MarginRanking(PairwiseHinge):
     (array([-0.5,  0.5]), array([ 0.5, -0.5]))
     """
 
-    def __init__(self, margin=0.0):
+    def __init__(self, margin: float = 0.0) -> None:
         self.margin = margin
 
-    def value(self, t, z1, z2, sample_weight=None):
+    def value(  # type: ignore[override]  # of pairs, not of rows
+        self, t: ArrayLike, z1: ArrayLike, z2: ArrayLike, sample_weight: ArrayLike | None = None
+    ) -> float:
         """Weighted mean of the loss over pairs.
 
         Parameters
@@ -72,7 +77,9 @@ class MarginRanking(PairwiseHinge):
         d = _differences(z1, z2)
         return Hinge(self.margin).value(check_signs(t, len(d)), d, sample_weight)
 
-    def gradient(self, t, z1, z2, sample_weight=None):
+    def gradient(  # type: ignore[override]  # of pairs, not of rows
+        self, t: ArrayLike, z1: ArrayLike, z2: ArrayLike, sample_weight: ArrayLike | None = None
+    ) -> tuple[Array, Array]:
         """Derivatives of ``value`` with respect to both scores; they add up to zero.
 
         Parameters

@@ -1,5 +1,9 @@
 """Hinges of score differences, linear and squared."""
 
+from __future__ import annotations
+
+from typing import Literal
+
 from sklearn_margin._validation import check_number
 from sklearn_margin.losses._envelope import envelope, envelope_gradient, envelope_hessian
 from sklearn_margin.losses.binary import Hinge, SquaredHinge
@@ -41,7 +45,9 @@ class PairwiseHinge(PairwiseLoss):
 
     nonnegative = True
 
-    def __init__(self, margin=1.0, weighting="difference"):
+    def __init__(
+        self, margin: float = 1.0, weighting: Literal["uniform", "difference"] = "difference"
+    ) -> None:
         self.margin = margin
         self.weighting = weighting
 
@@ -101,7 +107,9 @@ class PairwiseSquaredHinge(PairwiseLoss):
 
     nonnegative = True
 
-    def __init__(self, margin=1.0, weighting="difference"):
+    def __init__(
+        self, margin: float = 1.0, weighting: Literal["uniform", "difference"] = "difference"
+    ) -> None:
         self.margin = margin
         self.weighting = weighting
 

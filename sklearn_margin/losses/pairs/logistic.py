@@ -1,5 +1,9 @@
 """The logistic loss of score differences."""
 
+from __future__ import annotations
+
+from typing import Literal
+
 from sklearn_margin.losses._probability import sigmoid, sigmoid_gradient, softplus
 from sklearn_margin.losses.cross_entropy import Logistic
 from sklearn_margin.losses.pairs.base import PairwiseLoss
@@ -38,7 +42,7 @@ class PairwiseLogistic(PairwiseLoss):
 
     nonnegative = True
 
-    def __init__(self, weighting="difference"):
+    def __init__(self, weighting: Literal["uniform", "difference"] = "difference") -> None:
         self.weighting = weighting
 
     def pair_value(self, d):
