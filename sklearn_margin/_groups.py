@@ -24,7 +24,7 @@ from sklearn_margin._validation import (
 
 
 def unpack_target(
-    y: ArrayLike, groups: ArrayLike | None = None, *, input_name: str = "y"
+    y: ArrayLike | None, groups: ArrayLike | None = None, *, input_name: str = "y"
 ) -> tuple[NDArray[np.float64], NDArray[Any] | None]:
     """Split a ranking target into relevance and groups.
 

@@ -8,12 +8,13 @@ from collections.abc import Callable, Iterator
 from functools import update_wrapper, wraps
 from inspect import Parameter, signature
 from types import MethodType
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import scipy.sparse as sp
 
 from sklearn_margin._lazy import is_dask
+from sklearn_margin._typing import Method
 
 __all__ = [
     "FIT_HINTS",
@@ -131,8 +132,8 @@ class available_if:
     def __init__(self, check: Callable[[Any], Any]) -> None:
         self.check = check
 
-    def __call__(self, function: Callable) -> _Available:
-        return _Available(function, self.check)
+    def __call__(self, function: Method) -> Method:
+        return cast(Method, _Available(function, self.check))
 
 
 class _Available:

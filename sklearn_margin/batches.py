@@ -1,16 +1,20 @@
 """Data that is read batch by batch, for fits and predictions that never hold all of it."""
 
+from __future__ import annotations
+
 import os
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import wraps
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self, cast
 
 import numpy as np
+import numpy.typing as npt
 from sklearn.utils import check_array
 
 from sklearn_margin._hints import check_rows
 from sklearn_margin._lazy import is_dask, lazily
+from sklearn_margin._typing import ByBatch
 from sklearn_margin._validation import check_number
 
 __all__ = ["Batch", "Batches", "by_batch", "head_of", "matrix_of", "n_rows", "named"]
@@ -62,7 +66,7 @@ class Batches:
     [4, 4, 4]
     """
 
-    def __init__(self, source: Iterable | Callable[[], Iterator]):
+    def __init__(self, source: Iterable[Any] | Callable[[], Iterable[Any]]) -> None:
         if not callable(source):
             if not hasattr(source, "__iter__") or isinstance(source, (str, bytes)):
                 raise TypeError(
@@ -79,8 +83,15 @@ class Batches:
 
     @classmethod
     def from_parquet(
-        cls, path, *, target=None, weight=None, groups=None, columns=None, batch_size=131_072
-    ):  # fmt: skip
+        cls,
+        path: Any,
+        *,
+        target: str | None = None,
+        weight: str | None = None,
+        groups: str | None = None,
+        columns: Sequence[str] | None = None,
+        batch_size: int = 131_072,
+    ) -> Self:
         """Batches of a Parquet file, or of a folder of them; needs pyarrow.
 
         Only the columns that are used are read, and two batches ahead at most.
@@ -147,9 +158,15 @@ class Batches:
 
     @classmethod
     def from_svmlight(
-        cls, path, *, n_features, query_id=False, zero_based=False, dtype=np.float64,
-        batch_bytes=1 << 26,
-    ):  # fmt: skip
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        n_features: int,
+        query_id: bool = False,
+        zero_based: bool = False,
+        dtype: npt.DTypeLike = np.float64,
+        batch_bytes: int = 1 << 26,
+    ) -> Self:
         """Batches of a file in the svmlight format, as CSR matrices.
 
         Parameters
@@ -202,7 +219,7 @@ class Batches:
 
         return cls(read)
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"Batches({self.source!r})"
 
     def __iter__(self) -> Iterator[Batch]:
@@ -220,7 +237,7 @@ class Batches:
             yield Batch(*parts)
 
 
-def by_batch(method):
+def by_batch(method: Callable[[Any, Any], Any]) -> ByBatch:
     """A method of X that takes ``Batches``, too, and then yields what it gives for each; of a Dask
     collection it makes another one."""
 
@@ -239,7 +256,7 @@ def by_batch(method):
             return lazily(self, method, X)
         return method(self, X)
 
-    return wrapper
+    return cast(ByBatch, wrapper)
 
 
 def named(X):

@@ -1,5 +1,9 @@
 """Linear classifiers."""
 
+from __future__ import annotations
+
+from typing import Any, Literal
+
 import numpy as np
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
@@ -8,6 +12,7 @@ from sklearn_margin._base.classification import BaseClassifier
 from sklearn_margin._base.estimator import resolve_loss
 from sklearn_margin._calibration import calibrate, held_out_scores
 from sklearn_margin._hints import INIT_HINTS
+from sklearn_margin._typing import RandomState
 from sklearn_margin._validation import check_choice, check_weights
 from sklearn_margin.losses import (
     BatchLoss,
@@ -17,6 +22,7 @@ from sklearn_margin.losses import (
     Focal,
     Hinge,
     Logistic,
+    Loss,
     ModifiedHuber,
     MulticlassLoss,
     PointwiseLoss,
@@ -26,6 +32,7 @@ from sklearn_margin.losses import (
     SquaredHinge,
     WestonWatkins,
 )
+from sklearn_margin.solvers import Solver
 
 __all__ = ["HingeClassifier", "LinearClassifier"]
 
@@ -65,45 +72,51 @@ class LinearClassifier(BaseClassifier):
         "modified_huber", "logistic" or "cross_entropy", "focal", "poly", "dice",
         "crammer_singer", "weston_watkins") or a loss object for classes.
     alpha : float, default=1e-4
-        Strength of the penalty. The loss is a mean, so alpha does not depend on the number
-        of samples; alpha = 1/(C·n) for a sum with factor C.
+        Strength of the penalty, at least 0. The loss is a mean over the rows, so that the same
+        alpha suits any number of them. In place of a factor C of their sum, as ``LinearSVC`` and
+        ``LinearSVR`` have, take alpha = 1/(C·n) for n rows.
     l1_ratio : float, default=0.0
-        Share of the L1 penalty, from 0 to 1.
+        Share of the L1 penalty, from 0 to 1: 0 is ridge, 1 is lasso, by which many coefficients are
+        exactly 0, and what is between is the elastic net.
     fit_intercept : bool, default=True
-        Whether to fit b.
+        Whether to fit the intercept b, which is not penalised.
     solver : str or Solver, default="auto"
         "newton", "coordinate_descent", "lbfgs", "interior_point", "dual_cd", "smoothing",
-        "subgradient", "sgd", a configured solver such as ``SGD(batch_size=32)``, or "auto",
-        which chooses by loss, penalty and shape.
+        "subgradient", "sgd", a configured solver such as ``SGD(batch_size=32)``, or "auto", which
+        chooses by loss, penalty and shape; ``solver_`` says which it was.
     tol : float, default=1e-4
-        Relative accuracy; see the solvers. Small problems are solved more accurately.
+        Relative accuracy: a solver that has a duality gap stops where that is at most tol times the
+        objective; others say what they compare with tol. Small problems are solved more accurately.
     max_iter : int, default=1000
-        Most iterations (epochs of "sgd").
+        Most iterations of the solver (epochs of "sgd"). A ``ConvergenceWarning`` says so if they
+        were too few.
     warm_start : bool, default=False
-        Whether to start from the previous solution.
+        Whether ``fit`` starts from the solution of the fit before, if that has the right shape.
     n_jobs : int, default=None
-        Threads; None is one. The result is the same, bit for bit, for any number.
+        Threads; None is one, −1 all cores. The result is the same, bit for bit, for any number.
     random_state : int, RandomState or None, default=None
-        Seed of "sgd".
+        Seed of "sgd". Other solvers give the same result each time.
     verbose : int, default=0
-        Whether to print the objective after each iteration.
+        Whether to print a line after each iteration: objective, relative gap, reads of X, seconds.
     class_weight : dict, "balanced" or None, default=None
-        Factor of the weights of each class; "balanced" gives all classes the same total.
+        Factor of the weights of each class, by label; "balanced" gives all classes the same total,
+        None leaves weights as they are.
 
     Attributes
     ----------
     classes_ : ndarray of shape (n_classes,)
-        Labels.
+        Labels of the classes, sorted.
     coef_ : ndarray of shape (1, n_features) or (n_classes, n_features)
-        Coefficients w.
+        Coefficients w: one row for two classes, else a row per class.
     intercept_ : ndarray of shape (1,) or (n_classes,)
-        Intercepts b.
+        Intercepts b; 0 without ``fit_intercept``.
     n_iter_ : int
-        Most iterations of the solver over the classes.
+        Iterations of the solver, the most over the classes that are fitted apart.
     solver_ : str
         Name of the solver.
     dual_gap_ : float or ndarray of shape (n_classes,)
-        Bound on the distance to the minimum, where the solver has one.
+        Duality gap: the objective is above its minimum by at most this, in units of the objective;
+        one for each class if they are fitted apart. Absent where the solver knows none.
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of shape (n_features,)
@@ -114,26 +127,27 @@ class LinearClassifier(BaseClassifier):
     >>> from sklearn.datasets import load_breast_cancer
     >>> from sklearn_margin import LinearClassifier
     >>> X, y = load_breast_cancer(return_X_y=True)
-    >>> LinearClassifier(loss="logistic").fit(X, y).score(X, y) > 0.95
-    True
+    >>> model = LinearClassifier(loss="logistic").fit(X, y)
+    >>> round(model.score(X, y), 2)
+    0.96
     """
 
     def __init__(
         self,
-        loss="hinge",
+        loss: str | Loss = "hinge",
         *,
-        alpha=1e-4,
-        l1_ratio=0.0,
-        fit_intercept=True,
-        solver="auto",
-        tol=1e-4,
-        max_iter=1000,
-        warm_start=False,
-        n_jobs=None,
-        random_state=None,
-        verbose=0,
-        class_weight=None,
-    ):
+        alpha: float = 1e-4,
+        l1_ratio: float = 0.0,
+        fit_intercept: bool = True,
+        solver: str | Solver = "auto",
+        tol: float = 1e-4,
+        max_iter: int = 1000,
+        warm_start: bool = False,
+        n_jobs: int | None = None,
+        random_state: RandomState = None,
+        verbose: int = 0,
+        class_weight: dict[Any, float] | Literal["balanced"] | None = None,
+    ) -> None:
         self.loss = loss
         self.alpha = alpha
         self.l1_ratio = l1_ratio
@@ -171,9 +185,36 @@ class HingeClassifier(BaseClassifier):
     ----------
     margin : float, default=1.0
         Margin below which a sample costs; 0 gives the perceptron loss.
-    alpha, l1_ratio, fit_intercept, solver, tol, max_iter, warm_start, n_jobs, random_state, \
-verbose, class_weight
-        As in ``LinearClassifier``.
+    alpha : float, default=1e-4
+        Strength of the penalty, at least 0. The loss is a mean over the rows, so that the same
+        alpha suits any number of them. In place of a factor C of their sum, as ``LinearSVC`` and
+        ``LinearSVR`` have, take alpha = 1/(C·n) for n rows.
+    l1_ratio : float, default=0.0
+        Share of the L1 penalty, from 0 to 1: 0 is ridge, 1 is lasso, by which many coefficients are
+        exactly 0, and what is between is the elastic net.
+    fit_intercept : bool, default=True
+        Whether to fit the intercept b, which is not penalised.
+    solver : str or Solver, default="auto"
+        "newton", "coordinate_descent", "lbfgs", "interior_point", "dual_cd", "smoothing",
+        "subgradient", "sgd", a configured solver such as ``SGD(batch_size=32)``, or "auto", which
+        chooses by loss, penalty and shape; ``solver_`` says which it was.
+    tol : float, default=1e-4
+        Relative accuracy: a solver that has a duality gap stops where that is at most tol times the
+        objective; others say what they compare with tol. Small problems are solved more accurately.
+    max_iter : int, default=1000
+        Most iterations of the solver (epochs of "sgd"). A ``ConvergenceWarning`` says so if they
+        were too few.
+    warm_start : bool, default=False
+        Whether ``fit`` starts from the solution of the fit before, if that has the right shape.
+    n_jobs : int, default=None
+        Threads; None is one, −1 all cores. The result is the same, bit for bit, for any number.
+    random_state : int, RandomState or None, default=None
+        Seed of "sgd". Other solvers give the same result each time.
+    verbose : int, default=0
+        Whether to print a line after each iteration: objective, relative gap, reads of X, seconds.
+    class_weight : dict, "balanced" or None, default=None
+        Factor of the weights of each class, by label; "balanced" gives all classes the same total,
+        None leaves weights as they are.
     probability : {"sigmoid", "isotonic"} or None, default=None
         How ``predict_proba`` maps scores to probabilities: by a logistic curve [1]_, or by any
         increasing function, which needs some thousand rows [2]_. None is without
@@ -182,10 +223,25 @@ verbose, class_weight
 
     Attributes
     ----------
+    classes_ : ndarray of shape (n_classes,)
+        Labels of the classes, sorted.
+    coef_ : ndarray of shape (1, n_features) or (n_classes, n_features)
+        Coefficients w: one row for two classes, else a row per class.
+    intercept_ : ndarray of shape (1,) or (n_classes,)
+        Intercepts b; 0 without ``fit_intercept``.
+    n_iter_ : int
+        Iterations of the solver, the most over the classes that are fitted apart.
+    solver_ : str
+        Name of the solver.
+    dual_gap_ : float or ndarray of shape (n_classes,)
+        Duality gap: the objective is above its minimum by at most this, in units of the objective;
+        one for each class if they are fitted apart. Absent where the solver knows none.
     calibrators_ : list
         By problem, the map from scores to probabilities, with a method ``predict``.
-    classes_, coef_, intercept_, n_iter_, solver_, dual_gap_, n_features_in_, feature_names_in_
-        As in ``LinearClassifier``.
+    n_features_in_ : int
+        Number of features.
+    feature_names_in_ : ndarray of shape (n_features,)
+        Names of the features, if X had string column names.
 
     References
     ----------
@@ -205,20 +261,20 @@ verbose, class_weight
     def __init__(
         self,
         *,
-        margin=1.0,
-        alpha=1e-4,
-        l1_ratio=0.0,
-        fit_intercept=True,
-        solver="auto",
-        tol=1e-4,
-        max_iter=1000,
-        warm_start=False,
-        n_jobs=None,
-        random_state=None,
-        verbose=0,
-        class_weight=None,
-        probability=None,
-    ):
+        margin: float = 1.0,
+        alpha: float = 1e-4,
+        l1_ratio: float = 0.0,
+        fit_intercept: bool = True,
+        solver: str | Solver = "auto",
+        tol: float = 1e-4,
+        max_iter: int = 1000,
+        warm_start: bool = False,
+        n_jobs: int | None = None,
+        random_state: RandomState = None,
+        verbose: int = 0,
+        class_weight: dict[Any, float] | Literal["balanced"] | None = None,
+        probability: Literal["sigmoid", "isotonic"] | None = None,
+    ) -> None:
         self.margin = margin
         self.alpha = alpha
         self.l1_ratio = l1_ratio
@@ -232,6 +288,8 @@ verbose, class_weight
         self.verbose = verbose
         self.class_weight = class_weight
         self.probability = probability
+
+    calibrators_: list[Any]
 
     _init_hints = INIT_HINTS | {"loss": "for other losses there is LinearClassifier(loss=...)"}
 

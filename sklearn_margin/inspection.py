@@ -1,5 +1,7 @@
 """Checks of losses: does a loss do what it says?"""
 
+from __future__ import annotations
+
 import inspect
 import pickle
 import sys
@@ -28,6 +30,7 @@ from sklearn_margin._loss_forms import (
     has_formulas_of_others,
     show,
 )
+from sklearn_margin._typing import ArrayLike, RandomState
 from sklearn_margin.losses.base import Loss
 from sklearn_margin.losses.embedding.base import EmbeddingLoss
 from sklearn_margin.losses.multiclass import MulticlassLoss, TwoClasses
@@ -38,7 +41,7 @@ from sklearn_margin.losses.pairs.given import MarginRanking
 __all__ = ["check_loss", "check_on_rows"]
 
 
-def check_loss(loss, *, y=None, random_state=0):
+def check_loss(loss: Loss, *, y: ArrayLike | None = None, random_state: RandomState = 0) -> None:
     """Check that a loss does what it says; raise for the first thing that is wrong.
 
     Labels and scores are made up. What is checked, where the loss claims it:

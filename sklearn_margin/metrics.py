@@ -25,7 +25,6 @@ from numbers import Integral
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
 from sklearn import config_context
 from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.metrics import make_scorer
@@ -43,6 +42,7 @@ from sklearn_margin._groups import (
 )
 from sklearn_margin._hints import levels_to_caller
 from sklearn_margin._ndcg import grouped_ndcg
+from sklearn_margin._typing import ArrayLike
 
 __all__ = [
     "average_precision_score",
@@ -82,14 +82,16 @@ def ndcg_score(
         Non-negative relevance, or packed ``[relevance, group]``.
     y_score : array-like of shape (n_samples,)
         Predicted scores, higher for rows that should come first.
-    groups, sample_weight : array-like of shape (n_samples,), default=None
-        Group and weight of each row; a group weighs as much as its rows in the mean.
+    groups : array-like of shape (n_samples,), default=None
+        Group of each row; None is one group, or those in y_true.
     k : int, default=None
         Count only the first k ranks of each group. None counts all.
     gain : {"linear", "exponential"}, default="linear"
         Gain of relevance r: r itself, as in scikit-learn, or 2**r - 1, as in LightGBM and XGBoost.
     ignore_ties : bool, default=False
         Rank rows of equal score in the order in which they are given. Faster.
+    sample_weight : array-like of shape (n_samples,), default=None
+        Weight of each row; a group weighs as much as its rows in the mean.
 
     Returns
     -------
@@ -143,8 +145,10 @@ def average_precision_score(
         Relevance, relevant if positive, or packed ``[relevance, group]``.
     y_score : array-like of shape (n_samples,)
         Predicted scores, higher for rows that should come first.
-    groups, sample_weight : array-like of shape (n_samples,), default=None
-        Group and weight of each row; a group weighs as much as its rows in the mean.
+    groups : array-like of shape (n_samples,), default=None
+        Group of each row; None is one group, or those in y_true.
+    sample_weight : array-like of shape (n_samples,), default=None
+        Weight of each row; a group weighs as much as its rows in the mean.
 
     Returns
     -------
@@ -192,8 +196,10 @@ def reciprocal_rank_score(
         Relevance, relevant if positive, or packed ``[relevance, group]``.
     y_score : array-like of shape (n_samples,)
         Predicted scores, higher for rows that should come first.
-    groups, sample_weight : array-like of shape (n_samples,), default=None
-        Group and weight of each row; a group weighs as much as its rows in the mean.
+    groups : array-like of shape (n_samples,), default=None
+        Group of each row; None is one group, or those in y_true.
+    sample_weight : array-like of shape (n_samples,), default=None
+        Weight of each row; a group weighs as much as its rows in the mean.
 
     Returns
     -------
@@ -240,10 +246,12 @@ def precision_at_k_score(
         Relevance, relevant if positive, or packed ``[relevance, group]``.
     y_score : array-like of shape (n_samples,)
         Predicted scores, higher for rows that should come first.
-    groups, sample_weight : array-like of shape (n_samples,), default=None
-        Group and weight of each row; a group weighs as much as its rows in the mean.
+    groups : array-like of shape (n_samples,), default=None
+        Group of each row; None is one group, or those in y_true.
     k : int, default=10
         Number of ranks that count.
+    sample_weight : array-like of shape (n_samples,), default=None
+        Weight of each row; a group weighs as much as its rows in the mean.
 
     Returns
     -------
@@ -291,8 +299,10 @@ def pairwise_accuracy_score(
         Relevance, any real numbers, or packed ``[relevance, group]``.
     y_score : array-like of shape (n_samples,)
         Predicted scores, higher for rows that should come first.
-    groups, sample_weight : array-like of shape (n_samples,), default=None
-        Group and weight of each row; a pair weighs as much as the product of its rows' weights.
+    groups : array-like of shape (n_samples,), default=None
+        Group of each row; None is one group, or those in y_true.
+    sample_weight : array-like of shape (n_samples,), default=None
+        Weight of each row; a pair weighs as much as the product of its rows' weights.
 
     Returns
     -------
@@ -386,12 +396,12 @@ class _GroupsRequired:
 
     def __init__(self, metric: Callable[..., float]) -> None:
         update_wrapper(self, metric)  # scikit-learn reads the name and the signature
-        self._metric = metric
+        self._metric, self._name = metric, getattr(metric, "__name__", repr(metric))
 
     def __call__(self, y_true: ArrayLike, y_score: ArrayLike, **kwargs: Any) -> float:
         if kwargs.get("groups") is None and not is_packed(y_true):
             raise ValueError(
-                f"The scorer of {self.__name__} got no groups. Pass `groups` with metadata routing "
+                f"The scorer of {self._name} got no groups. Pass `groups` with metadata routing "
                 "enabled, or pack y as an (n_samples, 2) array [relevance, group]. If all rows are "
                 "one query, use sklearn.metrics.make_scorer."
             )

@@ -1,6 +1,8 @@
 """Regularisation paths: fits for a sequence of alphas, each started from the one before."""
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.optimize import linprog
@@ -9,7 +11,9 @@ from sklearn.utils import Bunch
 
 from sklearn_margin._base.linear import LinearModel
 from sklearn_margin._tables import Table
+from sklearn_margin._typing import ArrayLike, MatrixLike
 from sklearn_margin._validation import check_number
+from sklearn_margin.batches import Batches
 from sklearn_margin.solvers import Smoothing, choose
 from sklearn_margin.solvers._hinges import best_intercept, hinge_terms, is_sum_of_hinges
 
@@ -22,8 +26,15 @@ _LARGEST = 1_000_000  # entries of the rows at a kink beyond which a linear prog
 
 
 def regularization_path(
-    estimator, X, y, *, alphas=None, n_alphas=20, alpha_ratio=1e-3, **fit_params
-):
+    estimator: LinearModel,
+    X: MatrixLike | Batches,
+    y: ArrayLike | None,
+    *,
+    alphas: ArrayLike | None = None,
+    n_alphas: int = 20,
+    alpha_ratio: float = 1e-3,
+    **fit_params: Any,
+) -> Any:
     """Fit an estimator for a decreasing sequence of penalties.
 
     Each fit starts from the solution of the one before. Penalties act on raw coefficients, so
@@ -110,17 +121,17 @@ def regularization_path(
         fit_params = {name: values for name, values in found.items() if values is not None}
     if alphas is None:
         largest = _largest_alpha(model, X, y, fit_params)
-        alphas = np.geomspace(largest, largest * alpha_ratio, n_alphas)
+        grid = np.geomspace(largest, largest * alpha_ratio, n_alphas)
     else:
-        alphas = _decreasing(alphas)
+        grid = _decreasing(alphas)
     fits = []
-    for alpha in alphas:
+    for alpha in grid:
         model.set_params(alpha=float(alpha)).fit(X, y, **fit_params)
         gap = getattr(model, "dual_gap_", np.nan)
         fits.append((model.coef_, getattr(model, "intercept_", 0.0), model.n_iter_, gap))
     coefs, intercepts, n_iters, gaps = zip(*fits, strict=True)
     return Bunch(
-        alphas=alphas,
+        alphas=grid,
         coefs=np.array(coefs),
         intercepts=np.array(intercepts),
         n_iters=np.array(n_iters),
@@ -208,7 +219,7 @@ class _Point(NamedTuple):
 
     value: float
     g: np.ndarray  # (n,) derivative with respect to the scores
-    index: np.ndarray = np.empty(0, np.intp)  # rows with a free slope; one may appear twice
+    index: np.ndarray = np.empty(0, np.intp)  # type: ignore[assignment]  # rows with a free slope; one may appear twice
     low: np.ndarray = np.empty(0)
     high: np.ndarray = np.empty(0)
     free: np.ndarray = np.empty(0)  # the slopes that g has, in [low, high]

@@ -122,8 +122,8 @@ class SeparablePenalty:
         more = np.zeros(size - len(self.l2))
         l1 = np.r_[self.l1, more] if self.has_l1 else None
         lower, upper = np.r_[self.lower, more - np.inf], np.r_[self.upper, more + np.inf]
-        bounds = (lower, upper) if self.has_bounds else (None, None)
-        return SeparablePenalty(np.r_[self.l2, more], l1, *bounds, penalty=self.penalty)
+        lower, upper = (lower, upper) if self.has_bounds else (None, None)
+        return SeparablePenalty(np.r_[self.l2, more], l1, lower, upper, penalty=self.penalty)
 
     # --- value and derivatives ---
 

@@ -1,14 +1,21 @@
 """Linear quantile regression."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 from sklearn.metrics import d2_pinball_score
 
 from sklearn_margin._base.regression import OTHER_LOSSES, BaseRegressor
 from sklearn_margin._base.scores import predictions_in_parts
+from sklearn_margin._typing import Array, ArrayLike, MatrixLike, RandomState
 from sklearn_margin._validation import check_number
-from sklearn_margin.batches import by_batch
+from sklearn_margin.batches import Batches, by_batch
 from sklearn_margin.losses import Quantile
 from sklearn_margin.objective import PointwiseObjective
+from sklearn_margin.solvers import Solver
 
 __all__ = ["QuantileRegressor"]
 
@@ -32,22 +39,51 @@ class QuantileRegressor(BaseRegressor):
         Whether to sort the predictions for each row, so that a higher quantile never gets a
         lower prediction than a lower one [2]_. Coefficients stay as they are, so that it may be
         changed after a fit; of no effect for one quantile.
-    alpha, l1_ratio, fit_intercept, solver, tol, max_iter, warm_start, n_jobs, random_state, \
-verbose
-        As in ``LinearRegressor``.
+    alpha : float, default=1e-4
+        Strength of the penalty, at least 0. The loss is a mean over the rows, so that the same
+        alpha suits any number of them. In place of a factor C of their sum, as ``LinearSVC`` and
+        ``LinearSVR`` have, take alpha = 1/(C·n) for n rows.
+    l1_ratio : float, default=0.0
+        Share of the L1 penalty, from 0 to 1: 0 is ridge, 1 is lasso, by which many coefficients are
+        exactly 0, and what is between is the elastic net.
+    fit_intercept : bool, default=True
+        Whether to fit the intercept b, which is not penalised.
+    solver : str or Solver, default="auto"
+        "newton", "coordinate_descent", "lbfgs", "interior_point", "dual_cd", "smoothing",
+        "subgradient", "sgd", a configured solver such as ``SGD(batch_size=32)``, or "auto", which
+        chooses by loss, penalty and shape; ``solver_`` says which it was.
+    tol : float, default=1e-4
+        Relative accuracy: a solver that has a duality gap stops where that is at most tol times the
+        objective; others say what they compare with tol. Small problems are solved more accurately.
+    max_iter : int, default=1000
+        Most iterations of the solver (epochs of "sgd"). A ``ConvergenceWarning`` says so if they
+        were too few.
+    warm_start : bool, default=False
+        Whether ``fit`` starts from the solution of the fit before, if that has the right shape.
+    n_jobs : int, default=None
+        Threads; None is one, −1 all cores. The result is the same, bit for bit, for any number.
+    random_state : int, RandomState or None, default=None
+        Seed of "sgd". Other solvers give the same result each time.
+    verbose : int, default=0
+        Whether to print a line after each iteration: objective, relative gap, reads of X, seconds.
 
     Attributes
     ----------
     coef_ : ndarray of shape (n_features,) or (n_quantiles, n_features)
         Coefficients w: a row per quantile if ``quantile`` is a list, even of one.
     intercept_ : float or ndarray of shape (n_quantiles,)
-        Intercept b.
+        Intercept b, one for each quantile if ``quantile`` is a list; 0 without ``fit_intercept``.
     n_iter_ : int
-        Most iterations of the solver over the quantiles.
+        Iterations of the solver, the most over the quantiles.
+    solver_ : str
+        Name of the solver.
     dual_gap_ : float or ndarray of shape (n_quantiles,)
-        Bound on the distance to the minimum, where the solver has one.
-    solver_, n_features_in_, feature_names_in_
-        As in ``LinearRegressor``.
+        Duality gap: the objective is above its minimum by at most this, in units of the objective;
+        one for each quantile if ``quantile`` is a list. Absent where the solver knows none.
+    n_features_in_ : int
+        Number of features.
+    feature_names_in_ : ndarray of shape (n_features,)
+        Names of the features, if X had string column names.
 
     References
     ----------
@@ -71,19 +107,19 @@ verbose
     def __init__(
         self,
         *,
-        quantile=0.5,
-        non_crossing=False,
-        alpha=1e-4,
-        l1_ratio=0.0,
-        fit_intercept=True,
-        solver="auto",
-        tol=1e-4,
-        max_iter=1000,
-        warm_start=False,
-        n_jobs=None,
-        random_state=None,
-        verbose=0,
-    ):
+        quantile: float | Sequence[float] | Array = 0.5,
+        non_crossing: bool = False,
+        alpha: float = 1e-4,
+        l1_ratio: float = 0.0,
+        fit_intercept: bool = True,
+        solver: str | Solver = "auto",
+        tol: float = 1e-4,
+        max_iter: int = 1000,
+        warm_start: bool = False,
+        n_jobs: int | None = None,
+        random_state: RandomState = None,
+        verbose: int = 0,
+    ) -> None:
         self.quantile = quantile
         self.non_crossing = non_crossing
         self.alpha = alpha
@@ -150,7 +186,7 @@ verbose
             self.dual_gap_ = np.atleast_1d(self.dual_gap_)
 
     @by_batch
-    def predict(self, X):
+    def predict(self, X: MatrixLike) -> Array:
         """Predict quantiles.
 
         Parameters
@@ -172,7 +208,12 @@ verbose
             z[:, np.argsort(self._quantiles)] = np.sort(z, axis=1)
         return z
 
-    def score(self, X, y=None, sample_weight=None):
+    def score(
+        self,
+        X: MatrixLike | Batches,
+        y: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+    ) -> float:
         """Share of the quantile loss that the model explains, D².
 
         1 less the ratio of the quantile loss of the predictions to that of the best constant,
@@ -184,8 +225,8 @@ verbose
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features), Batches or Dask collection
             Features, and what is by row besides them, as in ``fit``.
-        y : array-like of shape (n_samples,)
-            Targets.
+        y : array-like of shape (n_samples,), default=None
+            Targets; None where X is ``Batches``, which hold them.
         sample_weight : array-like of shape (n_samples,), default=None
             Non-negative weights.
 
@@ -206,7 +247,7 @@ verbose
         parts = predictions_in_parts(self, X, y, sample_weight=sample_weight)
         if parts is not None:
             return parts.d2(self._quantiles)
-        z = self.predict(X)
+        z: Any = self.predict(X)
         columns = z.T if z.ndim == 2 else [z]
         scores = [
             d2_pinball_score(y, column, sample_weight=sample_weight, alpha=quantile)

@@ -1,15 +1,22 @@
 """Linear rankers."""
 
+from __future__ import annotations
+
+from typing import Literal
+
 from sklearn_margin._base.estimator import resolve_loss
 from sklearn_margin._base.ranking import BaseRanker
+from sklearn_margin._typing import RandomState
 from sklearn_margin._validation import check_choice
 from sklearn_margin.losses import (
+    Loss,
     MarginRanking,
     PairwiseHinge,
     PairwiseLogistic,
     PairwiseLoss,
     PairwiseSquaredHinge,
 )
+from sklearn_margin.solvers import Solver
 
 __all__ = ["LinearRanker", "RankSVM"]
 
@@ -37,39 +44,43 @@ class LinearRanker(BaseRanker):
         "pairwise_squared_hinge", "pairwise_hinge", "pairwise_logistic" or, the same in short,
         "squared_hinge", "hinge", "logistic"; "margin_ranking"; or a loss object.
     alpha : float, default=1e-4
-        Strength of the penalty. The loss is a mean over P pairs: alpha = 1/(C·P) for
-        ½‖w‖² + C·Σ. ``n_pairs_`` is P.
+        Strength of the penalty, at least 0. The loss is a mean over P pairs: in place of a factor C
+        of their sum take alpha = 1/(C·P). After a fit ``n_pairs_`` is P.
     l1_ratio : float, default=0.0
-        Share of the L1 penalty, from 0 to 1.
+        Share of the L1 penalty, from 0 to 1: 0 is ridge, 1 is lasso, by which many coefficients are
+        exactly 0, and what is between is the elastic net.
     solver : str or Solver, default="auto"
         "newton", "lbfgs", "coordinate_descent", "smoothing", "subgradient", "sgd", a configured
-        solver, or "auto", which chooses by loss, penalty and shape. ``fit_pairs`` has
-        "interior_point" and "dual_cd", too.
+        solver such as ``SGD(batch_size=32)``, or "auto", which chooses by loss, penalty and shape;
+        ``solver_`` says which it was. ``fit_pairs`` has "interior_point" and "dual_cd", too.
     tol : float, default=1e-4
-        Relative accuracy; see the solvers. Small problems are solved more accurately.
+        Relative accuracy: a solver that has a duality gap stops where that is at most tol times the
+        objective; others say what they compare with tol. Small problems are solved more accurately.
     max_iter : int, default=1000
-        Most iterations (epochs of "sgd").
+        Most iterations of the solver (epochs of "sgd"). A ``ConvergenceWarning`` says so if they
+        were too few.
     warm_start : bool, default=False
-        Whether to start from the previous solution.
+        Whether ``fit`` starts from the solution of the fit before, if that has the right shape.
     n_jobs : int, default=None
-        Threads; None is one. The result is the same, bit for bit, for any number.
+        Threads; None is one, −1 all cores. The result is the same, bit for bit, for any number.
     random_state : int, RandomState or None, default=None
-        Seed of "sgd".
+        Seed of "sgd". Other solvers give the same result each time.
     verbose : int, default=0
-        Whether to print the objective after each iteration.
+        Whether to print a line after each iteration: objective, relative gap, reads of X, seconds.
 
     Attributes
     ----------
     coef_ : ndarray of shape (n_features,)
-        Coefficients w.
+        Coefficients w, per unit of each feature.
     n_pairs_ : int
-        Number of pairs in the training data.
+        Number of pairs in the training data, the P of ``alpha``.
     n_iter_ : int
         Iterations of the solver.
-    dual_gap_ : float
-        Bound on the distance to the minimum, where the solver has one.
     solver_ : str
         Name of the solver.
+    dual_gap_ : float
+        Duality gap: the objective is above its minimum by at most this, in units of the objective.
+        Absent where the solver knows none.
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of shape (n_features,)
@@ -86,18 +97,18 @@ class LinearRanker(BaseRanker):
 
     def __init__(
         self,
-        loss="pairwise_squared_hinge",
+        loss: str | Loss = "pairwise_squared_hinge",
         *,
-        alpha=1e-4,
-        l1_ratio=0.0,
-        solver="auto",
-        tol=1e-4,
-        max_iter=1000,
-        warm_start=False,
-        n_jobs=None,
-        random_state=None,
-        verbose=0,
-    ):
+        alpha: float = 1e-4,
+        l1_ratio: float = 0.0,
+        solver: str | Solver = "auto",
+        tol: float = 1e-4,
+        max_iter: int = 1000,
+        warm_start: bool = False,
+        n_jobs: int | None = None,
+        random_state: RandomState = None,
+        verbose: int = 0,
+    ) -> None:
         self.loss = loss
         self.alpha = alpha
         self.l1_ratio = l1_ratio
@@ -125,19 +136,56 @@ class RankSVM(BaseRanker):
     Parameters
     ----------
     margin : float, default=1.0
-        Score difference from which a pair costs nothing.
+        Score difference from which a pair costs nothing: by how much the better row should win.
     loss : {"squared_hinge", "hinge"}, default="squared_hinge"
         The squared hinge is smooth and fits faster. The names that ``LinearRanker`` has for them,
         "pairwise_squared_hinge" and "pairwise_hinge", are understood, too.
     weighting : {"uniform", "difference"}, default="uniform"
-        Weight of a pair.
-    alpha, l1_ratio, solver, tol, max_iter, warm_start, n_jobs, random_state, verbose
-        As in ``LinearRanker``.
+        Weight u_ij of a pair, besides the product of the sample weights: 1 for "uniform", and
+        y_i − y_j for "difference", by which a mix-up of far-off grades costs more. With two grades
+        they are the same.
+    alpha : float, default=1e-4
+        Strength of the penalty, at least 0. The loss is a mean over P pairs: in place of a factor C
+        of their sum take alpha = 1/(C·P). After a fit ``n_pairs_`` is P.
+    l1_ratio : float, default=0.0
+        Share of the L1 penalty, from 0 to 1: 0 is ridge, 1 is lasso, by which many coefficients are
+        exactly 0, and what is between is the elastic net.
+    solver : str or Solver, default="auto"
+        "newton", "lbfgs", "coordinate_descent", "smoothing", "subgradient", "sgd", a configured
+        solver such as ``SGD(batch_size=32)``, or "auto", which chooses by loss, penalty and shape;
+        ``solver_`` says which it was. ``fit_pairs`` has "interior_point" and "dual_cd", too.
+    tol : float, default=1e-4
+        Relative accuracy: a solver that has a duality gap stops where that is at most tol times the
+        objective; others say what they compare with tol. Small problems are solved more accurately.
+    max_iter : int, default=1000
+        Most iterations of the solver (epochs of "sgd"). A ``ConvergenceWarning`` says so if they
+        were too few.
+    warm_start : bool, default=False
+        Whether ``fit`` starts from the solution of the fit before, if that has the right shape.
+    n_jobs : int, default=None
+        Threads; None is one, −1 all cores. The result is the same, bit for bit, for any number.
+    random_state : int, RandomState or None, default=None
+        Seed of "sgd". Other solvers give the same result each time.
+    verbose : int, default=0
+        Whether to print a line after each iteration: objective, relative gap, reads of X, seconds.
 
     Attributes
     ----------
-    coef_, n_pairs_, n_iter_, solver_, n_features_in_, feature_names_in_
-        As in ``LinearRanker``.
+    coef_ : ndarray of shape (n_features,)
+        Coefficients w, per unit of each feature.
+    n_pairs_ : int
+        Number of pairs in the training data, the P of ``alpha``.
+    n_iter_ : int
+        Iterations of the solver.
+    solver_ : str
+        Name of the solver.
+    dual_gap_ : float
+        Duality gap: the objective is above its minimum by at most this, in units of the objective.
+        Absent where the solver knows none.
+    n_features_in_ : int
+        Number of features.
+    feature_names_in_ : ndarray of shape (n_features,)
+        Names of the features, if X had string column names.
 
     References
     ----------
@@ -154,19 +202,19 @@ class RankSVM(BaseRanker):
     def __init__(
         self,
         *,
-        margin=1.0,
-        loss="squared_hinge",
-        weighting="uniform",
-        alpha=1e-4,
-        l1_ratio=0.0,
-        solver="auto",
-        tol=1e-4,
-        max_iter=1000,
-        warm_start=False,
-        n_jobs=None,
-        random_state=None,
-        verbose=0,
-    ):
+        margin: float = 1.0,
+        loss: str = "squared_hinge",
+        weighting: Literal["uniform", "difference"] = "uniform",
+        alpha: float = 1e-4,
+        l1_ratio: float = 0.0,
+        solver: str | Solver = "auto",
+        tol: float = 1e-4,
+        max_iter: int = 1000,
+        warm_start: bool = False,
+        n_jobs: int | None = None,
+        random_state: RandomState = None,
+        verbose: int = 0,
+    ) -> None:
         self.margin = margin
         self.loss = loss
         self.weighting = weighting

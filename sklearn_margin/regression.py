@@ -1,21 +1,26 @@
 """Linear regressors."""
 
+from __future__ import annotations
+
 import numpy as np
 
 from sklearn_margin._base.estimator import resolve_loss
 from sklearn_margin._base.regression import OTHER_LOSSES, BaseRegressor
+from sklearn_margin._typing import Array, RandomState
 from sklearn_margin._validation import check_number
 from sklearn_margin.losses import (
     Absolute,
     BinaryLoss,
     EpsilonInsensitive,
     Huber,
+    Loss,
     PointwiseLoss,
     Quantile,
     Squared,
     SquaredEpsilonInsensitive,
 )
 from sklearn_margin.objective import ConcomitantHuberObjective, PointwiseObjective
+from sklearn_margin.solvers import Solver
 
 __all__ = ["HuberRegressor", "LinearRegressor"]
 
@@ -41,41 +46,46 @@ class LinearRegressor(BaseRegressor):
         A name (the class name in snake case: "squared", "absolute", "huber", "quantile",
         "epsilon_insensitive", "squared_epsilon_insensitive") or a loss object.
     alpha : float, default=1e-4
-        Strength of the penalty. The loss is a mean, so alpha does not depend on the number
-        of samples; alpha = 1/(C·n) for a sum with factor C.
+        Strength of the penalty, at least 0. The loss is a mean over the rows, so that the same
+        alpha suits any number of them. In place of a factor C of their sum, as ``LinearSVC`` and
+        ``LinearSVR`` have, take alpha = 1/(C·n) for n rows.
     l1_ratio : float, default=0.0
-        Share of the L1 penalty, from 0 to 1.
+        Share of the L1 penalty, from 0 to 1: 0 is ridge, 1 is lasso, by which many coefficients are
+        exactly 0, and what is between is the elastic net.
     fit_intercept : bool, default=True
-        Whether to fit b.
+        Whether to fit the intercept b, which is not penalised.
     solver : str or Solver, default="auto"
         "newton", "coordinate_descent", "lbfgs", "interior_point", "dual_cd", "smoothing",
-        "subgradient", "sgd", a configured solver such as ``SGD(batch_size=32)``, or "auto",
-        which chooses by loss, penalty and shape.
+        "subgradient", "sgd", a configured solver such as ``SGD(batch_size=32)``, or "auto", which
+        chooses by loss, penalty and shape; ``solver_`` says which it was.
     tol : float, default=1e-4
-        Relative accuracy; see the solvers. Small problems are solved more accurately.
+        Relative accuracy: a solver that has a duality gap stops where that is at most tol times the
+        objective; others say what they compare with tol. Small problems are solved more accurately.
     max_iter : int, default=1000
-        Most iterations (epochs of "sgd").
+        Most iterations of the solver (epochs of "sgd"). A ``ConvergenceWarning`` says so if they
+        were too few.
     warm_start : bool, default=False
-        Whether to start from the previous solution.
+        Whether ``fit`` starts from the solution of the fit before, if that has the right shape.
     n_jobs : int, default=None
-        Threads; None is one. The result is the same, bit for bit, for any number.
+        Threads; None is one, −1 all cores. The result is the same, bit for bit, for any number.
     random_state : int, RandomState or None, default=None
-        Seed of "sgd".
+        Seed of "sgd". Other solvers give the same result each time.
     verbose : int, default=0
-        Whether to print the objective after each iteration.
+        Whether to print a line after each iteration: objective, relative gap, reads of X, seconds.
 
     Attributes
     ----------
     coef_ : ndarray of shape (n_features,)
-        Coefficients w.
+        Coefficients w, per unit of each feature.
     intercept_ : float
-        Intercept b.
+        Intercept b; 0 without ``fit_intercept``.
     n_iter_ : int
         Iterations of the solver.
     solver_ : str
         Name of the solver.
     dual_gap_ : float
-        Bound on the distance to the minimum, where the solver has one.
+        Duality gap: the objective is above its minimum by at most this, in units of the objective.
+        Absent where the solver knows none.
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of shape (n_features,)
@@ -93,19 +103,19 @@ class LinearRegressor(BaseRegressor):
 
     def __init__(
         self,
-        loss="squared",
+        loss: str | Loss = "squared",
         *,
-        alpha=1e-4,
-        l1_ratio=0.0,
-        fit_intercept=True,
-        solver="auto",
-        tol=1e-4,
-        max_iter=1000,
-        warm_start=False,
-        n_jobs=None,
-        random_state=None,
-        verbose=0,
-    ):
+        alpha: float = 1e-4,
+        l1_ratio: float = 0.0,
+        fit_intercept: bool = True,
+        solver: str | Solver = "auto",
+        tol: float = 1e-4,
+        max_iter: int = 1000,
+        warm_start: bool = False,
+        n_jobs: int | None = None,
+        random_state: RandomState = None,
+        verbose: int = 0,
+    ) -> None:
         self.loss = loss
         self.alpha = alpha
         self.l1_ratio = l1_ratio
@@ -147,16 +157,40 @@ class HuberRegressor(BaseRegressor):
         Threshold in units of the scale, at least 1; 1.35 is 95 % efficient for normal errors.
     scale : float, default=None
         Scale σ of the errors in units of y; None estimates it jointly with w and b.
-    alpha, l1_ratio, fit_intercept, solver, tol, max_iter, warm_start, n_jobs, random_state, \
-verbose
-        As in ``LinearRegressor``.
+    alpha : float, default=1e-4
+        Strength of the penalty, at least 0. The loss is a mean over the rows, so that the same
+        alpha suits any number of them. In place of a factor C of their sum, as ``LinearSVC`` and
+        ``LinearSVR`` have, take alpha = 1/(C·n) for n rows.
+    l1_ratio : float, default=0.0
+        Share of the L1 penalty, from 0 to 1: 0 is ridge, 1 is lasso, by which many coefficients are
+        exactly 0, and what is between is the elastic net.
+    fit_intercept : bool, default=True
+        Whether to fit the intercept b, which is not penalised.
+    solver : str or Solver, default="auto"
+        "newton", "coordinate_descent", "lbfgs", "interior_point", "dual_cd", "smoothing",
+        "subgradient", "sgd", a configured solver such as ``SGD(batch_size=32)``, or "auto", which
+        chooses by loss, penalty and shape; ``solver_`` says which it was.
+    tol : float, default=1e-4
+        Relative accuracy: a solver that has a duality gap stops where that is at most tol times the
+        objective; others say what they compare with tol. Small problems are solved more accurately.
+    max_iter : int, default=1000
+        Most iterations of the solver (epochs of "sgd"). A ``ConvergenceWarning`` says so if they
+        were too few.
+    warm_start : bool, default=False
+        Whether ``fit`` starts from the solution of the fit before, if that has the right shape.
+    n_jobs : int, default=None
+        Threads; None is one, −1 all cores. The result is the same, bit for bit, for any number.
+    random_state : int, RandomState or None, default=None
+        Seed of "sgd". Other solvers give the same result each time.
+    verbose : int, default=0
+        Whether to print a line after each iteration: objective, relative gap, reads of X, seconds.
 
     Attributes
     ----------
     coef_ : ndarray of shape (n_features,)
-        Coefficients w.
+        Coefficients w, per unit of each feature.
     intercept_ : float
-        Intercept b.
+        Intercept b; 0 without ``fit_intercept``.
     scale_ : float
         Scale σ.
     outliers_ : ndarray of bool of shape (n_samples,)
@@ -166,6 +200,9 @@ verbose
         Iterations of the solver.
     solver_ : str
         Name of the solver.
+    dual_gap_ : float
+        Duality gap: the objective is above its minimum by at most this, in units of the objective.
+        Absent where the solver knows none.
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of shape (n_features,)
@@ -191,19 +228,19 @@ verbose
     def __init__(
         self,
         *,
-        epsilon=1.35,
-        scale=None,
-        alpha=1e-4,
-        l1_ratio=0.0,
-        fit_intercept=True,
-        solver="auto",
-        tol=1e-4,
-        max_iter=1000,
-        warm_start=False,
-        n_jobs=None,
-        random_state=None,
-        verbose=0,
-    ):
+        epsilon: float = 1.35,
+        scale: float | None = None,
+        alpha: float = 1e-4,
+        l1_ratio: float = 0.0,
+        fit_intercept: bool = True,
+        solver: str | Solver = "auto",
+        tol: float = 1e-4,
+        max_iter: int = 1000,
+        warm_start: bool = False,
+        n_jobs: int | None = None,
+        random_state: RandomState = None,
+        verbose: int = 0,
+    ) -> None:
         self.epsilon = epsilon
         self.scale = scale
         self.alpha = alpha
@@ -216,6 +253,9 @@ verbose
         self.n_jobs = n_jobs
         self.random_state = random_state
         self.verbose = verbose
+
+    scale_: float
+    outliers_: Array
 
     _init_hints = OTHER_LOSSES
     _leftovers = (*BaseRegressor._leftovers, "outliers_")

@@ -1,6 +1,9 @@
 """Fit and predict of classifiers."""
 
+from __future__ import annotations
+
 import copy
+from typing import Self
 
 import numpy as np
 from sklearn.base import ClassifierMixin
@@ -19,8 +22,9 @@ from sklearn_margin._base.tables import (
 )
 from sklearn_margin._hints import available_if
 from sklearn_margin._tables import Table
+from sklearn_margin._typing import Array, ArrayLike, MatrixLike, keeps_signature
 from sklearn_margin._validation import check_number, check_weights, normalize_weights
-from sklearn_margin.batches import by_batch
+from sklearn_margin.batches import Batches, by_batch
 from sklearn_margin.losses import BatchLoss, MulticlassLoss
 from sklearn_margin.objective import MulticlassObjective, PointwiseObjective
 
@@ -33,6 +37,9 @@ def _has_probability(estimator):
 
 class BaseClassifier(ClassifierMixin, LinearModel):
     """Fit and predict of classifiers; subclasses say which loss."""
+
+    classes_: Array
+    intercept_: Array
 
     def _loss(self):
         raise NotImplementedError
@@ -56,8 +63,15 @@ class BaseClassifier(ClassifierMixin, LinearModel):
         rest."""
         return self._fitted_loss().probability(scores)
 
-    @with_callbacks
-    def fit(self, X, y=None, sample_weight=None, X_val=None, y_val=None):
+    @keeps_signature(with_callbacks)
+    def fit(
+        self,
+        X: MatrixLike | Batches,
+        y: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+        X_val: MatrixLike | None = None,
+        y_val: ArrayLike | None = None,
+    ) -> Self:
         """Fit the model.
 
         Parameters
@@ -65,8 +79,8 @@ class BaseClassifier(ClassifierMixin, LinearModel):
         X : {array-like, sparse matrix} of shape (n_samples, n_features), Batches or Dask collection
             Features. ``Batches`` hold all there is by row; to a Dask array or data frame belong
             Dask collections, with the same parts, of what else there is by row.
-        y : array-like of shape (n_samples,)
-            Labels of any type.
+        y : array-like of shape (n_samples,), default=None
+            Labels of any type; None where X is ``Batches``, which hold them.
         sample_weight : float or array-like of shape (n_samples,), default=None
             Non-negative weights; 2 counts as two equal rows, 0 as none.
         X_val, y_val : array-like, default=None
@@ -226,7 +240,13 @@ class BaseClassifier(ClassifierMixin, LinearModel):
         return by_row
 
     @available_if(learns_in_batches)
-    def partial_fit(self, X, y, classes=None, sample_weight=None):
+    def partial_fit(
+        self,
+        X: MatrixLike,
+        y: ArrayLike,
+        classes: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+    ) -> Self:
         """Learn from a batch of rows: one pass of stochastic gradient descent.
 
         Features are used as they are, in any units; the steps are learned from them (see ``SGD``).
@@ -257,7 +277,7 @@ class BaseClassifier(ClassifierMixin, LinearModel):
         return self._partial_fit(X, y, classes=classes, sample_weight=sample_weight)
 
     @by_batch
-    def decision_function(self, X):
+    def decision_function(self, X: MatrixLike) -> Array:
         """Scores: positive for the second of two classes, highest for the class predicted.
 
         Parameters
@@ -273,7 +293,7 @@ class BaseClassifier(ClassifierMixin, LinearModel):
         return self._scores(X)
 
     @by_batch
-    def predict(self, X):
+    def predict(self, X: MatrixLike) -> Array:
         """Predict labels.
 
         Parameters
@@ -289,15 +309,20 @@ class BaseClassifier(ClassifierMixin, LinearModel):
         index = (scores > 0).astype(np.intp) if scores.ndim == 1 else scores.argmax(axis=1)
         return self.classes_[index]
 
-    def score(self, X, y=None, sample_weight=None):
+    def score(
+        self,
+        X: MatrixLike | Batches,
+        y: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+    ) -> float:
         """Share of the labels that are predicted right, the accuracy.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features), Batches or Dask collection
             Features, and what is by row besides them, as in ``fit``.
-        y : array-like of shape (n_samples,)
-            Labels.
+        y : array-like of shape (n_samples,), default=None
+            Labels; None where X is ``Batches``, which hold them.
         sample_weight : array-like of shape (n_samples,), default=None
             Non-negative weights.
 
@@ -315,7 +340,7 @@ class BaseClassifier(ClassifierMixin, LinearModel):
 
     @available_if(_has_probability)
     @by_batch
-    def predict_proba(self, X):
+    def predict_proba(self, X: MatrixLike) -> Array:
         """Predict probabilities of classes.
 
         Available if the loss defines probabilities, or if they were asked for
@@ -342,7 +367,7 @@ class BaseClassifier(ClassifierMixin, LinearModel):
 
     @available_if(_has_probability)
     @by_batch
-    def predict_log_proba(self, X):
+    def predict_log_proba(self, X: MatrixLike) -> Array:
         """Logarithms of ``predict_proba``.
 
         Parameters

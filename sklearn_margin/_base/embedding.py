@@ -1,7 +1,10 @@
 """What ``LinearEmbedding`` learns from, where it starts, and what becomes of it."""
 
+from __future__ import annotations
+
 import copy
 import warnings
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -11,6 +14,7 @@ from sklearn.utils.validation import check_consistent_length, column_or_1d
 
 from sklearn_margin._base.estimator import LossEstimator, Problem, resolve_loss
 from sklearn_margin._hints import levels_to_caller
+from sklearn_margin._typing import Array
 from sklearn_margin._validation import check_choice, check_number, check_weights
 from sklearn_margin.losses import EmbeddingLoss
 from sklearn_margin.objective import EmbeddingObjective, TupleObjective
@@ -30,6 +34,11 @@ _FEW_ROWS = 500  # up to which "auto" compares all rows with each other at every
 
 class BaseEmbedding(LossEstimator):
     """Fit of ``LinearEmbedding``: problems of labels, pairs and triplets, starts, and batches."""
+
+    components_: Array
+    classes_: Array
+    prototypes_: Array
+    auxiliary_: dict[str, Any]
 
     #: "sgd" is the stochastic solver, whatever an estimator minimises.
     _solvers, _stochastic = {**SOLVERS, "sgd": Adam}, Adam

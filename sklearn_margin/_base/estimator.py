@@ -1,9 +1,12 @@
 """What all estimators share: how a fit and a batch go, from parameters to fitted attributes."""
 
+from __future__ import annotations
+
 import warnings
+from collections.abc import Callable
 from contextlib import contextmanager
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import scipy.sparse as sp
@@ -29,6 +32,7 @@ from sklearn_margin._hints import (
 from sklearn_margin._lazy import is_dask
 from sklearn_margin._streams import StreamTable
 from sklearn_margin._tables import Table
+from sklearn_margin._typing import Array
 from sklearn_margin._validation import check_number
 from sklearn_margin.batches import Batches
 from sklearn_margin.inspection import check_on_rows, hint_for
@@ -105,9 +109,16 @@ class LossEstimator(CallbackSupportMixin, BaseEstimator):
     ``_fit``, for ``partial_fit`` in ``_partial_fit``.
     """
 
+    # What fits set, whatever is fitted.
+    n_iter_: int
+    solver_: str
+    n_features_in_: int
+    feature_names_in_: Array
+    dual_gap_: Any  # a number, or an array of one for each problem
+
     #: Classes of losses and solvers, by the names that the parameters can have.
     _losses: dict[str, type[Loss]] = {}
-    _solvers: dict[str, type] = SOLVERS
+    _solvers: dict[str, type[Solver]] = SOLVERS
     #: The solver that learns in batches.
     _stochastic: type[Solver] = SGD
     #: The attribute that every fit and every batch sets.
@@ -117,7 +128,7 @@ class LossEstimator(CallbackSupportMixin, BaseEstimator):
     #: What stands for parameters of other libraries.
     _init_hints = INIT_HINTS
 
-    def __init_subclass__(cls, **kwargs):
+    def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if "__init__" in vars(cls):
             cls.__init__ = explains_keywords(cls.__init__, cls._init_hint)
@@ -134,7 +145,7 @@ class LossEstimator(CallbackSupportMixin, BaseEstimator):
                 return f"it belongs to an object, {family}={call}"
         return self._init_hints.get(name)
 
-    def set_params(self, **params):
+    def set_params(self, **params: Any) -> Self:
         """Set parameters of the estimator, or of its loss and solver: ``loss__delta=2.0``.
 
         Parameters
@@ -225,7 +236,7 @@ class LossEstimator(CallbackSupportMixin, BaseEstimator):
         return self
 
     #: What splits a target that holds groups; None where none does.
-    _unpack = None
+    _unpack: Callable[..., Any] | None = None
 
     def _table(self, X, y, given) -> Table | None:
         """Data that are not in memory, after a first read; None for others."""

@@ -1,5 +1,9 @@
 """What classifiers, regressors and rankers share: coefficients."""
 
+from __future__ import annotations
+
+from typing import Any, Self
+
 import numpy as np
 import scipy.sparse as sp
 from sklearn.utils import check_random_state
@@ -18,6 +22,8 @@ __all__ = ["LinearModel"]
 
 class LinearModel(LossEstimator):
     """Base of the estimators with one coefficient per feature, or a row of them per problem."""
+
+    coef_: Any  # an array, or a CSR matrix after ``sparsify``
 
     def _rows(self, X, center):
         """Rows of validated features, for objectives."""
@@ -125,7 +131,7 @@ class LinearModel(LossEstimator):
         scores = scores + getattr(self, "intercept_", 0.0)
         return scores.ravel() if scores.ndim == 2 and scores.shape[1] == 1 else scores
 
-    def sparsify(self):
+    def sparsify(self) -> Self:
         """Store ``coef_`` as a CSR matrix, which saves memory after an L1 fit.
 
         Returns
@@ -136,7 +142,7 @@ class LinearModel(LossEstimator):
         self.coef_ = sp.csr_array(np.atleast_2d(self._dense_coef()))
         return self
 
-    def densify(self):
+    def densify(self) -> Self:
         """Undo ``sparsify``.
 
         Returns

@@ -1,9 +1,12 @@
 """Fit, predict and score of rankers: pairs are made from labels, or given."""
 
+from __future__ import annotations
+
 import warnings
 from collections.abc import Iterable
 from functools import partial
 from inspect import signature
+from typing import Any, Self
 
 import numpy as np
 import scipy.sparse as sp
@@ -18,8 +21,9 @@ from sklearn_margin._base.tables import grades_coder, largest_weight, parted_obj
 from sklearn_margin._groups import encode_groups, unpack_target
 from sklearn_margin._hints import INIT_HINTS, PAIR_HINTS, available_if, levels_to_caller
 from sklearn_margin._tables import Table
+from sklearn_margin._typing import Array, ArrayLike, MatrixLike, keeps_signature
 from sklearn_margin._validation import normalize_weights
-from sklearn_margin.batches import by_batch
+from sklearn_margin.batches import Batches, by_batch
 from sklearn_margin.losses.pairs.given import check_signs
 from sklearn_margin.metrics import pairwise_accuracy_score
 from sklearn_margin.objective import PairwiseObjective, PointwiseObjective, Rows
@@ -104,6 +108,8 @@ def _warn_of_no_margin(loss):
 class BaseRanker(LinearModel):
     """Fit, predict and score of rankers; subclasses say which loss."""
 
+    n_pairs_: int
+
     # Under metadata routing, groups reach fit and score without any set_*_request.
     __metadata_request__fit = {"groups": True}
     __metadata_request__partial_fit = {"groups": True}
@@ -115,8 +121,16 @@ class BaseRanker(LinearModel):
     def _loss(self):
         raise NotImplementedError
 
-    @with_callbacks
-    def fit(self, X, y=None, sample_weight=None, groups=None, X_val=None, y_val=None):
+    @keeps_signature(with_callbacks)
+    def fit(
+        self,
+        X: MatrixLike | Batches,
+        y: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+        groups: ArrayLike | None = None,
+        X_val: MatrixLike | None = None,
+        y_val: ArrayLike | None = None,
+    ) -> Self:
         """Fit the model.
 
         Parameters
@@ -124,9 +138,10 @@ class BaseRanker(LinearModel):
         X : {array-like, sparse matrix} of shape (n_samples, n_features), Batches or Dask collection
             Features. ``Batches`` hold all there is by row; to a Dask array or data frame belong
             Dask collections, with the same parts, of what else there is by row.
-        y : array-like of shape (n_samples,) or (n_samples, 2)
+        y : array-like of shape (n_samples,) or (n_samples, 2), default=None
             Relevance, graded or real-valued, higher is better; or the columns
-            [relevance, group], for use where only y is passed on.
+            [relevance, group], for use where only y is passed on. None where X is ``Batches``,
+            which hold it.
         sample_weight : float or array-like of shape (n_samples,), default=None
             Non-negative weights; a pair has the product of the weights of its rows.
         groups : array-like of shape (n_samples,), default=None
@@ -229,8 +244,10 @@ class BaseRanker(LinearModel):
             codes = codes.astype(np.int32 if len(y) < 2**31 else np.int64)
         return PairwiseObjective(self._loss(), rows, y, s, codes, penalty=self._penalty())
 
-    @with_callbacks
-    def fit_pairs(self, X1, X2, t, sample_weight=None):
+    @keeps_signature(with_callbacks)
+    def fit_pairs(
+        self, X1: MatrixLike, X2: MatrixLike, t: ArrayLike, sample_weight: ArrayLike | None = None
+    ) -> Self:
         """Fit the model to given pairs, where no relevance of single rows is known.
 
         Minimises Σ s_k φ(t_k (x1_k − x2_k)·w) / Σ s_k + penalty, φ being the loss of a score
@@ -294,7 +311,13 @@ class BaseRanker(LinearModel):
         return Problem([objective], D, t, {"n_pairs_": n_pairs, "_has_groups": False})
 
     @available_if(learns_in_batches)
-    def partial_fit(self, X, y, sample_weight=None, groups=None):
+    def partial_fit(
+        self,
+        X: MatrixLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        groups: ArrayLike | None = None,
+    ) -> Self:
         """Learn from a batch of rows: one pass of stochastic gradient descent over its pairs.
 
         Pairs are formed within the batch. Features are used as they are, in any units; the steps
@@ -304,8 +327,12 @@ class BaseRanker(LinearModel):
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Features.
-        y, sample_weight, groups
-            As in ``fit``.
+        y : array-like of shape (n_samples,) or (n_samples, 2)
+            Relevance, graded or real-valued, higher is better; or the columns [relevance, group].
+        sample_weight : float or array-like of shape (n_samples,), default=None
+            Non-negative weights; a pair has the product of the weights of its rows.
+        groups : array-like of shape (n_samples,), default=None
+            Group (query) of each row; a group that two batches share is two groups.
 
         Returns
         -------
@@ -321,7 +348,7 @@ class BaseRanker(LinearModel):
         return self._partial_fit(X, y, sample_weight=sample_weight, groups=groups)
 
     @by_batch
-    def predict(self, X):
+    def predict(self, X: MatrixLike) -> Array:
         """Predict scores: the higher, the better the rank.
 
         Parameters
@@ -335,7 +362,13 @@ class BaseRanker(LinearModel):
         """
         return self._scores(X)
 
-    def score(self, X, y=None, sample_weight=None, groups=None):
+    def score(
+        self,
+        X: MatrixLike | Batches,
+        y: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+        groups: ArrayLike | None = None,
+    ) -> float:
         """Share of pairs within groups that the scores put in the right order.
 
         The pairs of all groups are pooled; a tie of scores counts one half.
@@ -344,8 +377,9 @@ class BaseRanker(LinearModel):
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features), Batches or Dask collection
             Features, and what is by row besides them, as in ``fit``.
-        y : array-like of shape (n_samples,) or (n_samples, 2)
-            Relevance, or the columns [relevance, group].
+        y : array-like of shape (n_samples,) or (n_samples, 2), default=None
+            Relevance, or the columns [relevance, group]; None where X is ``Batches``, which hold
+            it.
         sample_weight : array-like of shape (n_samples,), default=None
             Non-negative weights; a pair has the product of the weights of its rows.
         groups : array-like of shape (n_samples,), default=None
@@ -366,9 +400,8 @@ class BaseRanker(LinearModel):
             if not parts.has_groups:
                 check_groups_given(self)
             return parts.pairwise_accuracy()
-        y, groups = unpack_target(y, groups)
-        if groups is None:
+        relevance, codes = unpack_target(y, groups)
+        if codes is None:
             check_groups_given(self)
-        return pairwise_accuracy_score(
-            y, self.predict(X), groups=groups, sample_weight=sample_weight
-        )
+        scores: Any = self.predict(X)
+        return pairwise_accuracy_score(relevance, scores, groups=codes, sample_weight=sample_weight)

@@ -1,5 +1,9 @@
 """Fit and predict of regressors."""
 
+from __future__ import annotations
+
+from typing import Any, Self
+
 from sklearn.base import RegressorMixin
 from sklearn.callback import with_callbacks
 from sklearn.utils import check_array, check_consistent_length
@@ -10,8 +14,9 @@ from sklearn_margin._base.scores import predictions_in_parts
 from sklearn_margin._base.tables import largest_weight, numbers_coder, parted_objectives
 from sklearn_margin._hints import INIT_HINTS, available_if
 from sklearn_margin._tables import Table
+from sklearn_margin._typing import Array, ArrayLike, MatrixLike, keeps_signature
 from sklearn_margin._validation import check_weights, normalize_weights
-from sklearn_margin.batches import by_batch
+from sklearn_margin.batches import Batches, by_batch
 from sklearn_margin.objective.pointwise import cast_targets
 
 __all__ = ["OTHER_LOSSES", "BaseRegressor"]
@@ -22,6 +27,8 @@ OTHER_LOSSES = INIT_HINTS | {"loss": "for other losses there is LinearRegressor(
 
 class BaseRegressor(RegressorMixin, LinearModel):
     """Fit and predict of regressors; subclasses say which objective, or which several."""
+
+    intercept_: Any  # a number, or an array of one for each quantile
 
     _coef_is_2d = False
 
@@ -36,8 +43,15 @@ class BaseRegressor(RegressorMixin, LinearModel):
         """Whether ``coef_`` has a row, and ``intercept_`` an entry, for each problem."""
         return False
 
-    @with_callbacks
-    def fit(self, X, y=None, sample_weight=None, X_val=None, y_val=None):
+    @keeps_signature(with_callbacks)
+    def fit(
+        self,
+        X: MatrixLike | Batches,
+        y: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+        X_val: MatrixLike | None = None,
+        y_val: ArrayLike | None = None,
+    ) -> Self:
         """Fit the model.
 
         Parameters
@@ -45,8 +59,8 @@ class BaseRegressor(RegressorMixin, LinearModel):
         X : {array-like, sparse matrix} of shape (n_samples, n_features), Batches or Dask collection
             Features. ``Batches`` hold all there is by row; to a Dask array or data frame belong
             Dask collections, with the same parts, of what else there is by row.
-        y : array-like of shape (n_samples,)
-            Targets.
+        y : array-like of shape (n_samples,), default=None
+            Targets; None where X is ``Batches``, which hold them.
         sample_weight : float or array-like of shape (n_samples,), default=None
             Non-negative weights; 2 counts as two equal rows, 0 as none.
         X_val, y_val : array-like, default=None
@@ -104,7 +118,9 @@ class BaseRegressor(RegressorMixin, LinearModel):
         return {**found, "coef_": found["coef_"][0], "intercept_": found["intercept_"][0]}
 
     @available_if(learns_in_batches)
-    def partial_fit(self, X, y, sample_weight=None):
+    def partial_fit(
+        self, X: MatrixLike, y: ArrayLike, sample_weight: ArrayLike | None = None
+    ) -> Self:
         """Learn from a batch of rows: one pass of stochastic gradient descent.
 
         Features are used as they are, in any units; the steps are learned from them (see ``SGD``).
@@ -133,7 +149,7 @@ class BaseRegressor(RegressorMixin, LinearModel):
         return self._partial_fit(X, y, sample_weight=sample_weight)
 
     @by_batch
-    def predict(self, X):
+    def predict(self, X: MatrixLike) -> Array:
         """Predict targets.
 
         Parameters
@@ -147,15 +163,20 @@ class BaseRegressor(RegressorMixin, LinearModel):
         """
         return self._scores(X)
 
-    def score(self, X, y=None, sample_weight=None):
+    def score(
+        self,
+        X: MatrixLike | Batches,
+        y: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+    ) -> float:
         """Share of the variance of the targets that the model explains, R².
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features), Batches or Dask collection
             Features, and what is by row besides them, as in ``fit``.
-        y : array-like of shape (n_samples,)
-            Targets.
+        y : array-like of shape (n_samples,), default=None
+            Targets; None where X is ``Batches``, which hold them.
         sample_weight : array-like of shape (n_samples,), default=None
             Non-negative weights.
 

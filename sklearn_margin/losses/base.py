@@ -4,6 +4,8 @@ A loss knows labels and scores, nothing else. Its author writes its value and de
 for one score in plain Python; kernels compile that source when they meet the object.
 """
 
+from __future__ import annotations
+
 import inspect
 import math
 from collections.abc import Callable
@@ -15,6 +17,7 @@ from sklearn.base import BaseEstimator
 
 from sklearn_margin._compile_errors import explain_failure
 from sklearn_margin._jit import register_parameter_object
+from sklearn_margin._typing import Array, of_any_arguments
 
 __all__ = ["Loss", "place_in_order"]
 
@@ -25,6 +28,17 @@ class Loss(BaseEstimator):
     Follows scikit-learn's parameter protocol (``get_params``, ``set_params``, ``clone``,
     ``repr``) and holds no fitted state, so losses can be cloned, compared, pickled and
     searched over (``loss__<parameter>``). Parameters are validated at first use.
+
+    For a loss of your own take the base class of its family: ``BinaryLoss``, ``RegressionLoss`` or
+    ``PointwiseLoss`` for one score by row, ``ProbabilityLoss``, ``MulticlassLoss``, ``BatchLoss``,
+    ``PairwiseLoss`` or ``EmbeddingLoss``.
+
+    Examples
+    --------
+    >>> from sklearn_margin.losses import Huber, Loss
+    >>> loss = Huber(delta=2.0)
+    >>> isinstance(loss, Loss), loss == Huber(2.0), loss.get_params()
+    (True, True, {'delta': 2.0})
     """
 
     #: Methods of the author's contract, compiled when a kernel needs them.
@@ -38,7 +52,7 @@ class Loss(BaseEstimator):
     #: Whether the loss is never negative, which helps to bound the error of a fit.
     nonnegative = False
 
-    def __init_subclass__(cls, **kwargs):
+    def __init_subclass__(cls, **kwargs: Any) -> None:
         """Take back what base classes say of a formula that ``cls`` states anew.
 
         A solver that believed their Hessian, their list of hinges or their envelope would solve
@@ -53,15 +67,15 @@ class Loss(BaseEstimator):
                     if stated < place_in_order(cls, name) < end:
                         setattr(cls, name, inspect.getattr_static(family, name))
 
-    def __eq__(self, other):
+    def __eq__(self, other: object) -> bool:
         if type(self) is not type(other):
             return False
         ours, theirs = self.get_params(deep=False), other.get_params(deep=False)
         return all(_same(value, theirs[name]) for name, value in ours.items())
 
-    __hash__ = None  # parameters can change
+    __hash__ = None  # type: ignore[assignment]  # parameters can change
 
-    def get_params(self, deep=True):
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Parameters by name; see ``sklearn.base.BaseEstimator``.
 
         Raises
@@ -80,7 +94,7 @@ class Loss(BaseEstimator):
     def check_params(self) -> None:
         """Raise ``ValueError`` or ``TypeError`` naming the parameter that is wrong."""
 
-    def smoothed(self, width: float) -> "Loss | None":
+    def smoothed(self, width: float) -> Loss | None:
         """Moreau envelope of the loss with parameter ``width``, or None if it is not at hand.
 
         The envelope is max over θ of θ·z − ℓ*(θ) − width·θ²/2. It is smooth, at most the loss,
@@ -89,14 +103,14 @@ class Loss(BaseEstimator):
         return None
 
     #: A convex loss whose optimum is a good start, for a loss that is not convex.
-    convex_start: "Loss | None" = None
+    convex_start: Loss | None = None
     #: Whether the loss is a sum over samples (or pairs).
     splits = True
     #: Whether the loss of every sample grows without bound as its score leaves for either side: a
     #: fit then has a minimum without a penalty.
     coercive = False
 
-    def start_score(self, y, s) -> float:
+    def start_score(self, y: Array, s: Array) -> float:
         """A score that suits all samples alike: the intercept that a fit starts from.
 
         Parameters
@@ -111,7 +125,7 @@ class Loss(BaseEstimator):
         """
         return 0.0
 
-    def for_classes(self, n_classes: int) -> "Loss":
+    def for_classes(self, n_classes: int) -> Loss:
         """The form of the loss for a number of classes; a binary loss serves one against the rest.
 
         Raises
@@ -126,18 +140,20 @@ class Loss(BaseEstimator):
         """Raise ``ValueError`` if a parameter does not fit the number of classes."""
 
     #: The form of a binary loss for more than two classes, if it has one.
-    multiclass: "Loss | None" = None
+    multiclass: Loss | None = None
 
+    @of_any_arguments
     def value(self, y_true, y_pred, sample_weight=None) -> float:
         """Weighted mean of the loss."""
         raise NotImplementedError
 
-    def gradient(self, y_true, y_pred, sample_weight=None) -> np.ndarray:
+    @of_any_arguments
+    def gradient(self, y_true, y_pred, sample_weight=None) -> Any:
         """Derivative of ``value`` with respect to ``y_pred``."""
         raise NotImplementedError
 
     @property
-    def author(self) -> "Loss":
+    def author(self) -> Loss:
         """The loss whose source is to blame if it cannot be compiled."""
         return self
 
@@ -170,7 +186,7 @@ class Loss(BaseEstimator):
 register_parameter_object(Loss)
 
 
-def place_in_order(cls: type, *names: str) -> int:
+def place_in_order(cls: type, *names: str) -> float:
     """Place of the first in the order of base classes that defines one of ``names``."""
     order = enumerate(cls.__mro__)
     return next((k for k, base in order if not vars(base).keys().isdisjoint(names)), math.inf)

@@ -1,11 +1,15 @@
 """The family of losses of a whole batch of scores, which are no sum over samples."""
 
+from __future__ import annotations
+
 import inspect
+from typing import Any
 
 import numpy as np
 from sklearn.utils import check_array
 
 from sklearn_margin._jit import kernel
+from sklearn_margin._typing import Array, ArrayLike, of_any_arguments
 from sklearn_margin._validation import check_weights, writable
 from sklearn_margin.losses.base import Loss
 from sklearn_margin.losses.multiclass import check_score_rows
@@ -36,19 +40,22 @@ class BatchLoss(Loss):
     0.25
     """
 
-    kernel_methods = formula = ("batch_value", "batch_gradient")
+    kernel_methods: tuple[str, ...] = ("batch_value", "batch_gradient")
+    formula: tuple[str, ...] = kernel_methods
     convex = False
     splits = False
     shift_invariant = False
     has_hessian = False
     #: Whether the loss is differentiable.
-    smooth = True
+    smooth: Any = True  # a number, where a parameter has that name
 
-    def batch_value(self, y, z, s):
+    @of_any_arguments
+    def batch_value(self, y: Array, z: Array, s: Array) -> float:
         """Loss of a batch."""
         raise NotImplementedError(f"{type(self).__name__} has no batch_value(y, z, s)")
 
-    def batch_gradient(self, y, z, s, out):
+    @of_any_arguments
+    def batch_gradient(self, y: Array, z: Array, s: Array, out: Array) -> None:
         """Derivatives of ``batch_value`` with respect to ``z``, to ``out``."""
         raise NotImplementedError(f"{type(self).__name__} has no batch_gradient(y, z, s, out)")
 
@@ -70,7 +77,9 @@ class BatchLoss(Loss):
                 "batch_gradient an argument s"
             )
 
-    def value(self, y_true, y_pred, sample_weight=None) -> float:
+    def value(
+        self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None
+    ) -> float:
         """Loss of the batch.
 
         Parameters
@@ -88,7 +97,9 @@ class BatchLoss(Loss):
         """
         return self.scores_value(*self._check(y_true, y_pred, sample_weight))
 
-    def gradient(self, y_true, y_pred, sample_weight=None) -> np.ndarray:
+    def gradient(
+        self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None
+    ) -> Array:
         """Derivative of ``value`` with respect to the scores.
 
         Parameters
@@ -161,7 +172,7 @@ def _value_gradient(_, loss, y, z, s, out):
 class Unweighted(Loss):
     """A batch loss whose author's methods take no weights."""
 
-    kernel_methods = ("batch_value", "batch_gradient")
+    kernel_methods: tuple[str, ...] = ("batch_value", "batch_gradient")
 
     def __init__(self, inner):
         self.inner = inner

@@ -1,5 +1,7 @@
 """Cross entropy of two classes, the logistic loss, and of more."""
 
+from __future__ import annotations
+
 import math
 
 import numpy as np
@@ -7,6 +9,7 @@ from scipy import special
 from sklearn.utils import check_array
 
 from sklearn_margin._jit import kernel
+from sklearn_margin._typing import Array, ArrayLike
 from sklearn_margin._validation import check_number, normalize_weights, writable
 from sklearn_margin.losses._exp import exp_negative, log1p_unit, weighted_sum
 from sklearn_margin.losses._probability import (
@@ -23,10 +26,14 @@ __all__ = ["CrossEntropy", "Logistic"]
 
 
 class Logistic(BinaryLoss):
-    """Logistic loss (cross entropy of two classes), log(1 + e^(−m)).
+    r"""Logistic loss (cross entropy of two classes), log(1 + e^(−m)).
 
     Evaluated without overflow for any margin. For more than two classes it becomes
     ``CrossEntropy``, which names it too.
+
+    Notes
+    -----
+    .. math:: \ell(y, z) = \log(1 + e^{-y z})
 
     Examples
     --------
@@ -169,7 +176,7 @@ def _index_of_one(terms):
 
 
 class CrossEntropy(MulticlassLoss):
-    """Cross entropy of the softmax, logsumexp(z) − Σ_j q_j z_j.
+    r"""Cross entropy of the softmax, logsumexp(z) − Σ_j q_j z_j.
 
     The target q is 1 for the true class, or 1 − ε + ε/n_classes for it and ε/n_classes for
     the others with label smoothing ε [1]_. ``value`` and ``gradient`` also take soft labels: an
@@ -180,6 +187,10 @@ class CrossEntropy(MulticlassLoss):
     ----------
     label_smoothing : float, default=0.0
         ε, in [0, 1).
+
+    Notes
+    -----
+    .. math:: \ell(k, z) = \log \sum_j e^{z_j} - \sum_j q_j z_j
 
     References
     ----------
@@ -198,7 +209,7 @@ class CrossEntropy(MulticlassLoss):
     nonnegative = True
     shift_invariant = True
 
-    def __init__(self, label_smoothing=0.0):
+    def __init__(self, label_smoothing: float = 0.0) -> None:
         self.label_smoothing = label_smoothing
 
     def check_params(self):
@@ -265,14 +276,18 @@ class CrossEntropy(MulticlassLoss):
         """
         return special.softmax(z, axis=1)
 
-    def value(self, y_true, y_pred, sample_weight=None):
+    def value(
+        self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None
+    ) -> float:
         soft = self._soft(y_true, y_pred, sample_weight)
         if soft is None:
             return super().value(y_true, y_pred, sample_weight)
         q, z, s = soft
         return float(np.dot(s, special.logsumexp(z, axis=1) - (q * z).sum(axis=1)))
 
-    def gradient(self, y_true, y_pred, sample_weight=None):
+    def gradient(
+        self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None
+    ) -> Array:
         soft = self._soft(y_true, y_pred, sample_weight)
         if soft is None:
             return super().gradient(y_true, y_pred, sample_weight)

@@ -1,7 +1,10 @@
 """The Dice loss of a batch."""
 
+from __future__ import annotations
+
 import numpy as np
 
+from sklearn_margin._typing import Array, ArrayLike
 from sklearn_margin._validation import check_number
 from sklearn_margin.losses._probability import sigmoid, softmax
 from sklearn_margin.losses.batch import BatchLoss
@@ -11,7 +14,7 @@ __all__ = ["Dice"]
 
 
 class Dice(BatchLoss):
-    """Soft Dice loss of the whole batch [1]_.
+    r"""Soft Dice loss of the whole batch [1]_.
 
     1 − (2 Σ s p t + smooth) / (Σ s p + Σ s t + smooth) with t ∈ {0, 1}, p the probability
     σ(z) and s the weights; ``squared`` puts p² and t² into the denominator [2]_. With a row of
@@ -24,6 +27,15 @@ class Dice(BatchLoss):
         Added to numerator and denominator.
     squared : bool, default=False
         Whether to square probabilities in the denominator.
+
+    Notes
+    -----
+    .. math::
+
+        1 - \frac{2 \sum_i s_i p_i t_i + \mathrm{smooth}}{\sum_i s_i p_i + \sum_i s_i t_i +
+        \mathrm{smooth}}
+
+    with :math:`p_i = \sigma(z_i)`; the denominator has :math:`p_i^2`, :math:`t_i^2` if ``squared``.
 
     References
     ----------
@@ -41,7 +53,7 @@ class Dice(BatchLoss):
 
     nonnegative = True
 
-    def __init__(self, smooth=1.0, squared=False):
+    def __init__(self, smooth: float = 1.0, squared: bool = False) -> None:
         self.smooth = smooth
         self.squared = squared
 
@@ -65,12 +77,16 @@ class Dice(BatchLoss):
     def is_smooth(self):
         return True
 
-    def value(self, y_true, y_pred, sample_weight=None):
+    def value(
+        self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None
+    ) -> float:
         if np.ndim(y_pred) > 1 and self.multiclass is not None:
             return self.multiclass.value(y_true, y_pred, sample_weight)
         return super().value(y_true, y_pred, sample_weight)
 
-    def gradient(self, y_true, y_pred, sample_weight=None):
+    def gradient(
+        self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None
+    ) -> Array:
         if np.ndim(y_pred) > 1 and self.multiclass is not None:
             return self.multiclass.gradient(y_true, y_pred, sample_weight)
         return super().gradient(y_true, y_pred, sample_weight)

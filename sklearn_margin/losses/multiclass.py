@@ -1,9 +1,12 @@
 """The family of losses of a row of scores, one per class."""
 
+from __future__ import annotations
+
 import numpy as np
 from sklearn.utils import check_array
 
 from sklearn_margin._jit import kernel
+from sklearn_margin._typing import Array, ArrayLike
 from sklearn_margin._validation import normalize_weights, writable
 from sklearn_margin.losses.base import Loss
 from sklearn_margin.losses.pointwise import BinaryLoss
@@ -73,11 +76,25 @@ class MulticlassLoss(Loss):
     1.0
     """
 
-    kernel_methods = ("sample_value", "sample_gradient", "sample_curvature", "curvature_product",
-                      "dual_step", "dual_gap", "dual_flow")  # fmt: skip
-    formula = kernel_methods[:2]
-    claims = (*Loss.claims, *kernel_methods[2:], "binary", "hinge_shape", "scores_value",
-              "scores_value_gradient", "scores_curvature")  # fmt: skip
+    kernel_methods: tuple[str, ...] = (
+        "sample_value",
+        "sample_gradient",
+        "sample_curvature",
+        "curvature_product",
+        "dual_step",
+        "dual_gap",
+        "dual_flow",
+    )
+    formula: tuple[str, ...] = kernel_methods[:2]
+    claims: tuple[str, ...] = (
+        *Loss.claims,
+        *kernel_methods[2:],
+        "binary",
+        "hinge_shape",
+        "scores_value",
+        "scores_value_gradient",
+        "scores_curvature",
+    )
     #: Whether the loss is differentiable everywhere; None is whether it has a curvature.
     smooth: bool | None = None
     #: Whether the loss depends on differences of scores only. Intercepts then sum to zero.
@@ -86,25 +103,25 @@ class MulticlassLoss(Loss):
     #: "largest" of them and zero.
     hinge_shape: str | None = None
 
-    def sample_value(self, k, z):
+    def sample_value(self, k: int, z: Array) -> float:
         """Loss of one sample."""
         raise NotImplementedError(f"{type(self).__name__} has no sample_value(k, z)")
 
-    def sample_gradient(self, k, z, out):
+    def sample_gradient(self, k: int, z: Array, out: Array) -> None:
         """Derivatives of ``sample_value`` with respect to ``z``, to ``out``."""
         raise NotImplementedError(f"{type(self).__name__} has no sample_gradient(k, z, out)")
 
-    def sample_curvature(self, k, z, out):
+    def sample_curvature(self, k: int, z: Array, out: Array) -> None:
         """What ``curvature_product`` needs to know of ``z``, to ``out``."""
         raise NotImplementedError(f"{type(self).__name__} has no sample_curvature(k, z, out)")
 
-    def curvature_product(self, k, a, v, out):
+    def curvature_product(self, k: int, a: Array, v: Array, out: Array) -> None:
         """Product of the Hessian (or an element of the generalised one) with ``v``."""
         raise NotImplementedError(f"{type(self).__name__} has no curvature_product(k, a, v, out)")
 
     # What block coordinate descent on the dual needs. A slope g is a subgradient of s * loss.
 
-    def dual_step(self, k, z, g, s, norm, out):
+    def dual_step(self, k: int, z: Array, g: Array, s: float, norm: float, out: Array) -> float:
         """The slopes g' that maximise z·(g' − g) − s ℓ*(g'/s) − (norm/2)‖g' − g‖², to ``out``.
 
         Returns the optimality violation, in units of scores (> 0): how far they have to move for
@@ -113,11 +130,11 @@ class MulticlassLoss(Loss):
         """
         raise NotImplementedError(f"{type(self).__name__} has no dual_step(k, z, g, s, norm, out)")
 
-    def dual_gap(self, k, z, g, s):
+    def dual_gap(self, k: int, z: Array, g: Array, s: float) -> float:
         """s ℓ(z) + s ℓ*(g/s) − g·z, which is not negative, as a sum of such terms."""
         raise NotImplementedError(f"{type(self).__name__} has no dual_gap(k, z, g, s)")
 
-    def dual_flow(self, k, g, s, v, out):
+    def dual_flow(self, k: int, g: Array, s: float, v: Array, out: Array) -> None:
         """H v for a positive semi-definite matrix H(g) with the constant vectors in its kernel.
 
         g − H v is a slope wherever max v − min v ≤ 1, and H is 0 at the vertices of the set of
@@ -157,7 +174,9 @@ class MulticlassLoss(Loss):
         squares = np.square(g[used], dtype=np.float64).sum(axis=1) / s[used]
         return 0.5 * self.envelope_width * float(squares.sum())
 
-    def value(self, y_true, y_pred, sample_weight=None) -> float:
+    def value(
+        self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None
+    ) -> float:
         """Weighted mean of the loss.
 
         Parameters
@@ -180,7 +199,9 @@ class MulticlassLoss(Loss):
         self.check_classes(z.shape[1])
         return self.scores_value(k, z, s)
 
-    def gradient(self, y_true, y_pred, sample_weight=None) -> np.ndarray:
+    def gradient(
+        self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None
+    ) -> Array:
         """Derivative of ``value`` with respect to the scores.
 
         Parameters

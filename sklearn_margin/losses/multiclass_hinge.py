@@ -1,5 +1,7 @@
 """Hinge losses of a row of scores, one per class, and their envelopes."""
 
+from __future__ import annotations
+
 import math
 
 import numpy as np
@@ -37,7 +39,7 @@ def simplex_threshold(a, size):
 
 
 class CrammerSinger(MulticlassLoss):
-    """Multiclass hinge loss of Crammer and Singer [1]_, [max_{j≠k}(margin + z_j) − z_k]₊.
+    r"""Multiclass hinge loss of Crammer and Singer [1]_, [max_{j≠k}(margin + z_j) − z_k]₊.
 
     Where several classes attain the maximum the gradient is that of the first, and 0 where
     the loss is 0. Two classes have one score, and the loss is ``Hinge``.
@@ -46,6 +48,10 @@ class CrammerSinger(MulticlassLoss):
     ----------
     margin : float, default=1.0
         By how much the score of the true class must exceed all others.
+
+    Notes
+    -----
+    .. math:: \ell(k, z) = \max\left(0,\, \max_{j \ne k} (\mathrm{margin} + z_j) - z_k\right)
 
     References
     ----------
@@ -63,7 +69,7 @@ class CrammerSinger(MulticlassLoss):
     shift_invariant = True
     hinge_shape = "largest"
 
-    def __init__(self, margin=1.0):
+    def __init__(self, margin: float = 1.0) -> None:
         self.margin = margin
 
     def check_params(self):
@@ -243,7 +249,7 @@ def _value_gradient_at_once(loss, k, z, s, out):
 
 
 class WestonWatkins(MulticlassLoss):
-    """Multiclass hinge loss of Weston and Watkins [1]_, Σ_{j≠k} [margin + z_j − z_k]₊.
+    r"""Multiclass hinge loss of Weston and Watkins [1]_, Σ_{j≠k} [margin + z_j − z_k]₊.
 
     The derivative at a kink is taken to be 0. Two classes have one score, and the loss is
     ``Hinge``.
@@ -252,6 +258,10 @@ class WestonWatkins(MulticlassLoss):
     ----------
     margin : float, default=1.0
         By how much the score of the true class must exceed each other.
+
+    Notes
+    -----
+    .. math:: \ell(k, z) = \sum_{j \ne k} \max(0,\, \mathrm{margin} + z_j - z_k)
 
     References
     ----------
@@ -269,7 +279,7 @@ class WestonWatkins(MulticlassLoss):
     shift_invariant = True
     hinge_shape = "sum"
 
-    def __init__(self, margin=1.0):
+    def __init__(self, margin: float = 1.0) -> None:
         self.margin = margin
 
     def check_params(self):

@@ -1,9 +1,12 @@
 """The family of losses of one score per row."""
 
+from __future__ import annotations
+
 import numpy as np
 from sklearn.utils import check_array
 
 from sklearn_margin._jit import kernel
+from sklearn_margin._typing import Array, ArrayLike
 from sklearn_margin._validation import normalize_weights, writable
 from sklearn_margin.losses.base import Loss
 
@@ -54,26 +57,32 @@ class PointwiseLoss(Loss):
     0.3466
     """
 
-    kernel_methods = ("sample_value", "sample_gradient", "sample_hessian")
-    formula = kernel_methods[:2]
-    claims = (*Loss.claims, "sample_hessian", "piecewise_linear", "scores_value",
-              "scores_value_gradient", "scores_gradient_hessian")  # fmt: skip
+    kernel_methods: tuple[str, ...] = ("sample_value", "sample_gradient", "sample_hessian")
+    formula: tuple[str, ...] = kernel_methods[:2]
+    claims: tuple[str, ...] = (
+        *Loss.claims,
+        "sample_hessian",
+        "piecewise_linear",
+        "scores_value",
+        "scores_value_gradient",
+        "scores_gradient_hessian",
+    )
     #: Set to True for a loss that is differentiable but has no ``sample_hessian``.
     smooth: bool | None = None
 
-    def sample_value(self, y, z):
+    def sample_value(self, y: float, z: float) -> float:
         """Loss of one sample."""
         raise NotImplementedError(f"{type(self).__name__} has no sample_value(y, z)")
 
-    def sample_gradient(self, y, z):
+    def sample_gradient(self, y: float, z: float) -> float:
         """Derivative of ``sample_value`` with respect to ``z``."""
         raise NotImplementedError(f"{type(self).__name__} has no sample_gradient(y, z)")
 
-    def sample_hessian(self, y, z):
+    def sample_hessian(self, y: float, z: float) -> float:
         """Second derivative (or an element of the generalised one)."""
         raise NotImplementedError(f"{type(self).__name__} has no sample_hessian(y, z)")
 
-    def piecewise_linear(self, y):
+    def piecewise_linear(self, y: Array) -> list[tuple[Array, Array, Array]] | None:
         """Hinges the loss is a sum of, or None if it is not piecewise linear.
 
         Parameters
@@ -89,7 +98,7 @@ class PointwiseLoss(Loss):
         """
         return None
 
-    def start_score(self, y, s):
+    def start_score(self, y: Array, s: Array) -> float:
         used = y[s > 0]
         labels = np.all(np.abs(used) == 1)
         return float(np.median(used)) if self.coercive and not labels else 0.0
@@ -104,10 +113,12 @@ class PointwiseLoss(Loss):
         """Whether the loss is differentiable everywhere."""
         return self.has_hessian if self.smooth is None else self.smooth
 
-    def check_labels(self, y) -> None:
+    def check_labels(self, y: Array) -> None:
         """Raise if ``y`` holds a label the loss is not defined for."""
 
-    def value(self, y_true, y_pred, sample_weight=None) -> float:
+    def value(
+        self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None
+    ) -> float:
         """Weighted mean of the loss.
 
         Parameters
@@ -128,13 +139,19 @@ class PointwiseLoss(Loss):
         self.check_labels(y)
         return self.scores_value(y, z, s)
 
-    def gradient(self, y_true, y_pred, sample_weight=None) -> np.ndarray:
+    def gradient(
+        self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None
+    ) -> Array:
         """Derivative of ``value`` with respect to the scores.
 
         Parameters
         ----------
-        y_true, y_pred, sample_weight
-            As in ``value``.
+        y_true : array-like of shape (n,)
+            Labels (−1 or +1) or targets.
+        y_pred : array-like of shape (n,)
+            Scores.
+        sample_weight : array-like of shape (n,), default=None
+            Non-negative weights.
 
         Returns
         -------
@@ -149,11 +166,11 @@ class PointwiseLoss(Loss):
 
     # What objectives call: validated arrays, weights as they are (not normalised).
 
-    def scores_value(self, y, z, s) -> float:
+    def scores_value(self, y: Array, z: Array, s: Array) -> float:
         """Sum of ``s * loss`` over validated arrays."""
         return self.scores_value_gradient(y, z, s, np.empty_like(z))  # one kernel less to compile
 
-    def scores_value_gradient(self, y, z, s, out) -> float:
+    def scores_value_gradient(self, y: Array, z: Array, s: Array, out: Array) -> float:
         """Sum of ``s * loss``; its derivatives go to ``out``.
 
         Parameters
@@ -164,18 +181,40 @@ class PointwiseLoss(Loss):
         """
         return float(self._run(_value_gradient, y, z, s, out))
 
-    def scores_gradient_hessian(self, y, z, s, gradient, hessian) -> float:
+    def scores_gradient_hessian(
+        self, y: Array, z: Array, s: Array, gradient: Array, hessian: Array
+    ) -> float:
         """As ``scores_value_gradient``, with second derivatives to ``hessian``, of shape (n,)."""
         return self._run(_value_gradient_hessian, y, z, s, gradient, hessian)
 
 
 class BinaryLoss(PointwiseLoss):
-    """A pointwise loss for labels −1 and +1."""
+    """A pointwise loss for labels −1 and +1.
 
-    def start_score(self, y, s):
+    The author writes what ``PointwiseLoss`` says. Other labels are an error, and a regressor
+    refuses the loss.
+
+    Examples
+    --------
+    >>> import math
+    >>> from sklearn_margin import LinearClassifier
+    >>> from sklearn_margin.losses import BinaryLoss
+    >>> class Exponential(BinaryLoss):  # of AdaBoost
+    ...     def sample_value(self, y, z):
+    ...         return math.exp(-y * z)
+    ...     def sample_gradient(self, y, z):
+    ...         return -y * math.exp(-y * z)
+    ...     def sample_hessian(self, y, z):
+    ...         return math.exp(-y * z)
+    >>> X, y = [[-2.0], [-1.0], [1.0], [2.0]], ["no", "no", "yes", "yes"]
+    >>> LinearClassifier(Exponential(), alpha=0.1).fit(X, y).predict([[0.5]])
+    array(['yes'], dtype='<U3')
+    """
+
+    def start_score(self, y: Array, s: Array) -> float:
         return 0.0
 
-    def check_labels(self, y) -> None:
+    def check_labels(self, y: Array) -> None:
         """Raise unless every label is −1 or +1."""
         wrong = np.abs(y) != 1
         if wrong.any():
@@ -186,11 +225,31 @@ class BinaryLoss(PointwiseLoss):
 
 
 class RegressionLoss(PointwiseLoss):
-    """A pointwise loss of the residual r = y − z."""
+    """A pointwise loss of the residual r = y − z.
+
+    The author writes what ``PointwiseLoss`` says. A fit starts from the median of the targets, and
+    a classifier refuses the loss.
+
+    Examples
+    --------
+    >>> import math
+    >>> from sklearn_margin import LinearRegressor
+    >>> from sklearn_margin.losses import RegressionLoss
+    >>> class LogCosh(RegressionLoss):
+    ...     def sample_value(self, y, z):
+    ...         return math.log(math.cosh(y - z))
+    ...     def sample_gradient(self, y, z):
+    ...         return math.tanh(z - y)
+    ...     def sample_hessian(self, y, z):
+    ...         return 1.0 - math.tanh(z - y) ** 2
+    >>> X, y = [[0.0], [1.0], [2.0], [3.0]], [1.0, 3.0, 5.0, 7.0]
+    >>> LinearRegressor(LogCosh(), alpha=1e-6).fit(X, y).predict([[4.0]]).round(2)
+    array([9.])
+    """
 
     coercive = True
 
-    def start_score(self, y, s):
+    def start_score(self, y: Array, s: Array) -> float:
         return float(np.median(y[s > 0]))
 
 

@@ -1,10 +1,13 @@
 """Losses of the probability of the true class: focal, Poly, and your own."""
 
+from __future__ import annotations
+
 import math
 
 import numpy as np
 from scipy import special
 
+from sklearn_margin._typing import Array, ArrayLike
 from sklearn_margin._validation import check_number
 from sklearn_margin.losses._probability import sigmoid_terms, softmax_terms
 from sklearn_margin.losses.cross_entropy import CrossEntropy, Logistic
@@ -41,23 +44,23 @@ class ProbabilityLoss(BinaryLoss):
     (0.5, 0.75)
     """
 
-    kernel_methods = (
+    kernel_methods: tuple[str, ...] = (
         "sample_value", "sample_gradient", "sample_hessian", "phi", "phi_prime",
         "phi_second", "weight_of",
     )  # fmt: skip
-    formula = ("phi", "phi_prime")
-    claims = (*BinaryLoss.claims, "phi_second")
+    formula: tuple[str, ...] = ("phi", "phi_prime")
+    claims: tuple[str, ...] = (*BinaryLoss.claims, "phi_second")
     smooth = True
 
-    def phi(self, log_p, q):
+    def phi(self, log_p: float, q: float) -> float:
         """φ as a function of log p, given q = 1 − p, too."""
         raise NotImplementedError(f"{type(self).__name__} has no phi(log_p, q)")
 
-    def phi_prime(self, log_p, q):
+    def phi_prime(self, log_p: float, q: float) -> float:
         """Derivative of φ with respect to log p."""
         raise NotImplementedError(f"{type(self).__name__} has no phi_prime(log_p, q)")
 
-    def phi_second(self, log_p, q):
+    def phi_second(self, log_p: float, q: float) -> float:
         """Second derivative of φ with respect to log p."""
         raise NotImplementedError(f"{type(self).__name__} has no phi_second(log_p, q)")
 
@@ -90,7 +93,7 @@ class ProbabilityLoss(BinaryLoss):
         inner = q * self.phi_second(log_p, q) - (1.0 - q) * self.phi_prime(log_p, q)
         return self.weight_of(1 if y > 0 else 0) * q * inner
 
-    def probability(self, z):
+    def probability(self, z: Array) -> Array:
         """Probability of the positive class, σ(z).
 
         Parameters
@@ -104,13 +107,17 @@ class ProbabilityLoss(BinaryLoss):
         """
         return special.expit(z)
 
-    def value(self, y_true, y_pred, sample_weight=None):
+    def value(
+        self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None
+    ) -> float:
         if np.ndim(y_pred) > 1 and self.multiclass is not None:
             return self.multiclass.value(y_true, y_pred, sample_weight)
         self.check_classes(2)
         return super().value(y_true, y_pred, sample_weight)
 
-    def gradient(self, y_true, y_pred, sample_weight=None):
+    def gradient(
+        self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None
+    ) -> Array:
         if np.ndim(y_pred) > 1 and self.multiclass is not None:
             return self.multiclass.gradient(y_true, y_pred, sample_weight)
         self.check_classes(2)
@@ -199,7 +206,7 @@ class Softmax(MulticlassLoss):
 
 
 class Focal(ProbabilityLoss):
-    """Focal loss, −α (1 − p)^γ log p with p the probability of the true class [1]_.
+    r"""Focal loss, −α (1 − p)^γ log p with p the probability of the true class [1]_.
 
     γ = 0 is the logistic loss or cross entropy. With γ > 0 it is not convex, and a fit starts
     from the optimum for γ = 0.
@@ -210,6 +217,12 @@ class Focal(ProbabilityLoss):
         γ: how much samples that are classified well count less.
     alpha : float or tuple of float, default=None
         α of the positive class, 1 − α being that of the other; or α of each class. None is 1.
+
+    Notes
+    -----
+    .. math:: \ell = -\alpha (1 - p)^\gamma \log p
+
+    with :math:`p = \sigma(y z)`, or :math:`p = \mathrm{softmax}(z)_k` for several classes.
 
     References
     ----------
@@ -227,7 +240,7 @@ class Focal(ProbabilityLoss):
 
     nonnegative = True
 
-    def __init__(self, gamma=2.0, alpha=None):
+    def __init__(self, gamma: float = 2.0, alpha: float | tuple[float, ...] | None = None) -> None:
         self.gamma = gamma
         self.alpha = alpha
 
@@ -281,7 +294,7 @@ class Focal(ProbabilityLoss):
 
 
 class Poly(ProbabilityLoss):
-    """PolyLoss, −log p + Σ_j ε_j (1 − p)^j with p the probability of the true class [1]_.
+    r"""PolyLoss, −log p + Σ_j ε_j (1 − p)^j with p the probability of the true class [1]_.
 
     Since −log p = Σ_j (1 − p)^j / j, it changes the first coefficients of that series. ε = 0
     is the logistic loss or cross entropy. The loss is convex in the scores if only the first
@@ -291,6 +304,12 @@ class Poly(ProbabilityLoss):
     ----------
     epsilon : tuple of float or float, default=(1.0,)
         ε_1, ε_2, …; a number is ε_1.
+
+    Notes
+    -----
+    .. math:: \ell = -\log p + \sum_j \epsilon_j (1 - p)^j
+
+    with :math:`p = \sigma(y z)`, or :math:`p = \mathrm{softmax}(z)_k` for several classes.
 
     References
     ----------
@@ -304,7 +323,7 @@ class Poly(ProbabilityLoss):
     1.193147
     """
 
-    def __init__(self, epsilon=(1.0,)):
+    def __init__(self, epsilon: tuple[float, ...] | float = (1.0,)) -> None:
         self.epsilon = epsilon
 
     def check_params(self):

@@ -1,5 +1,9 @@
 """Solvers: how an objective is minimised, and which solver can minimise which."""
 
+from __future__ import annotations
+
+from typing import Any
+
 from sklearn_margin.solvers.adam import Adam
 from sklearn_margin.solvers.base import InTurn, Result, Solver
 from sklearn_margin.solvers.coordinate_descent import CoordinateDescent
@@ -30,7 +34,7 @@ __all__ = [
 ]
 
 # What solvers there are: a name, or "auto", means one of these.
-SOLVERS = {
+SOLVERS: dict[str, type[Solver]] = {
     cls.name: cls
     for cls in (
         Newton, CoordinateDescent, LBFGS, InteriorPoint, DualCD, Smoothing, Subgradient, SGD, Adam,
@@ -38,14 +42,32 @@ SOLVERS = {
 }  # fmt: skip
 
 
-def resolve(solver, classes=SOLVERS) -> Solver | None:
-    """Solver object for a configured solver or a name in ``classes``; None for "auto".
+def resolve(solver: str | Solver, classes: dict[str, type[Solver]] | None = None) -> Solver | None:
+    """Solver object for a configured solver or a name; None for "auto".
+
+    Parameters
+    ----------
+    solver : str or Solver
+        A name, "auto", or a configured solver.
+    classes : dict of str to type, default=None
+        What names mean; None is all solvers of this module by their names.
+
+    Returns
+    -------
+    Solver or None
 
     Raises
     ------
     ValueError
-        If the name is unknown.
+        If the name is unknown, or a parameter of the solver is wrong.
+
+    Examples
+    --------
+    >>> from sklearn_margin.solvers import resolve
+    >>> resolve("lbfgs"), resolve("auto")
+    (LBFGS(), None)
     """
+    classes = SOLVERS if classes is None else classes
     if isinstance(solver, Solver):
         solver.check_params()
         return solver
@@ -57,7 +79,12 @@ def resolve(solver, classes=SOLVERS) -> Solver | None:
     raise ValueError(f"solver must be one of {names} or a configured solver, got {solver!r}")
 
 
-def candidates(solver, objective, tol=1e-4, classes=SOLVERS) -> list[Solver]:
+def candidates(
+    solver: str | Solver,
+    objective: Any,
+    tol: float = 1e-4,
+    classes: dict[str, type[Solver]] | None = None,
+) -> list[Solver]:
     """The solvers to use for ``objective``, the next where one fails.
 
     Parameters
@@ -65,10 +92,11 @@ def candidates(solver, objective, tol=1e-4, classes=SOLVERS) -> list[Solver]:
     solver : str or Solver
         A name, "auto", or a configured solver.
     objective : LinearObjective
+        What is to be minimised.
     tol : float, default=1e-4
         Accuracy that is wanted.
-    classes : dict of str to type
-        What names mean.
+    classes : dict of str to type, default=None
+        What names mean; None is all solvers of this module by their names.
 
     Returns
     -------
@@ -80,19 +108,32 @@ def candidates(solver, objective, tol=1e-4, classes=SOLVERS) -> list[Solver]:
     ------
     ValueError
         If the solver cannot minimise the objective; names the reason and those that can.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_margin.losses import Hinge
+    >>> from sklearn_margin.objective import PointwiseObjective, Rows
+    >>> from sklearn_margin.penalties import ElasticNet
+    >>> from sklearn_margin.solvers import candidates
+    >>> rows, y = Rows(np.eye(4), center=True), np.array([1.0, 1.0, -1.0, -1.0])
+    >>> penalty = ElasticNet(alpha=0.1)
+    >>> hinge = PointwiseObjective(Hinge(), rows, y, np.full(4, 0.25), penalty=penalty)
+    >>> candidates("auto", hinge)
+    [InteriorPoint(), DualCD(), Smoothing()]
     """
     chosen = resolve(solver, classes)
     if chosen is not None:
         reason = _obstacle(chosen, objective)
         if reason is None:
             return [chosen]
-        able = [name for name, cls in SOLVERS.items() if _obstacle(cls(), objective) is None]
+        names = [name for name, cls in SOLVERS.items() if _obstacle(cls(), objective) is None]
         raise ValueError(
-            f"solver={chosen.name!r} cannot be used here: {reason}. Solvers that can: {able}"
+            f"solver={chosen.name!r} cannot be used here: {reason}. Solvers that can: {names}"
         )
     able = [cls() for cls in SOLVERS.values() if _obstacle(cls(), objective) is None]
-    ranks = {solver: solver.rank(objective, tol) for solver in able}
-    able = sorted((s for s in able if ranks[s] is not None), key=ranks.get)
+    ranked = [(rank, s) for s in able if (rank := s.rank(objective, tol)) is not None]
+    able = [solver for _, solver in sorted(ranked, key=lambda pair: pair[0])]
     if not able:
         name = type(objective.loss).__name__
         where = f": {objective.why_no_rows}. Take alpha > 0" if objective.is_remote else ""
@@ -110,6 +151,35 @@ def _obstacle(solver, objective):
     return solver.obstacle(objective)
 
 
-def choose(solver, objective, tol=1e-4) -> Solver:
-    """The first of ``candidates``."""
+def choose(solver: str | Solver, objective: Any, tol: float = 1e-4) -> Solver:
+    """The first of ``candidates``: the solver that a fit tries first.
+
+    Parameters
+    ----------
+    solver : str or Solver
+        A name, "auto", or a configured solver.
+    objective : LinearObjective
+        What is to be minimised.
+    tol : float, default=1e-4
+        Accuracy that is wanted.
+
+    Returns
+    -------
+    Solver
+
+    Raises
+    ------
+    ValueError
+        If the solver cannot minimise the objective; names the reason and those that can.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_margin.losses import Huber
+    >>> from sklearn_margin.objective import PointwiseObjective, Rows
+    >>> from sklearn_margin.solvers import choose
+    >>> rows, y = Rows(np.eye(4), center=True), np.arange(4.0)
+    >>> choose("auto", PointwiseObjective(Huber(), rows, y, np.full(4, 0.25)))
+    Newton()
+    """
     return candidates(solver, objective, tol)[0]

@@ -1,5 +1,7 @@
 """Adam, for objectives that are given batch by batch."""
 
+from __future__ import annotations
+
 import numpy as np
 
 from sklearn_margin._jit import kernel
@@ -52,12 +54,12 @@ class Adam(Solver):
 
     def __init__(
         self,
-        learning_rate=0.01,
-        n_updates=1000,
-        early_stopping=False,
-        validation_fraction=0.1,
-        n_iter_no_change=10,
-    ):
+        learning_rate: float = 0.01,
+        n_updates: int = 1000,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 10,
+    ) -> None:
         self.learning_rate = learning_rate
         self.n_updates = n_updates
         self.early_stopping = early_stopping

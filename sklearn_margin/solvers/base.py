@@ -1,7 +1,9 @@
 """The contract of a solver."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -17,16 +19,48 @@ FEW_COLUMNS = 128
 
 
 class Result(NamedTuple):
-    """What a solver returns."""
+    """What a solver returns.
 
-    params: np.ndarray  # (n_params,) in the coordinates of the objective
-    value: float  # F at params
+    Parameters
+    ----------
+    params : ndarray of shape (n_params,)
+        The best point found, in the coordinates of the objective.
+    value : float
+        Objective F there.
+    n_iter : int
+        Iterations.
+    converged : bool
+        Whether ``reached`` is good enough for ``tol``.
+    gap : float or None, default=None
+        Bound on F − min F, where one is known.
+    measure : str, default="relative gradient norm"
+        What ``tol`` was compared with.
+    reached : float, default=nan
+        Value of that measure.
+    solver : str or None, default=None
+        Name of the solver that found ``params``, if another one than asked.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_margin.losses import Squared
+    >>> from sklearn_margin.objective import PointwiseObjective, Rows
+    >>> from sklearn_margin.solvers import Newton, Result
+    >>> rows, y = Rows(np.eye(4), center=True), np.arange(4.0)
+    >>> objective = PointwiseObjective(Squared(), rows, y, np.full(4, 0.25))
+    >>> result = Newton().solve(objective, objective.start(), tol=1e-4, max_iter=100)
+    >>> isinstance(result, Result), result.converged
+    (True, True)
+    """
+
+    params: np.ndarray
+    value: float
     n_iter: int
     converged: bool
-    gap: float | None = None  # bound on F − min F, where one is known
-    measure: str = "relative gradient norm"  # what tol was compared with
-    reached: float = np.nan  # value of that measure
-    solver: str | None = None  # name of the solver that found params, if another one than asked
+    gap: float | None = None
+    measure: str = "relative gradient norm"
+    reached: float = np.nan
+    solver: str | None = None
 
 
 class Iterate(NamedTuple):
@@ -52,8 +86,34 @@ class Iterate(NamedTuple):
 
 
 class Solver(BaseEstimator):
-    """A way to minimise an objective; its parameters can be searched like an estimator's."""
+    """A way to minimise an objective; its parameters can be searched like an estimator's.
 
+    The author writes ``solve``, and ``obstacle``, which says why an objective is beyond it; and
+    ``rank`` if ``solver="auto"`` is to take it.
+
+    Examples
+    --------
+    >>> from sklearn_margin import LinearRegressor
+    >>> from sklearn_margin.solvers import Result, Solver
+    >>> class Descent(Solver):  # steps of one length against the gradient
+    ...     name, exact = "descent", False
+    ...     def obstacle(self, objective):
+    ...         return None if objective.is_smooth else "the objective has kinks"
+    ...     def solve(self, objective, start, *, tol, max_iter, callback=None, random_state=None,
+    ...               validation=None):
+    ...         x = start
+    ...         for n_iter in range(1, max_iter + 1):
+    ...             value, gradient = objective.value_gradient(x)
+    ...             if abs(gradient).max() <= tol:
+    ...                 break
+    ...             x = x - 0.1 * gradient
+    ...         return Result(x, value, n_iter, converged=n_iter < max_iter)
+    >>> X, y = [[0.0], [1.0], [2.0], [3.0]], [1.0, 3.0, 5.0, 7.0]
+    >>> LinearRegressor(solver=Descent(), alpha=0).fit(X, y).coef_.round(3)
+    array([2.])
+    """
+
+    #: What the parameter ``solver`` of an estimator, and ``solver_`` after a fit, call it.
     name = ""
     #: Whether a result can be wrong by little only if it says so: not so for first-order methods.
     exact = True
@@ -62,11 +122,11 @@ class Solver(BaseEstimator):
     #: Whether it keeps coefficients within the bounds of a penalty.
     keeps_bounds = False
 
-    def obstacle(self, objective) -> str | None:
+    def obstacle(self, objective: Any) -> str | None:
         """Why this solver cannot minimise ``objective``, or None if it can."""
         raise NotImplementedError
 
-    def rank(self, objective, tol: float) -> float | None:
+    def rank(self, objective: Any, tol: float) -> float | None:
         """Place among those that can minimise ``objective`` to ``tol``, for ``solver="auto"``.
 
         The lowest is tried first, then the next if it fails; None is never tried. The exact solvers
@@ -80,14 +140,14 @@ class Solver(BaseEstimator):
 
     def solve(
         self,
-        objective,
+        objective: Any,
         start: np.ndarray,
         *,
         tol: float,
         max_iter: int,
         callback: Callable | None = None,
         random_state: np.random.RandomState | None = None,
-        validation=None,
+        validation: Any = None,
     ) -> Result:
         """Minimise ``objective``.
 
@@ -125,9 +185,18 @@ class InTurn(Solver):
     ----------
     solvers : list of Solver
         At least one; each can minimise the objective.
+
+    Examples
+    --------
+    >>> from sklearn_margin import LinearClassifier
+    >>> from sklearn_margin.solvers import LBFGS, InTurn, Newton
+    >>> X, y = [[-2.0], [-1.0], [1.0], [2.0]], [0, 0, 1, 1]
+    >>> solver = InTurn([Newton(), LBFGS()])
+    >>> LinearClassifier("logistic", solver=solver, alpha=0.1).fit(X, y).solver_
+    'newton'
     """
 
-    def __init__(self, solvers):
+    def __init__(self, solvers: list[Solver]) -> None:
         self.solvers = solvers
 
     @property
@@ -135,7 +204,7 @@ class InTurn(Solver):
         """Name of the solver that is tried first."""
         return self.solvers[0].name
 
-    def obstacle(self, objective):
+    def obstacle(self, objective: Any) -> str | None:
         return self.solvers[0].obstacle(objective)
 
     def solve(

@@ -1,5 +1,7 @@
 """Proximal Newton steps by coordinate descent, for L1 and elastic-net penalties."""
 
+from __future__ import annotations
+
 import numpy as np
 
 from sklearn_margin._validation import check_number
@@ -36,7 +38,7 @@ class CoordinateDescent(Solver):
     Parameters
     ----------
     gram_max : int, default=1000
-        Most parameters for which the Gram matrix is formed.
+        Most parameters of a problem of which the Hessian (the Gram matrix) is formed.
 
     References
     ----------
@@ -48,15 +50,17 @@ class CoordinateDescent(Solver):
     Examples
     --------
     >>> from sklearn_margin import LinearClassifier
+    >>> from sklearn_margin.solvers import CoordinateDescent
     >>> X, y = [[-2.0, 0.1], [-1.0, 0.0], [1.0, 0.1], [2.0, 0.0]], [0, 0, 1, 1]
-    >>> LinearClassifier("logistic", l1_ratio=1.0, alpha=0.1).fit(X, y).coef_.round(2)
+    >>> model = LinearClassifier("logistic", solver=CoordinateDescent(), l1_ratio=1.0, alpha=0.1)
+    >>> model.fit(X, y).coef_.round(2)
     array([[1.78, 0.  ]])
     """
 
     name = "coordinate_descent"
     keeps_bounds = True
 
-    def __init__(self, gram_max=1000):
+    def __init__(self, gram_max: int = 1000) -> None:
         self.gram_max = gram_max
 
     def check_params(self):

@@ -1,5 +1,7 @@
 """Dual coordinate descent for piecewise-linear losses on sparse or wide data."""
 
+from __future__ import annotations
+
 from typing import NamedTuple
 
 import numpy as np
@@ -54,14 +56,16 @@ class DualCD(Solver):
     Examples
     --------
     >>> from sklearn_margin import LinearClassifier
+    >>> from sklearn_margin.solvers import DualCD
     >>> X, y = [[-2.0], [-1.0], [1.0], [2.0]], [0, 0, 1, 1]
-    >>> LinearClassifier("hinge", solver="dual_cd", alpha=0.1).fit(X, y).score(X, y)
+    >>> solver = DualCD(shrinking=False)
+    >>> LinearClassifier("hinge", solver=solver, alpha=0.1).fit(X, y).score(X, y)
     1.0
     """
 
     name = "dual_cd"
 
-    def __init__(self, shrinking=True):
+    def __init__(self, shrinking: bool = True) -> None:
         self.shrinking = shrinking
 
     def check_params(self):

@@ -1,5 +1,7 @@
 """Primal-dual interior-point method for piecewise-linear losses, with sifting of rows."""
 
+from __future__ import annotations
+
 from typing import NamedTuple
 
 import numpy as np
@@ -85,7 +87,7 @@ class InteriorPoint(Solver):
 
     name = "interior_point"
 
-    def __init__(self, band=4.0):
+    def __init__(self, band: float = 4.0) -> None:
         self.band = band
 
     def check_params(self):

@@ -1,5 +1,7 @@
 """Limited-memory BFGS, by scipy."""
 
+from __future__ import annotations
+
 import numpy as np
 from scipy.optimize import Bounds, minimize
 
@@ -50,7 +52,7 @@ class LBFGS(Solver):
     linear = False
     keeps_bounds = True
 
-    def __init__(self, memory=20):
+    def __init__(self, memory: int = 20) -> None:
         self.memory = memory
 
     def check_params(self):

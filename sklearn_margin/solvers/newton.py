@@ -1,5 +1,7 @@
 """Newton's method with exact line search."""
 
+from __future__ import annotations
+
 from contextlib import suppress
 
 import numpy as np
@@ -44,7 +46,7 @@ class Newton(Solver):
     Parameters
     ----------
     gram_max : int, default=1000
-        Most parameters for which the Hessian is formed.
+        Most parameters of a problem of which the Hessian (the Gram matrix) is formed.
 
     Examples
     --------
@@ -57,7 +59,7 @@ class Newton(Solver):
 
     name = "newton"
 
-    def __init__(self, gram_max=1000):
+    def __init__(self, gram_max: int = 1000) -> None:
         self.gram_max = gram_max
 
     def check_params(self):

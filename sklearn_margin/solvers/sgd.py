@@ -1,7 +1,10 @@
 """Averaged stochastic gradient descent."""
 
+from __future__ import annotations
+
 import copy
 from collections import deque
+from typing import Literal
 
 import numpy as np
 
@@ -104,15 +107,15 @@ class SGD(Solver):
 
     def __init__(
         self,
-        schedule="invscaling",
-        eta0="auto",
-        power=0.6,
-        batch_size="auto",
-        average=True,
-        early_stopping=False,
-        validation_fraction=0.1,
-        n_iter_no_change=5,
-    ):
+        schedule: Literal["invscaling", "constant", "pegasos"] = "invscaling",
+        eta0: float | Literal["auto"] = "auto",
+        power: float = 0.6,
+        batch_size: int | Literal["auto"] = "auto",
+        average: bool = True,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 5,
+    ) -> None:
         self.schedule = schedule
         self.eta0 = eta0
         self.power = power

@@ -1,5 +1,7 @@
 """Smoothing with continuation, for convex losses with kinks."""
 
+from __future__ import annotations
+
 from itertools import pairwise
 
 import numpy as np
@@ -54,7 +56,7 @@ class Smoothing(Solver):
 
     name = "smoothing"
 
-    def __init__(self, factor=0.1):
+    def __init__(self, factor: float = 0.1) -> None:
         self.factor = factor
 
     def check_params(self):

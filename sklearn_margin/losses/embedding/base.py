@@ -1,9 +1,14 @@
 """The family of losses of embeddings: rows of a batch, compared by their labels."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import numpy as np
 from sklearn.utils import check_array
 from sklearn.utils.validation import column_or_1d
 
+from sklearn_margin._typing import Array, ArrayLike, of_any_arguments
 from sklearn_margin._validation import check_weights
 from sklearn_margin.losses.base import Loss, place_in_order
 
@@ -68,7 +73,7 @@ class EmbeddingLoss(Loss):
     rows_per_class = 4
     sampler = "auto"
 
-    def __init_subclass__(cls, **kwargs):
+    def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         # Whether a class states a formula that ``batch_value_gradient`` knows nothing of. That is
         # not taken back as claims are, since ``super().value`` is made of it.
@@ -76,7 +81,9 @@ class EmbeddingLoss(Loss):
             cls, "batch_value_gradient"
         )
 
-    def start(self, labels, Z, n_classes: int, random_state) -> tuple:
+    def start(
+        self, labels: Array, Z: Array, n_classes: int, random_state: np.random.RandomState
+    ) -> tuple[Any, ...]:
         """First values of the auxiliary parameters: numbers or arrays, in their order.
 
         Parameters
@@ -91,7 +98,14 @@ class EmbeddingLoss(Loss):
         """
         return ()
 
-    def value(self, labels, Z, *auxiliary, sample_weight=None) -> float:
+    @of_any_arguments
+    def value(
+        self,
+        labels: ArrayLike,
+        Z: ArrayLike,
+        *auxiliary: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+    ) -> float:
         """Loss of a batch.
 
         Parameters
@@ -112,7 +126,14 @@ class EmbeddingLoss(Loss):
         batch, _ = self._check_batch(labels, Z, sample_weight)
         return float(self._compute(*batch, *self._check_auxiliary(batch, auxiliary))[0])
 
-    def gradient(self, labels, Z, *auxiliary, sample_weight=None):
+    @of_any_arguments
+    def gradient(
+        self,
+        labels: ArrayLike,
+        Z: ArrayLike,
+        *auxiliary: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+    ) -> Any:
         """Derivative of ``value`` with respect to Z and to the auxiliary parameters.
 
         Parameters

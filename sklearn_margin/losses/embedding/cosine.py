@@ -1,5 +1,7 @@
 """Losses of embeddings by cosine similarity: InfoNCE, multiple negatives ranking, circle."""
 
+from __future__ import annotations
+
 import math
 
 import numpy as np
@@ -23,7 +25,7 @@ _NEGLIGIBLE = -700.0  # e to this power is as good as 0
 
 
 class InfoNCE(EmbeddingLoss):
-    """InfoNCE: cross entropy that tells a positive from the negatives of an anchor [1]_.
+    r"""InfoNCE: cross entropy that tells a positive from the negatives of an anchor [1]_.
 
     −log e^{cos(a,p)/τ} / (e^{cos(a,p)/τ} + Σ_n e^{cos(a,n)/τ}), the mean over all ordered pairs
     (a, p) of rows of the same label; n are the rows of other labels. The derivative by cos(a, n)
@@ -33,6 +35,13 @@ class InfoNCE(EmbeddingLoss):
     ----------
     temperature : float, default=0.1
         τ.
+
+    Notes
+    -----
+    .. math::
+
+        \ell(a, p) = -\log \frac{e^{\cos(a, p)/\tau}}{e^{\cos(a, p)/\tau} + \sum_n
+        e^{\cos(a, n)/\tau}}
 
     References
     ----------
@@ -50,7 +59,7 @@ class InfoNCE(EmbeddingLoss):
     nonnegative = True
     angular = True
 
-    def __init__(self, temperature=0.1):
+    def __init__(self, temperature: float = 0.1) -> None:
         self.temperature = temperature
 
     def check_params(self):
@@ -67,7 +76,7 @@ class InfoNCE(EmbeddingLoss):
 
 
 class MultipleNegativesRanking(EmbeddingLoss):
-    """Cross entropy that finds the positive of an anchor among those of all anchors [1]_ [2]_.
+    r"""Cross entropy that finds the positive of an anchor among those of all anchors [1]_ [2]_.
 
     Labels name pairs: the first row of a label is the anchor a_i, the second its positive p_i,
     and further rows are ignored. The value is the mean over i of
@@ -77,6 +86,13 @@ class MultipleNegativesRanking(EmbeddingLoss):
     ----------
     scale : float, default=20.0
         Inverse of a temperature.
+
+    Notes
+    -----
+    .. math::
+
+        \ell(i) = \log \sum_j e^{\mathrm{scale} \cdot \cos(a_i, p_j)} - \mathrm{scale} \cdot
+        \cos(a_i, p_i)
 
     References
     ----------
@@ -98,7 +114,7 @@ class MultipleNegativesRanking(EmbeddingLoss):
     rows_per_class = 2
     sampler = "balanced"
 
-    def __init__(self, scale=20.0):
+    def __init__(self, scale: float = 20.0) -> None:
         self.scale = scale
 
     def check_params(self):
@@ -120,7 +136,7 @@ class MultipleNegativesRanking(EmbeddingLoss):
 
 
 class Circle(EmbeddingLoss):
-    """Circle loss: every similarity is pushed as hard as it is far from its optimum [1]_.
+    r"""Circle loss: every similarity is pushed as hard as it is far from its optimum [1]_.
 
     For each anchor, with the similarities s = cos of its positives p and negatives n, margin m
     and scale γ: log(1 + Σ_n e^{γ[s_n + m]₊(s_n − m)} · Σ_p e^{−γ[1 + m − s_p]₊(s_p − 1 + m)}).
@@ -135,6 +151,13 @@ class Circle(EmbeddingLoss):
     detach_weights : bool, default=False
         Whether ``gradient`` takes the factors [·]₊ for constants, as the paper does. It is then
         not the derivative of ``value``, and twice as large near s_n = 0 and s_p = 1.
+
+    Notes
+    -----
+    .. math::
+
+        \ell(a) = \log\left(1 + \sum_n e^{\gamma [s_n + m]_+ (s_n - m)} \sum_p e^{-\gamma [1
+        + m - s_p]_+ (s_p - 1 + m)}\right)
 
     References
     ----------
@@ -151,7 +174,9 @@ class Circle(EmbeddingLoss):
     nonnegative = True
     angular = True
 
-    def __init__(self, margin=0.25, scale=80.0, detach_weights=False):
+    def __init__(
+        self, margin: float = 0.25, scale: float = 80.0, detach_weights: bool = False
+    ) -> None:
         self.margin = margin
         self.scale = scale
         self.detach_weights = detach_weights

@@ -1,5 +1,9 @@
 """Losses of embeddings by Euclidean distance D: contrastive and triplet."""
 
+from __future__ import annotations
+
+from typing import Literal
+
 import numpy as np
 
 from sklearn_margin._jit import REASSOCIATE, kernel
@@ -17,7 +21,7 @@ __all__ = ["Contrastive", "Triplet"]
 
 
 class Contrastive(EmbeddingLoss):
-    """Contrastive loss: D² for rows of the same label, [margin − D]₊² for others [1]_.
+    r"""Contrastive loss: D² for rows of the same label, [margin − D]₊² for others [1]_.
 
     The mean over all pairs of a batch. Two different labels at the same point repel each
     other in no direction: the derivative there is taken to be 0.
@@ -26,6 +30,15 @@ class Contrastive(EmbeddingLoss):
     ----------
     margin : float, default=1.0
         Distance from which different labels cost nothing.
+
+    Notes
+    -----
+    .. math::
+
+        \ell(i, j) = \begin{cases} D(i, j)^2 & \text{same label} \\ \max(0,\,
+        \mathrm{margin} - D(i, j))^2 & \text{different labels} \end{cases}
+
+    with the Euclidean distance D of two rows.
 
     References
     ----------
@@ -44,7 +57,7 @@ class Contrastive(EmbeddingLoss):
 
     nonnegative = True
 
-    def __init__(self, margin=1.0):
+    def __init__(self, margin: float = 1.0) -> None:
         self.margin = margin
 
     def check_params(self):
@@ -68,7 +81,7 @@ class Contrastive(EmbeddingLoss):
 
 
 class Triplet(EmbeddingLoss):
-    """Triplet loss: [D(a, p)² − D(a, n)² + margin]₊ of an anchor, a positive and a negative [1]_.
+    r"""Triplet loss: [D(a, p)² − D(a, n)² + margin]₊ of an anchor, a positive and a negative [1]_.
 
     The mean over the triplets (a, p, n) with label(a) = label(p) ≠ label(n) that ``mining``
     selects from a batch. Costs O(B² log B) time and O(B²) memory for B rows: the distances of an
@@ -83,6 +96,12 @@ class Triplet(EmbeddingLoss):
         "all": every triplet. "semihard": for each a and p the nearest negative that is farther
         from a than p is [1]_; none if there is no such negative. "hard": for each a the
         farthest positive and the nearest negative [2]_.
+
+    Notes
+    -----
+    .. math:: \ell(a, p, n) = \max\left(0,\, D(a, p)^2 - D(a, n)^2 + \mathrm{margin}\right)
+
+    with the Euclidean distance D of two rows.
 
     References
     ----------
@@ -101,7 +120,9 @@ class Triplet(EmbeddingLoss):
     nonnegative = True
     is_smooth = False
 
-    def __init__(self, margin=0.2, mining="semihard"):
+    def __init__(
+        self, margin: float = 0.2, mining: Literal["all", "semihard", "hard"] = "semihard"
+    ) -> None:
         self.margin = margin
         self.mining = mining
 

@@ -18,6 +18,13 @@ class NCA(EmbeddingLoss):
     D(i,j)² its derivative is the mean of p_ij ([label(i) = label(j)] − p_i). The scale of an
     embedding decides how many neighbours count, and is learned with it.
 
+    Notes
+    -----
+    .. math::
+
+        \ell(i) = 1 - \sum_{j:\, y_j = y_i} p_{ij}, \qquad p_{ij} = \frac{e^{-D(i,
+        j)^2}}{\sum_{k \ne i} e^{-D(i, k)^2}}
+
     References
     ----------
     .. [1] Goldberger, Roweis, Hinton & Salakhutdinov, "Neighbourhood components analysis",

@@ -1,12 +1,16 @@
 """Losses of embeddings that compare rows with one vector per class: GE2E and ArcFace."""
 
+from __future__ import annotations
+
 import math
+from typing import Literal
 
 import numpy as np
 from scipy.special import expit
 from sklearn.utils import check_array
 
 from sklearn_margin._jit import kernel
+from sklearn_margin._typing import Array, ArrayLike
 from sklearn_margin._validation import check_choice, check_number
 from sklearn_margin.losses._exp import exp_negative
 from sklearn_margin.losses._probability import cross_entropies
@@ -19,7 +23,7 @@ _START = (10.0, -5.0)  # of the paper
 
 
 class GE2E(EmbeddingLoss):
-    """Generalised end-to-end loss: rows against the centroids of their batch [1]_.
+    r"""Generalised end-to-end loss: rows against the centroids of their batch [1]_.
 
     With rows e of length 1, the centroid c_k of each label and the scores S_jk = w·cos(e_j, c_k)
     + b, where the centroid of the own label is taken without the row itself, a row costs
@@ -34,6 +38,15 @@ class GE2E(EmbeddingLoss):
     ----------
     variant : {"softmax", "contrast"}, default="softmax"
         Cost of a row.
+
+    Notes
+    -----
+    .. math::
+
+        \ell_\text{softmax}(j) = \log \sum_k e^{S_{jk}} - S_{jy}, \qquad
+        \ell_\text{contrast}(j) = 1 - \sigma(S_{jy}) + \max_{k \ne y} \sigma(S_{jk})
+
+    with :math:`S_{jk} = w \cos(e_j, c_k) + b`.
 
     References
     ----------
@@ -55,7 +68,7 @@ class GE2E(EmbeddingLoss):
     auxiliary = ("w", "b")
     positive = ("w",)
 
-    def __init__(self, variant="softmax"):
+    def __init__(self, variant: Literal["softmax", "contrast"] = "softmax") -> None:
         self.variant = variant
 
     def check_params(self):
@@ -68,7 +81,14 @@ class GE2E(EmbeddingLoss):
     def start(self, labels, Z, n_classes, random_state):
         return _START
 
-    def value(self, labels, Z, w=_START[0], b=_START[1], sample_weight=None):
+    def value(
+        self,
+        labels: ArrayLike,
+        Z: ArrayLike,
+        w: float = _START[0],
+        b: float = _START[1],
+        sample_weight: ArrayLike | None = None,
+    ) -> float:
         """Loss of a batch.
 
         Parameters
@@ -88,7 +108,14 @@ class GE2E(EmbeddingLoss):
         """
         return super().value(labels, Z, w, b, sample_weight=sample_weight)
 
-    def gradient(self, labels, Z, w=_START[0], b=_START[1], sample_weight=None):
+    def gradient(
+        self,
+        labels: ArrayLike,
+        Z: ArrayLike,
+        w: float = _START[0],
+        b: float = _START[1],
+        sample_weight: ArrayLike | None = None,
+    ) -> tuple[Array, float, float]:
         """Derivatives of ``value`` with respect to Z, w and b.
 
         Parameters
@@ -164,7 +191,7 @@ def _contrast(scores, labels):
 
 
 class ArcFace(EmbeddingLoss):
-    """Additive angular margin loss: cross entropy against prototypes, on the sphere [1]_.
+    r"""Additive angular margin loss: cross entropy against prototypes, on the sphere [1]_.
 
     With θ_j the angle between a row and the prototype of class j, and k its own class,
     −log e^{s·cos(θ_k + m)} / (e^{s·cos(θ_k + m)} + Σ_{j≠k} e^{s·cos θ_j}), the weighted mean over
@@ -179,6 +206,13 @@ class ArcFace(EmbeddingLoss):
         m, in radians, from 0 to π.
     scale : float, default=30.0
         s.
+
+    Notes
+    -----
+    .. math::
+
+        \ell = -\log \frac{e^{s \cos(\theta_k + m)}}{e^{s \cos(\theta_k + m)} + \sum_{j \ne
+        k} e^{s \cos\theta_j}}
 
     References
     ----------
@@ -201,7 +235,7 @@ class ArcFace(EmbeddingLoss):
     auxiliary = ("prototypes",)
     rows_per_class = 1
 
-    def __init__(self, margin=0.5, scale=30.0):
+    def __init__(self, margin: float = 0.5, scale: float = 30.0) -> None:
         self.margin = margin
         self.scale = scale
 
@@ -214,7 +248,13 @@ class ArcFace(EmbeddingLoss):
         random, _ = unit_rows(random_state.standard_normal(means.shape))
         return (np.where(means.any(axis=1)[:, None], means, random),)
 
-    def value(self, labels, Z, prototypes, sample_weight=None):
+    def value(
+        self,
+        labels: ArrayLike,
+        Z: ArrayLike,
+        prototypes: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+    ) -> float:
         """Loss of a batch.
 
         Parameters
@@ -234,7 +274,13 @@ class ArcFace(EmbeddingLoss):
         """
         return super().value(labels, Z, prototypes, sample_weight=sample_weight)
 
-    def gradient(self, labels, Z, prototypes, sample_weight=None):
+    def gradient(
+        self,
+        labels: ArrayLike,
+        Z: ArrayLike,
+        prototypes: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+    ) -> tuple[Array, Array]:
         """Derivatives of ``value`` with respect to Z and to the prototypes.
 
         Parameters

@@ -1,8 +1,11 @@
 """The family of losses of score differences over the ordered pairs of a group."""
 
+from __future__ import annotations
+
 import numpy as np
 
 from sklearn_margin._groups import encode_groups
+from sklearn_margin._typing import Array, ArrayLike
 from sklearn_margin._validation import check_choice
 from sklearn_margin.losses.base import Loss
 from sklearn_margin.losses.pairs.any_pairs import AnyPairs
@@ -35,21 +38,26 @@ class PairwiseLoss(Loss):
     1.0
     """
 
-    kernel_methods = ("pair_value", "pair_gradient", "pair_hessian", "sample_value",
-                      "sample_gradient")  # fmt: skip
-    formula = kernel_methods[:2]
-    claims = (*Loss.claims, "pair_hessian", "hinge_shape", "summation", "binary")
+    kernel_methods: tuple[str, ...] = (
+        "pair_value",
+        "pair_gradient",
+        "pair_hessian",
+        "sample_value",
+        "sample_gradient",
+    )
+    formula: tuple[str, ...] = kernel_methods[:2]
+    claims: tuple[str, ...] = (*Loss.claims, "pair_hessian", "hinge_shape", "summation", "binary")
     smooth: bool | None = None
 
-    def pair_value(self, d):
+    def pair_value(self, d: float) -> float:
         """Loss of one pair."""
         raise NotImplementedError(f"{type(self).__name__} has no pair_value(d)")
 
-    def pair_gradient(self, d):
+    def pair_gradient(self, d: float) -> float:
         """Derivative of ``pair_value``."""
         raise NotImplementedError(f"{type(self).__name__} has no pair_gradient(d)")
 
-    def pair_hessian(self, d):
+    def pair_hessian(self, d: float) -> float:
         """Second derivative of ``pair_value`` (or an element of the generalised one)."""
         raise NotImplementedError(f"{type(self).__name__} has no pair_hessian(d)")
 
@@ -73,7 +81,13 @@ class PairwiseLoss(Loss):
         """The parameter ``weighting``, or "uniform" for a loss without it."""
         return getattr(self, "weighting", "uniform")
 
-    def value(self, y_true, y_pred, sample_weight=None, groups=None) -> float:
+    def value(
+        self,
+        y_true: ArrayLike,
+        y_pred: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        groups: ArrayLike | None = None,
+    ) -> float:
         """Weighted mean of the loss over the ordered pairs within groups.
 
         Parameters
@@ -93,7 +107,13 @@ class PairwiseLoss(Loss):
         """
         return self._value_gradient(y_true, y_pred, sample_weight, groups)[0]
 
-    def gradient(self, y_true, y_pred, sample_weight=None, groups=None) -> np.ndarray:
+    def gradient(
+        self,
+        y_true: ArrayLike,
+        y_pred: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        groups: ArrayLike | None = None,
+    ) -> Array:
         """Derivative of ``value`` with respect to the scores.
 
         Parameters

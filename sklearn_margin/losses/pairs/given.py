@@ -1,8 +1,11 @@
 """Losses of given pairs, which are not formed from labels."""
 
+from __future__ import annotations
+
 import numpy as np
 from sklearn.utils import check_array
 
+from sklearn_margin._typing import Array, ArrayLike
 from sklearn_margin._validation import float_column
 from sklearn_margin.losses.binary import Hinge
 from sklearn_margin.losses.pairs.hinge import PairwiseHinge
@@ -11,7 +14,7 @@ __all__ = ["MarginRanking", "check_signs"]
 
 
 class MarginRanking(PairwiseHinge):
-    """Margin ranking loss of given pairs, [margin − t·(z_1 − z_2)]₊ with t = ±1 [1]_.
+    r"""Margin ranking loss of given pairs, [margin − t·(z_1 − z_2)]₊ with t = ±1 [1]_.
 
     Unlike the other pairwise losses it does not form pairs from labels: row k of the arrays is a
     pair, and t_k says which of its scores should be higher. ``LinearRanker.fit_pairs`` takes such
@@ -25,6 +28,10 @@ class MarginRanking(PairwiseHinge):
     ----------
     margin : float, default=0.0
         Score difference from which a pair costs nothing.
+
+    Notes
+    -----
+    .. math:: \frac{\sum_k s_k \max(0,\, \mathrm{margin} - t_k (z_{1k} - z_{2k}))}{\sum_k s_k}
 
     References
     ----------
@@ -40,10 +47,12 @@ class MarginRanking(PairwiseHinge):
     (array([-0.5,  0.5]), array([ 0.5, -0.5]))
     """
 
-    def __init__(self, margin=0.0):
+    def __init__(self, margin: float = 0.0) -> None:
         self.margin = margin
 
-    def value(self, t, z1, z2, sample_weight=None):
+    def value(  # type: ignore[override]  # of pairs, not of rows
+        self, t: ArrayLike, z1: ArrayLike, z2: ArrayLike, sample_weight: ArrayLike | None = None
+    ) -> float:
         """Weighted mean of the loss over pairs.
 
         Parameters
@@ -68,7 +77,9 @@ class MarginRanking(PairwiseHinge):
         d = _differences(z1, z2)
         return Hinge(self.margin).value(check_signs(t, len(d)), d, sample_weight)
 
-    def gradient(self, t, z1, z2, sample_weight=None):
+    def gradient(  # type: ignore[override]  # of pairs, not of rows
+        self, t: ArrayLike, z1: ArrayLike, z2: ArrayLike, sample_weight: ArrayLike | None = None
+    ) -> tuple[Array, Array]:
         """Derivatives of ``value`` with respect to both scores; they add up to zero.
 
         Parameters

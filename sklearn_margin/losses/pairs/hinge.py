@@ -1,5 +1,9 @@
 """Hinges of score differences, linear and squared."""
 
+from __future__ import annotations
+
+from typing import Literal
+
 from sklearn_margin._validation import check_number
 from sklearn_margin.losses._envelope import envelope, envelope_gradient, envelope_hessian
 from sklearn_margin.losses.binary import Hinge, SquaredHinge
@@ -10,7 +14,7 @@ __all__ = ["PairwiseHinge", "PairwiseSquaredHinge", "SmoothedPairwiseHinge"]
 
 
 class PairwiseHinge(PairwiseLoss):
-    """Pairwise hinge loss of RankSVM, [margin − d]₊ with d = z_i − z_j [1]_.
+    r"""Pairwise hinge loss of RankSVM, [margin − d]₊ with d = z_i − z_j [1]_.
 
     Value and gradient cost O(n log n) per group. The derivative at d = margin is 0.
 
@@ -20,6 +24,13 @@ class PairwiseHinge(PairwiseLoss):
         Score difference from which a pair costs nothing.
     weighting : {"difference", "uniform"}, default="difference"
         Weight of a pair: y_i − y_j or 1. With labels 0 and 1 they are the same.
+
+    Notes
+    -----
+    .. math::
+
+        \frac{\sum_{y_i > y_j} u_{ij} \max(0,\, \mathrm{margin} - (z_i - z_j))}{\sum_{y_i >
+        y_j} u_{ij}}
 
     References
     ----------
@@ -34,7 +45,9 @@ class PairwiseHinge(PairwiseLoss):
 
     nonnegative = True
 
-    def __init__(self, margin=1.0, weighting="difference"):
+    def __init__(
+        self, margin: float = 1.0, weighting: Literal["uniform", "difference"] = "difference"
+    ) -> None:
         self.margin = margin
         self.weighting = weighting
 
@@ -63,7 +76,7 @@ class PairwiseHinge(PairwiseLoss):
 
 
 class PairwiseSquaredHinge(PairwiseLoss):
-    """Squared pairwise hinge loss, [margin − d]₊² with d = z_i − z_j [1]_.
+    r"""Squared pairwise hinge loss, [margin − d]₊² with d = z_i − z_j [1]_.
 
     Value, gradient and Hessian product cost O(n log n) per group.
 
@@ -73,6 +86,13 @@ class PairwiseSquaredHinge(PairwiseLoss):
         Score difference from which a pair costs nothing.
     weighting : {"difference", "uniform"}, default="difference"
         Weight of a pair: y_i − y_j or 1. With labels 0 and 1 they are the same.
+
+    Notes
+    -----
+    .. math::
+
+        \frac{\sum_{y_i > y_j} u_{ij} \max(0,\, \mathrm{margin} - (z_i - z_j))^2}{\sum_{y_i
+        > y_j} u_{ij}}
 
     References
     ----------
@@ -87,7 +107,9 @@ class PairwiseSquaredHinge(PairwiseLoss):
 
     nonnegative = True
 
-    def __init__(self, margin=1.0, weighting="difference"):
+    def __init__(
+        self, margin: float = 1.0, weighting: Literal["uniform", "difference"] = "difference"
+    ) -> None:
         self.margin = margin
         self.weighting = weighting
 

@@ -152,7 +152,7 @@ class Work(NamedTuple):
     """Arrays as long as a group, by place within it, that its runs are merged in."""
 
     scores: np.ndarray  # in the order that merging has come to
-    index: np.ndarray  # place of each of them
+    index: np.ndarray  # type: ignore[assignment]  # place of each of them
     new_scores: np.ndarray  # room for merging
     new_index: np.ndarray
     vector: np.ndarray  # what the Hessian is multiplied with

@@ -1,5 +1,9 @@
 """The logistic loss of score differences."""
 
+from __future__ import annotations
+
+from typing import Literal
+
 from sklearn_margin.losses._probability import sigmoid, sigmoid_gradient, softplus
 from sklearn_margin.losses.cross_entropy import Logistic
 from sklearn_margin.losses.pairs.base import PairwiseLoss
@@ -9,7 +13,7 @@ __all__ = ["PairwiseLogistic"]
 
 
 class PairwiseLogistic(PairwiseLoss):
-    """Pairwise logistic loss of RankNet, log(1 + e^(−d)) with d = z_i − z_j [1]_.
+    r"""Pairwise logistic loss of RankNet, log(1 + e^(−d)) with d = z_i − z_j [1]_.
 
     The negative log-likelihood of the order of a pair if row i beats row j with probability σ(d).
     Evaluated without overflow for any d. Value, gradient and Hessian product cost O(pairs) time,
@@ -19,6 +23,10 @@ class PairwiseLogistic(PairwiseLoss):
     ----------
     weighting : {"difference", "uniform"}, default="difference"
         Weight of a pair: y_i − y_j or 1. With labels 0 and 1 they are the same.
+
+    Notes
+    -----
+    .. math:: \frac{\sum_{y_i > y_j} u_{ij} \log(1 + e^{-(z_i - z_j)})}{\sum_{y_i > y_j} u_{ij}}
 
     References
     ----------
@@ -34,7 +42,7 @@ class PairwiseLogistic(PairwiseLoss):
 
     nonnegative = True
 
-    def __init__(self, weighting="difference"):
+    def __init__(self, weighting: Literal["uniform", "difference"] = "difference") -> None:
         self.weighting = weighting
 
     def pair_value(self, d):
