@@ -228,7 +228,8 @@ def check_rows(X) -> None:
 def levels_to_caller() -> int:
     """The ``stacklevel`` with which a warning points at who called ``fit``."""
     frame, level = sys._getframe(1), 1
-    while frame.f_back is not None and frame.f_globals["__name__"].startswith(
+    # Code that ``exec`` ran may have no name.
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith(
         ("sklearn_margin.", "sklearn.callback.")
     ):
         frame, level = frame.f_back, level + 1

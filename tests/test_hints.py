@@ -13,6 +13,7 @@ import scipy.sparse as sp
 from sklearn import config_context
 from sklearn.base import BaseEstimator, clone
 from sklearn.callback import ScoringMonitor
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import make_scorer, r2_score
 from sklearn.model_selection import GridSearchCV, GroupKFold
 from sklearn.pipeline import make_pipeline
@@ -553,3 +554,10 @@ def test_what_tab_completion_shows():
     assert not shown & {"objective", "classification", "quantile", "path", "_base"}
     assert all(hasattr(sklearn_margin, name) for name in shown)
     assert issubclass(sklearn_margin.RankSVM, BaseEstimator)
+
+
+def test_warnings_of_a_fit_in_code_without_a_name():
+    code = "HingeClassifier(max_iter=1).fit(X, y)"
+    scope = {"HingeClassifier": HingeClassifier, "X": [[0.0], [1.0], [2.0]], "y": [0, 1, 0]}
+    with pytest.warns(ConvergenceWarning, match="stopped after 1 iterations"):
+        exec(code, scope)
