@@ -462,6 +462,46 @@ class LossEstimator(CallbackSupportMixin, BaseEstimator):
             f"solver={result.solver or solver!r} without converging: {found}. {advice}."
         )
 
+    # --- ONNX: what skl2onnx asks for; it is imported only then ---
+
+    def onnx_parser(self):
+        """For ``skl2onnx.to_onnx``: what declares the outputs of this model.
+
+        It also makes the class known to skl2onnx, which some of its converters need to be asked for
+        beforehand: those of ``CalibratedClassifierCV``, voting and stacking.
+
+        Returns
+        -------
+        callable
+            Raises ``NotFittedError`` if the model is not fitted, ``ValueError`` for labels that
+            ONNX cannot hold, and ``NotImplementedError`` for probabilities that it cannot compute.
+        """
+        from sklearn_margin._onnx import parser
+
+        return parser(self)
+
+    def onnx_shape_calculator(self):
+        """For ``skl2onnx.to_onnx``: what computes the shapes of the outputs.
+
+        Returns
+        -------
+        callable
+        """
+        from sklearn_margin._onnx import set_shapes
+
+        return set_shapes
+
+    def onnx_converter(self):
+        """For ``skl2onnx.to_onnx``: what writes the graph of this model.
+
+        Returns
+        -------
+        callable
+        """
+        from sklearn_margin._onnx import convert
+
+        return convert
+
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
