@@ -16,7 +16,7 @@ from sklearn_margin._calibration import Sigmoid
 from sklearn_margin.losses import CrossEntropy, Logistic, ProbabilityLoss
 from sklearn_margin.losses.probability import Softmax
 
-__all__ = ["convert", "parser", "set_shapes"]
+__all__ = ["ConvertsToOnnx"]
 
 #: How the probabilities of a loss come from scores, by the function that computes them.
 _LINKS = {
@@ -28,10 +28,46 @@ _LINKS = {
 _OPTIONS = {"raw_scores": [True, False], "zipmap": [True, False, "columns"]}
 
 
+class ConvertsToOnnx:
+    """What skl2onnx asks estimators for."""
+
+    def onnx_parser(self):
+        """For ``skl2onnx.to_onnx``: what declares the outputs of this model.
+
+        It also makes the class known to skl2onnx, which some of its converters need to be asked for
+        beforehand: those of ``CalibratedClassifierCV``, voting and stacking.
+
+        Returns
+        -------
+        callable
+            Raises ``NotFittedError`` if the model is not fitted, ``ValueError`` for labels that
+            ONNX cannot hold, and ``NotImplementedError`` for probabilities that it cannot compute.
+        """
+        return _parser(self)
+
+    def onnx_shape_calculator(self):
+        """For ``skl2onnx.to_onnx``: what computes the shapes of the outputs.
+
+        Returns
+        -------
+        callable
+        """
+        return _set_shapes
+
+    def onnx_converter(self):
+        """For ``skl2onnx.to_onnx``: what writes the graph of this model.
+
+        Returns
+        -------
+        callable
+        """
+        return _convert
+
+
 # --- what skl2onnx asks for ---------------------------------------------------------------------
 
 
-def parser(estimator):
+def _parser(estimator):
     """A function that declares the outputs of an estimator; makes its class known to skl2onnx."""
     from skl2onnx import update_registered_converter
 
@@ -45,7 +81,7 @@ def parser(estimator):
         return operator.outputs
 
     options = _OPTIONS if is_classifier(estimator) else {}
-    update_registered_converter(cls, alias, set_shapes, convert, parser=parse, options=options)
+    update_registered_converter(cls, alias, _set_shapes, _convert, parser=parse, options=options)
     return lambda scope, inputs: _outputs(scope, estimator, inputs)
 
 
@@ -75,7 +111,7 @@ def _outputs(scope, model, inputs):
     return [declare("label", kind()), declare(name, real())]
 
 
-def set_shapes(operator):
+def _set_shapes(operator):
     """The shape calculator: types and shapes of the outputs."""
     from skl2onnx.common.data_types import SequenceType
 
@@ -93,7 +129,7 @@ def set_shapes(operator):
         outputs[1].set_type(real([n, len(labels)]))
 
 
-def convert(scope, operator, container):
+def _convert(scope, operator, container):
     """The converter: writes the nodes of the graph."""
     model, graph = operator.raw_operator, _Graph(scope, operator, container)
     z = _scores(graph, model)

@@ -375,7 +375,7 @@ def test_not_fitted():
 
 def test_probabilities_of_ones_own():
     model = planted(LinearClassifier(OwnLink()), LABELS["two"])
-    with pytest.raises(NotImplementedError, match="loss OwnLink.*raw_scores"):
+    with pytest.raises(NotImplementedError, match=r"loss OwnLink.*raw_scores"):
         run(model)
     found = run(model, raw_scores=True, zipmap=False)
     np.testing.assert_allclose(found["scores"], scores_of(model, X), atol=1e-5)
