@@ -8,6 +8,7 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
+from planted import D, planted
 from sklearn.base import is_classifier
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import make_column_transformer
@@ -38,7 +39,7 @@ from skl2onnx.common.data_types import (  # noqa: E402
     StringTensorType,
 )
 
-N, D = 200, 4
+N = 200
 # Numbers of float32, so that both dtypes see the same rows.
 X = np.random.default_rng(0).normal(size=(N, D)).astype(np.float32).astype(np.float64)
 X32 = X.astype(np.float32)
@@ -66,25 +67,6 @@ class OwnLink(Logistic):
 
     def probability(self, z):
         return np.arctan(z) / np.pi + 0.5
-
-
-def planted(model, labels=None, seed=0):
-    """A model with coefficients that no fit found: conversion asks what is there, not why."""
-    rng = np.random.default_rng(seed)
-    model.n_features_in_ = D
-    if is_classifier(model):
-        n_classes = len(labels)
-        model.classes_ = labels
-        model._loss_of_fit = model._loss().for_classes(n_classes)
-        shape = (1 if n_classes == 2 else n_classes,)
-    else:
-        shape = (len(model.quantile),) if getattr(model, "_has_several", False) else ()
-        if isinstance(model, QuantileRegressor):
-            model._quantiles = np.array(model._quantile_list())
-    model.coef_ = rng.normal(size=(*shape, D))
-    if not isinstance(model, (LinearRanker, RankSVM)):
-        model.intercept_ = rng.normal(size=shape)
-    return model
 
 
 def fitted(model, labels=None):
