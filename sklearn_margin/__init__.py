@@ -1,5 +1,6 @@
 """Scikit-learn-compatible linear estimators whose loss is the thing you choose."""
 
+from sklearn_margin._skops import SKOPS_TRUSTED
 from sklearn_margin.batches import Batches
 from sklearn_margin.classification import HingeClassifier, LinearClassifier
 from sklearn_margin.embedding import LinearEmbedding
@@ -12,6 +13,7 @@ from sklearn_margin.regression import HuberRegressor, LinearRegressor
 __version__ = "0.1.0.dev0"
 
 __all__ = [
+    "SKOPS_TRUSTED",
     "Batches",
     "HingeClassifier",
     "HuberRegressor",

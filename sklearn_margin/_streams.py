@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 from joblib import effective_n_jobs
+from sklearn import config_context, get_config
 
 from sklearn_margin import _tables
 from sklearn_margin._tables import (
@@ -93,9 +94,15 @@ class _Cuts:
 
 def ahead(pool, function, items, n_threads):
     """Results of a function of items, in their order, of which threads work on some ahead."""
+    config = get_config()  # scikit-learn's, which a thread does not have of itself
+
+    def work(item):
+        with config_context(**config):
+            return function(item)
+
     waiting: deque = deque()
     for item in items:
-        waiting.append(pool.submit(function, item))
+        waiting.append(pool.submit(work, item))
         if len(waiting) > _AHEAD * n_threads:
             yield waiting.popleft().result()
     while waiting:

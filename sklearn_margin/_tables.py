@@ -14,6 +14,7 @@ import scipy.sparse as sp
 from joblib import effective_n_jobs
 from sklearn.utils.validation import column_or_1d
 
+from sklearn_margin._arrays import on_host
 from sklearn_margin.objective._blas import single_threaded
 
 __all__ = [
@@ -58,7 +59,7 @@ def columns_of(batch, n, k, unpack, what) -> ByRow:
         values = getattr(batch, name)
         if values is None:
             continue
-        values = np.asarray(values)
+        values = np.asarray(on_host(values))
         if values.ndim == 0 and name == "sample_weight":
             values = np.full(n, values)
         packed = name == "y" and unpack is not None and values.ndim == 2 and values.shape[1] == 2

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import assert_all_finite
 from sklearn.utils.validation import column_or_1d
 
+from sklearn_margin._arrays import on_host
 from sklearn_margin._hints import check_in_memory
 
 __all__ = [
@@ -167,7 +168,7 @@ def float_column(
 def as_array(values: ArrayLike, input_name: str) -> NDArray[Any]:
     """Values as an array; raises ``TypeError`` for what holds no data yet."""
     check_in_memory(values, input_name)
-    array = np.asarray(values)
+    array = np.asarray(on_host(values))
     if array.dtype.kind in "SU" and not hasattr(values, "dtype"):
         # A list of strings and numbers: as strings 1 and "1" would be one group, and NaN one.
         array = np.asarray(values, dtype=object)

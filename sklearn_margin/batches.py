@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.utils import check_array
 
+from sklearn_margin._arrays import on_host
 from sklearn_margin._hints import check_rows
 from sklearn_margin._lazy import is_dask, lazily
 from sklearn_margin._typing import ByBatch
@@ -272,7 +273,7 @@ def head_of(X):
     """The first row of X, as it is."""
     if hasattr(X, "iloc"):
         return X.iloc[:1]
-    return X.slice(0, 1) if hasattr(X, "slice") else X[:1]
+    return X.slice(0, 1) if hasattr(X, "slice") else on_host(X)[:1]
 
 
 def n_rows(X):
@@ -288,6 +289,7 @@ def matrix_of(X, dtype, k, check, name="X of batch", least=1):
         if X.dtype.kind not in "fiub":
             raise ValueError(f"{name} {k} must hold numbers, got columns {names} of {X.dtype}")
     wanted = (np.float64, np.float32) if dtype is None else dtype
+    X = on_host(X)
     check_rows(X)  # at every read: kernels follow the indices of a sparse matrix anywhere
     return check_array(
         X, accept_sparse="csr", dtype=wanted, order="C", ensure_all_finite=check,

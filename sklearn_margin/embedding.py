@@ -11,6 +11,7 @@ from sklearn.callback import with_callbacks
 from sklearn.utils.extmath import safe_sparse_dot
 from sklearn.utils.validation import check_is_fitted
 
+from sklearn_margin._arrays import kind_of, scores_on_host
 from sklearn_margin._base.embedding import BaseEmbedding
 from sklearn_margin._base.estimator import learns_in_batches
 from sklearn_margin._hints import available_if
@@ -334,9 +335,19 @@ class LinearEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEmb
         ndarray of shape (n_samples, n_components); one for each batch, or a lazy Dask array
         """
         check_is_fitted(self)
+        Z = self._products(X)
+        if not self._has_unit_rows():
+            return Z
+        Z, give = scores_on_host(Z)
+        return give(unit_rows(np.ascontiguousarray(Z))[0])
+
+    def _products(self, X):
+        """X Wᵀ, of X's kind."""
+        kind = kind_of(X)
+        if kind is not None:
+            return kind.scores(self, X, self.components_)
         X = self._validate(X, "no_validation", reset=False)
-        Z = safe_sparse_dot(X, self.components_.T, dense_output=True)
-        return unit_rows(np.ascontiguousarray(Z))[0] if self._has_unit_rows() else Z
+        return safe_sparse_dot(X, self.components_.T, dense_output=True)
 
     def pair_distance(self, X1: MatrixLike, X2: MatrixLike) -> Array:
         """Distance between the embeddings of the rows of two matrices, row by row.
@@ -351,12 +362,14 @@ class LinearEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEmb
         ndarray of shape (n_pairs,)
         """
         check_is_fitted(self)
+        kind = kind_of(X1)
         first, second = self._validate_parts((X1, X2), ("X1", "X2"), reset=False)
         if self._has_unit_rows():
             difference = self.transform(first) - self.transform(second)
         else:
             difference = safe_sparse_dot(first - second, self.components_.T, dense_output=True)
-        return np.sqrt(np.einsum("ij,ij->i", difference, difference))
+        distance = np.sqrt(np.einsum("ij,ij->i", difference, difference))
+        return distance if kind is None else kind.array(distance.astype(first.dtype))
 
     @available_if(_has_prototypes)
     @by_batch
@@ -375,10 +388,9 @@ class LinearEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEmb
         ndarray of shape (n_samples,); one for each batch, or a lazy Dask array
         """
         check_is_fitted(self)
-        X = self._validate(X, "no_validation", reset=False)
-        Z = safe_sparse_dot(X, self.components_.T, dense_output=True)
+        Z, give = scores_on_host(self._products(X))
         P, _ = unit_rows(np.ascontiguousarray(self.prototypes_))
-        return self.classes_[(Z @ P.T).argmax(axis=1)]
+        return give(self.classes_[(Z @ P.T).argmax(axis=1)])
 
 
 # Around what ``set_output`` makes of the method: each batch becomes a frame.

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from sklearn.metrics import d2_pinball_score
 
+from sklearn_margin._arrays import on_host, scores_on_host
 from sklearn_margin._base.regression import OTHER_LOSSES, BaseRegressor
 from sklearn_margin._base.scores import predictions_in_parts
 from sklearn_margin._typing import Array, ArrayLike, MatrixLike, RandomState
@@ -203,10 +204,11 @@ class QuantileRegressor(BaseRegressor):
         z = self._scores(X)
         if np.ndim(self.intercept_) == 0:
             return z
+        z, give = scores_on_host(z)
         z = z.reshape(-1, len(self.intercept_))
         if self.non_crossing:
-            z[:, np.argsort(self._quantiles)] = np.sort(z, axis=1)
-        return z
+            z = np.sort(z, axis=1)[:, np.argsort(np.argsort(self._quantiles))]
+        return give(z)
 
     def score(
         self,
@@ -244,6 +246,7 @@ class QuantileRegressor(BaseRegressor):
         .. [1] Koenker & Machado, "Goodness of fit and related inference processes for quantile
            regression", Journal of the American Statistical Association 94, 1999.
         """
+        X, y, sample_weight = map(on_host, (X, y, sample_weight))
         parts = predictions_in_parts(self, X, y, sample_weight=sample_weight)
         if parts is not None:
             return parts.d2(self._quantiles)

@@ -160,7 +160,7 @@ def test_column_names(cls):
 
 
 def test_every_estimator_is_checked():
-    exported = {getattr(sklearn_margin, name) for name in sklearn_margin.__all__}
+    exported = [getattr(sklearn_margin, name) for name in sklearn_margin.__all__]
     estimators = {c for c in exported if isinstance(c, type) and issubclass(c, BaseEstimator)}
     assert estimators == set(AT_LEAST)
 

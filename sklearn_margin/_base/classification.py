@@ -11,6 +11,7 @@ from sklearn.callback import with_callbacks
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_consistent_length, column_or_1d
 
+from sklearn_margin._arrays import on_host, scores_on_host
 from sklearn_margin._base.estimator import Problem, learns_in_batches
 from sklearn_margin._base.linear import LinearModel
 from sklearn_margin._base.scores import predictions_in_parts
@@ -305,9 +306,9 @@ class BaseClassifier(ClassifierMixin, LinearModel):
         -------
         ndarray of shape (n_samples,); one for each batch, or a lazy Dask array
         """
-        scores = self.decision_function(X)
+        scores, give = scores_on_host(self.decision_function(X))
         index = (scores > 0).astype(np.intp) if scores.ndim == 1 else scores.argmax(axis=1)
-        return self.classes_[index]
+        return give(self.classes_[index])
 
     def score(
         self,
@@ -335,6 +336,7 @@ class BaseClassifier(ClassifierMixin, LinearModel):
         ValueError
             For wrong data, or if there is no y.
         """
+        X, y, sample_weight = map(on_host, (X, y, sample_weight))
         parts = predictions_in_parts(self, X, y, sample_weight=sample_weight)
         return super().score(X, y, sample_weight) if parts is None else parts.accuracy()
 
@@ -356,14 +358,15 @@ class BaseClassifier(ClassifierMixin, LinearModel):
         -------
         ndarray of shape (n_samples, n_classes); one for each batch, or a lazy Dask array
         """
-        probability = self._probability(self.decision_function(X))
+        scores, give = scores_on_host(self.decision_function(X))
+        probability = self._probability(scores)
         if isinstance(self._fitted_loss(), MulticlassLoss):
-            return probability
+            return give(probability)
         if probability.ndim == 1:  # of the second of two classes
-            return np.column_stack([1.0 - probability, probability])
+            return give(np.column_stack([1.0 - probability, probability]))
         total = probability.sum(axis=1, keepdims=True)
         uniform = np.full_like(probability, 1.0 / probability.shape[1])
-        return np.divide(probability, total, out=uniform, where=total > 0)
+        return give(np.divide(probability, total, out=uniform, where=total > 0))
 
     @available_if(_has_probability)
     @by_batch
@@ -379,4 +382,5 @@ class BaseClassifier(ClassifierMixin, LinearModel):
         -------
         ndarray of shape (n_samples, n_classes); one for each batch, or a lazy Dask array
         """
-        return np.log(self.predict_proba(X))
+        probability, give = scores_on_host(self.predict_proba(X))
+        return give(np.log(probability))

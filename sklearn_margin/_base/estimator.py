@@ -16,6 +16,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import column_or_1d, validate_data
 
+from sklearn_margin._arrays import on_host
 from sklearn_margin._base.tables import check_all_in_batches, check_has_target
 from sklearn_margin._base.watch import Watch
 from sklearn_margin._dask import DaskTable
@@ -30,6 +31,7 @@ from sklearn_margin._hints import (
     parameter_of,
 )
 from sklearn_margin._lazy import is_dask
+from sklearn_margin._onnx import ConvertsToOnnx
 from sklearn_margin._streams import StreamTable
 from sklearn_margin._tables import Table
 from sklearn_margin._typing import Array
@@ -101,7 +103,7 @@ class Problem(NamedTuple):
     known: dict[str, Any]  # fitted attributes that are known beforehand, such as the classes
 
 
-class LossEstimator(CallbackSupportMixin, BaseEstimator):
+class LossEstimator(ConvertsToOnnx, CallbackSupportMixin, BaseEstimator):
     """Base of all estimators, which have a loss that a solver minimises.
 
     A subclass builds the problem from data in ``_prepare``, and says in ``_fitted`` which
@@ -219,6 +221,8 @@ class LossEstimator(CallbackSupportMixin, BaseEstimator):
         **given
             Further data of the rows, ``sample_weight`` first of all; None where there is none.
         """
+        X, y, X_val, y_val = map(on_host, (X, y, X_val, y_val))
+        given = {name: on_host(value) for name, value in given.items()}
         context = self._init_callback_context(max_subtasks=self._n_tasks())
         context.call_on_fit_task_begin(estimator=self, X=X, y=y)
         with self._unchanged_if_failed():
@@ -264,7 +268,8 @@ class LossEstimator(CallbackSupportMixin, BaseEstimator):
         """
         with self._unchanged_if_failed():
             self._check_params()
-            problem = self._prepare(X, y, batch=True, **given)
+            given = {name: on_host(value) for name, value in given.items()}
+            problem = self._prepare(on_host(X), on_host(y), batch=True, **given)
             solver = resolve(self.solver, self._solvers)
             needed = len(problem.objectives)
             states = getattr(self, "_stream_states", None) or [None] * needed
@@ -332,6 +337,7 @@ class LossEstimator(CallbackSupportMixin, BaseEstimator):
         return batch and hasattr(self, self._learned)
 
     def _validate(self, X, y, reset=True, **options):
+        X = on_host(X)
         check_rows(X)
         if not isinstance(y, str):  # "no_validation"
             check_in_memory(y, "y")

@@ -10,6 +10,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.extmath import safe_sparse_dot
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from sklearn_margin._arrays import kind_of
 from sklearn_margin._base.estimator import LossEstimator
 from sklearn_margin._hints import check_rows
 from sklearn_margin.objective import Rows
@@ -121,6 +122,9 @@ class LinearModel(LossEstimator):
     def _scores(self, X):
         """X w + b, of shape (n,) or (n, n_problems)."""
         check_is_fitted(self)
+        kind = kind_of(X)
+        if kind is not None:
+            return kind.scores(self, X, *self._squeezed())
         check_rows(X)
         X = validate_data(self, X, reset=False, accept_sparse="csr", dtype=(np.float64, np.float32))
         coef = self.coef_.T
@@ -130,6 +134,13 @@ class LinearModel(LossEstimator):
             scores = safe_sparse_dot(X, coef, dense_output=True)
         scores = scores + getattr(self, "intercept_", 0.0)
         return scores.ravel() if scores.ndim == 2 and scores.shape[1] == 1 else scores
+
+    def _squeezed(self):
+        """Coefficients and intercept, without the dimension of problems if there is one."""
+        coef, intercept = self._dense_coef(), getattr(self, "intercept_", None)
+        if np.shape(coef)[:-1] != (1,):
+            return coef, intercept
+        return coef[0], None if intercept is None else np.reshape(intercept, ())
 
     def sparsify(self) -> Self:
         """Store ``coef_`` as a CSR matrix, which saves memory after an L1 fit.

@@ -14,6 +14,7 @@ from sklearn.callback import with_callbacks
 from sklearn.utils import assert_all_finite
 from sklearn.utils.validation import check_consistent_length
 
+from sklearn_margin._arrays import on_host
 from sklearn_margin._base.estimator import Problem, learns_in_batches
 from sklearn_margin._base.linear import LinearModel
 from sklearn_margin._base.scores import predictions_in_parts
@@ -395,6 +396,7 @@ class BaseRanker(LinearModel):
             For wrong data, if there is no y, or if the model was fitted with groups and none are
             given.
         """
+        X, y, sample_weight, groups = map(on_host, (X, y, sample_weight, groups))
         parts = predictions_in_parts(self, X, y, sample_weight=sample_weight, groups=groups)
         if parts is not None:
             if not parts.has_groups:

@@ -8,6 +8,7 @@ from sklearn.base import RegressorMixin
 from sklearn.callback import with_callbacks
 from sklearn.utils import check_array, check_consistent_length
 
+from sklearn_margin._arrays import on_host
 from sklearn_margin._base.estimator import Problem, learns_in_batches
 from sklearn_margin._base.linear import LinearModel
 from sklearn_margin._base.scores import predictions_in_parts
@@ -189,5 +190,6 @@ class BaseRegressor(RegressorMixin, LinearModel):
         ValueError
             For wrong data, or if there is no y.
         """
+        X, y, sample_weight = map(on_host, (X, y, sample_weight))
         parts = predictions_in_parts(self, X, y, sample_weight=sample_weight)
         return super().score(X, y, sample_weight) if parts is None else parts.r2()
