@@ -4,13 +4,13 @@ from functools import partial
 
 import numpy as np
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from sklearn.callback import with_callbacks
 from sklearn.utils.extmath import safe_sparse_dot
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_margin._base.embedding import BaseEmbedding
 from sklearn_margin._base.estimator import learns_in_batches
 from sklearn_margin._hints import available_if
+from sklearn_margin._sklearn import with_callbacks
 from sklearn_margin.batches import by_batch
 from sklearn_margin.losses import (
     GE2E,

@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import scipy.sparse as sp
 from sklearn.base import BaseEstimator
-from sklearn.callback import CallbackSupportMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import column_or_1d, validate_data
@@ -27,6 +26,7 @@ from sklearn_margin._hints import (
     parameter_of,
 )
 from sklearn_margin._lazy import is_dask
+from sklearn_margin._sklearn import CallbackSupportMixin
 from sklearn_margin._streams import StreamTable
 from sklearn_margin._tables import Table
 from sklearn_margin._validation import check_number

@@ -1,7 +1,6 @@
 """Fit and predict of regressors."""
 
 from sklearn.base import RegressorMixin
-from sklearn.callback import with_callbacks
 from sklearn.utils import check_array, check_consistent_length
 
 from sklearn_margin._base.estimator import Problem, learns_in_batches
@@ -9,6 +8,7 @@ from sklearn_margin._base.linear import LinearModel
 from sklearn_margin._base.scores import predictions_in_parts
 from sklearn_margin._base.tables import largest_weight, numbers_coder, parted_objectives
 from sklearn_margin._hints import INIT_HINTS, available_if
+from sklearn_margin._sklearn import with_callbacks
 from sklearn_margin._tables import Table
 from sklearn_margin._validation import check_weights, normalize_weights
 from sklearn_margin.batches import by_batch

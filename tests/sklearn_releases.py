@@ -1,0 +1,23 @@
+"""What tests need of newer releases of scikit-learn than the oldest that is supported.
+
+A test that needs one is marked, ``@pytest.mark.sklearn("1.9")``, and not collected with an older
+one (``conftest.py``); ``test_sklearn_releases.py`` asserts which tests these are.
+"""
+
+from importlib.metadata import version
+
+SKLEARN = tuple(map(int, version("scikit-learn").split(".")[:2]))
+HAS_CALLBACKS = SKLEARN >= (1, 9)
+
+if HAS_CALLBACKS:
+    from sklearn.callback import ProgressBar, ScoringMonitor
+else:
+    ProgressBar = ScoringMonitor = None
+
+__all__ = ["HAS_CALLBACKS", "SKLEARN", "ProgressBar", "ScoringMonitor", "is_for_newer"]
+
+
+def is_for_newer(item) -> bool:
+    """Whether a test that pytest found is marked for a newer release than this one."""
+    mark = item.get_closest_marker("sklearn")
+    return mark is not None and tuple(map(int, mark.args[0].split("."))) > SKLEARN
