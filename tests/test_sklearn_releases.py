@@ -3,11 +3,14 @@
 import ast
 from pathlib import Path
 
+import numpy as np
 import pytest
+import scipy.sparse as sp
 from sklearn_releases import HAS_CALLBACKS
 
 import sklearn_margin
 from sklearn_margin import HingeClassifier, LinearEmbedding, QuantileRegressor, RankSVM
+from sklearn_margin._sklearn import column_or_1d
 
 PACKAGE = Path(sklearn_margin.__file__).parent
 MARK = "pytest.mark.sklearn('1.9')"
@@ -47,3 +50,11 @@ def test_what_an_older_scikit_learn_leaves_out():
     array_api = {"test_estimator_checks.test_array_api_checks_are_not_skipped"}
     assert marked == (calling - {this}) | array_api
     assert len(marked) >= 13
+
+
+def test_a_column_is_called_by_its_name():
+    np.testing.assert_array_equal(column_or_1d([[1], [2]], input_name="labels"), [1, 2])
+    with pytest.raises(TypeError, match="for labels"):
+        column_or_1d(sp.csr_array([[1.0]]), input_name="labels")
+    with pytest.raises(ValueError, match="1d array"):
+        column_or_1d([[1, 2]], input_name="labels")

@@ -10,7 +10,7 @@ import scipy.sparse as sp
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import column_or_1d, validate_data
+from sklearn.utils.validation import validate_data
 
 from sklearn_margin._base.tables import check_all_in_batches, check_has_target
 from sklearn_margin._base.watch import Watch
@@ -26,7 +26,7 @@ from sklearn_margin._hints import (
     parameter_of,
 )
 from sklearn_margin._lazy import is_dask
-from sklearn_margin._sklearn import CallbackSupportMixin
+from sklearn_margin._sklearn import CallbackSupportMixin, column_or_1d
 from sklearn_margin._streams import StreamTable
 from sklearn_margin._tables import Table
 from sklearn_margin._validation import check_number
