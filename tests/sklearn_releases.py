@@ -8,13 +8,22 @@ from importlib.metadata import version
 
 SKLEARN = tuple(map(int, version("scikit-learn").split(".")[:2]))
 HAS_CALLBACKS = SKLEARN >= (1, 9)
+# What LogisticRegression wants besides l1_ratio; from 1.8 on that alone is enough.
+ELASTIC_NET = {} if SKLEARN >= (1, 8) else {"penalty": "elasticnet"}
 
 if HAS_CALLBACKS:
     from sklearn.callback import ProgressBar, ScoringMonitor
 else:
     ProgressBar = ScoringMonitor = None
 
-__all__ = ["HAS_CALLBACKS", "SKLEARN", "ProgressBar", "ScoringMonitor", "is_for_newer"]
+__all__ = [
+    "ELASTIC_NET",
+    "HAS_CALLBACKS",
+    "SKLEARN",
+    "ProgressBar",
+    "ScoringMonitor",
+    "is_for_newer",
+]
 
 
 def is_for_newer(item) -> bool:
