@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import scipy.sparse as sp
 from joblib import effective_n_jobs
-from sklearn.utils.validation import column_or_1d
 
 from sklearn_margin._arrays import on_host
+from sklearn_margin._sklearn import column_or_1d
 from sklearn_margin.objective._blas import single_threaded
 
 __all__ = [

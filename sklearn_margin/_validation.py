@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import assert_all_finite
-from sklearn.utils.validation import column_or_1d
 
 from sklearn_margin._arrays import on_host
 from sklearn_margin._hints import check_in_memory
+from sklearn_margin._sklearn import column_or_1d
 
 __all__ = [
     "as_array",

@@ -7,7 +7,6 @@ from typing import Any, Literal, Self
 
 import numpy as np
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from sklearn.callback import with_callbacks
 from sklearn.utils.extmath import safe_sparse_dot
 from sklearn.utils.validation import check_is_fitted
 
@@ -15,6 +14,7 @@ from sklearn_margin._arrays import kind_of, scores_on_host
 from sklearn_margin._base.embedding import BaseEmbedding
 from sklearn_margin._base.estimator import learns_in_batches
 from sklearn_margin._hints import available_if
+from sklearn_margin._sklearn import with_callbacks
 from sklearn_margin._typing import Array, ArrayLike, MatrixLike, RandomState, keeps_signature
 from sklearn_margin.batches import Batches, by_batch
 from sklearn_margin.losses import (

@@ -11,8 +11,10 @@ os.environ["SCIPY_ARRAY_API"] = "1"
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from itertools import compress
 
 import pytest
+from sklearn_releases import is_for_newer
 
 # Nothing heavy is imported here: what starts the workers imports this file, too, and they wait.
 
@@ -30,6 +32,13 @@ def pytest_cmdline_main(config):
         option.numprocesses = "auto"
     if option.numprocesses and option.dist == "no":
         option.dist = "worksteal"  # each worker begins elsewhere: hardly a kernel is compiled twice
+
+
+def pytest_collection_modifyitems(config, items):
+    """Leave out tests that need a newer scikit-learn."""
+    newer = [is_for_newer(item) for item in items]
+    config.hook.pytest_deselected(items=[*compress(items, newer)])
+    items[:] = [item for item, left_out in zip(items, newer, strict=True) if not left_out]
 
 
 @pytest.fixture(scope="session")

@@ -13,6 +13,7 @@ from sklearn.base import clone
 from sklearn.datasets import make_classification
 from sklearn.linear_model import LogisticRegression
 from sklearn.svm import SVC
+from sklearn_releases import ELASTIC_NET
 
 from sklearn_margin import HingeClassifier, LinearClassifier
 from sklearn_margin.losses import Hinge, Logistic, SquaredHinge
@@ -335,7 +336,9 @@ def test_logistic_regression(C, weighted):
 def test_logistic_regression_with_l1():
     X, y = data()
     n, C, l1_ratio = len(y), 0.1, 0.7
-    theirs = LogisticRegression(C=C, l1_ratio=l1_ratio, solver="saga", tol=1e-10, max_iter=100_000)
+    theirs = LogisticRegression(
+        C=C, l1_ratio=l1_ratio, solver="saga", tol=1e-10, max_iter=100_000, **ELASTIC_NET
+    )
     theirs.fit(X, y)
     ours = LinearClassifier("logistic", alpha=1 / (C * n), l1_ratio=l1_ratio).fit(X, y)
     np.testing.assert_allclose(ours.coef_, theirs.coef_, rtol=1e-4, atol=1e-5)

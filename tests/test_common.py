@@ -15,11 +15,11 @@ import pytest
 import scipy.sparse as sp
 from sklearn import config_context
 from sklearn.base import BaseEstimator, TransformerMixin, clone, is_classifier, is_regressor
-from sklearn.callback import ProgressBar, ScoringMonitor
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn_releases import ProgressBar, ScoringMonitor
 
 import sklearn_margin
 from sklearn_margin import (
@@ -509,6 +509,7 @@ def test_a_failed_fit_changes_nothing(model, solver):
     np.testing.assert_array_equal(fitted.predict(data.X), prediction)
 
 
+@pytest.mark.sklearn("1.9")
 @every_kind
 def test_an_interrupted_fit_changes_nothing(model):
     data = data_for(model)
@@ -996,6 +997,7 @@ def test_validation_set(model):
 # --- scikit-learn's tools --------------------------------------------------------------------
 
 
+@pytest.mark.sklearn("1.9")
 @every_model
 @pytest.mark.filterwarnings("error")
 def test_callbacks(model):
@@ -1016,6 +1018,7 @@ def test_callbacks(model):
     pickle.loads(pickle.dumps(watched)).predict(data.X)
 
 
+@pytest.mark.sklearn("1.9")
 @every_kind
 def test_callbacks_with_weights(model):
     data = data_for(model)
@@ -1028,6 +1031,7 @@ def test_callbacks_with_weights(model):
     assert scores[-1] == pytest.approx(expected, abs=1e-6)
 
 
+@pytest.mark.sklearn("1.9")
 @pytest.mark.parametrize(
     "model, most",
     [
@@ -1060,6 +1064,7 @@ def test_callbacks_are_told_how_long_a_fit_is_at_most(model, most):
     assert told[0] == ("fit", most)
 
 
+@pytest.mark.sklearn("1.9")
 def test_callbacks_see_the_classes_that_are_solved():
     seen = []
 
@@ -1073,6 +1078,7 @@ def test_callbacks_see_the_classes_that_are_solved():
     assert sorted(set(seen)) == [(True, False, False), (True, True, False), (True, True, True)]
 
 
+@pytest.mark.sklearn("1.9")
 @every_kind
 def test_a_callback_can_stop_the_fit(model):
     class Stop:

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 import scipy.sparse as sp
 from sklearn.base import clone
-from sklearn.callback import ProgressBar
+from sklearn_releases import HAS_CALLBACKS, ProgressBar
 from test_batches import GRADES, LABELS, MODELS, QUERIES, WEIGHTS, D, N, T, X
 
 from sklearn_margin import (
@@ -337,7 +337,9 @@ def test_two_fits_at_once(threads):
 def test_processes_change_no_bit(processes):
     """Where what comes in a message is not aligned."""
     with processes.as_current():
-        model = fitted().set_callbacks(ProgressBar())  # which is not pickled
+        model = fitted()
+        if HAS_CALLBACKS:
+            model.set_callbacks(ProgressBar())  # which is not pickled
         labels = model.predict(blocks(X)).compute()
     assert_same(model, fitted_here())
     np.testing.assert_array_equal(labels, model.predict(X))
@@ -763,6 +765,7 @@ def test_a_path(threads):
     np.testing.assert_allclose(found.coefs, exact.coefs, atol=2e-3 * np.abs(exact.coefs).max())
 
 
+@pytest.mark.sklearn("1.9")
 def test_progress_is_told(capsys, threads):
     seen = []
 

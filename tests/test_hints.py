@@ -12,12 +12,12 @@ import pytest
 import scipy.sparse as sp
 from sklearn import config_context
 from sklearn.base import BaseEstimator, clone
-from sklearn.callback import ScoringMonitor
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import make_scorer, r2_score
 from sklearn.model_selection import GridSearchCV, GroupKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn_releases import ScoringMonitor
 
 import sklearn_margin
 from sklearn_margin import (
@@ -380,6 +380,7 @@ def test_a_picture_needs_the_groups_that_the_model_had():
     assert len(RankingDisplay.from_estimator(alone, X, y).per_group) == 1
 
 
+@pytest.mark.sklearn("1.9")
 def test_scorers_of_monitors():
     """The message comes before the fit begins, and the model stays as it was."""
     y = RNG.randint(3, size=60)
@@ -394,6 +395,7 @@ def test_scorers_of_monitors():
             monitor.get_logs()
 
 
+@pytest.mark.sklearn("1.9")
 @pytest.mark.parametrize(
     "scoring",
     [
@@ -411,6 +413,7 @@ def test_monitors_that_know_groups(scoring):
         assert len(monitor.get_logs().data) > 0
 
 
+@pytest.mark.sklearn("1.9")
 def test_any_monitor_without_groups():
     monitor = ScoringMonitor(scoring="r2")
     RankSVM(max_iter=3, tol=1.0).set_callbacks(monitor).fit(X, LABELS)

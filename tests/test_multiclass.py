@@ -24,6 +24,7 @@ from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.svm import LinearSVC
+from sklearn_releases import ELASTIC_NET
 
 from sklearn_margin import LinearClassifier
 from sklearn_margin.losses import (
@@ -110,7 +111,9 @@ def test_logistic_regression(C, weighted, fit_intercept):
 def test_logistic_regression_with_l1(l1_ratio):
     X, y = data()
     C = 0.2
-    theirs = LogisticRegression(C=C, l1_ratio=l1_ratio, solver="saga", tol=1e-9, max_iter=100_000)
+    theirs = LogisticRegression(
+        C=C, l1_ratio=l1_ratio, solver="saga", tol=1e-9, max_iter=100_000, **ELASTIC_NET
+    )
     theirs.fit(X, y)
     ours = LinearClassifier("logistic", alpha=1 / (C * N), l1_ratio=l1_ratio, tol=1e-8).fit(X, y)
     assert ours.solver_ == "coordinate_descent"

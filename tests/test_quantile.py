@@ -8,10 +8,10 @@ import pandas as pd
 import pytest
 import scipy.sparse as sp
 from sklearn.base import clone
-from sklearn.callback import ProgressBar, ScoringMonitor
 from sklearn.exceptions import ConvergenceWarning, UndefinedMetricWarning
 from sklearn.linear_model import QuantileRegressor as TheirQuantileRegressor
 from sklearn.metrics import d2_pinball_score, mean_pinball_loss
+from sklearn_releases import ProgressBar, ScoringMonitor
 
 from sklearn_margin import LinearRegressor, QuantileRegressor
 from sklearn_margin.losses import Quantile
@@ -319,6 +319,7 @@ def test_sgd_of_several_quantiles_with_a_validation_set():
     assert not hasattr(stopping, "dual_gap_")
 
 
+@pytest.mark.sklearn("1.9")
 def test_callbacks_of_several_quantiles():
     """More quantiles than iterations; whoever watches sees a model of all quantiles."""
     X, y = data()

@@ -5,8 +5,8 @@ import warnings
 
 import numpy as np
 import pytest
-from sklearn.callback import ScoringMonitor
 from sklearn.exceptions import ConvergenceWarning
+from sklearn_releases import ScoringMonitor
 
 from sklearn_margin import LinearClassifier, LinearRanker, LinearRegressor
 from sklearn_margin.losses import PointwiseLoss
@@ -212,6 +212,7 @@ def test_without_a_gap_it_is_the_improvement_that_is_measured(model):
         assert result.converged == (max_iter == 1000)
 
 
+@pytest.mark.sklearn("1.9")
 @pytest.mark.parametrize("settings", [{}, {"l1_ratio": 0.5}], ids=["l2", "l1"])
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_callbacks_see_what_the_fit_would_return(settings):

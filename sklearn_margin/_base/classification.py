@@ -7,9 +7,8 @@ from typing import Self
 
 import numpy as np
 from sklearn.base import ClassifierMixin
-from sklearn.callback import with_callbacks
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_consistent_length, column_or_1d
+from sklearn.utils.validation import check_consistent_length
 
 from sklearn_margin._arrays import on_host, scores_on_host
 from sklearn_margin._base.estimator import Problem, learns_in_batches
@@ -22,6 +21,7 @@ from sklearn_margin._base.tables import (
     parted_objectives,
 )
 from sklearn_margin._hints import available_if
+from sklearn_margin._sklearn import column_or_1d, with_callbacks
 from sklearn_margin._tables import Table
 from sklearn_margin._typing import Array, ArrayLike, MatrixLike, keeps_signature
 from sklearn_margin._validation import check_number, check_weights, normalize_weights

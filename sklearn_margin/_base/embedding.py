@@ -10,10 +10,11 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.utils import check_array, check_random_state
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_consistent_length, column_or_1d
+from sklearn.utils.validation import check_consistent_length
 
 from sklearn_margin._base.estimator import LossEstimator, Problem, resolve_loss
 from sklearn_margin._hints import levels_to_caller
+from sklearn_margin._sklearn import column_or_1d
 from sklearn_margin._typing import Array
 from sklearn_margin._validation import check_choice, check_number, check_weights
 from sklearn_margin.losses import EmbeddingLoss

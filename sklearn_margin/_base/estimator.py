@@ -11,10 +11,9 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 import scipy.sparse as sp
 from sklearn.base import BaseEstimator
-from sklearn.callback import CallbackSupportMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import column_or_1d, validate_data
+from sklearn.utils.validation import validate_data
 
 from sklearn_margin._arrays import on_host
 from sklearn_margin._base.tables import check_all_in_batches, check_has_target
@@ -32,6 +31,7 @@ from sklearn_margin._hints import (
 )
 from sklearn_margin._lazy import is_dask
 from sklearn_margin._onnx import ConvertsToOnnx
+from sklearn_margin._sklearn import CallbackSupportMixin, column_or_1d
 from sklearn_margin._streams import StreamTable
 from sklearn_margin._tables import Table
 from sklearn_margin._typing import Array

@@ -10,7 +10,6 @@ from typing import Any, Self
 
 import numpy as np
 import scipy.sparse as sp
-from sklearn.callback import with_callbacks
 from sklearn.utils import assert_all_finite
 from sklearn.utils.validation import check_consistent_length
 
@@ -21,6 +20,7 @@ from sklearn_margin._base.scores import predictions_in_parts
 from sklearn_margin._base.tables import grades_coder, largest_weight, parted_objectives
 from sklearn_margin._groups import encode_groups, unpack_target
 from sklearn_margin._hints import INIT_HINTS, PAIR_HINTS, available_if, levels_to_caller
+from sklearn_margin._sklearn import with_callbacks
 from sklearn_margin._tables import Table
 from sklearn_margin._typing import Array, ArrayLike, MatrixLike, keeps_signature
 from sklearn_margin._validation import normalize_weights

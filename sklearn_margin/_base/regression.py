@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any, Self
 
 from sklearn.base import RegressorMixin
-from sklearn.callback import with_callbacks
 from sklearn.utils import check_array, check_consistent_length
 
 from sklearn_margin._arrays import on_host
@@ -14,6 +13,7 @@ from sklearn_margin._base.linear import LinearModel
 from sklearn_margin._base.scores import predictions_in_parts
 from sklearn_margin._base.tables import largest_weight, numbers_coder, parted_objectives
 from sklearn_margin._hints import INIT_HINTS, available_if
+from sklearn_margin._sklearn import with_callbacks
 from sklearn_margin._tables import Table
 from sklearn_margin._typing import Array, ArrayLike, MatrixLike, keeps_signature
 from sklearn_margin._validation import check_weights, normalize_weights

@@ -13,9 +13,9 @@ from sklearn.utils.validation import (
     check_array,
     check_consistent_length,
     check_is_fitted,
-    column_or_1d,
 )
 
+from sklearn_margin._sklearn import column_or_1d
 from sklearn_margin.losses import Circle, InfoNCE
 from sklearn_margin.plotting._axes import axes_of, set_title
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 from sklearn.utils import check_array
-from sklearn.utils.validation import column_or_1d
 
+from sklearn_margin._sklearn import column_or_1d
 from sklearn_margin._typing import Array, ArrayLike, of_any_arguments
 from sklearn_margin._validation import check_weights
 from sklearn_margin.losses.base import Loss, place_in_order

@@ -1,0 +1,60 @@
+"""What differs between releases of scikit-learn, and that nothing else does."""
+
+import ast
+from pathlib import Path
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from sklearn_releases import HAS_CALLBACKS
+
+import sklearn_margin
+from sklearn_margin import HingeClassifier, LinearEmbedding, QuantileRegressor, RankSVM
+from sklearn_margin._sklearn import column_or_1d
+
+PACKAGE = Path(sklearn_margin.__file__).parent
+MARK = "pytest.mark.sklearn('1.9')"
+
+
+@pytest.mark.parametrize("cls", [HingeClassifier, LinearEmbedding, QuantileRegressor, RankSVM])
+def test_callbacks_are_where_scikit_learn_has_them(cls):
+    assert hasattr(cls(), "set_callbacks") == HAS_CALLBACKS
+
+
+def test_one_module_knows_of_older_releases():
+    for path in PACKAGE.rglob("*.py"):
+        text = path.read_text(encoding="utf-8")
+        if path.name != "_sklearn.py":
+            assert "from sklearn.callback" not in text, path
+            assert "sklearn.__version__" not in text, path
+
+
+def functions_of(path):
+    """Name, marks and source of each function of a file."""
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.FunctionDef):
+            marks = {ast.unparse(mark) for mark in node.decorator_list}
+            yield f"{path.stem}.{node.name}", marks, ast.unparse(node)
+
+
+def test_what_an_older_scikit_learn_leaves_out():
+    """Tests of callbacks, and of the array API."""
+    marked, calling = set(), set()
+    for path in Path(__file__).parent.glob("test_*.py"):
+        for name, marks, source in functions_of(path):
+            if MARK in marks:
+                marked.add(name)
+            if ".set_callbacks(" in source and "HAS_CALLBACKS" not in source:
+                calling.add(name)
+    this = "test_sklearn_releases.test_what_an_older_scikit_learn_leaves_out"
+    array_api = {"test_estimator_checks.test_array_api_checks_are_not_skipped"}
+    assert marked == (calling - {this}) | array_api
+    assert len(marked) >= 13
+
+
+def test_a_column_is_called_by_its_name():
+    np.testing.assert_array_equal(column_or_1d([[1], [2]], input_name="labels"), [1, 2])
+    with pytest.raises(TypeError, match="for labels"):
+        column_or_1d(sp.csr_array([[1.0]]), input_name="labels")
+    with pytest.raises(ValueError, match="1d array"):
+        column_or_1d([[1, 2]], input_name="labels")
