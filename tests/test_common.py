@@ -786,8 +786,9 @@ def test_verbose_prints(model, capsys):
     for first, end in itertools.pairwise([*firsts, len(lines)]):
         assert iterations[first:end] == list(range(1, end - first + 1))
         assert values[end - 1] <= values[first]
-    fit(model)
+    unseen = fit(model)
     assert capsys.readouterr().out == ""
+    np.testing.assert_array_equal(unseen.coef_, fitted.coef_)
 
 
 @every_model

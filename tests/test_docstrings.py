@@ -29,6 +29,7 @@ PUBLIC = {
     f"{module}.{name}": getattr(importlib.import_module(module), name)
     for module in MODULES
     for name in importlib.import_module(module).__all__
+    if name != "SKOPS_TRUSTED"  # a list
 }
 ESTIMATORS = {
     cls.__name__: cls

@@ -1,5 +1,6 @@
 """What a fit shows of itself while it runs."""
 
+import copy
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -109,8 +110,9 @@ class Watch:
     def _look(self, params):
         """F and its gap at a point; None where they are not known."""
         began, before = time.perf_counter(), self.objective.rows.n_read[0]
-        remote = self.objective.is_remote
-        look = self.objective.glance if remote else partial(value_gap, self.objective)
+        # A copy, for an objective may remember where it was: a fit is the same, seen or unseen.
+        objective = copy.copy(self.objective)
+        look = objective.glance if objective.is_remote else partial(value_gap, objective)
         value, gap = look(params)
         self.objective.rows.n_read[0] = before
         self.looking += time.perf_counter() - began
