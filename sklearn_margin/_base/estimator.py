@@ -131,7 +131,8 @@ class LossEstimator(CallbackSupportMixin, BaseEstimator):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if "__init__" in vars(cls):
-            cls.__init__ = explains_keywords(cls.__init__, cls._init_hint)
+            explained = explains_keywords(cls.__init__, cls._init_hint)
+            cls.__init__ = explained  # type: ignore[method-assign]
         for name in {"fit", "score"} & set(vars(cls)):
             hint = explains_keywords(getattr(cls, name), lambda self, name: FIT_HINTS.get(name))
             setattr(cls, name, hint)

@@ -60,6 +60,7 @@ class Loss(BaseEstimator):
         unless ``cls`` provides them itself.
         """
         super().__init_subclass__(**kwargs)
+        family: Any
         for family in reversed(cls.__mro__):
             if "formula" in vars(family):
                 stated, end = place_in_order(cls, *family.formula), cls.__mro__.index(family)

@@ -208,9 +208,18 @@ class InTurn(Solver):
         return self.solvers[0].obstacle(objective)
 
     def solve(
-        self, objective, start, *, tol, max_iter, callback=None, random_state=None, validation=None
-    ):
-        best, lower, n_iter, stopped = None, -np.inf, 0, False
+        self,
+        objective: Any,
+        start: np.ndarray,
+        *,
+        tol: float,
+        max_iter: int,
+        callback: Callable[..., Any] | None = None,
+        random_state: np.random.RandomState | None = None,
+        validation: Any = None,
+    ) -> Result:
+        best: Any = None
+        lower, n_iter, stopped = -np.inf, 0, False
 
         def after(inner, params):
             nonlocal stopped
