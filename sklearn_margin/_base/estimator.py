@@ -19,6 +19,7 @@ from sklearn.utils.validation import column_or_1d, validate_data
 from sklearn_margin._base.tables import check_all_in_batches, check_has_target
 from sklearn_margin._base.watch import Watch
 from sklearn_margin._dask import DaskTable
+from sklearn_margin._doc_links import LinksToDocumentation
 from sklearn_margin._hints import (
     FIT_HINTS,
     INIT_HINTS,
@@ -101,7 +102,7 @@ class Problem(NamedTuple):
     known: dict[str, Any]  # fitted attributes that are known beforehand, such as the classes
 
 
-class LossEstimator(CallbackSupportMixin, BaseEstimator):
+class LossEstimator(LinksToDocumentation, CallbackSupportMixin, BaseEstimator):
     """Base of all estimators, which have a loss that a solver minimises.
 
     A subclass builds the problem from data in ``_prepare``, and says in ``_fitted`` which

@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from sklearn.base import BaseEstimator
 
+from sklearn_margin._doc_links import LinksToDocumentation
+
 __all__ = ["InTurn", "Result", "Solver"]
 
 # Work of a pass, in entries of X, up to which a fit is polished to high accuracy whatever ``tol``
@@ -85,7 +87,7 @@ class Iterate(NamedTuple):
         )
 
 
-class Solver(BaseEstimator):
+class Solver(LinksToDocumentation, BaseEstimator):
     """A way to minimise an objective; its parameters can be searched like an estimator's.
 
     The author writes ``solve``, and ``obstacle``, which says why an objective is beyond it; and
