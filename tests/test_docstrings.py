@@ -4,9 +4,11 @@ import ast
 import importlib
 import inspect
 import re
+import runpy
 import textwrap
 import warnings
 from collections import defaultdict
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -266,3 +268,18 @@ def test_help_is_plain(cls):
     text = inspect.getdoc(cls)
     assert not re.search(r":\w+:`", text)
     assert not re.search(r"^\.\. (?!\[)", text, re.M)
+
+
+def test_reference_lists_everything():
+    """Every public object is in one list of docs/api, and the guide has a page about it."""
+    docs = Path(__file__).parent.parent / "docs"
+    listed = []
+    for page in sorted((docs / "api").glob("*.rst")):
+        text = page.read_text(encoding="utf-8")
+        module = re.search(r"^\.\. currentmodule:: (\S+)", text, re.M)
+        for names in re.findall(r":nosignatures:\n\n((?:   \S+\n)+)", text):
+            listed += [f"{module[1]}.{name}" for name in names.split()]
+    assert len(listed) == len(set(listed))
+    guide = runpy.run_path(str(docs / "_ext" / "api_links.py"))["by_full_name"]()
+    assert set(PUBLIC) <= set(listed)
+    assert set(listed) == set(guide)
