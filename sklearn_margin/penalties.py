@@ -6,9 +6,14 @@ l1_j \\|u_j\\| with u_j from lower_j to upper_j. So a new penalty is one class t
 numbers per feature; what solvers and duality gaps make of them stands here.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+
+from sklearn_margin._typing import Array
 
 __all__ = ["ElasticNet", "SeparablePenalty"]
 
@@ -38,15 +43,16 @@ class ElasticNet:
         """λ where the penalty is λ/2·‖w‖² with λ > 0; None where it is not."""
         return self.alpha if self.alpha > 0 and self.l1_ratio == 0 else None
 
-    def in_coordinates(self, scale) -> "SeparablePenalty":
+    def in_coordinates(self, scale: Array) -> SeparablePenalty:
         """The penalty of u = w · scale, for ``scale`` of shape (d,)."""
         limit = np.finfo(np.float64).max
         with np.errstate(over="ignore", under="ignore"):
             l2 = self.alpha * (1.0 - self.l1_ratio) / scale / scale  # a square may vanish
             l1 = self.alpha * self.l1_ratio / scale
         has_l1 = self.alpha * self.l1_ratio > 0
-        l1 = np.minimum(l1, limit) if has_l1 else None
-        return SeparablePenalty(np.minimum(l2, limit), l1, penalty=self)
+        return SeparablePenalty(
+            np.minimum(l2, limit), np.minimum(l1, limit) if has_l1 else None, penalty=self
+        )
 
 
 class SeparablePenalty:
@@ -69,7 +75,14 @@ class SeparablePenalty:
         Whether there is an L1 part, or a bound; whether there is neither.
     """
 
-    def __init__(self, l2, l1=None, lower=None, upper=None, penalty=None):
+    def __init__(
+        self,
+        l2: Array,
+        l1: Array | None = None,
+        lower: Array | None = None,
+        upper: Array | None = None,
+        penalty: Any = None,
+    ) -> None:
         self.has_l1 = l1 is not None
         self.has_bounds = lower is not None or upper is not None
         self.is_smooth = not (self.has_l1 or self.has_bounds)
@@ -112,11 +125,11 @@ class SeparablePenalty:
         """Why coefficients may not be any number; None if they may."""
         return f"{type(self.penalty).__name__} has bounds" if self.has_bounds else None
 
-    def in_coordinates(self, scale) -> "SeparablePenalty":
+    def in_coordinates(self, scale: Array) -> SeparablePenalty:
         """The same penalty in other coordinates u = w · scale."""
         return self.penalty.in_coordinates(scale)
 
-    def padded(self, size) -> "SeparablePenalty":
+    def padded(self, size: int) -> SeparablePenalty:
         """The same penalty of ``size`` parameters, of which those behind u, the intercepts, are not
         penalised."""
         more = np.zeros(size - len(self.l2))
@@ -127,57 +140,57 @@ class SeparablePenalty:
 
     # --- value and derivatives ---
 
-    def value(self, u) -> float:
+    def value(self, u: Array) -> float:
         """Penalty at ``u`` within its bounds."""
         return 0.5 * float((self.l2 * u) @ u) + float(self.l1 @ np.abs(u))
 
-    def gradient(self, u) -> np.ndarray:
+    def gradient(self, u: Array) -> np.ndarray:
         """Derivative at ``u``; of the L1 part, the sign (0 at 0)."""
         gradient = self.l2 * u
         if self.has_l1:
             gradient += self.l1 * np.sign(u)
         return gradient
 
-    def without_l1(self, u, gradient) -> np.ndarray:
+    def without_l1(self, u: Array, gradient: Array) -> np.ndarray:
         """``gradient`` less that of the L1 part at ``u``, as ``gradient`` above has it."""
         return gradient - self.l1 * np.sign(u) if self.has_l1 else gradient
 
-    def hessian_product(self, u) -> np.ndarray:
+    def hessian_product(self, u: Array) -> np.ndarray:
         """Hessian of the quadratic part times ``u``."""
         return self.l2 * u
 
-    def add_hessian(self, matrix) -> None:
+    def add_hessian(self, matrix: Array) -> None:
         """Add the Hessian of the quadratic part to that of u, a leading block of ``matrix``."""
         index = np.arange(len(self.l2))
         matrix[index, index] += self.l2
 
-    def prox(self, u, step: float) -> np.ndarray:
+    def prox(self, u: Array, step: float) -> np.ndarray:
         """Minimiser over v of ½‖v − u‖² + step · penalty(v)."""
         shrunk = np.sign(u) * np.maximum(np.abs(u) - step * self.l1, 0.0)
         return self.clip(shrunk / (1.0 + step * self.l2))
 
-    def clip(self, u) -> np.ndarray:
+    def clip(self, u: Array) -> np.ndarray:
         """``u``, with entries beyond a bound at it."""
         return np.clip(u, self.lower, self.upper) if self.has_bounds else u
 
     # --- along a line ---
 
-    def along(self, u, du) -> "PenaltyLine":
+    def along(self, u: Array, du: Array) -> PenaltyLine:
         """The penalty on the line u + t·du."""
         return PenaltyLine(self, u, du)
 
-    def l1_slope(self, u, du) -> float:
+    def l1_slope(self, u: Array, du: Array) -> float:
         """Derivative of the L1 part at ``u`` in direction ``du``: where u_j is zero it grows either
         way."""
         return float(np.where(u != 0, np.sign(u) * du, np.abs(du)) @ self.l1)
 
-    def l1_change(self, u, new) -> float:
+    def l1_change(self, u: Array, new: Array) -> float:
         """The L1 part at ``new`` less that at ``u``."""
         return float((self.l1 * (np.abs(new) - np.abs(u))).sum())
 
     # --- where it is smooth ---
 
-    def steepest(self, u, gradient) -> np.ndarray:
+    def steepest(self, u: Array, gradient: Array) -> np.ndarray:
         """Of all subgradients of F at ``u`` the shortest, of which ``gradient`` is one."""
         around = np.sign(gradient) * np.maximum(np.abs(gradient) - self.l1, 0.0)
         shortest = np.where(u != 0, gradient, around)
@@ -186,7 +199,7 @@ class SeparablePenalty:
             shortest = np.where(u >= self.upper, np.maximum(shortest, 0.0), shortest)
         return shortest
 
-    def face(self, u, steepest):
+    def face(self, u: Array, steepest: Array) -> tuple[Array, Array, Array]:
         """The entries that may move, and the cell of points around ``u`` on which P is smooth.
 
         Parameters
@@ -209,13 +222,15 @@ class SeparablePenalty:
         high = np.where((self.l1 > 0) & (side <= 0), np.minimum(self.upper, 0.0), self.upper)
         return free, low, high
 
-    def without_rounding(self, u, error) -> np.ndarray:
+    def without_rounding(self, u: Array, error: Array | float) -> np.ndarray:
         """``u``, with zeros for entries within ``error`` of zero that the L1 part holds there."""
         return np.where((self.l1 > 0) & (np.abs(u) <= error), self.clip(np.zeros(len(u))), u)
 
     # --- duality gaps ---
 
-    def gap(self, u, residual, slack=0.0, price=np.inf) -> tuple[float, float]:
+    def gap(
+        self, u: Array, residual: Array, slack: Array | float = 0.0, price=np.inf
+    ) -> tuple[float, float]:
         r"""The penalty's part of a duality gap, for the best of a few multiples κv of v.
 
         The least over κ of (1 − κ)·price + Σ_j [P_j(u_j) + P_j*(−κv_j) + κ u_j v_j], where
@@ -295,7 +310,7 @@ class SeparablePenalty:
             best = np.where(low <= high, np.maximum(best, gain), best)
         return best
 
-    def missing(self, u, v):
+    def missing(self, u: Array, v: Array) -> tuple[Array, Array]:
         """What entries of v lack to be a subgradient of the penalty at −u, without bounds.
 
         Parameters
@@ -316,7 +331,7 @@ class SeparablePenalty:
         residual = np.where(zero, v - inside, v + self.l2 * u + self.l1 * np.sign(u))
         return residual, ~zero | (residual != 0)
 
-    def rounding(self, unit, gap, loss) -> float:
+    def rounding(self, unit: float, gap: float, loss: float) -> float:
         """By how much errors of norm ``unit`` in v may lower a duality gap, without bounds.
 
         Since the penalty's part of the gap is least where its slope in v is zero, an error of v
@@ -339,7 +354,7 @@ class PenaltyLine:
         t where the line leaves the bounds; infinity without any.
     """
 
-    def __init__(self, penalty, u, du):
+    def __init__(self, penalty: Any, u: Array, du: Array) -> None:
         self.penalty, self.u, self.du = penalty, u, du
         self._slope = float((penalty.l2 * u) @ du)
         self._curvature = float((penalty.l2 * du) @ du)
@@ -349,11 +364,11 @@ class PenaltyLine:
             steps = np.divide(room, du, out=np.full(len(u), np.inf), where=du != 0)
             self.longest = float(max(steps.min(initial=np.inf), 0.0))
 
-    def value(self, t) -> float:
+    def value(self, t: float) -> float:
         """Penalty at ``t``."""
         return self.penalty.value(self.u + t * self.du)
 
-    def slope(self, t) -> float:
+    def slope(self, t: float) -> float:
         """Derivative by t; of the L1 part, as ``SeparablePenalty.gradient`` has it."""
         slope = self._slope + t * self._curvature
         if self.penalty.has_l1:

@@ -19,6 +19,7 @@ from sklearn_margin._arrays import on_host
 from sklearn_margin._base.tables import check_all_in_batches, check_has_target
 from sklearn_margin._base.watch import Watch
 from sklearn_margin._dask import DaskTable
+from sklearn_margin._doc_links import LinksToDocumentation
 from sklearn_margin._hints import (
     FIT_HINTS,
     INIT_HINTS,
@@ -103,7 +104,7 @@ class Problem(NamedTuple):
     known: dict[str, Any]  # fitted attributes that are known beforehand, such as the classes
 
 
-class LossEstimator(ConvertsToOnnx, CallbackSupportMixin, BaseEstimator):
+class LossEstimator(ConvertsToOnnx, LinksToDocumentation, CallbackSupportMixin, BaseEstimator):
     """Base of all estimators, which have a loss that a solver minimises.
 
     A subclass builds the problem from data in ``_prepare``, and says in ``_fitted`` which
@@ -133,7 +134,8 @@ class LossEstimator(ConvertsToOnnx, CallbackSupportMixin, BaseEstimator):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if "__init__" in vars(cls):
-            cls.__init__ = explains_keywords(cls.__init__, cls._init_hint)
+            explained = explains_keywords(cls.__init__, cls._init_hint)
+            cls.__init__ = explained  # type: ignore[method-assign]
         for name in {"fit", "score"} & set(vars(cls)):
             hint = explains_keywords(getattr(cls, name), lambda self, name: FIT_HINTS.get(name))
             setattr(cls, name, hint)

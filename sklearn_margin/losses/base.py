@@ -16,13 +16,14 @@ import numpy as np
 from sklearn.base import BaseEstimator
 
 from sklearn_margin._compile_errors import explain_failure
+from sklearn_margin._doc_links import LinksToDocumentation
 from sklearn_margin._jit import register_parameter_object
 from sklearn_margin._typing import Array, of_any_arguments
 
 __all__ = ["Loss", "place_in_order"]
 
 
-class Loss(BaseEstimator):
+class Loss(LinksToDocumentation, BaseEstimator):
     """A loss: parameters, a value, and a gradient.
 
     Follows scikit-learn's parameter protocol (``get_params``, ``set_params``, ``clone``,
@@ -60,6 +61,7 @@ class Loss(BaseEstimator):
         unless ``cls`` provides them itself.
         """
         super().__init_subclass__(**kwargs)
+        family: Any
         for family in reversed(cls.__mro__):
             if "formula" in vars(family):
                 stated, end = place_in_order(cls, *family.formula), cls.__mro__.index(family)

@@ -69,7 +69,7 @@ class BatchLoss(Loss):
         """Whether the author's methods take weights."""
         return len(inspect.signature(self.batch_value).parameters) == 3
 
-    def check_batch_weights(self, s) -> None:
+    def check_batch_weights(self, s: Array) -> None:
         """Raise ``ValueError`` if the weights differ and the loss knows none."""
         if not self.knows_weights and s.min() != s.max():
             raise ValueError(
@@ -116,7 +116,7 @@ class BatchLoss(Loss):
         self.scores_value_gradient(y, z, s, out)
         return out
 
-    def check_labels(self, y):
+    def check_labels(self, y: Array) -> Array:
         """Labels of one score as −1 and +1; raises ``ValueError`` for others."""
         wrong = np.abs(y) != 1
         if wrong.any():
@@ -144,11 +144,11 @@ class BatchLoss(Loss):
 
     # What objectives call: validated arrays, weights as the user gave them.
 
-    def scores_value(self, y, z, s) -> float:
+    def scores_value(self, y: Array, z: Array, s: Array) -> float:
         """The loss over validated arrays."""
         return self.scores_value_gradient(y, z, s, np.empty_like(z))
 
-    def scores_value_gradient(self, y, z, s, out) -> float:
+    def scores_value_gradient(self, y: Array, z: Array, s: Array, out: Array) -> float:
         """The loss over validated arrays; its derivatives go to ``out``.
 
         Parameters
@@ -177,8 +177,8 @@ class Unweighted(Loss):
     def __init__(self, inner):
         self.inner = inner
 
-    def batch_value(self, y, z, s):
+    def batch_value(self, y: Array, z: Array, s: Array) -> float:
         return self.inner.batch_value(y, z)
 
-    def batch_gradient(self, y, z, s, out):
+    def batch_gradient(self, y: Array, z: Array, s: Array, out: Array) -> None:
         self.inner.batch_gradient(y, z, out)

@@ -19,6 +19,7 @@ from sklearn_margin.losses._probability import (
     softmax_terms,
     softplus,
 )
+from sklearn_margin.losses.base import Loss
 from sklearn_margin.losses.multiclass import MulticlassLoss, check_shape
 from sklearn_margin.losses.pointwise import BinaryLoss
 
@@ -44,31 +45,33 @@ class Logistic(BinaryLoss):
 
     nonnegative = True
 
-    def sample_value(self, y, z):
+    def sample_value(self, y: float, z: float) -> float:
         return softplus(-y * z)
 
-    def sample_gradient(self, y, z):
+    def sample_gradient(self, y: float, z: float) -> float:
         return -y * sigmoid(-y * z)
 
-    def sample_hessian(self, y, z):
+    def sample_hessian(self, y: float, z: float) -> float:
         return sigmoid_gradient(z)
 
     @property
-    def multiclass(self):
+    def multiclass(self) -> Loss | None:
         return CrossEntropy()
 
     # One pass with one exponential per score, in vector code, in place of the general kernels.
 
-    def scores_value(self, y, z, s):
+    def scores_value(self, y: Array, z: Array, s: Array) -> float:
         return _logistic(y, z, s, None, None)
 
-    def scores_value_gradient(self, y, z, s, out):
+    def scores_value_gradient(self, y: Array, z: Array, s: Array, out: Array) -> float:
         return _logistic(y, z, s, out, None)
 
-    def scores_gradient_hessian(self, y, z, s, gradient, hessian):
+    def scores_gradient_hessian(
+        self, y: Array, z: Array, s: Array, gradient: Array, hessian: Array
+    ) -> float:
         return _logistic(y, z, s, gradient, hessian)
 
-    def probability(self, z):
+    def probability(self, z: Array) -> Array:
         """Probability of the positive class, σ(z).
 
         Parameters
@@ -212,19 +215,19 @@ class CrossEntropy(MulticlassLoss):
     def __init__(self, label_smoothing: float = 0.0) -> None:
         self.label_smoothing = label_smoothing
 
-    def check_params(self):
+    def check_params(self) -> None:
         check_number(self.label_smoothing, "label_smoothing", minimum=0)
         if self.label_smoothing >= 1:
             raise ValueError(f"label_smoothing must be less than 1, got {self.label_smoothing!r}")
 
-    def sample_value(self, k, z):
+    def sample_value(self, k: int, z: Array) -> float:
         log_p, _, _, _ = softmax_terms(k, z)
         mean = 0.0  # of the scores, less that of class k
         for j in range(z.shape[0]):
             mean += (z[j] - z[k]) / z.shape[0]
         return -log_p - self.label_smoothing * mean
 
-    def sample_gradient(self, k, z, out):
+    def sample_gradient(self, k: int, z: Array, out: Array) -> None:
         self.sample_curvature(k, z, out)
         others = 0.0
         for j in range(z.shape[0]):
@@ -232,11 +235,10 @@ class CrossEntropy(MulticlassLoss):
             out[j] -= self.label_smoothing / z.shape[0]
         out[k] = self.label_smoothing * (1.0 - 1.0 / z.shape[0]) - others
 
-    def sample_curvature(self, k, z, out):
+    def sample_curvature(self, k: int, z: Array, out: Array) -> None:
         softmax(z, out)  # p: the Hessian is diag(p) − p pᵀ
 
-    def curvature_product(self, k, a, v, out):
-        # Relative to the likeliest class, whose p may be 1 to rounding error.
+    def curvature_product(self, k: int, a: Array, v: Array, out: Array) -> None:
         top = 0
         for j in range(a.shape[0]):
             top = j if a[j] > a[top] else top
@@ -248,21 +250,23 @@ class CrossEntropy(MulticlassLoss):
 
     # One exponential per score, in vector code, in place of the general kernels.
 
-    def scores_value(self, k, z, s):
+    def scores_value(self, k: Array, z: Array, s: Array) -> float:
         nothing = np.empty_like(z[:0])
         return float(_softmax(k, z, s, float(self.label_smoothing), nothing, nothing, False))
 
-    def scores_value_gradient(self, k, z, s, out):
+    def scores_value_gradient(self, k: Array, z: Array, s: Array, out: Array) -> float:
         return _softmax(k, z, s, float(self.label_smoothing), out, out, True)
 
-    def scores_curvature(self, k, z, s, gradient, curvature):
+    def scores_curvature(
+        self, k: Array, z: Array, s: Array, gradient: Array, curvature: Array
+    ) -> float:
         return _softmax(k, z, s, float(self.label_smoothing), curvature, gradient, True)
 
     @property
     def binary(self):
         return SmoothedLabels(self.label_smoothing) if self.label_smoothing else Logistic()
 
-    def probability(self, z):
+    def probability(self, z: Array) -> Array:
         """Probabilities of the classes.
 
         Parameters
@@ -322,14 +326,14 @@ class SmoothedLabels(Logistic):
 
     nonnegative = True
 
-    def __init__(self, label_smoothing=0.1):
+    def __init__(self, label_smoothing: float = 0.1) -> None:
         self.label_smoothing = label_smoothing
 
-    def sample_value(self, y, z):
+    def sample_value(self, y: float, z: float) -> float:
         return softplus(-y * z) + 0.5 * self.label_smoothing * (y * z)
 
-    def sample_gradient(self, y, z):
+    def sample_gradient(self, y: float, z: float) -> float:
         return y * (0.5 * self.label_smoothing - sigmoid(-y * z))
 
-    def sample_hessian(self, y, z):
+    def sample_hessian(self, y: float, z: float) -> float:
         return sigmoid_gradient(z)

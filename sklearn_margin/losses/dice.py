@@ -7,6 +7,7 @@ import numpy as np
 from sklearn_margin._typing import Array, ArrayLike
 from sklearn_margin._validation import check_number
 from sklearn_margin.losses._probability import sigmoid, softmax
+from sklearn_margin.losses.base import Loss
 from sklearn_margin.losses.batch import BatchLoss
 from sklearn_margin.losses.cross_entropy import Logistic
 
@@ -57,24 +58,24 @@ class Dice(BatchLoss):
         self.smooth = smooth
         self.squared = squared
 
-    def check_params(self):
+    def check_params(self) -> None:
         check_number(self.smooth, "smooth", minimum=0)
         if not isinstance(self.squared, (bool, np.bool_)):
             raise TypeError(f"squared must be True or False, got {self.squared!r}")
 
-    def check_labels(self, y):
+    def check_labels(self, y: Array) -> Array:
         return super().check_labels(np.where(y == 0, -1, y).astype(y.dtype))
 
     @property
-    def convex_start(self):
+    def convex_start(self) -> Loss | None:
         return Logistic()
 
     @property
-    def multiclass(self):
+    def multiclass(self) -> Loss | None:
         return DiceOfClasses(self.smooth, self.squared)
 
     @property
-    def is_smooth(self):
+    def is_smooth(self) -> bool:
         return True
 
     def value(
@@ -115,11 +116,11 @@ class Dice(BatchLoss):
             rise = 2.0 * p[i] if self.squared else 1.0
             out[i] = s[i] * (share * rise - 2.0 * t[i]) / size if size > 0 else 0.0
 
-    def batch_value(self, y, z, s):
+    def batch_value(self, y: Array, z: Array, s: Array) -> float:
         p, t = self.shares(y, z)
         return self.coefficient_loss(p, t, s)
 
-    def batch_gradient(self, y, z, s, out):
+    def batch_gradient(self, y: Array, z: Array, s: Array, out: Array) -> None:
         p, t = self.shares(y, z)
         self.coefficient_gradient(p, t, s, out)
         for i in range(z.shape[0]):
@@ -148,17 +149,17 @@ class DiceOfClasses(Dice):
     shift_invariant = True
 
     @property
-    def multiclass(self):
+    def multiclass(self) -> Loss | None:
         return None
 
-    def batch_value(self, y, z, s):
+    def batch_value(self, y: Array, z: Array, s: Array) -> float:
         p, t = self.class_shares(y, z)
         total = 0.0
         for c in range(z.shape[1]):
             total += self.coefficient_loss(p[c], t[c], s)
         return total / z.shape[1]
 
-    def batch_gradient(self, y, z, s, out):
+    def batch_gradient(self, y: Array, z: Array, s: Array, out: Array) -> None:
         p, t = self.class_shares(y, z)
         gradient = np.empty((z.shape[1], z.shape[0]))
         for c in range(z.shape[1]):

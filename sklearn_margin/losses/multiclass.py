@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from sklearn.utils import check_array
 
@@ -165,10 +167,10 @@ class MulticlassLoss(Loss):
         """The loss of one score f that two classes have."""
         return TwoClasses(self)
 
-    def for_classes(self, n_classes):
+    def for_classes(self, n_classes: int) -> Loss:
         return self if n_classes > 2 else self.binary
 
-    def envelope_gain(self, k, g, s) -> float:
+    def envelope_gain(self, k: Array, g: Array, s: Array) -> float:
         """L_w*(g) − L*(g) for an envelope; see ``LinearObjective.envelope_excess``."""
         used = s > 0
         squares = np.square(g[used], dtype=np.float64).sum(axis=1) / s[used]
@@ -224,11 +226,11 @@ class MulticlassLoss(Loss):
 
     # What objectives call: validated arrays, weights as they are (not normalised).
 
-    def scores_value(self, k, z, s) -> float:
+    def scores_value(self, k: Array, z: Array, s: Array) -> float:
         """Sum of ``s * loss`` over validated arrays."""
         return self.scores_value_gradient(k, z, s, np.empty_like(z))
 
-    def scores_value_gradient(self, k, z, s, out) -> float:
+    def scores_value_gradient(self, k: Array, z: Array, s: Array, out: Array) -> float:
         """Sum of ``s * loss``; its derivatives go to ``out``.
 
         Parameters
@@ -243,13 +245,15 @@ class MulticlassLoss(Loss):
         """
         return float(self._run(_value_gradient, k, z, s, out))
 
-    def scores_curvature(self, k, z, s, gradient, curvature) -> float:
+    def scores_curvature(
+        self, k: Array, z: Array, s: Array, gradient: Array, curvature: Array
+    ) -> float:
         """As ``scores_value_gradient``; what ``sample_curvature`` writes for each row goes to
         ``curvature``, of the shape of ``z``."""
         self._run(_curvature, k, z, s, curvature)
         return self.scores_value_gradient(k, z, s, gradient)
 
-    def scores_product(self, k, curvature, s, v, out) -> None:
+    def scores_product(self, k: Array, curvature: Array, s: Array, v: Array, out: Array) -> None:
         """Products of the Hessians of ``s * loss`` with rows of ``v``, to those of ``out``.
 
         Parameters
@@ -261,7 +265,7 @@ class MulticlassLoss(Loss):
         """
         self._run(_product, k, curvature, s, v, out)
 
-    def scores_hessians(self, k, curvature, s) -> np.ndarray:
+    def scores_hessians(self, k: Array, curvature: Array, s: Array) -> np.ndarray:
         """Hessians of ``s * loss`` by sample, of shape (n, n_classes, n_classes)."""
         n, n_classes = curvature.shape
         out = np.empty((n, n_classes, n_classes), curvature.dtype)
@@ -324,31 +328,31 @@ class TwoClasses(BinaryLoss):
     inner : MulticlassLoss
     """
 
-    def __init__(self, inner):
+    def __init__(self, inner: Any) -> None:
         self.inner = inner
 
     @property
-    def author(self):
+    def author(self) -> Loss:
         return self.inner
 
-    def sample_value(self, y, z):
+    def sample_value(self, y: float, z: float) -> float:
         row = np.array([-0.5 * z, 0.5 * z])
         return self.inner.sample_value(1 if y > 0 else 0, row)
 
-    def sample_gradient(self, y, z):
+    def sample_gradient(self, y: float, z: float) -> float:
         row = np.array([-0.5 * z, 0.5 * z])
         out = np.empty(2)
         self.inner.sample_gradient(1 if y > 0 else 0, row, out)
         return 0.5 * (out[1] - out[0])
 
     @property
-    def convex(self):
+    def convex(self) -> bool:
         return self.inner.convex
 
     @property
-    def nonnegative(self):
+    def nonnegative(self) -> bool:
         return self.inner.nonnegative
 
     @property
-    def smooth(self):
+    def smooth(self) -> bool:
         return self.inner.is_smooth

@@ -7,8 +7,10 @@ import math
 import numpy as np
 
 from sklearn_margin._jit import kernel
+from sklearn_margin._typing import Array
 from sklearn_margin._validation import check_number
 from sklearn_margin.losses._envelope import envelope, envelope_gradient, envelope_hessian
+from sklearn_margin.losses.base import Loss
 from sklearn_margin.losses.binary import Hinge
 from sklearn_margin.losses.multiclass import MulticlassLoss
 
@@ -72,17 +74,17 @@ class CrammerSinger(MulticlassLoss):
     def __init__(self, margin: float = 1.0) -> None:
         self.margin = margin
 
-    def check_params(self):
+    def check_params(self) -> None:
         check_number(self.margin, "margin", minimum=0)
 
-    def sample_value(self, k, z):
+    def sample_value(self, k: int, z: Array) -> float:
         worst = 0.0
         for j in range(z.shape[0]):
             if j != k:
                 worst = max(worst, self.margin + (z[j] - z[k]))
         return worst
 
-    def sample_gradient(self, k, z, out):
+    def sample_gradient(self, k: int, z: Array, out: Array) -> None:
         worst, rival = 0.0, k
         for j in range(z.shape[0]):
             out[j] = 0.0
@@ -95,7 +97,7 @@ class CrammerSinger(MulticlassLoss):
     # The slopes of s * loss are g = p − s e_k with p on the simplex of size s, and
     # s ℓ(z) = max over p of p·t with t_j = margin·[j ≠ k] + z_j − z_k.
 
-    def dual_step(self, k, z, g, s, norm, out):
+    def dual_step(self, k: int, z: Array, g: Array, s: float, norm: float, out: Array) -> float:
         low, lowest = math.inf, k
         for j in range(z.shape[0]):
             t = 0.0 if j == k else self.margin + (z[j] - z[k])
@@ -115,7 +117,7 @@ class CrammerSinger(MulticlassLoss):
             out[k] -= s
         return excess
 
-    def dual_gap(self, k, z, g, s):
+    def dual_gap(self, k: int, z: Array, g: Array, s: float) -> float:
         loss = self.sample_value(k, z)
         gap = (g[k] + s) * loss
         for j in range(z.shape[0]):
@@ -123,8 +125,7 @@ class CrammerSinger(MulticlassLoss):
                 gap += g[j] * (loss - (self.margin + (z[j] - z[k])))
         return gap
 
-    def dual_flow(self, k, g, s, v, out):
-        # H = diag(p) − p pᵀ/s
+    def dual_flow(self, k: int, g: Array, s: float, v: Array, out: Array) -> None:
         mean = (g[k] + s) * v[k]
         for j in range(g.shape[0]):
             if j != k:
@@ -137,7 +138,7 @@ class CrammerSinger(MulticlassLoss):
     def binary(self):
         return Hinge(self.margin)
 
-    def smoothed(self, width):
+    def smoothed(self, width: float) -> Loss | None:
         return SmoothedCrammerSinger(self.margin, width)
 
 
@@ -188,7 +189,7 @@ class SmoothedCrammerSinger(CrammerSinger):
         for j in range(z.shape[0]):
             out[j] = max(0.0, out[j] - tau)
 
-    def value_at(self, k, z, g):
+    def value_at(self, k: int, z: Array, g: Array) -> float:
         """The loss, given its gradient p − e_k."""
         value = 0.0
         for j in range(z.shape[0]):
@@ -196,20 +197,19 @@ class SmoothedCrammerSinger(CrammerSinger):
             value += g[j] * t - 0.5 * self.width * g[j] * g[j]
         return value
 
-    def sample_value(self, k, z):
+    def sample_value(self, k: int, z: Array) -> float:
         g = np.empty(z.shape[0])
         self.sample_gradient(k, z, g)
         return self.value_at(k, z, g)
 
-    def sample_gradient(self, k, z, out):
+    def sample_gradient(self, k: int, z: Array, out: Array) -> None:
         self.project(k, z, out)
         out[k] -= 1.0
 
-    def scores_value_gradient(self, k, z, s, out):
+    def scores_value_gradient(self, k: Array, z: Array, s: Array, out: Array) -> float:
         return float(_value_gradient_at_once(self, k, z, s, out))
 
-    def sample_curvature(self, k, z, out):
-        # 1/w on the support S of p: the Hessian is (I − 11ᵀ/|S|)/w there, 0 if S is one class.
+    def sample_curvature(self, k: int, z: Array, out: Array) -> None:
         self.project(k, z, out)
         count = 0
         for j in range(z.shape[0]):
@@ -218,7 +218,7 @@ class SmoothedCrammerSinger(CrammerSinger):
         if count == 1:
             out[:] = 0.0
 
-    def curvature_product(self, k, a, v, out):
+    def curvature_product(self, k: int, a: Array, v: Array, out: Array) -> None:
         total, count = 0.0, 0
         for j in range(a.shape[0]):
             if a[j] > 0:
@@ -229,7 +229,7 @@ class SmoothedCrammerSinger(CrammerSinger):
             out[j] = a[j] * (v[j] - mean) if a[j] > 0 else 0.0
 
     @property
-    def envelope_width(self):
+    def envelope_width(self) -> float:
         return self.width
 
 
@@ -282,17 +282,17 @@ class WestonWatkins(MulticlassLoss):
     def __init__(self, margin: float = 1.0) -> None:
         self.margin = margin
 
-    def check_params(self):
+    def check_params(self) -> None:
         check_number(self.margin, "margin", minimum=0)
 
-    def sample_value(self, k, z):
+    def sample_value(self, k: int, z: Array) -> float:
         total = 0.0
         for j in range(z.shape[0]):
             if j != k:
                 total += max(0.0, self.margin + (z[j] - z[k]))
         return total
 
-    def sample_gradient(self, k, z, out):
+    def sample_gradient(self, k: int, z: Array, out: Array) -> None:
         count = 0.0
         for j in range(z.shape[0]):
             out[j] = 1.0 if j != k and self.margin + (z[j] - z[k]) > 0 else 0.0
@@ -301,7 +301,7 @@ class WestonWatkins(MulticlassLoss):
 
     # The slopes of s * loss are 0 ≤ g_j ≤ s for j ≠ k, and g_k is less their sum.
 
-    def dual_step(self, k, z, g, s, norm, out):
+    def dual_step(self, k: int, z: Array, g: Array, s: float, norm: float, out: Array) -> float:
         excess = -math.inf
         for j in range(z.shape[0]):
             u = self.margin + (z[j] - z[k])
@@ -344,7 +344,7 @@ class WestonWatkins(MulticlassLoss):
                 total += out[j]
         out[k] = -total
 
-    def dual_gap(self, k, z, g, s):
+    def dual_gap(self, k: int, z: Array, g: Array, s: float) -> float:
         gap = 0.0
         for j in range(z.shape[0]):
             if j != k:
@@ -352,8 +352,7 @@ class WestonWatkins(MulticlassLoss):
                 gap += (s - g[j]) * u if u > 0.0 else -g[j] * u
         return gap
 
-    def dual_flow(self, k, g, s, v, out):
-        # H = Σ g_j (1 − g_j/s) (e_j − e_k)(e_j − e_k)ᵀ
+    def dual_flow(self, k: int, g: Array, s: float, v: Array, out: Array) -> None:
         total = 0.0
         for j in range(g.shape[0]):
             if j != k:
@@ -365,7 +364,7 @@ class WestonWatkins(MulticlassLoss):
     def binary(self):
         return Hinge(self.margin)
 
-    def smoothed(self, width):
+    def smoothed(self, width: float) -> Loss | None:
         return SmoothedWestonWatkins(self.margin, width)
 
 
@@ -385,26 +384,25 @@ class SmoothedWestonWatkins(WestonWatkins):
         super().__init__(margin)
         self.width = width
 
-    def sample_value(self, k, z):
+    def sample_value(self, k: int, z: Array) -> float:
         total = 0.0
         for j in range(z.shape[0]):
             if j != k:
                 total += envelope(self.margin + (z[j] - z[k]), self.width)
         return total
 
-    def sample_gradient(self, k, z, out):
+    def sample_gradient(self, k: int, z: Array, out: Array) -> None:
         total = 0.0
         for j in range(z.shape[0]):
             out[j] = 0.0 if j == k else envelope_gradient(self.margin + (z[j] - z[k]), self.width)
             total += out[j]
         out[k] = -total
 
-    def sample_curvature(self, k, z, out):
-        # Second derivatives of the hinges: the Hessian is Σ a_j (e_j − e_k)(e_j − e_k)ᵀ.
+    def sample_curvature(self, k: int, z: Array, out: Array) -> None:
         for j in range(z.shape[0]):
             out[j] = 0.0 if j == k else envelope_hessian(self.margin + (z[j] - z[k]), self.width)
 
-    def curvature_product(self, k, a, v, out):
+    def curvature_product(self, k: int, a: Array, v: Array, out: Array) -> None:
         total = 0.0
         for j in range(a.shape[0]):
             out[j] = a[j] * (v[j] - v[k])
@@ -412,11 +410,10 @@ class SmoothedWestonWatkins(WestonWatkins):
         out[k] = -total
 
     @property
-    def envelope_width(self):
+    def envelope_width(self) -> float:
         return self.width
 
-    def envelope_gain(self, k, g, s):
-        # What is smoothed are the slopes of the hinges, which the true class has none of.
+    def envelope_gain(self, k: Array, g: Array, s: Array) -> float:
         g = g.copy()
         g[np.arange(len(k)), k] = 0.0
         return super().envelope_gain(k, g, s)

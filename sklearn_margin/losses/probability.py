@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from scipy import special
@@ -10,6 +11,7 @@ from scipy import special
 from sklearn_margin._typing import Array, ArrayLike
 from sklearn_margin._validation import check_number
 from sklearn_margin.losses._probability import sigmoid_terms, softmax_terms
+from sklearn_margin.losses.base import Loss
 from sklearn_margin.losses.cross_entropy import CrossEntropy, Logistic
 from sklearn_margin.losses.multiclass import MulticlassLoss
 from sklearn_margin.losses.pointwise import BinaryLoss
@@ -64,31 +66,31 @@ class ProbabilityLoss(BinaryLoss):
         """Second derivative of φ with respect to log p."""
         raise NotImplementedError(f"{type(self).__name__} has no phi_second(log_p, q)")
 
-    def weight_of(self, k):
+    def weight_of(self, k: int) -> float:
         """Factor of the loss of class k."""
         return 1.0
 
     @property
-    def has_hessian(self):
+    def has_hessian(self) -> bool:
         return super().has_hessian and type(self).phi_second is not ProbabilityLoss.phi_second
 
     @property
-    def convex_start(self):
+    def convex_start(self) -> Loss | None:
         return None if self.convex else Logistic()
 
     @property
-    def multiclass(self):
+    def multiclass(self) -> Loss | None:
         return Softmax(self)
 
-    def sample_value(self, y, z):
+    def sample_value(self, y: float, z: float) -> float:
         log_p, q = sigmoid_terms(y * z)
         return self.weight_of(1 if y > 0 else 0) * self.phi(log_p, q)
 
-    def sample_gradient(self, y, z):
+    def sample_gradient(self, y: float, z: float) -> float:
         log_p, q = sigmoid_terms(y * z)
         return self.weight_of(1 if y > 0 else 0) * y * q * self.phi_prime(log_p, q)
 
-    def sample_hessian(self, y, z):
+    def sample_hessian(self, y: float, z: float) -> float:
         log_p, q = sigmoid_terms(y * z)
         inner = q * self.phi_second(log_p, q) - (1.0 - q) * self.phi_prime(log_p, q)
         return self.weight_of(1 if y > 0 else 0) * q * inner
@@ -132,55 +134,54 @@ class Softmax(MulticlassLoss):
     inner : ProbabilityLoss
     """
 
-    def __init__(self, inner):
+    def __init__(self, inner: Any) -> None:
         self.inner = inner
 
     @property
-    def author(self):
+    def author(self) -> Loss:
         return self.inner
 
-    def check_params(self):
+    def check_params(self) -> None:
         self.inner.check_params()
 
-    def check_classes(self, n_classes):
+    def check_classes(self, n_classes: int) -> None:
         self.inner.check_classes(n_classes)
 
     @property
-    def convex(self):
+    def convex(self) -> bool:
         return self.inner.convex
 
     @property
-    def nonnegative(self):
+    def nonnegative(self) -> bool:
         return self.inner.nonnegative
 
     @property
-    def convex_start(self):
+    def convex_start(self) -> Loss | None:
         return None if self.convex else CrossEntropy()
 
     @property
-    def has_hessian(self):
+    def has_hessian(self) -> bool:
         return self.inner.has_hessian
 
     smooth = True
     shift_invariant = True
 
-    def sample_value(self, k, z):
+    def sample_value(self, k: int, z: Array) -> float:
         log_p, q, _, _ = softmax_terms(k, z)
         return self.inner.weight_of(k) * self.inner.phi(log_p, q)
 
-    def sample_gradient(self, k, z, out):
+    def sample_gradient(self, k: int, z: Array, out: Array) -> None:
         log_p, q, top, total = softmax_terms(k, z)
         first = self.inner.weight_of(k) * self.inner.phi_prime(log_p, q)
         for j in range(z.shape[0]):
             out[j] = q * first if j == k else -first * math.exp(z[j] - top) / total
 
-    def sample_curvature(self, k, z, out):
-        # The probabilities; 1 − p in place of that of the true class, which is more accurate.
+    def sample_curvature(self, k: int, z: Array, out: Array) -> None:
         _, q, top, total = softmax_terms(k, z)
         for j in range(z.shape[0]):
             out[j] = q if j == k else math.exp(z[j] - top) / total
 
-    def curvature_product(self, k, a, v, out):
+    def curvature_product(self, k: int, a: Array, v: Array, out: Array) -> None:
         q = a[k]
         p = 1.0 - q
         log_p = math.log(max(p, 1e-300)) if q > 0.5 else math.log1p(-q)
@@ -200,7 +201,7 @@ class Softmax(MulticlassLoss):
             else:
                 out[j] = -weight * a[j] * (second * along + first * (v[j] - mean))
 
-    def probability(self, z):
+    def probability(self, z: Array) -> Array:
         """Probabilities of the classes, of the shape of ``z``."""
         return special.softmax(z, axis=1)
 
@@ -242,13 +243,13 @@ class Focal(ProbabilityLoss):
 
     def __init__(self, gamma: float = 2.0, alpha: float | tuple[float, ...] | None = None) -> None:
         self.gamma = gamma
-        self.alpha = alpha
+        self.alpha: Any = alpha
 
     @property
-    def convex(self):
+    def convex(self) -> bool:
         return self.gamma == 0
 
-    def check_params(self):
+    def check_params(self) -> None:
         check_number(self.gamma, "gamma", minimum=0)
         if isinstance(self.alpha, (tuple, list, np.ndarray)):
             for k, value in enumerate(self.alpha):
@@ -258,7 +259,7 @@ class Focal(ProbabilityLoss):
         elif self.alpha is not None:
             check_number(self.alpha, "alpha", minimum=0, maximum=1)
 
-    def check_classes(self, n_classes):
+    def check_classes(self, n_classes: int) -> None:
         if self.alpha is None or (n_classes == 2 and np.ndim(self.alpha) == 0):
             return
         if np.ndim(self.alpha) == 0 or len(self.alpha) != n_classes:
@@ -267,7 +268,7 @@ class Focal(ProbabilityLoss):
             )
 
     @property
-    def class_weights(self):
+    def class_weights(self) -> Any:
         """α by class, as kernels read it."""
         if self.alpha is None:
             return np.ones(1)
@@ -275,17 +276,17 @@ class Focal(ProbabilityLoss):
             return np.array([1.0 - self.alpha, self.alpha])
         return np.array(self.alpha, dtype=np.float64)
 
-    def weight_of(self, k):
+    def weight_of(self, k: int) -> float:
         return self.class_weights[min(k, len(self.class_weights) - 1)]
 
-    def phi(self, log_p, q):
+    def phi(self, log_p: float, q: float) -> float:
         return -(q**self.gamma) * log_p
 
-    def phi_prime(self, log_p, q):
+    def phi_prime(self, log_p: float, q: float) -> float:
         ratio = log_p / q if q > 1e-12 else -1.0
         return q**self.gamma * (self.gamma * (1.0 - q) * ratio - 1.0)
 
-    def phi_second(self, log_p, q):
+    def phi_second(self, log_p: float, q: float) -> float:
         q = max(q, 1e-30)
         p = 1.0 - q
         ratio = log_p / q if q > 1e-12 else -1.0
@@ -326,7 +327,7 @@ class Poly(ProbabilityLoss):
     def __init__(self, epsilon: tuple[float, ...] | float = (1.0,)) -> None:
         self.epsilon = epsilon
 
-    def check_params(self):
+    def check_params(self) -> None:
         if np.ndim(self.epsilon) == 0:
             check_number(self.epsilon, "epsilon")
             return
@@ -336,29 +337,26 @@ class Poly(ProbabilityLoss):
             check_number(value, f"epsilon[{j}]")
 
     @property
-    def coefficients(self):
+    def coefficients(self) -> Any:
         """ε_1, ε_2, …, as kernels read them."""
         return np.atleast_1d(np.array(self.epsilon, dtype=np.float64))
 
     @property
-    def convex(self):
-        # φ'' ≥ φ'·p/q, which is when the Hessian is positive semi-definite, reads ε(q − p) ≤ 1;
-        # and φ' ≤ 0 for ε ≥ −1.
+    def convex(self) -> bool:
         return bool(not self.coefficients[1:].any() and abs(self.coefficients[0]) <= 1)
 
     @property
-    def nonnegative(self):
-        # −log p ≥ 1 − p.
+    def nonnegative(self) -> bool:
         return bool(self.coefficients[0] >= -1 and (self.coefficients[1:] >= 0).all())
 
-    def phi(self, log_p, q):
+    def phi(self, log_p: float, q: float) -> float:
         total, power = -log_p, 1.0
         for epsilon in self.coefficients:
             power *= q
             total += epsilon * power
         return total
 
-    def phi_prime(self, log_p, q):
+    def phi_prime(self, log_p: float, q: float) -> float:
         total, power, j = -1.0, 1.0, 1.0
         for epsilon in self.coefficients:
             total -= j * epsilon * power * (1.0 - q)
@@ -366,7 +364,7 @@ class Poly(ProbabilityLoss):
             j += 1.0
         return total
 
-    def phi_second(self, log_p, q):
+    def phi_second(self, log_p: float, q: float) -> float:
         p = 1.0 - q
         total, power, lower, j = 0.0, 1.0, 0.0, 1.0
         for epsilon in self.coefficients:

@@ -311,7 +311,7 @@ class SmoothedInterval(RegressionLoss):
             return 1.0 / self.width
         return steep * envelope_hessian(u, steep * self.width)
 
-    def steepness(self, y, z):
+    def steepness(self, y: float, z: float) -> float:
         r"""c of the hinge c·[\|e\| − epsilon]₊ that the loss is on this side of y."""
         return self.upper if z > y else -self.lower
 

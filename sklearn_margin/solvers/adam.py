@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 
 from sklearn_margin._jit import kernel
@@ -66,7 +69,7 @@ class Adam(Solver):
         self.validation_fraction = validation_fraction
         self.n_iter_no_change = n_iter_no_change
 
-    def check_params(self):
+    def check_params(self) -> None:
         check_number(self.learning_rate, "learning_rate", minimum=0, closed=False)
         check_number(self.n_updates, "n_updates", minimum=1, integer=True)
         if not isinstance(self.early_stopping, (bool, np.bool_)):
@@ -75,17 +78,25 @@ class Adam(Solver):
         check_number(fraction, "validation_fraction", minimum=0, maximum=1, closed=False)
         check_number(self.n_iter_no_change, "n_iter_no_change", minimum=1, integer=True)
 
-    def obstacle(self, objective):
+    def obstacle(self, objective: Any) -> str | None:
         if not objective.draws_batches:
             return f"{type(objective).__name__} is not given batch by batch"
         return None
 
-    def rank(self, objective, tol):
+    def rank(self, objective: Any, tol: float) -> float | None:
         return 10
 
     def solve(
-        self, objective, start, *, tol, max_iter, callback=None, random_state=None, validation=None
-    ):
+        self,
+        objective: Any,
+        start: np.ndarray,
+        *,
+        tol: float,
+        max_iter: int,
+        callback: Callable[..., Any] | None = None,
+        random_state: np.random.RandomState | None = None,
+        validation: Any = None,
+    ) -> Result:
         random_state = np.random.RandomState(0) if random_state is None else random_state
         train = objective
         if self.early_stopping and validation is None:

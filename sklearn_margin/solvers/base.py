@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from sklearn.base import BaseEstimator
 
+from sklearn_margin._doc_links import LinksToDocumentation
+
 __all__ = ["InTurn", "Result", "Solver"]
 
 # Work of a pass, in entries of X, up to which a fit is polished to high accuracy whatever ``tol``
@@ -85,7 +87,7 @@ class Iterate(NamedTuple):
         )
 
 
-class Solver(BaseEstimator):
+class Solver(LinksToDocumentation, BaseEstimator):
     """A way to minimise an objective; its parameters can be searched like an estimator's.
 
     The author writes ``solve``, and ``obstacle``, which says why an objective is beyond it; and
@@ -208,9 +210,18 @@ class InTurn(Solver):
         return self.solvers[0].obstacle(objective)
 
     def solve(
-        self, objective, start, *, tol, max_iter, callback=None, random_state=None, validation=None
-    ):
-        best, lower, n_iter, stopped = None, -np.inf, 0, False
+        self,
+        objective: Any,
+        start: np.ndarray,
+        *,
+        tol: float,
+        max_iter: int,
+        callback: Callable[..., Any] | None = None,
+        random_state: np.random.RandomState | None = None,
+        validation: Any = None,
+    ) -> Result:
+        best: Any = None
+        lower, n_iter, stopped = -np.inf, 0, False
 
         def after(inner, params):
             nonlocal stopped

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 
 from sklearn_margin._validation import check_number
@@ -63,21 +66,28 @@ class CoordinateDescent(Solver):
     def __init__(self, gram_max: int = 1000) -> None:
         self.gram_max = gram_max
 
-    def check_params(self):
+    def check_params(self) -> None:
         check_number(self.gram_max, "gram_max", minimum=0, integer=True)
 
-    def obstacle(self, objective):
+    def obstacle(self, objective: Any) -> str | None:
         if not objective.has_hessian:
             return f"the loss {type(objective.loss).__name__} has no second derivative"
         return None
 
-    def rank(self, objective, tol):
-        # Where the penalty is smooth, "newton" does as well.
+    def rank(self, objective: Any, tol: float) -> float | None:
         return 1 if objective.is_smooth and not objective.penalty.is_smooth else None
 
     def solve(
-        self, objective, start, *, tol, max_iter, callback=None, random_state=None, validation=None
-    ):
+        self,
+        objective: Any,
+        start: np.ndarray,
+        *,
+        tol: float,
+        max_iter: int,
+        callback: Callable[..., Any] | None = None,
+        random_state: np.random.RandomState | None = None,
+        validation: Any = None,
+    ) -> Result:
         for sample, goal in stages(objective, start, tol, most=1)[:-1]:
             start = self.minimize(sample, start, goal, max_iter).params
         polish = is_small(objective)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from sklearn_margin.solvers._dual_kernels import visit_hinges
 from sklearn_margin.solvers._hinge_gap import HingeGap
 from sklearn_margin.solvers._hinges import best_intercept, hinge_terms, is_sum_of_hinges
 from sklearn_margin.solvers._proximal import polished
-from sklearn_margin.solvers.base import Solver, is_small, is_tiny, is_wide, suits_smoothing
+from sklearn_margin.solvers.base import Result, Solver, is_small, is_tiny, is_wide, suits_smoothing
 from sklearn_margin.solvers.multiclass_dual import ClassDual
 
 __all__ = ["DualCD"]
@@ -68,11 +69,11 @@ class DualCD(Solver):
     def __init__(self, shrinking: bool = True) -> None:
         self.shrinking = shrinking
 
-    def check_params(self):
+    def check_params(self) -> None:
         if not isinstance(self.shrinking, (bool, np.bool_)):
             raise TypeError(f"shrinking must be True or False, got {self.shrinking!r}")
 
-    def obstacle(self, objective):
+    def obstacle(self, objective: Any) -> str | None:
         if objective.why_no_rows is not None:
             return objective.why_no_rows
         loss = objective.loss
@@ -84,7 +85,7 @@ class DualCD(Solver):
             return "without an L2 penalty (alpha > 0) there is no such dual"
         return None
 
-    def rank(self, objective, tol):
+    def rank(self, objective: Any, tol: float) -> float | None:
         if objective.is_smooth:
             return None
         if objective.n_outputs > 1:
@@ -94,8 +95,16 @@ class DualCD(Solver):
         return 1 if is_wide(objective) else 3
 
     def solve(
-        self, objective, start, *, tol, max_iter, callback=None, random_state=None, validation=None
-    ):
+        self,
+        objective: Any,
+        start: np.ndarray,
+        *,
+        tol: float,
+        max_iter: int,
+        callback: Callable[..., Any] | None = None,
+        random_state: np.random.RandomState | None = None,
+        validation: Any = None,
+    ) -> Result:
         several = objective.n_outputs > 1
         dual = (ClassDual if several else _HingeDual)(objective, start)
         result = descend(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.linalg import LinAlgError
@@ -90,10 +91,10 @@ class InteriorPoint(Solver):
     def __init__(self, band: float = 4.0) -> None:
         self.band = band
 
-    def check_params(self):
+    def check_params(self) -> None:
         check_number(self.band, "band", minimum=0)
 
-    def obstacle(self, objective):
+    def obstacle(self, objective: Any) -> str | None:
         if objective.why_no_rows is not None:
             return objective.why_no_rows
         loss = objective.loss
@@ -106,7 +107,7 @@ class InteriorPoint(Solver):
             return f"with {n} rows and {d} features its linear systems would be too large"
         return None
 
-    def rank(self, objective, tol):
+    def rank(self, objective: Any, tol: float) -> float | None:
         if objective.is_smooth:
             return None
         if objective.n_outputs > 1:
@@ -116,8 +117,16 @@ class InteriorPoint(Solver):
         return 2 if is_wide(objective) or suits_smoothing(objective, tol) else 1
 
     def solve(
-        self, objective, start, *, tol, max_iter, callback=None, random_state=None, validation=None
-    ):
+        self,
+        objective: Any,
+        start: np.ndarray,
+        *,
+        tol: float,
+        max_iter: int,
+        callback: Callable[..., Any] | None = None,
+        random_state: np.random.RandomState | None = None,
+        validation: Any = None,
+    ) -> Result:
         if _has_small_hinges(objective):
             return solve_small_hinges(
                 objective, start, tol=tol, max_iter=max_iter, callback=callback

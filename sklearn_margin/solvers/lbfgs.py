@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 from scipy.optimize import Bounds, minimize
 
@@ -55,23 +58,31 @@ class LBFGS(Solver):
     def __init__(self, memory: int = 20) -> None:
         self.memory = memory
 
-    def check_params(self):
+    def check_params(self) -> None:
         check_number(self.memory, "memory", minimum=1, integer=True)
 
-    def obstacle(self, objective):
+    def obstacle(self, objective: Any) -> str | None:
         if not objective.is_smooth:
             return f"the loss {type(objective.loss).__name__} is not differentiable"
         return objective.why_not_at_once
 
-    def rank(self, objective, tol):
+    def rank(self, objective: Any, tol: float) -> float | None:
         if not objective.is_linear:  # batches are as good, where rows are many
             few = objective.rows.shape[0] <= _FEW_ROWS and objective.sampler == "uniform"
             return 9 if few else 11
         return 2
 
     def solve(
-        self, objective, start, *, tol, max_iter, callback=None, random_state=None, validation=None
-    ):
+        self,
+        objective: Any,
+        start: np.ndarray,
+        *,
+        tol: float,
+        max_iter: int,
+        callback: Callable[..., Any] | None = None,
+        random_state: np.random.RandomState | None = None,
+        validation: Any = None,
+    ) -> Result:
         for sample, goal in stages(objective, start, tol, most=1)[:-1]:
             start = self.minimize(sample, start, goal, max_iter).params
         return self.minimize(objective, start, tol, max_iter, callback)

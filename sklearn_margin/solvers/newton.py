@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
+from typing import Any
 
 import numpy as np
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
@@ -62,20 +64,28 @@ class Newton(Solver):
     def __init__(self, gram_max: int = 1000) -> None:
         self.gram_max = gram_max
 
-    def check_params(self):
+    def check_params(self) -> None:
         check_number(self.gram_max, "gram_max", minimum=0, integer=True)
 
-    def obstacle(self, objective):
+    def obstacle(self, objective: Any) -> str | None:
         if not objective.has_hessian:
             return f"the loss {type(objective.loss).__name__} has no second derivative"
         return objective.penalty.why_not_smooth
 
-    def rank(self, objective, tol):
+    def rank(self, objective: Any, tol: float) -> float | None:
         return 1 if objective.is_smooth else None
 
     def solve(
-        self, objective, start, *, tol, max_iter, callback=None, random_state=None, validation=None
-    ):
+        self,
+        objective: Any,
+        start: np.ndarray,
+        *,
+        tol: float,
+        max_iter: int,
+        callback: Callable[..., Any] | None = None,
+        random_state: np.random.RandomState | None = None,
+        validation: Any = None,
+    ) -> Result:
         system = self.system(objective)
         for sample, goal in stages(objective, start, tol)[:-1]:
             start = self.minimize(sample, start, goal, max_iter, system=system).params

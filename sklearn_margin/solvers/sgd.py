@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 from collections import deque
-from typing import Literal
+from collections.abc import Callable
+from typing import Any, Literal
 
 import numpy as np
 
@@ -125,7 +126,7 @@ class SGD(Solver):
         self.validation_fraction = validation_fraction
         self.n_iter_no_change = n_iter_no_change
 
-    def check_params(self):
+    def check_params(self) -> None:
         check_choice(self.schedule, "schedule", ("invscaling", "constant", "pegasos"))
         if self.eta0 != "auto":
             check_number(self.eta0, "eta0", minimum=0, closed=False)
@@ -139,7 +140,7 @@ class SGD(Solver):
         check_number(fraction, "validation_fraction", minimum=0, maximum=1, closed=False)
         check_number(self.n_iter_no_change, "n_iter_no_change", minimum=1, integer=True)
 
-    def obstacle(self, objective):
+    def obstacle(self, objective: Any) -> str | None:
         if objective.why_no_rows is not None:
             return objective.why_no_rows
         if not objective.draws_samples:
@@ -148,12 +149,20 @@ class SGD(Solver):
             return 'the schedule "pegasos" needs alpha > 0'
         return None
 
-    def rank(self, objective, tol):
+    def rank(self, objective: Any, tol: float) -> float | None:
         return 11
 
     def solve(
-        self, objective, start, *, tol, max_iter, callback=None, random_state=None, validation=None
-    ):
+        self,
+        objective: Any,
+        start: np.ndarray,
+        *,
+        tol: float,
+        max_iter: int,
+        callback: Callable[..., Any] | None = None,
+        random_state: np.random.RandomState | None = None,
+        validation: Any = None,
+    ) -> Result:
         random_state = np.random.RandomState(0) if random_state is None else random_state
         train = objective
         if self.early_stopping and validation is None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
@@ -59,10 +61,10 @@ class Smoothing(Solver):
     def __init__(self, factor: float = 0.1) -> None:
         self.factor = factor
 
-    def check_params(self):
+    def check_params(self) -> None:
         check_number(self.factor, "factor", minimum=0, maximum=1, closed=False)
 
-    def obstacle(self, objective):
+    def obstacle(self, objective: Any) -> str | None:
         loss = objective.loss
         if loss.smoothed(1.0) is None:
             return f"the loss {type(loss).__name__} has no Moreau envelope here"
@@ -71,7 +73,7 @@ class Smoothing(Solver):
         smooth = objective.with_loss(objective.loss.smoothed(1.0))
         return (CoordinateDescent() if objective.penalty.has_l1 else Newton()).obstacle(smooth)
 
-    def rank(self, objective, tol):
+    def rank(self, objective: Any, tol: float) -> float | None:
         if objective.is_smooth:
             return None
         if suits_smoothing(objective, tol):
@@ -81,8 +83,16 @@ class Smoothing(Solver):
         return 3 if is_tiny(objective) or is_wide(objective) else 2
 
     def solve(
-        self, objective, start, *, tol, max_iter, callback=None, random_state=None, validation=None
-    ):
+        self,
+        objective: Any,
+        start: np.ndarray,
+        *,
+        tol: float,
+        max_iter: int,
+        callback: Callable[..., Any] | None = None,
+        random_state: np.random.RandomState | None = None,
+        validation: Any = None,
+    ) -> Result:
         width = excess = sample = None
         for (part, goal), (_, next_goal) in pairwise(stages(objective, start, tol)):
             run, width, excess = self._follow(

@@ -1,5 +1,10 @@
 """The subgradient method."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 
 from sklearn_margin.objective.mean_slopes import own_gap
@@ -50,16 +55,24 @@ class Subgradient(Solver):
     name = "subgradient"
     exact = False
 
-    def obstacle(self, objective):
+    def obstacle(self, objective: Any) -> str | None:
         return objective.why_no_rows if objective.is_remote else None
 
-    def rank(self, objective, tol):
+    def rank(self, objective: Any, tol: float) -> float | None:
         n, d = objective.rows.shape
         return 10 if n * d <= _MOST_ENTRIES else 12
 
     def solve(
-        self, objective, start, *, tol, max_iter, callback=None, random_state=None, validation=None
-    ):
+        self,
+        objective: Any,
+        start: np.ndarray,
+        *,
+        tol: float,
+        max_iter: int,
+        callback: Callable[..., Any] | None = None,
+        random_state: np.random.RandomState | None = None,
+        validation: Any = None,
+    ) -> Result:
         run = _Run(objective, start, tol)
         while run.n_iter < max_iter and run.idle < 2 and run.step():
             if callback is not None and callback(run.n_iter, run.finished()[0]):

@@ -1,4 +1,7 @@
-"""What type checkers have to find: every line with a comment ``# error`` is one, and no other."""
+"""What type checkers have to find: every line with a comment ``# error`` is one, and no other.
+
+To mypy, scikit-learn is of type Any, and so is an attribute that only scikit-learn could have.
+"""
 
 import numpy as np
 
@@ -13,21 +16,27 @@ from sklearn_margin.losses import Huber, PairwiseHinge, PointwiseLoss
 from sklearn_margin.solvers import SGD
 
 X, y = np.eye(4), np.arange(4)
-LinearClassifier(loss=3)  # error
-LinearClassifier("hinge", 1e-3)  # error
-LinearClassifier(C=1.0)  # error
-LinearRegressor(Huber(delta="wide"))  # error
-LinearRegressor(solver=SGD)  # error
-HingeClassifier(probability=True)  # error
-QuantileRegressor(quantile="median")  # error
-RankSVM(weighting="by grade")  # error
-PairwiseHinge(weight="uniform")  # error
-SGD(schedule="cosine")  # error
-RankSVM().fit(X, y, qid=[0, 0, 1, 1])  # error
-print(LinearRegressor().fit(X, y).coefficients)  # error: pyright only, mypy knows no scikit-learn
-LinearRegressor().fit(X, y).predict()  # error
+
+
+def mistakes() -> None:
+    """Never called."""
+    LinearClassifier(loss=3)  # error
+    LinearClassifier("hinge", 1e-3)  # error
+    LinearClassifier(C=1.0)  # error
+    LinearRegressor(Huber(delta="wide"))  # error
+    LinearRegressor(solver=SGD)  # error
+    HingeClassifier(probability=True)  # error
+    QuantileRegressor(quantile="median")  # error
+    RankSVM(weighting="by grade")  # error
+    PairwiseHinge(weight="uniform")  # error
+    SGD(schedule="cosine")  # error
+    RankSVM().fit(X, y, qid=[0, 0, 1, 1])  # error
+    print(LinearRegressor().fit(X, y).coefficients)  # error (pyright)
+    LinearRegressor().fit(X, y).predict()  # error
 
 
 class Wrong(PointwiseLoss):
+    """A loss without an argument."""
+
     def sample_value(self, y: float) -> float:  # error
         return y

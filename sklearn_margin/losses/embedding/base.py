@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -156,7 +157,7 @@ class EmbeddingLoss(Loss):
 
     # --- what objectives call: validated arrays of float64, labels as class indices ---
 
-    def batch_value_gradient(self, labels, Z, s, *auxiliary) -> tuple:
+    def batch_value_gradient(self, labels: Array, Z: Array, s: Array, *auxiliary: Any) -> tuple:
         """Value, derivative by Z and by each auxiliary parameter, in one go.
 
         Parameters
@@ -192,9 +193,9 @@ class EmbeddingLoss(Loss):
     # Losses of given pairs or triplets have these; for others, labels stand in for them.
 
     #: ``pair_value_gradient(Z1, Z2, similar, s)``: value, and derivatives by Z1 and Z2.
-    pair_value_gradient = None
+    pair_value_gradient: Callable[..., Any] | None = None
     #: ``triplet_value_gradient(A, P, N, s)``: value, and derivatives by A, P and N.
-    triplet_value_gradient = None
+    triplet_value_gradient: Callable[..., Any] | None = None
 
     # --- validation ---
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
 from sklearn_margin._jit import kernel
+from sklearn_margin._typing import Array
 from sklearn_margin._validation import check_number
 from sklearn_margin.losses._exp import exp_negative, log1p_unit, sum_of_range
 from sklearn_margin.losses._probability import cross_entropies, fast_softplus
@@ -62,10 +64,10 @@ class InfoNCE(EmbeddingLoss):
     def __init__(self, temperature: float = 0.1) -> None:
         self.temperature = temperature
 
-    def check_params(self):
+    def check_params(self) -> None:
         check_number(self.temperature, "temperature", minimum=0, closed=False)
 
-    def batch_value_gradient(self, labels, Z, s):
+    def batch_value_gradient(self, labels: Array, Z: Array, s: Array) -> tuple[Any, ...]:
         order, labels, Z, s = by_class(labels, Z, s)
         U, inverse = unit_rows(Z)
         C = U @ U.T
@@ -117,10 +119,10 @@ class MultipleNegativesRanking(EmbeddingLoss):
     def __init__(self, scale: float = 20.0) -> None:
         self.scale = scale
 
-    def check_params(self):
+    def check_params(self) -> None:
         check_number(self.scale, "scale", minimum=0, closed=False)
 
-    def batch_value_gradient(self, labels, Z, s):
+    def batch_value_gradient(self, labels: Array, Z: Array, s: Array) -> tuple[Any, ...]:
         anchors, positives = _first_two(labels)
         dZ = np.zeros_like(Z)
         if len(anchors) == 0:
@@ -181,17 +183,17 @@ class Circle(EmbeddingLoss):
         self.scale = scale
         self.detach_weights = detach_weights
 
-    def check_params(self):
+    def check_params(self) -> None:
         check_number(self.margin, "margin", minimum=0, maximum=1)
         check_number(self.scale, "scale", minimum=0, closed=False)
         if not isinstance(self.detach_weights, (bool, np.bool_)):
             raise TypeError(f"detach_weights must be True or False, got {self.detach_weights!r}")
 
     @property
-    def is_smooth(self):
+    def is_smooth(self) -> bool:
         return not self.detach_weights  # a line search needs the derivative of the value
 
-    def batch_value_gradient(self, labels, Z, s):
+    def batch_value_gradient(self, labels: Array, Z: Array, s: Array) -> tuple[Any, ...]:
         order, labels, Z, s = by_class(labels, Z, s)
         U, inverse = unit_rows(Z)
         C = U @ U.T

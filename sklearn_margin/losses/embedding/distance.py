@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from sklearn_margin._jit import REASSOCIATE, kernel
+from sklearn_margin._typing import Array
 from sklearn_margin._validation import check_choice, check_number
 from sklearn_margin.losses._exp import sum_of_range
 from sklearn_margin.losses.embedding.base import EmbeddingLoss
@@ -60,15 +61,17 @@ class Contrastive(EmbeddingLoss):
     def __init__(self, margin: float = 1.0) -> None:
         self.margin = margin
 
-    def check_params(self):
+    def check_params(self) -> None:
         check_number(self.margin, "margin", minimum=0)
 
-    def batch_value_gradient(self, labels, Z, s):
+    def batch_value_gradient(self, labels: Array, Z: Array, s: Array) -> tuple[Any, ...]:
         D, C = squared_distances(Z)
         value = _contrastive(D, labels, s, float(self.margin))
         return value, through_distances(D, C)
 
-    def pair_value_gradient(self, Z1, Z2, similar, s):
+    def pair_value_gradient(
+        self, Z1: Array, Z2: Array, similar: Array, s: Array
+    ) -> tuple[Any, ...]:
         difference = Z1 - Z2
         distance = np.sqrt(np.einsum("ij,ij->i", difference, difference))
         short = np.maximum(self.margin - distance, 0.0)
@@ -126,11 +129,11 @@ class Triplet(EmbeddingLoss):
         self.margin = margin
         self.mining = mining
 
-    def check_params(self):
+    def check_params(self) -> None:
         check_number(self.margin, "margin", minimum=0)
         check_choice(self.mining, "mining", ("all", "semihard", "hard"))
 
-    def batch_value_gradient(self, labels, Z, s):
+    def batch_value_gradient(self, labels: Array, Z: Array, s: Array) -> tuple[Any, ...]:
         order, labels, Z, s = by_class(labels, Z, s)
         D, C = squared_distances(Z)
         slope = np.zeros_like(D)
@@ -139,7 +142,7 @@ class Triplet(EmbeddingLoss):
         Z[order] = through_distances(slope, C)
         return value, Z
 
-    def triplet_value_gradient(self, A, P, N, s):
+    def triplet_value_gradient(self, A: Array, P: Array, N: Array, s: Array) -> tuple[Any, ...]:
         near, far = A - P, A - N
         excess = np.einsum("ij,ij->i", near, near) - np.einsum("ij,ij->i", far, far) + self.margin
         s = s / s.sum()

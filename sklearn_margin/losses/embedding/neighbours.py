@@ -1,8 +1,13 @@
 """Loss of embeddings by who the neighbours of a row are: neighbourhood components analysis."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import numpy as np
 
 from sklearn_margin._jit import REASSOCIATE, kernel
+from sklearn_margin._typing import Array
 from sklearn_margin.losses._exp import exp_negative
 from sklearn_margin.losses.embedding.base import EmbeddingLoss
 from sklearn_margin.losses.embedding.geometry import squared_distances, through_distances
@@ -39,7 +44,7 @@ class NCA(EmbeddingLoss):
 
     nonnegative = True
 
-    def batch_value_gradient(self, labels, Z, s):
+    def batch_value_gradient(self, labels: Array, Z: Array, s: Array) -> tuple[Any, ...]:
         D, C = squared_distances(Z)
         slope = np.zeros_like(D)
         value = _neighbours(D, labels, s, slope)

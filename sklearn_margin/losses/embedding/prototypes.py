@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from scipy.special import expit
@@ -71,14 +71,16 @@ class GE2E(EmbeddingLoss):
     def __init__(self, variant: Literal["softmax", "contrast"] = "softmax") -> None:
         self.variant = variant
 
-    def check_params(self):
+    def check_params(self) -> None:
         check_choice(self.variant, "variant", ("softmax", "contrast"))
 
     @property
-    def is_smooth(self):
+    def is_smooth(self) -> bool:
         return self.variant == "softmax"
 
-    def start(self, labels, Z, n_classes, random_state):
+    def start(
+        self, labels: Array, Z: Array, n_classes: int, random_state: np.random.RandomState
+    ) -> tuple[Any, ...]:
         return _START
 
     def value(
@@ -136,7 +138,9 @@ class GE2E(EmbeddingLoss):
         check_number(b, "b")
         return float(w), float(b)
 
-    def batch_value_gradient(self, labels, Z, s, w, b):
+    def batch_value_gradient(
+        self, labels: Array, Z: Array, s: Array, w: float, b: float
+    ) -> tuple[Any, ...]:
         U, inverse = unit_rows(Z)
         if labels.max() >= 2 * len(labels):  # few of many classes
             labels = np.unique(labels, return_inverse=True)[1]
@@ -239,11 +243,13 @@ class ArcFace(EmbeddingLoss):
         self.margin = margin
         self.scale = scale
 
-    def check_params(self):
+    def check_params(self) -> None:
         check_number(self.margin, "margin", minimum=0, maximum=math.pi)
         check_number(self.scale, "scale", minimum=0, closed=False)
 
-    def start(self, labels, Z, n_classes, random_state):
+    def start(
+        self, labels: Array, Z: Array, n_classes: int, random_state: np.random.RandomState
+    ) -> tuple[Any, ...]:
         means, _ = unit_rows(_class_sums(unit_rows(Z)[0], labels, np.ones(len(Z)), n_classes)[0])
         random, _ = unit_rows(random_state.standard_normal(means.shape))
         return (np.where(means.any(axis=1)[:, None], means, random),)
@@ -313,7 +319,9 @@ class ArcFace(EmbeddingLoss):
             )
         return (P,)
 
-    def batch_value_gradient(self, labels, Z, s, prototypes):
+    def batch_value_gradient(
+        self, labels: Array, Z: Array, s: Array, prototypes: Array
+    ) -> tuple[Any, ...]:
         U, inverse = unit_rows(Z)
         P, prototype_inverse = unit_rows(prototypes)
         C = U @ P.T

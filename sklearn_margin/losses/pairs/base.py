@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from sklearn_margin._groups import encode_groups
@@ -137,11 +139,11 @@ class PairwiseLoss(Loss):
 
     # A pair is a sample whose row is x_i − x_j: what stochastic solvers see.
 
-    def sample_value(self, y, z):
+    def sample_value(self, y: float, z: float) -> float:
         """Loss of one pair, the label being unused."""
         return self.pair_value(z)
 
-    def sample_gradient(self, y, z):
+    def sample_gradient(self, y: float, z: float) -> float:
         """Derivative of ``sample_value``."""
         return self.pair_gradient(z)
 
@@ -164,16 +166,16 @@ class GivenPairs(BinaryLoss):
     loss : PairwiseLoss
     """
 
-    def __init__(self, loss):
+    def __init__(self, loss: Any) -> None:
         self.loss = loss
 
-    def sample_value(self, y, z):
+    def sample_value(self, y: float, z: float) -> float:
         return self.loss.pair_value(y * z)
 
-    def sample_gradient(self, y, z):
+    def sample_gradient(self, y: float, z: float) -> float:
         return y * self.loss.pair_gradient(y * z)
 
-    def sample_hessian(self, y, z):
+    def sample_hessian(self, y: float, z: float) -> float:
         return self.loss.pair_hessian(y * z)
 
     has_hessian = property(lambda self: self.loss.has_hessian)
@@ -181,7 +183,7 @@ class GivenPairs(BinaryLoss):
     convex = property(lambda self: self.loss.convex)
 
     @property
-    def nonnegative(self):
+    def nonnegative(self) -> bool:
         return self.loss.nonnegative
 
 
@@ -196,11 +198,11 @@ class EnvelopeGain(PairwiseLoss):
     width : float
     """
 
-    def __init__(self, envelope, width):
+    def __init__(self, envelope: Any, width: float) -> None:
         self.envelope, self.width = envelope, width
 
-    def pair_value(self, d):
+    def pair_value(self, d: float) -> float:
         return 0.5 * self.width * self.envelope.pair_gradient(d) ** 2
 
-    def pair_gradient(self, d):
+    def pair_gradient(self, d: float) -> float:
         return 0.0

@@ -50,7 +50,7 @@ class MarginRanking(PairwiseHinge):
     def __init__(self, margin: float = 0.0) -> None:
         self.margin = margin
 
-    def value(  # type: ignore[override]  # of pairs, not of rows
+    def value(
         self, t: ArrayLike, z1: ArrayLike, z2: ArrayLike, sample_weight: ArrayLike | None = None
     ) -> float:
         """Weighted mean of the loss over pairs.
@@ -77,7 +77,7 @@ class MarginRanking(PairwiseHinge):
         d = _differences(z1, z2)
         return Hinge(self.margin).value(check_signs(t, len(d)), d, sample_weight)
 
-    def gradient(  # type: ignore[override]  # of pairs, not of rows
+    def gradient(
         self, t: ArrayLike, z1: ArrayLike, z2: ArrayLike, sample_weight: ArrayLike | None = None
     ) -> tuple[Array, Array]:
         """Derivatives of ``value`` with respect to both scores; they add up to zero.

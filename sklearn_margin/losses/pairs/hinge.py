@@ -6,6 +6,7 @@ from typing import Literal
 
 from sklearn_margin._validation import check_number
 from sklearn_margin.losses._envelope import envelope, envelope_gradient, envelope_hessian
+from sklearn_margin.losses.base import Loss
 from sklearn_margin.losses.binary import Hinge, SquaredHinge
 from sklearn_margin.losses.pairs.base import PairwiseLoss
 from sklearn_margin.losses.pairs.hinge_sums import HingeSums
@@ -51,14 +52,14 @@ class PairwiseHinge(PairwiseLoss):
         self.margin = margin
         self.weighting = weighting
 
-    def check_params(self):
+    def check_params(self) -> None:
         super().check_params()
         check_number(self.margin, "margin", minimum=0)
 
-    def pair_value(self, d):
+    def pair_value(self, d: float) -> float:
         return max(0.0, self.margin - d)
 
-    def pair_gradient(self, d):
+    def pair_gradient(self, d: float) -> float:
         return -1.0 if d < self.margin else 0.0
 
     hinge_shape = "sum"
@@ -71,7 +72,7 @@ class PairwiseHinge(PairwiseLoss):
     def binary(self):
         return Hinge(self.margin)
 
-    def smoothed(self, width):
+    def smoothed(self, width: float) -> Loss | None:
         return SmoothedPairwiseHinge(self.margin, self.pair_weighting, width)
 
 
@@ -113,17 +114,17 @@ class PairwiseSquaredHinge(PairwiseLoss):
         self.margin = margin
         self.weighting = weighting
 
-    def check_params(self):
+    def check_params(self) -> None:
         super().check_params()
         check_number(self.margin, "margin", minimum=0)
 
-    def pair_value(self, d):
+    def pair_value(self, d: float) -> float:
         return max(0.0, self.margin - d) ** 2
 
-    def pair_gradient(self, d):
+    def pair_gradient(self, d: float) -> float:
         return -2.0 * max(0.0, self.margin - d)
 
-    def pair_hessian(self, d):
+    def pair_hessian(self, d: float) -> float:
         return 2.0 if d < self.margin else 0.0
 
     @property
@@ -152,13 +153,13 @@ class SmoothedPairwiseHinge(PairwiseHinge):
         super().__init__(margin, weighting)
         self.width = width
 
-    def pair_value(self, d):
+    def pair_value(self, d: float) -> float:
         return envelope(self.margin - d, self.width)
 
-    def pair_gradient(self, d):
+    def pair_gradient(self, d: float) -> float:
         return -envelope_gradient(self.margin - d, self.width)
 
-    def pair_hessian(self, d):
+    def pair_hessian(self, d: float) -> float:
         return envelope_hessian(self.margin - d, self.width)
 
     @property
@@ -167,5 +168,5 @@ class SmoothedPairwiseHinge(PairwiseHinge):
         return HingeSums((self.margin, 0.0, factor), (self.margin - self.width, 0.0, -factor))
 
     @property
-    def envelope_width(self):
+    def envelope_width(self) -> float:
         return self.width

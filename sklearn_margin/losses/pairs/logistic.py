@@ -45,13 +45,13 @@ class PairwiseLogistic(PairwiseLoss):
     def __init__(self, weighting: Literal["uniform", "difference"] = "difference") -> None:
         self.weighting = weighting
 
-    def pair_value(self, d):
+    def pair_value(self, d: float) -> float:
         return softplus(-d)
 
-    def pair_gradient(self, d):
+    def pair_gradient(self, d: float) -> float:
         return -sigmoid(-d)
 
-    def pair_hessian(self, d):
+    def pair_hessian(self, d: float) -> float:
         return sigmoid_gradient(d)
 
     summation = LogisticSums()

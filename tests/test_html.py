@@ -1,0 +1,52 @@
+"""What notebooks show of estimators, losses and solvers."""
+
+import re
+
+import numpy as np
+import pytest
+from sklearn.base import BaseEstimator
+from sklearn.preprocessing import StandardScaler
+
+import sklearn_margin
+from sklearn_margin import LinearClassifier, RankSVM, losses, solvers
+from sklearn_margin._doc_links import DOCUMENTATION
+from sklearn_margin.losses import Hinge, PointwiseLoss
+from sklearn_margin.solvers import SGD
+
+X, y = np.array([[-2.0], [-1.0], [1.0], [2.0]]), np.array([0, 0, 1, 1])
+DRAWN = {
+    f"{module.__name__}.{name}": cls
+    for module in (sklearn_margin, losses, solvers)
+    for name in module.__all__
+    if isinstance(cls := getattr(module, name), type) and issubclass(cls, BaseEstimator)
+}
+
+
+class Own(PointwiseLoss):
+    """A loss without a page."""
+
+
+@pytest.mark.parametrize("page", DRAWN)
+def test_links_to_its_page(page):
+    """Pages are named by autosummary: module and class, as they are imported."""
+    cls = DRAWN[page]
+    drawn = cls([SGD()]) if cls is solvers.InTurn else cls()
+    assert drawn._get_doc_link() == f"{DOCUMENTATION}/api/generated/{page}.html"
+
+
+def test_others_have_no_link_of_ours():
+    assert Own()._get_doc_link() == ""
+    assert "sklearn-margin" not in StandardScaler()._get_doc_link()
+
+
+def test_parameters_and_attributes_are_explained():
+    html = LinearClassifier(Hinge(), solver=SGD()).fit(X, y)._repr_html_()
+    for name in ("alpha", "class_weight"):
+        assert re.search(rf'href="{DOCUMENTATION}/api[^"]*LinearClassifier[^"]*text={name}', html)
+    assert "alpha = 1/(C·n)" in html
+
+
+def test_few_fitted_attributes():
+    shown = set(RankSVM().fit(X, y)._get_fitted_attr_html())
+    wanted = {"coef_", "dual_gap_", "n_features_in_", "n_iter_", "n_pairs_", "solver_"}
+    assert shown == wanted
