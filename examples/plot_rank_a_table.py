@@ -19,7 +19,12 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, SplineTransformer
 
 from sklearn_margin import RankSVM
-from sklearn_margin.metrics import ndcg_score, pairwise_accuracy_score
+from sklearn_margin.metrics import (
+    ndcg_score,
+    pairwise_accuracy_score,
+    precision_at_k_score,
+    reciprocal_rank_score,
+)
 from sklearn_margin.plotting import RankingDisplay
 
 # %%
@@ -47,7 +52,7 @@ columns = make_column_transformer(
 )  # fmt: skip
 ranker = make_pipeline(columns, RankSVM(alpha=1e-2))
 ranker.fit(train, train["relevance"], ranksvm__groups=train["group"])
-regressor = make_pipeline(columns, Ridge(100.0)).fit(train, train["relevance"])
+regressor = make_pipeline(columns, Ridge(1000.0)).fit(train, train["relevance"])
 scores = {
     "RankSVM": ranker.predict(test),
     "Ridge": regressor.predict(test),
@@ -56,14 +61,17 @@ scores = {
 }
 
 # %%
-# How well are the days of October to December ranked?
+# How well are the days of October to December ranked? A *hit* is a flight more than an hour late:
+# one over the rank of the first one, and the share of them among ten, are means over the days.
 
 y, groups = test["relevance"], test["group"]
-print(f"{'':14}{'right pairs':>12}{'NDCG@1':>9}{'NDCG@10':>9}")
+print(f"{'':14}{'right pairs':>12}{'first hit':>11}{'precision@10':>14}{'NDCG@10':>9}")
 for name, score in scores.items():
     accuracy = pairwise_accuracy_score(y, score, groups=groups)
-    first, ten = (ndcg_score(y, score, groups=groups, k=k) for k in (1, 10))
-    print(f"{name:14}{accuracy:12.3f}{first:9.3f}{ten:9.3f}")
+    first = reciprocal_rank_score(y > 2, score, groups=groups)
+    precision = precision_at_k_score(y > 2, score, groups=groups, k=10)
+    ndcg = ndcg_score(y, score, groups=groups, k=10)
+    print(f"{name:14}{accuracy:12.3f}{first:11.3f}{precision:14.3f}{ndcg:9.3f}")
 
 # %%
 # NDCG@k asks how good the first k of the list are: 1 is the best order there is.
@@ -71,11 +79,11 @@ for name, score in scores.items():
 figure, ax = plt.subplots(figsize=(5.6, 3.8), layout="constrained")
 for name, score in scores.items():
     RankingDisplay.from_predictions(y, score, groups=groups, name=name, ax=ax)
-ax.set(ylim=(0, 0.5), title="RankSVM puts the worst flights first")
+ax.set(ylim=(0, 0.5), title="A schedule tells who will be late")
 ax.legend(frameon=False, loc="lower right", ncols=2)
 
 # %%
-# **To conclude**: the schedule alone puts nearly two in three pairs in the right order. RankSVM is
-# little better at that than a regression, and much better at the very top of the list; from ten
-# flights on the bands overlap. ``examples/rank_flights.py`` adds the weather and a search for the
-# penalty. Next: :doc:`/user_guide/rank_a_table`.
+# **To conclude**: the schedule alone puts nearly two in three pairs of a day in the right order.
+# RankSVM has a few pairs more right than least squares, and about as good a top of the list: the
+# bands, a standard error each way, overlap. ``examples/rank_flights.py`` adds the weather and a
+# search for the penalty of both, and the two come apart. Next: :doc:`/user_guide/rank_a_table`.

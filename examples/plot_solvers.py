@@ -15,10 +15,21 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn_margin import LinearClassifier
 from sklearn_margin.losses import Hinge, Logistic
 from sklearn_margin.plotting import ConvergenceDisplay
+from sklearn_margin.solvers import (
+    LBFGS,
+    SGD,
+    CoordinateDescent,
+    DualCD,
+    InteriorPoint,
+    Newton,
+    Smoothing,
+    Subgradient,
+)
 
 # %%
-# 20,000 rows of 20 columns, with labels that no plane separates. Solvers may take 100 iterations:
-# some do not get there, and would say so in a warning.
+# 20,000 rows of 20 columns, with labels that no plane separates. A solver is a name, or an object
+# with parameters of its own, such as ``SGD(batch_size=32)``. Each may take 100 iterations; some do
+# not get there then, and would say so in a warning.
 
 rng = np.random.default_rng(0)
 X = rng.normal(size=(20_000, 20))
@@ -27,8 +38,8 @@ warnings.simplefilter("ignore", ConvergenceWarning)
 settings = {"tol": 1e-6, "max_iter": 100, "random_state": 0}
 losses = {"hinge": Hinge(), "logistic": Logistic()}
 solvers = {
-    "hinge": ["interior_point", "dual_cd", "smoothing", "subgradient", "sgd"],
-    "logistic": ["newton", "coordinate_descent", "lbfgs", "subgradient", "sgd"],
+    "hinge": [InteriorPoint(), DualCD(), Smoothing(), Subgradient(), SGD()],
+    "logistic": [Newton(), CoordinateDescent(), LBFGS(), Subgradient(), SGD()],
 }
 
 # %%
@@ -54,7 +65,7 @@ for ax, (loss, names) in zip(axes, solvers.items(), strict=True):
         error = trace.objective / best - 1
         reads = [trace.reads[error <= limit] for limit in (1e-2, 1e-4, 1e-6)]
         cells = (f"{r[0]:8.0f}" if len(r) else f"{'–':>8}" for r in reads)
-        print(f"{loss + ', ' + solver:30}", *cells, sep="")
+        print(f"{loss + ', ' + solver.name:30}", *cells, sep="")
     ax.set(title=f"{loss} loss", ylim=(1e-11, 2), xscale="log")
     ax.legend(frameon=False)
 axes[0].set(xlabel="")
