@@ -82,7 +82,9 @@ html_theme_options = {
     "use_edit_page_button": True,
     # Generated pages have no source to edit; their code is linked from them.
     "secondary_sidebar_items": {
-        "index": [],
+        "getting_started": ["page-toc", "edit-this-page"],
+        "user_guide/**": ["page-toc", "edit-this-page"],
+        "benchmarks": ["page-toc", "edit-this-page"],
         "api/**": ["page-toc"],
         "gallery/**": ["page-toc", "sg_download_links"],
     },
