@@ -124,6 +124,7 @@ autosummary_generate = True
 autosummary_imported_members = True
 autosummary_ignore_module_all = False
 autodoc_member_order = "bysource"
+autodoc_typehints = "none"  # docstrings say types, shapes and units; array-likes fill a screen
 numpydoc_show_class_members = False
 
 plot_formats = [("svg", 100)]
