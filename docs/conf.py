@@ -82,7 +82,9 @@ html_theme_options = {
     "use_edit_page_button": True,
     # Generated pages have no source to edit; their code is linked from them.
     "secondary_sidebar_items": {
-        "index": [],
+        "getting_started": ["page-toc", "edit-this-page"],
+        "user_guide/**": ["page-toc", "edit-this-page"],
+        "benchmarks": ["page-toc", "edit-this-page"],
         "api/**": ["page-toc"],
         "gallery/**": ["page-toc", "sg_download_links"],
     },
@@ -122,6 +124,7 @@ autosummary_generate = True
 autosummary_imported_members = True
 autosummary_ignore_module_all = False
 autodoc_member_order = "bysource"
+autodoc_typehints = "none"  # docstrings say types, shapes and units; array-likes fill a screen
 numpydoc_show_class_members = False
 
 plot_formats = [("svg", 100)]
