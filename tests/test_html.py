@@ -9,7 +9,7 @@ from sklearn.preprocessing import StandardScaler
 
 import sklearn_margin
 from sklearn_margin import LinearClassifier, RankSVM, losses, solvers
-from sklearn_margin._doc_links import DOCUMENTATION
+from sklearn_margin._html import DOCUMENTATION
 from sklearn_margin.losses import Hinge, PointwiseLoss
 from sklearn_margin.solvers import SGD
 
@@ -40,7 +40,7 @@ def test_others_have_no_link_of_ours():
 
 
 def test_parameters_and_attributes_are_explained():
-    html = LinearClassifier(Hinge(), solver=SGD()).fit(X, y)._repr_html_()
+    html = LinearClassifier(Hinge(), alpha=0.1).fit(X, y)._repr_html_()
     for name in ("alpha", "class_weight"):
         assert re.search(rf'href="{DOCUMENTATION}/api[^"]*LinearClassifier[^"]*text={name}', html)
     assert "alpha = 1/(C·n)" in html
@@ -50,3 +50,12 @@ def test_few_fitted_attributes():
     shown = set(RankSVM().fit(X, y)._get_fitted_attr_html())
     wanted = {"coef_", "dual_gap_", "n_features_in_", "n_iter_", "n_pairs_", "solver_"}
     assert shown == wanted
+
+
+def test_defaults_of_a_loss_and_a_solver_are_not_marked_as_set():
+    """Scikit-learn marks all parameters in nested objects."""
+    model = LinearClassifier(Hinge(margin=2.0), solver=SGD(power=0.5), alpha=1e-4)
+    wanted = {"loss", "loss__margin", "solver", "solver__power"}
+    assert set(model._get_params_html().non_default) == wanted
+    assert set(LinearClassifier(Hinge())._get_params_html().non_default) == {"loss"}
+    assert set(SGD(power=0.5)._get_params_html().non_default) == {"power"}

@@ -11,7 +11,7 @@ _SEVERAL = "classification losses/multiclass"
 _PROBABILITY = "classification losses/probability"
 _RESIDUAL = "robust_regression losses/regression"
 _PAIRS = "ranking losses/pairwise"
-_METRICS = "ranking"
+_METRICS = "rank_a_table ranking"
 
 #: Pages below ``user_guide`` by object, the first to read first.
 GUIDE = {
@@ -21,10 +21,10 @@ GUIDE = {
         "HuberRegressor": "robust_regression losses/regression objective",
         "LinearClassifier": "classification losses/index objective",
         "LinearEmbedding": "embeddings",
-        "LinearRanker": "ranking losses/pairwise objective",
+        "LinearRanker": "rank_a_table ranking losses/pairwise",
         "LinearRegressor": "robust_regression losses/regression objective",
         "QuantileRegressor": "quantiles objective",
-        "RankSVM": "ranking losses/pairwise objective",
+        "RankSVM": "rank_a_table ranking losses/pairwise",
         "check_loss": "custom_losses",
         "regularization_path": "paths",
     },
@@ -44,11 +44,11 @@ GUIDE = {
         **dict.fromkeys(["MultipleNegativesRanking", "GE2E", "ArcFace"], "embeddings"),
         "Loss": "custom_losses losses/index",
         **dict.fromkeys(["PointwiseLoss", "BinaryLoss", "RegressionLoss"], "custom_losses"),
-        "MulticlassLoss": "custom_losses losses/multiclass",
-        "ProbabilityLoss": "custom_losses losses/probability",
-        "BatchLoss": "custom_losses losses/batch",
-        "PairwiseLoss": "custom_losses losses/pairwise",
-        "EmbeddingLoss": "custom_losses embeddings",
+        "MulticlassLoss": "custom_losses custom_loss_families losses/multiclass",
+        "ProbabilityLoss": "custom_losses custom_loss_families losses/probability",
+        "BatchLoss": "custom_losses custom_loss_families losses/batch",
+        "PairwiseLoss": "custom_losses custom_loss_families losses/pairwise",
+        "EmbeddingLoss": "custom_losses custom_loss_families embeddings",
     },
     "solvers": {
         **dict.fromkeys(["Newton", "CoordinateDescent", "LBFGS"], "solvers speed"),
@@ -70,7 +70,7 @@ GUIDE = {
         "HardnessDisplay": "embeddings",
         "LossDisplay": "losses/index",
         "PathDisplay": "paths",
-        "RankingDisplay": "ranking",
+        "RankingDisplay": "rank_a_table ranking",
     },
 }
 
@@ -85,9 +85,13 @@ def by_full_name():
 
 
 def give_to_templates(app, config):
-    """Let the templates of autosummary know the links; warn of pages that are not there."""
+    """Let the templates of autosummary know the links; warn of pages that are not there.
+
+    Types stand in words in the docstrings; annotations, which say the same to tools, are left out.
+    """
     from sphinx.util import logging
 
+    config.autodoc_typehints = "none"
     config.autosummary_context["guide"] = by_full_name()
     pages = {page for pages in by_full_name().values() for page in pages}
     for page in sorted(pages):

@@ -19,7 +19,6 @@ from sklearn_margin._arrays import on_host
 from sklearn_margin._base.tables import check_all_in_batches, check_has_target
 from sklearn_margin._base.watch import Watch
 from sklearn_margin._dask import DaskTable
-from sklearn_margin._doc_links import LinksToDocumentation
 from sklearn_margin._hints import (
     FIT_HINTS,
     INIT_HINTS,
@@ -30,6 +29,7 @@ from sklearn_margin._hints import (
     levels_to_caller,
     parameter_of,
 )
+from sklearn_margin._html import DrawnByScikitLearn
 from sklearn_margin._lazy import is_dask
 from sklearn_margin._onnx import ConvertsToOnnx
 from sklearn_margin._sklearn import CallbackSupportMixin, column_or_1d
@@ -104,7 +104,7 @@ class Problem(NamedTuple):
     known: dict[str, Any]  # fitted attributes that are known beforehand, such as the classes
 
 
-class LossEstimator(ConvertsToOnnx, LinksToDocumentation, CallbackSupportMixin, BaseEstimator):
+class LossEstimator(ConvertsToOnnx, DrawnByScikitLearn, CallbackSupportMixin, BaseEstimator):
     """Base of all estimators, which have a loss that a solver minimises.
 
     A subclass builds the problem from data in ``_prepare``, and says in ``_fitted`` which

@@ -16,14 +16,14 @@ import numpy as np
 from sklearn.base import BaseEstimator
 
 from sklearn_margin._compile_errors import explain_failure
-from sklearn_margin._doc_links import LinksToDocumentation
+from sklearn_margin._html import DrawnByScikitLearn
 from sklearn_margin._jit import register_parameter_object
 from sklearn_margin._typing import Array, of_any_arguments
 
 __all__ = ["Loss", "place_in_order"]
 
 
-class Loss(LinksToDocumentation, BaseEstimator):
+class Loss(DrawnByScikitLearn, BaseEstimator):
     """A loss: parameters, a value, and a gradient.
 
     Follows scikit-learn's parameter protocol (``get_params``, ``set_params``, ``clone``,

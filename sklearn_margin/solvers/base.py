@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from sklearn.base import BaseEstimator
 
-from sklearn_margin._doc_links import LinksToDocumentation
+from sklearn_margin._html import DrawnByScikitLearn
 
 __all__ = ["InTurn", "Result", "Solver"]
 
@@ -87,7 +87,7 @@ class Iterate(NamedTuple):
         )
 
 
-class Solver(LinksToDocumentation, BaseEstimator):
+class Solver(DrawnByScikitLearn, BaseEstimator):
     """A way to minimise an objective; its parameters can be searched like an estimator's.
 
     The author writes ``solve``, and ``obstacle``, which says why an objective is beyond it; and
