@@ -7,6 +7,9 @@ when it first asks. Nothing here imports skl2onnx or onnx before that.
 Graphs have plain operators only, which run in float32 and float64 alike.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 from sklearn.base import is_classifier
 from sklearn.isotonic import IsotonicRegression
@@ -31,7 +34,7 @@ _OPTIONS = {"raw_scores": [True, False], "zipmap": [True, False, "columns"]}
 class ConvertsToOnnx:
     """What skl2onnx asks estimators for."""
 
-    def onnx_parser(self):
+    def onnx_parser(self) -> Callable[..., Any]:
         """For ``skl2onnx.to_onnx``: what declares the outputs of this model.
 
         It also makes the class known to skl2onnx, which some of its converters need to be asked for
@@ -45,7 +48,7 @@ class ConvertsToOnnx:
         """
         return _parser(self)
 
-    def onnx_shape_calculator(self):
+    def onnx_shape_calculator(self) -> Callable[..., Any]:
         """For ``skl2onnx.to_onnx``: what computes the shapes of the outputs.
 
         Returns
@@ -54,7 +57,7 @@ class ConvertsToOnnx:
         """
         return _set_shapes
 
-    def onnx_converter(self):
+    def onnx_converter(self) -> Callable[..., Any]:
         """For ``skl2onnx.to_onnx``: what writes the graph of this model.
 
         Returns

@@ -109,6 +109,7 @@ def assert_same_kind(found, like, dtype=None):
     assert dtype is None or found.dtype == dtype
 
 
+@pytest.mark.filterwarnings("ignore:divide by zero")  # logarithms of probabilities that are zero
 @pytest.mark.parametrize("library", LIBRARIES)
 @every_model
 def test_results_are_of_the_kind_of_X(name, library):
