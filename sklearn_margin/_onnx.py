@@ -199,20 +199,20 @@ def _link(model):
     if hasattr(model, "calibrators_"):
         for calibrator in model.calibrators_:
             if type(calibrator) not in (Sigmoid, IsotonicRegression):
-                raise NotImplementedError(_refusal(model, f"calibrator {calibrator!r}"))
+                raise NotImplementedError(_refusal(model, f"calibrator {calibrator!r} is unknown"))
         return None
     loss = model._fitted_loss()
     link = _LINKS.get(type(loss).probability)
     if link is None:
-        raise NotImplementedError(_refusal(model, f"loss {loss!r} has a method probability that"))
+        raise NotImplementedError(_refusal(model, f"loss {loss!r} has its own probability"))
     return link
 
 
 def _refusal(model, what):
     name = type(model).__name__
     return (
-        f"the probabilities of this {name} cannot be converted to ONNX: the {what} is not known to "
-        "it. Scores and labels can, with options={id(model): {'raw_scores': True, 'zipmap': False}}"
+        f"the probabilities of this {name} cannot be converted to ONNX: the {what}. Scores and "
+        "labels can, with options={id(model): {'raw_scores': True, 'zipmap': False}}"
     )
 
 
