@@ -59,7 +59,7 @@ found = {
 }
 
 # %%
-# Where are they different?
+# How far are they apart? (Scores that are equal to the last bit are drawn at 1e-18.)
 expected = model.predict(table)
 figure, (top, bottom) = plt.subplots(2, 1, figsize=(5.6, 5.6))
 top.scatter(expected, found["float32"], s=4)

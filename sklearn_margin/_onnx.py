@@ -7,6 +7,9 @@ when it first asks. Nothing here imports skl2onnx or onnx before that.
 Graphs have plain operators only, which run in float32 and float64 alike.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 from sklearn.base import is_classifier
 from sklearn.isotonic import IsotonicRegression
@@ -31,7 +34,7 @@ _OPTIONS = {"raw_scores": [True, False], "zipmap": [True, False, "columns"]}
 class ConvertsToOnnx:
     """What skl2onnx asks estimators for."""
 
-    def onnx_parser(self):
+    def onnx_parser(self) -> Callable[..., Any]:
         """For ``skl2onnx.to_onnx``: what declares the outputs of this model.
 
         It also makes the class known to skl2onnx, which some of its converters need to be asked for
@@ -45,7 +48,7 @@ class ConvertsToOnnx:
         """
         return _parser(self)
 
-    def onnx_shape_calculator(self):
+    def onnx_shape_calculator(self) -> Callable[..., Any]:
         """For ``skl2onnx.to_onnx``: what computes the shapes of the outputs.
 
         Returns
@@ -54,7 +57,7 @@ class ConvertsToOnnx:
         """
         return _set_shapes
 
-    def onnx_converter(self):
+    def onnx_converter(self) -> Callable[..., Any]:
         """For ``skl2onnx.to_onnx``: what writes the graph of this model.
 
         Returns
@@ -196,20 +199,20 @@ def _link(model):
     if hasattr(model, "calibrators_"):
         for calibrator in model.calibrators_:
             if type(calibrator) not in (Sigmoid, IsotonicRegression):
-                raise NotImplementedError(_refusal(model, f"calibrator {calibrator!r}"))
+                raise NotImplementedError(_refusal(model, f"calibrator {calibrator!r} is unknown"))
         return None
     loss = model._fitted_loss()
     link = _LINKS.get(type(loss).probability)
     if link is None:
-        raise NotImplementedError(_refusal(model, f"loss {loss!r} has a method probability that"))
+        raise NotImplementedError(_refusal(model, f"loss {loss!r} has its own probability"))
     return link
 
 
 def _refusal(model, what):
     name = type(model).__name__
     return (
-        f"the probabilities of this {name} cannot be converted to ONNX: the {what} is not known to "
-        "it. Scores and labels can, with options={id(model): {'raw_scores': True, 'zipmap': False}}"
+        f"the probabilities of this {name} cannot be converted to ONNX: the {what}. Scores and "
+        "labels can, with options={id(model): {'raw_scores': True, 'zipmap': False}}"
     )
 
 

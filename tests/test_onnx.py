@@ -271,7 +271,7 @@ def test_rows_of_zeros_and_of_extremes_have_an_embedding():
 
 
 def frame():
-    table = pd.DataFrame(X[:, :2], columns=["price", "stars"])
+    table = pd.DataFrame(X[:, :2].copy(), columns=["price", "stars"])
     table.loc[::7, "price"] = np.nan
     table["district"] = np.array(["centre", "harbour"])[(X[:, 2] > 0).astype(int)]
     return table

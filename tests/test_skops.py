@@ -129,7 +129,7 @@ def test_learning_goes_on(model):
 
 
 def test_in_a_pipeline_with_imputers_and_encoders():
-    table = pd.DataFrame(X, columns=list("abcd"))
+    table = pd.DataFrame(X.copy(), columns=list("abcd"))
     table.loc[::7, "a"] = np.nan
     table["kind"] = np.array(["u", "v", "w"])[Y]
     columns = make_column_transformer(

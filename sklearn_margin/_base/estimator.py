@@ -354,7 +354,7 @@ class LossEstimator(ConvertsToOnnx, DrawnByScikitLearn, CallbackSupportMixin, Ba
         if known is None:
             if classes is None:
                 raise ValueError("classes must be given at the first call of partial_fit")
-            known = np.unique(column_or_1d(classes))
+            known = np.unique(column_or_1d(np.asarray(classes)))
         elif classes is not None and not np.array_equal(np.unique(classes), known):
             raise ValueError(f"classes={classes!r} differs from earlier calls: {known}")
         unknown = np.setdiff1d(y, known)
