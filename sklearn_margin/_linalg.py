@@ -40,6 +40,8 @@ def factorized(matrix, damping=None, *, hold=False):
     >>> factorized(np.diag([2.0, 0.0]), hold=True)(np.array([1.0, 1.0]))
     array([0.5, 0. ])
     """
+    if matrix.size == 0:  # which SciPy refuses before 1.14
+        return np.copy
     diagonal = matrix.diagonal()
     alive = diagonal > 0
     inverse = np.where(alive, 1.0 / np.sqrt(np.where(alive, diagonal, 1.0)), 0.0 if hold else 1.0)

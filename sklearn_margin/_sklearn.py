@@ -5,6 +5,7 @@ Everything else imports from here what an older release lacks.
 
 from inspect import signature
 
+import sklearn
 from sklearn.utils import check_array, validation
 
 try:
@@ -43,4 +44,7 @@ else:  # before 1.8
         return validation.column_or_1d(y, **options)
 
 
-__all__ = ["CallbackSupportMixin", "column_or_1d", "with_callbacks"]
+# Before 1.8 a search whose ``scoring`` is None routes nothing to the score of a pipeline.
+ROUTES_TO_SCORE = tuple(map(int, sklearn.__version__.split(".")[:2])) >= (1, 8)
+
+__all__ = ["ROUTES_TO_SCORE", "CallbackSupportMixin", "column_or_1d", "with_callbacks"]

@@ -387,7 +387,7 @@ def test_sparse_is_dense(loss, solver):
 @pytest.mark.compiled
 def test_sparse_and_wide_is_not_made_dense():
     rng = np.random.default_rng(0)
-    X = sp.random_array((600, 50_000), density=4e-4, rng=rng, format="csr")
+    X = sp.random_array((600, 50_000), density=4e-4, random_state=rng, format="csr")
     y = rng.integers(3, size=600)
     X = sp.csr_array(sp.hstack([X, sp.csr_array(np.eye(3)[y])]))
     model = LinearEmbedding(n_components=2, random_state=0, max_iter=2).fit(X, y)

@@ -141,6 +141,9 @@ for line in sys.stdin:
 """
 
 
+needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork, and Windows has none")
+
+
 def foreign_imports():
     """Modules of others that modules of the package import as they are imported."""
     pattern = re.compile(r"^(?:from|import) ((?:numba|numpy|scipy|sklearn)\b[\w.]*)", re.M)
@@ -340,6 +343,7 @@ def test_damaged_files_are_recompiled_over(site, forked):
     assert forked(site, DAMAGED_WORK) == [{**first, "compiled": 0}]
 
 
+@needs_fork
 def test_a_few_wrong_bytes_are_noticed(warm, forked):
     """Wherever they are: machine code with an error in it crashes the process, or worse."""
     code = """
@@ -859,7 +863,7 @@ print(json.dumps({"outcomes": outcomes}))
 """
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@needs_fork
 def test_a_process_may_fork_while_a_thread_fits():
     """And BLAS has its threads again after a first fit of the child, whoever held the limit."""
     outcomes = run(PACKAGE.parent, FORKS)["outcomes"]

@@ -578,7 +578,9 @@ def test_dense_rows_are_not_copied(model, share):
 
 @pytest.mark.compiled
 def test_sparse_rows_are_not_copied_more_than_once():
-    X = sp.random_array((50_000, 200), density=0.2, format="csr", rng=0)
+    X = sp.random_array(
+        (50_000, 200), density=0.2, format="csr", random_state=np.random.default_rng(0)
+    )
     y = np.random.default_rng(0).random(50_000) < 0.5
     size = X.data.nbytes + X.indices.nbytes
     model = LinearClassifier("logistic", solver="lbfgs", max_iter=3, tol=0.5)

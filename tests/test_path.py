@@ -127,10 +127,11 @@ def test_fits_are_those_of_single_alphas(name, l1_ratio):
 def test_scikit_learns_path(l1_ratio):
     data = Data()
     X, y = data.X - data.X.mean(axis=0), data.y - data.y.mean()
-    alphas, coefs, _ = enet_path(X, y, l1_ratio=l1_ratio, alphas=7, eps=0.01, tol=1e-12)
     model = LinearRegressor(l1_ratio=l1_ratio, tol=1e-10)
     path = regularization_path(model, data.X, data.y, n_alphas=7, alpha_ratio=0.01)
-    np.testing.assert_allclose(path.alphas, 2 * alphas, rtol=1e-7)  # theirs is of r²/2
+    largest = np.abs(X.T @ y).max() / (len(y) * l1_ratio)  # as of r²/2, which theirs is
+    np.testing.assert_allclose(path.alphas / 2, np.geomspace(largest, largest / 100, 7), rtol=1e-7)
+    alphas, coefs, _ = enet_path(X, y, l1_ratio=l1_ratio, alphas=path.alphas / 2, tol=1e-12)
     np.testing.assert_allclose(path.coefs, coefs.T, rtol=1e-5, atol=1e-6)
     theirs = ElasticNet(alpha=alphas[3], l1_ratio=l1_ratio, tol=1e-12).fit(data.X, data.y)
     np.testing.assert_allclose(path.intercepts[3], theirs.intercept_, rtol=1e-5)

@@ -19,12 +19,14 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from sklearn_margin import LinearRanker, RankSVM
+from sklearn_margin._sklearn import ROUTES_TO_SCORE
 from sklearn_margin.losses import (
     MarginRanking,
     PairwiseHinge,
     PairwiseLoss,
     PairwiseSquaredHinge,
 )
+from sklearn_margin.metrics import make_ranking_scorer, pairwise_accuracy_score
 
 LETOR = Path(__file__).parents[2] / "shared/data/lightgbm_lambdarank/train.svm"
 RANKERS = {
@@ -338,15 +340,15 @@ def test_partial_fit_learns_within_groups():
 GRID = {"linearranker__alpha": [1e-4, 1e-1, 1e3], "linearranker__loss__margin": [0.5, 1.0]}
 
 
-def search():
+def search(scoring=None):
     ranker = LinearRanker(PairwiseSquaredHinge())
     pipeline = make_pipeline(StandardScaler(), ranker)
-    return GridSearchCV(pipeline, GRID, cv=GroupKFold(4), error_score="raise")
+    return GridSearchCV(pipeline, GRID, cv=GroupKFold(4), scoring=scoring, error_score="raise")
 
 
-def routed_search(X, y, groups):
+def routed_search(X, y, groups, scoring=None):
     with config_context(enable_metadata_routing=True):
-        return search().fit(X, y, groups=groups)
+        return search(scoring).fit(X, y, groups=groups)
 
 
 def packed_search(X, y, groups):
@@ -360,6 +362,7 @@ def scrambled():
     return X[order], y[order], np.array([f"query {(7 * k) % 12}" for k in groups[order]])
 
 
+@pytest.mark.sklearn("1.8")
 @pytest.mark.compiled
 def test_grid_search_with_and_without_routing():
     X, y, groups = scrambled()
@@ -381,6 +384,20 @@ def test_grid_search_with_and_without_routing():
     assert again.best_params_ == packed.best_params_
 
 
+@pytest.mark.compiled
+def test_grid_search_with_a_scorer():
+    """Which every scikit-learn routes groups to, and before 1.8 the only thing in a search."""
+    X, y, groups = scrambled()
+    scoring = make_ranking_scorer(pairwise_accuracy_score)
+    routed, packed = routed_search(X, y, groups, scoring), packed_search(X, y, groups)
+    assert routed.best_params_ == packed.best_params_
+    assert routed.best_score_ == pytest.approx(packed.best_score_)
+    if not ROUTES_TO_SCORE:
+        with pytest.raises(ValueError, match=r"before 1\.8 wants scoring=make_ranking_scorer"):
+            routed_search(X, y, groups)
+
+
+@pytest.mark.sklearn("1.8")
 @pytest.mark.compiled
 def test_grid_search_by_hand():
     """The scores are those of the folds, computed without any of scikit-learn's plumbing."""

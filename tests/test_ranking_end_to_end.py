@@ -151,7 +151,7 @@ def test_saved_model_ranks_rows_it_has_not_seen(table, tmp_path):
 @pytest.mark.parametrize("zero_based", [True, False])
 def test_svmlight_round_trip(tmp_path, zero_based):
     rng = np.random.default_rng(0)
-    X = sp.random_array((400, 30), density=0.2, rng=rng, format="csr")
+    X = sp.random_array((400, 30), density=0.2, random_state=rng, format="csr")
     X.data = X.data.round(4)  # so that the file keeps all digits
     query = np.sort(rng.integers(40, size=400)) * 1_000_003  # ids beyond what a count would be
     y = np.clip(np.round(4 * (X @ rng.normal(size=30)) + rng.normal(size=400)), 0, 4)

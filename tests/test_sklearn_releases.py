@@ -38,18 +38,24 @@ def functions_of(path):
 
 
 def test_what_an_older_scikit_learn_leaves_out():
-    """Tests of callbacks, and of the array API."""
-    marked, calling = set(), set()
+    """Tests of callbacks and of the array API, and two of routing."""
+    marked, newer, calling = set(), set(), set()
     for path in Path(__file__).parent.glob("test_*.py"):
         for name, marks, source in functions_of(path):
             if MARK in marks:
                 marked.add(name)
+            elif "pytest.mark.sklearn" in " ".join(marks):
+                newer.add(name)
             if ".set_callbacks(" in source and "HAS_CALLBACKS" not in source:
                 calling.add(name)
     this = "test_sklearn_releases.test_what_an_older_scikit_learn_leaves_out"
     array_api = {"test_estimator_checks.test_array_api_checks_are_not_skipped"}
     assert marked == (calling - {this}) | array_api
     assert len(marked) >= 13
+    assert newer == {  # which score a pipeline by its method
+        "test_ranking.test_grid_search_by_hand",
+        "test_ranking.test_grid_search_with_and_without_routing",
+    }
 
 
 def test_a_column_is_called_by_its_name():

@@ -821,7 +821,7 @@ def test_auto_chooses_by_loss_penalty_and_size(name, l1_ratio, shape, density, t
     y = rng.choice([-1.0, 1.0], shape[0])
     data = Problem(None, y, np.ones(shape[0]), np.zeros(shape[0], int))
     if density < 1:
-        X = sp.random_array(shape, density=density, format="csr", rng=rng)
+        X = sp.random_array(shape, density=density, format="csr", random_state=rng)
     else:
         X = rng.normal(size=shape)
     assert choose("auto", build(name, X, data, l1_ratio=l1_ratio), tol).name == solver

@@ -20,7 +20,7 @@ from sklearn_margin._base.scores import predictions_in_parts
 from sklearn_margin._base.tables import grades_coder, largest_weight, parted_objectives
 from sklearn_margin._groups import encode_groups, unpack_target
 from sklearn_margin._hints import INIT_HINTS, PAIR_HINTS, available_if, levels_to_caller
-from sklearn_margin._sklearn import with_callbacks
+from sklearn_margin._sklearn import ROUTES_TO_SCORE, with_callbacks
 from sklearn_margin._tables import Table
 from sklearn_margin._typing import Array, ArrayLike, MatrixLike, keeps_signature
 from sklearn_margin._validation import normalize_weights
@@ -66,9 +66,13 @@ def check_groups_given(estimator) -> None:
         else:
             break
     if getattr(estimator, "_has_groups", False):
+        older = "" if ROUTES_TO_SCORE else (
+            ". In a search over a Pipeline, scikit-learn before 1.8 wants scoring="
+            "make_ranking_scorer(pairwise_accuracy_score) besides, of sklearn_margin.metrics"
+        )  # fmt: skip
         raise ValueError(
             f"this {type(estimator).__name__} was fitted with groups and needs them to score: pass "
-            "groups=..., or y with the columns [relevance, group]"
+            f"groups=..., or y with the columns [relevance, group]{older}"
         )
 
 
