@@ -1098,8 +1098,7 @@ def test_a_callback_can_stop_the_fit(model):
     data = data_for(model)
     solver = "interior_point" if isinstance(model, QuantileRegressor) else "lbfgs"
     stopped = clone(model).set_params(solver=solver).set_callbacks(Stop())
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
+    with pytest.warns(ConvergenceWarning, match="after 2 iterations.* A callback stopped it"):
         stopped.fit(data.X, data.y, **data.options)
     assert stopped.n_iter_ == 2
     assert np.isfinite(stopped.predict(data.X)).all()

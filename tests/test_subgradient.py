@@ -210,6 +210,9 @@ def test_without_a_gap_it_is_the_improvement_that_is_measured(model):
         assert result.measure == "relative improvement over a round"
         assert 0 <= result.reached <= 1
         assert result.converged == (max_iter == 1000)
+    for max_iter in range(5, 200, 15):  # in the midst of a round, too
+        result = solve(Subgradient(), objective_of(model, X, y), tol=1e-3, max_iter=max_iter)
+        assert result.converged == (result.reached <= 1e-3)
 
 
 @pytest.mark.sklearn("1.9")

@@ -411,7 +411,7 @@ class LossEstimator(ConvertsToOnnx, DrawnByScikitLearn, CallbackSupportMixin, Ba
         check_on_rows(objectives[0].at_hand())
         metadata = {name: value for name, value in given.items() if value is not None}
         data = {"estimator": self, "X": problem.X, "y": problem.y, "metadata": metadata}
-        results, solutions = [], []
+        results, solutions, stopped = [], [], False
         fitted = partial(self._partly_fitted, problem, solutions)
         random_state = check_random_state(self.random_state)
         solvers = [self._choose_solver(objective) for objective in objectives]
@@ -431,9 +431,10 @@ class LossEstimator(ConvertsToOnnx, DrawnByScikitLearn, CallbackSupportMixin, Ba
                         validation=None if held_out is None else held_out[k],
                     )  # fmt: skip
                     watch.end(result)
+                stopped |= watch.stopped
                 results.append(result)
                 solutions.append(objective.to_coef(result.params))
-        self._report(results, solvers, objectives[0].rows.dtype)
+        self._report(results, solvers, objectives[0].rows.dtype, stopped)
         largest = np.finfo(objectives[0].rows.dtype).max  # coefficients become that dtype
         if not all((np.abs(part) <= largest).all() for parts in solutions for part in parts):
             raise ValueError(
@@ -448,8 +449,8 @@ class LossEstimator(ConvertsToOnnx, DrawnByScikitLearn, CallbackSupportMixin, Ba
         n_later = len(problem.objectives) - len(solved) - 1
         return self._fitted(problem, [*solved, solution, *[blank] * n_later])
 
-    def _report(self, results, solvers, dtype):
-        """Store how the fit ended; warn if it ended too early."""
+    def _report(self, results, solvers, dtype, stopped):
+        """Store how the fit ended; warn if it ended too early, ``stopped`` by a callback or not."""
         self.n_iter_ = max(result.n_iter for result in results)
         self.solver_ = results[0].solver or solvers[0].name
         gaps = [result.gap for result in results]
@@ -461,18 +462,20 @@ class LossEstimator(ConvertsToOnnx, DrawnByScikitLearn, CallbackSupportMixin, Ba
         if failed and self.tol > 0:
             worst = max(failed, key=lambda k: np.nan_to_num(results[k].reached, nan=np.inf))
             warnings.warn(
-                self._complaint(results[worst], solvers[worst].name, dtype),
+                self._complaint(results[worst], solvers[worst].name, dtype, stopped),
                 ConvergenceWarning,
                 stacklevel=levels_to_caller(),
             )
 
-    def _complaint(self, result, solver, dtype):
+    def _complaint(self, result, solver, dtype, stopped):
         """What is wrong with a result for rows of ``dtype``, and what may help."""
         found = f"{result.measure} {result.reached:.2g}, wanted tol={self.tol:g}"
         if not np.isfinite(result.reached):
             found = f"no bound on the error was found, wanted tol={self.tol:g}"
         advice = "More iterations will not help: scale the features, increase alpha or tol"
-        if result.n_iter >= self.max_iter:
+        if stopped:
+            advice = "A callback stopped it"
+        elif result.n_iter >= self.max_iter:
             advice = "Increase max_iter or tol, or scale the features"
         elif dtype == np.float32:
             advice += ", or fit in float64"

@@ -71,6 +71,7 @@ class Watch:
         self.began, self.n_read = time.perf_counter(), n_read
         self.traces, self.looking = _TRACES.get(), 0.0  # seconds that looks at the gap took
         self.trace = Trace(estimator)
+        self.stopped = False  # by a callback
 
     @property
     def is_wanted(self):
@@ -102,10 +103,11 @@ class Watch:
             return False
         step = self.context.subcontext(task_name="iteration")
         step.call_on_fit_task_begin(**self.data)
-        return step.call_on_fit_task_end(
+        self.stopped = step.call_on_fit_task_end(
             **self.data,
             reconstruction_attributes=lambda: self.fitted(self.objective.to_coef(params)),
         )
+        return self.stopped
 
     def _look(self, params):
         """F and its gap at a point; None where they are not known."""

@@ -164,6 +164,8 @@ class _Run:
         measure = "relative improvement over a round"
         reached = min((self.before - self.best_value) / scale, 1.0)  # from an infinite F, all of it
         done = self.idle > 0 or (value == 0 and objective.may_scale)  # no loss is less than none
+        if not done and reached <= tol:
+            reached = np.inf  # a round that was not finished says nothing
         return Result(params, value, self.n_iter, done, measure=measure, reached=reached)
 
 
