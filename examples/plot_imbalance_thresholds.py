@@ -80,7 +80,7 @@ for k, (name, score) in enumerate(scores.items()):
     found = score > 0
     dot = found[y_test].mean(), y_test[found].mean()
     ax.plot(*dot, "o", color=f"C{k}", ms=9, clip_on=False)
-    offset = [(8, -32), (8, -54), (10, 10), (-20, 12)][k]
+    offset = [(8, -62), (8, -56), (10, 10), (-20, 12)][k]
     ax.annotate(name, dot, offset, textcoords="offset points", color=f"C{k}", weight="bold")
 ax.set(xlabel="share of the late that are found", ylabel="share of those found that are late")
 ax.set(xlim=(0, 1), ylim=(0, 0.4), title="One curve, four thresholds")
