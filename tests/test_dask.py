@@ -354,9 +354,7 @@ def killed_within(client, k, monkeypatch):
         if len(calls) == k:
             pids = client.run(os.getpid)
             address = max(client.has_what().items(), key=lambda item: len(item[1]))[0]
-            os.kill(
-                pids[address], getattr(signal, "SIGKILL", signal.SIGTERM)
-            )  # Windows
+            os.kill(pids[address], getattr(signal, "SIGKILL", signal.SIGTERM))  # Windows
         return real(self, *arguments, **options)
 
     monkeypatch.setattr(PartedRows, "map", evaluate)
