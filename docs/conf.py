@@ -45,6 +45,7 @@ extensions = [
     "sphinx_sitemap",
     "sphinx-mathjax-offline",  # MathJax among the files of the site; no other server is asked
     "sphinxext.opengraph",
+    "api_links",
     "markdown_twins",
 ]
 exclude_patterns = ["_build"]
@@ -124,7 +125,6 @@ autosummary_generate = True
 autosummary_imported_members = True
 autosummary_ignore_module_all = False
 autodoc_member_order = "bysource"
-autodoc_typehints = "none"  # docstrings say types, shapes and units; array-likes fill a screen
 numpydoc_show_class_members = False
 
 plot_formats = [("svg", 100)]
