@@ -149,10 +149,7 @@ sphinx_gallery_conf = {
             "plot_embed_digits.py",
             "*",
             "rank_flights.py",
-            "late_flights.py",
-            "embed_digits.py",
             "loss_catalogue.py",
-            "flights_parquet.py",
             "flights_dask.py",
         ]
     ),
