@@ -14,6 +14,7 @@ from sklearn_margin.solvers import Newton, choose
 __all__ = ["Sigmoid", "calibrate", "held_out_scores"]
 
 _FOLDS = 5
+_NOISE = 1e-6  # relative differences of scores that say nothing: coefficients may be float32
 _TOL = 1e-3  # the scores of a fold need no more: its rows are fewer by far more than that
 
 
@@ -95,7 +96,9 @@ class Sigmoid(NamedTuple):
 
     @classmethod
     def fit(cls, scores, positive, weight):
-        """The sigmoid for these scores."""
+        """The sigmoid for these scores; a constant one if they differ by rounding errors only."""
+        if np.ptp(scores) <= _NOISE * np.abs(scores).max():
+            scores = np.zeros_like(scores)
         n_positive, n_negative = weight[positive].sum(), weight[~positive].sum()
         target = np.where(positive, (n_positive + 1) / (n_positive + 2), 1 / (n_negative + 2))
         # A row with target t is one of each class, with the weights t and 1 − t.

@@ -154,7 +154,8 @@ class HuberRegressor(BaseRegressor):
     Parameters
     ----------
     epsilon : float, default=1.35
-        Threshold in units of the scale, at least 1; 1.35 is 95 % efficient for normal errors.
+        Threshold in units of the scale, at least 1. For normal errors 1.35 is 95 % efficient if
+        their scale is given, and 89 % if it is estimated, with which 1.6 is 95 % efficient.
     scale : float, default=None
         Scale σ of the errors in units of y; None estimates it jointly with w and b.
     alpha : float, default=1e-4

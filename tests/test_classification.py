@@ -16,6 +16,7 @@ from sklearn.svm import SVC
 from sklearn_releases import ELASTIC_NET
 
 from sklearn_margin import HingeClassifier, LinearClassifier
+from sklearn_margin._calibration import Sigmoid
 from sklearn_margin.losses import Hinge, Logistic, SquaredHinge
 from sklearn_margin.solvers import SGD
 
@@ -183,6 +184,14 @@ def test_probabilities_are_calibrated():
     X, y = data()
     fitted = LinearClassifier("logistic", alpha=1.0).fit(X, y)
     assert fitted.predict_proba(X)[:, 1].mean() == pytest.approx(y.mean(), rel=1e-8)
+
+
+def test_scores_that_differ_by_rounding_only_have_one_probability():
+    """A hinge of one class against the rest may fit nothing but its intercept."""
+    positive = np.arange(30) < 10
+    scores = -1.0 + 1e-13 * np.where(positive, 1, -1)
+    found = Sigmoid.fit(scores, positive, np.ones(30))
+    np.testing.assert_allclose(found.predict([-1.0, -0.99]), 1 / 3, atol=0.02)
 
 
 @pytest.mark.parametrize("name", NAMES)
