@@ -191,7 +191,7 @@ def test_scores_that_differ_by_rounding_only_have_one_probability():
     positive = np.arange(30) < 10
     scores = -1.0 + 1e-13 * np.where(positive, 1, -1)
     found = Sigmoid.fit(scores, positive, np.ones(30))
-    np.testing.assert_allclose(found.predict([-1.0, -0.99]), 1 / 3, atol=0.02)
+    np.testing.assert_allclose(found.predict(np.array([-1.0, -0.99])), 1 / 3, atol=0.02)
 
 
 @pytest.mark.parametrize("name", NAMES)
