@@ -158,7 +158,8 @@ class EmbeddingDisplay:
         Raises
         ------
         ValueError
-            If Z is not two-dimensional, or y or `names` do not fit it.
+            If Z is not two-dimensional, or has one row and more than two columns, or y or `names`
+            do not fit it.
         """
         rows, labels = check_array(Z, input_name="Z"), column_or_1d(y)
         check_consistent_length(rows, labels)
@@ -170,6 +171,8 @@ class EmbeddingDisplay:
             some = check_random_state(random_state).choice(len(rows), most, replace=False)
             rows, labels = rows[some], labels[some]
         if rows.shape[1] > 2:
+            if len(rows) < 2:
+                raise ValueError("Z has one row: principal components need 2, or 2 columns")
             pca = PCA(2)
             rows = pca.fit_transform(rows)
             shares = enumerate(pca.explained_variance_ratio_, start=1)
@@ -209,13 +212,16 @@ class EmbeddingDisplay:
                 "alpha": 0.7,
                 "lw": 0,
             }
-            style["label"] = label
+            # Matplotlib leaves names that begin with _ out of legends.
+            style["label"] = f" {label}" if str(label).startswith("_") else label
             self.points_.append(ax.scatter(at[:, 0], at[:, 1], **style | kwargs))
         if len(classes) <= 10:
             ax.legend(
                 loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, markerscale=2,
                 handletextpad=0.1,
             )  # fmt: skip
+            for text in ax.get_legend().get_texts():
+                text.set_parse_math(False)  # $ is a dollar
         ax.set_aspect("equal", adjustable="datalim")
         ax.locator_params(nbins=5)
         ax.set(xlabel=self.axis_names[0], ylabel=self.axis_names[1])
