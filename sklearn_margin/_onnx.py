@@ -277,12 +277,29 @@ class _Graph:
 
 def _scores(graph, model):
     """X W + b, of shape (n, n_outputs)."""
-    columns = [graph.cast(one.full_name, graph.dtype) for one in graph.operator.inputs]
+    inputs = _in_order_of_features(graph.operator.inputs, model)
+    columns = [graph.cast(one.full_name, graph.dtype) for one in inputs]
     X = columns[0] if len(columns) == 1 else graph.add("Concat", *columns, axis=1)
     z = graph.add("MatMul", X, graph.constant(_coef(model).T.astype(np.float64)))
     if not hasattr(model, "intercept_"):
         return z
     return graph.add("Add", z, graph.constant(np.atleast_1d(model.intercept_).astype(np.float64)))
+
+
+def _in_order_of_features(inputs, model):
+    """Inputs in the order of the features that the model was fitted with, if they are columns with
+    their names; raises ``ValueError`` if they are too many or too few."""
+    shapes = [one.type.shape for one in inputs]
+    widths = [shape[1] if len(shape) > 1 else None for shape in shapes]
+    if None not in widths and sum(widths) != model.n_features_in_:
+        raise ValueError(
+            f"the inputs have {sum(widths)} columns, but {type(model).__name__} was fitted with "
+            f"{model.n_features_in_} features"
+        )
+    place = {name: k for k, name in enumerate(getattr(model, "feature_names_in_", []))}
+    if place.keys() != {one.raw_name for one in inputs}:
+        return inputs
+    return sorted(inputs, key=lambda one: place[one.raw_name])
 
 
 def _classify(graph, model, z, raw_scores):

@@ -348,6 +348,24 @@ def test_a_column_each():
     np.testing.assert_allclose(found.ravel(), model.predict(X), atol=1e-5)
 
 
+def test_columns_in_another_order():
+    """They are told by their names, where the model knows these."""
+    model = planted(RankSVM())
+    model.feature_names_in_ = np.array([f"x{j}" for j in range(D)], dtype=object)
+    table = pd.DataFrame(X32, columns=model.feature_names_in_)
+    graph = skl2onnx.to_onnx(model, table[:1].iloc[:, ::-1]).SerializeToString()
+    runner = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
+    found = runner.run(None, {name: table[[name]].to_numpy() for name in table})[0]
+    np.testing.assert_allclose(found.ravel(), model.predict(table), atol=1e-5)
+
+
+def test_inputs_of_another_width():
+    model = planted(RankSVM())
+    for width in (D - 1, D + 1):
+        with pytest.raises(ValueError, match=f"inputs have {width} columns.*{D} features"):
+            session(model, [("X", FloatTensorType([None, width]))])
+
+
 def test_integers():
     model = planted(RankSVM())
     Z = np.round(3 * X).astype(np.int64)
