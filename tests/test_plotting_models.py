@@ -44,6 +44,7 @@ from sklearn_margin.plotting import (
     HardnessDisplay,
     LossDisplay,
     PathDisplay,
+    RankingDisplay,
 )
 from sklearn_margin.plotting.path import _spread
 
@@ -372,10 +373,18 @@ def test_dollars_in_names_are_no_formulas():
         assert not text.get_parse_math()
 
 
-def test_classes_that_begin_with_an_underscore_are_in_the_legend():
-    display = EmbeddingDisplay.from_embedding(np.eye(3)[:, :2], ["_other", "a", "b"])
-    texts = [text.get_text().strip() for text in display.ax_.get_legend().get_texts()]
-    assert texts == ["_other", "a", "b"]
+def test_names_that_begin_with_an_underscore_are_in_the_legend(diabetes):
+    displays = {
+        "_other": EmbeddingDisplay.from_embedding(np.eye(3)[:, :2], ["_other", "a", "b"]),
+        "_loss": LossDisplay.from_loss("hinge", name="_loss"),
+        "_fit": ConvergenceDisplay.from_estimator(HuberRegressor(), *diabetes, name="_fit"),
+        "_ndcg": RankingDisplay.from_predictions([1, 0], [0.1, 0.2], name="_ndcg"),
+    }
+    for name, display in displays.items():
+        texts = [text.get_text().strip() for text in display.ax_.get_legend().get_texts()]
+        assert name in texts
+    groups = RankingDisplay.from_predictions([1, 0], [0.1, 0.2], name="_m", kind="per_group")
+    assert groups.ax_.get_legend().get_texts()[0].get_text().startswith(" _m (mean")
 
 
 def test_bars_do_not_take_the_names_of_others(diabetes):

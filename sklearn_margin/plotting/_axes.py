@@ -2,7 +2,7 @@
 
 from typing import Any
 
-__all__ = ["axes_of", "check_kind", "set_title"]
+__all__ = ["axes_of", "check_kind", "in_legend", "set_title"]
 
 
 def axes_of(ax: Any) -> Any:
@@ -18,6 +18,11 @@ def check_kind(kind: str, kinds: tuple[str, ...], name: str = "kind") -> None:
     """Raise ``ValueError`` unless ``kind`` is one of ``kinds``."""
     if kind not in kinds:
         raise ValueError(f"{name} must be {' or '.join(map(repr, kinds))}, got {kind!r}")
+
+
+def in_legend(name: Any) -> Any:
+    """A name as legends show it: they leave out those that begin with an underscore."""
+    return f" {name}" if str(name).startswith("_") else name
 
 
 def set_title(ax: Any, title: str | None) -> None:

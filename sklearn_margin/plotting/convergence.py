@@ -12,7 +12,7 @@ from sklearn.utils import Bunch
 
 from sklearn_margin._base.estimator import LossEstimator
 from sklearn_margin._base.watch import Step, recorded
-from sklearn_margin.plotting._axes import axes_of, check_kind
+from sklearn_margin.plotting._axes import axes_of, check_kind, in_legend
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -242,7 +242,7 @@ class ConvergenceDisplay:
         """One problem, in the colour of the first, which alone has a name in the legend."""
 
         def line(lines, y, label, **style):
-            label = None if name is None or lines else f"{name}{label}"
+            label = None if name is None or lines else in_legend(f"{name}{label}")
             drawn = (self.lines_ + self.gap_lines_)[:1]
             if drawn:
                 style["color"] = drawn[0].get_color()

@@ -17,7 +17,7 @@ from sklearn.utils.validation import (
 
 from sklearn_margin._sklearn import column_or_1d
 from sklearn_margin.losses import Circle, InfoNCE
-from sklearn_margin.plotting._axes import axes_of, set_title
+from sklearn_margin.plotting._axes import axes_of, in_legend, set_title
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -212,15 +212,14 @@ class EmbeddingDisplay:
                 "alpha": 0.7,
                 "lw": 0,
             }
-            # Matplotlib leaves names that begin with _ out of legends.
-            style["label"] = f" {label}" if str(label).startswith("_") else label
+            style["label"] = in_legend(label)
             self.points_.append(ax.scatter(at[:, 0], at[:, 1], **style | kwargs))
         if len(classes) <= 10:
-            ax.legend(
+            legend = ax.legend(
                 loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, markerscale=2,
                 handletextpad=0.1,
             )  # fmt: skip
-            for text in ax.get_legend().get_texts():
+            for text in legend.get_texts():
                 text.set_parse_math(False)  # $ is a dollar
         ax.set_aspect("equal", adjustable="datalim")
         ax.locator_params(nbins=5)

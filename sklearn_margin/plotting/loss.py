@@ -11,7 +11,7 @@ from sklearn_margin._validation import check_number
 from sklearn_margin.classification import LinearClassifier
 from sklearn_margin.losses import BinaryLoss, Loss, MulticlassLoss, PairwiseLoss, PointwiseLoss
 from sklearn_margin.losses.regression import RegressionLoss
-from sklearn_margin.plotting._axes import axes_of, check_kind
+from sklearn_margin.plotting._axes import axes_of, check_kind, in_legend
 from sklearn_margin.ranking import LinearRanker
 from sklearn_margin.regression import LinearRegressor
 
@@ -190,7 +190,7 @@ class LossDisplay:
         by = "z_i − z_j" if self.xlabel.endswith("z_i − z_j") else "z"
         ylabel = "loss" if kind == "value" else f"derivative by {by}"
         ax.set(xlabel=_label(ax, "x", self.xlabel), ylabel=_label(ax, "y", ylabel))
-        (self.line_,) = ax.plot(x, drawn, **{"label": name} | kwargs)
+        (self.line_,) = ax.plot(x, drawn, **{"label": in_legend(name)} | kwargs)
         if name is not None:
             ax.legend()
         self.ax_, self.figure_ = ax, ax.figure
@@ -261,7 +261,8 @@ def _label(ax, which, label):
 
 def _broken(x, gradient):
     """The curve with a gap at each jump: a step much larger than those beside it."""
-    step = np.abs(np.diff(gradient))
+    with np.errstate(invalid="ignore"):  # a loss of one's own may be infinite
+        step = np.abs(np.diff(gradient))
     beside = np.maximum(np.r_[0.0, step[:-1]], np.r_[step[1:], 0.0])
     jumps = np.flatnonzero((step > 10 * beside) & (step > 1e-3 * np.ptp(gradient))) + 1
     if len(x) < 10:

@@ -11,7 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 from sklearn_margin._base.ranking import check_groups_given
 from sklearn_margin._groups import is_packed
 from sklearn_margin._ndcg import grouped_ndcg
-from sklearn_margin.plotting._axes import axes_of, set_title
+from sklearn_margin.plotting._axes import axes_of, in_legend, set_title
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -284,7 +284,7 @@ class RankingDisplay:
         return self
 
     def _plot_curve(self, ax, name, kwargs):
-        style = {"marker": "o" if len(self.ks) == 1 else None, "label": name}
+        style = {"marker": "o" if len(self.ks) == 1 else None, "label": in_legend(name)}
         (self.line_,) = ax.plot(self.ks, self.ndcg, **style | kwargs)
         self.mean_line_, self.band_ = None, self._draw_band(ax)
         n_groups = len(self.per_group)
@@ -304,7 +304,7 @@ class RankingDisplay:
 
     def _plot_groups(self, ax, name, kwargs):
         mean = float(np.average(self.per_group, weights=self.group_weight))
-        label = None if name is None else f"{name} (mean {mean:.3f})"
+        label = None if name is None else in_legend(f"{name} (mean {mean:.3f})")
         self.line_ = ax.ecdf(self.per_group, self.group_weight, **{"label": label} | kwargs)
         color = self.line_.get_color()
         self.mean_line_ = ax.axvline(mean, color=color, lw=1, ls="--")
