@@ -291,10 +291,10 @@ def _in_order_of_features(inputs, model):
     their names; raises ``ValueError`` if they are too many or too few."""
     shapes = [one.type.shape for one in inputs]
     widths = [shape[1] if len(shape) > 1 else None for shape in shapes]
-    if None not in widths and sum(widths) != model.n_features_in_:
+    if None not in widths and sum(widths) != _coef(model).shape[1]:
         raise ValueError(
             f"the inputs have {sum(widths)} columns, but {type(model).__name__} was fitted with "
-            f"{model.n_features_in_} features"
+            f"{_coef(model).shape[1]} features"
         )
     place = {name: k for k, name in enumerate(getattr(model, "feature_names_in_", []))}
     if place.keys() != {one.raw_name for one in inputs}:
