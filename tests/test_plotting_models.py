@@ -446,6 +446,8 @@ def test_wrong_coefficients(diabetes):
         CoefficientDisplay.from_estimator(model, feature_names=["a"])
     with pytest.raises(ValueError, match=r"errors has shape \(2,\), expected \(10,\)"):
         CoefficientDisplay.from_estimator(model, errors=[1, 2])
+    with pytest.raises(ValueError, match="errors must not be negative"):
+        CoefficientDisplay.from_estimator(model, errors=-np.ones(X.shape[1]))
     with pytest.raises(ValueError, match="top must be"):
         CoefficientDisplay.from_estimator(model, top=0)
     assert plt.get_fignums() == []

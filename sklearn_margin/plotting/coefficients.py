@@ -127,7 +127,7 @@ class CoefficientDisplay:
             If it has no ``coef_``.
         ValueError
             If `target` is missing or unknown, `feature_names` or `errors` do not fit the
-            coefficients, `top` is less than 1, or there are bars on `ax`.
+            coefficients, errors are negative, `top` is less than 1, or there are bars on `ax`.
         """
         check_number(top, "top", minimum=1, integer=True)
         check_is_fitted(estimator)
@@ -140,6 +140,8 @@ class CoefficientDisplay:
         half = None if errors is None else np.asarray(errors, dtype=np.float64)
         if half is not None and half.shape != coef.shape:
             raise ValueError(f"errors has shape {half.shape}, expected {coef.shape}")
+        if half is not None and (half < 0).any():
+            raise ValueError("errors must not be negative")
         shown = np.atleast_2d(coef)[row]
         order = np.argsort(-np.abs(shown), kind="stable")[:top]
         order = order[shown[order] != 0]
