@@ -41,8 +41,10 @@ def cast_targets(y, dtype) -> np.ndarray:
     Raises
     ------
     ValueError
-        If the largest is not zero and becomes zero, or becomes infinite.
+        If they are not numbers, or if the largest is not zero and becomes zero, or becomes infinite.
     """
+    if y.dtype.kind not in "biuf":
+        raise ValueError(f"y must hold numbers, got {y.dtype}: for labels there is LinearClassifier")
     largest = float(np.abs(y).max(initial=0))
     limits = np.finfo(dtype)
     if largest > float(limits.max) or 0 < largest < float(limits.tiny):
