@@ -577,3 +577,25 @@ def test_an_exception_of_the_author_is_passed_on():
     assert Positive().value([1.0], [2.0]) == 2.0
     with pytest.raises(ValueError, match="scores must be positive"):
         Positive().value([1.0], [-2.0])
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("alpha", [1.0, 1e-4])
+def test_a_convex_smooth_loss_needs_no_second_derivative(alpha):
+    """Where the first bound is no use, a closer one takes second derivatives, if there are any."""
+
+    class Square(PointwiseLoss):
+        smooth = True
+
+        def sample_value(self, y, z):
+            return (y - z) ** 2
+
+        def sample_gradient(self, y, z):
+            return 2 * (z - y)
+
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(300, 3))
+    y = X @ [1.0, 2.0, 3.0] + rng.standard_t(2, size=300)
+    model = LinearRegressor(Square(), alpha=alpha).fit(X, y)
+    exact = LinearRegressor("squared", alpha=alpha).fit(X, y)
+    np.testing.assert_allclose(model.coef_, exact.coef_, rtol=1e-3)

@@ -270,5 +270,5 @@ def test_one_row():
 
 @pytest.mark.parametrize("y", [["yes", "no"] * 4, np.arange(8).astype("datetime64[D]")])
 def test_targets_that_are_no_numbers(y):
-    with pytest.raises(ValueError, match="y must hold numbers, got .*LinearClassifier"):
+    with pytest.raises(ValueError, match=r"y must hold numbers, got .*LinearClassifier"):
         LinearRegressor().fit(np.arange(8.0)[:, None], y)
