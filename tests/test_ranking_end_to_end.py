@@ -25,7 +25,7 @@ RANKERS = {
 }
 SCORERS = {
     "own score": None,
-    "nDCG": make_ranking_scorer(ndcg_score, k=3),
+    "NDCG": make_ranking_scorer(ndcg_score, k=3),
     "pairs": make_ranking_scorer(pairwise_accuracy_score),
 }
 
@@ -73,7 +73,7 @@ def packed_target(table):
 @pytest.mark.parametrize(
     ("ranker", "scoring"),
     [
-        ("squared hinge", "nDCG"),
+        ("squared hinge", "NDCG"),
         pytest.param("hinge", "own score", marks=pytest.mark.sklearn("1.8")),
         pytest.param("linear ranker", "own score", marks=pytest.mark.sklearn("1.8")),
         ("linear ranker", "pairs"),
@@ -99,7 +99,7 @@ def test_routing_and_packed_targets_give_the_same_model(table, ranker, scoring):
 
 
 def test_folds_keep_searches_together_and_scores_are_those_of_the_folds(table):
-    search = grid_search(RankSVM(), SCORERS["nDCG"])
+    search = grid_search(RankSVM(), SCORERS["NDCG"])
     with config_context(enable_metadata_routing=True):
         search.fit(table[FEATURES], table["outcome"], groups=table["search"])
     model = search.best_estimator_
@@ -136,7 +136,7 @@ def test_groups_are_what_makes_the_model(table):
 def test_saved_model_ranks_rows_it_has_not_seen(table, tmp_path):
     pytest.importorskip("matplotlib").use("Agg")
     train, test = table.iloc[:450], table.iloc[450:]
-    search = grid_search(RankSVM(), SCORERS["nDCG"])
+    search = grid_search(RankSVM(), SCORERS["NDCG"])
     search.fit(train[FEATURES], packed_target(train), groups=train["search"])
     joblib.dump(search.best_estimator_, tmp_path / "ranker.joblib")
     loaded = joblib.load(tmp_path / "ranker.joblib")

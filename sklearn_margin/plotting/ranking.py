@@ -32,7 +32,7 @@ def _check_ks(ks: Any, longest: int) -> NDArray[Any]:
 
 
 class RankingDisplay:
-    """How well rankings begin: nDCG@k by k, or its distribution over the groups.
+    """How well rankings begin: NDCG@k by k, or its distribution over the groups.
 
     Make one with ``from_estimator`` or ``from_predictions``. For several models in one picture,
     pass the ``ax_`` of the first as `ax`.
@@ -44,7 +44,7 @@ class RankingDisplay:
     ndcg : ndarray of shape (n_ks,)
         For each k, ``metrics.ndcg_score`` with that k.
     per_group : ndarray of shape (n_groups,)
-        nDCG of each group, in the order in which the groups first occur; groups of weight 0 are
+        NDCG of each group, in the order in which the groups first occur; groups of weight 0 are
         left out.
     group_weight : ndarray of shape (n_groups,), default=None
         Weight of each group; None if all are equal.
@@ -254,10 +254,10 @@ class RankingDisplay:
         ax : matplotlib Axes, default=None
             Where to draw; None is a new figure.
         kind : {"ndcg_at_k", "per_group"}, default="ndcg_at_k"
-            Mean nDCG@k by k, in a band of one standard error over groups to both sides; or the
-            share of groups whose nDCG is at most what the horizontal axis says, and the mean as a
+            Mean NDCG@k by k, in a band of one standard error over groups to both sides; or the
+            share of groups whose NDCG is at most what the horizontal axis says, and the mean as a
             dashed line. Models that rank the same groups differ with less error than their bands
-            show: their nDCGs rise and fall together.
+            show: their NDCGs rise and fall together.
         name : str, default=None
             Name in the legend instead of that of the display.
         **kwargs
@@ -289,7 +289,7 @@ class RankingDisplay:
         self.mean_line_, self.band_ = None, self._draw_band(ax)
         n_groups = len(self.per_group)
         set_title(ax, f"{n_groups:,} groups, ± 1 standard error" if self.band_ else None)
-        ax.set(xlabel="length k of the list", ylabel="mean nDCG@k")
+        ax.set(xlabel="length k of the list", ylabel="mean NDCG@k")
         if ax.get_xscale() == "linear":
             ax.locator_params(axis="x", integer=True)
 
@@ -309,7 +309,7 @@ class RankingDisplay:
         color = self.line_.get_color()
         self.mean_line_ = ax.axvline(mean, color=color, lw=1, ls="--")
         self.band_ = None
-        of = "nDCG" if self.k is None else f"nDCG@{self.k}"
+        of = "NDCG" if self.k is None else f"NDCG@{self.k}"
         set_title(ax, f"{len(self.per_group):,} groups")
         ax.set(xlabel=f"{of} of a group", ylabel="share of groups with at most this")
 
