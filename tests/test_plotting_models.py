@@ -13,8 +13,8 @@ from sklearn.datasets import load_diabetes, load_iris
 from sklearn.decomposition import PCA
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import Ridge
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder, StandardScaler, scale
+from sklearn.pipeline import make_pipeline, make_union
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler, scale
 from sklearn.utils import Bunch
 
 from sklearn_margin import (
@@ -334,6 +334,9 @@ def test_names_of_features(table):
     assert piped.feature_names[0] == "standardscaler__bmi"
     model = make_pipeline(HuberRegressor()).fit(X, y)
     assert set(CoefficientDisplay.from_estimator(model, top=2).feature_names) <= set(X.columns)
+    for nameless in (FunctionTransformer(), make_union(FunctionTransformer())):
+        model = make_pipeline(nameless, HuberRegressor()).fit(X, y)
+        assert CoefficientDisplay.from_estimator(model, top=1).feature_names[0].startswith("x")
     plain = Ridge().fit(X.to_numpy(), y)  # of another package, without names
     display = CoefficientDisplay.from_estimator(plain, top=1)
     assert display.feature_names.tolist() == [f"x{np.argmax(abs(plain.coef_))}"]

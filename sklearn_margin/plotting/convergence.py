@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import clone
-from sklearn.pipeline import Pipeline
 from sklearn.utils import Bunch
 
 from sklearn_margin._base.estimator import LossEstimator
 from sklearn_margin._base.watch import Step, recorded
-from sklearn_margin.plotting._axes import axes_of, check_kind
+from sklearn_margin.plotting._axes import axes_of, check_kind, last_step
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -148,7 +147,7 @@ class ConvergenceDisplay:
         """
         check_kind(x, tuple(_UNITS), "x")
         check_kind(kind, _KINDS)
-        if not isinstance(_last(estimator), LossEstimator):
+        if not isinstance(last_step(estimator), LossEstimator):
             raise TypeError(
                 "estimator must be an estimator of sklearn_margin, or a Pipeline that ends with "
                 f"one, got {estimator!r}"
@@ -156,7 +155,7 @@ class ConvergenceDisplay:
         model = clone(estimator)
         with recorded() as traces:
             model.fit(X, y, **fit_params)
-        fitted = _last(model)
+        fitted = last_step(model)
         columns = [_columns(trace) for trace in traces if trace.estimator is fitted]
         name = fitted.solver_ if name is None else name
         display = cls(columns, name=name)
@@ -249,7 +248,6 @@ class ConvergenceDisplay:
             lines += ax.plot(trace[x], y, **style | {"label": label} | kwargs)
 
         marker = "." if len(trace[x]) <= _FEW else None
-
         if kind == "objective":
             line(self.lines_, trace.objective, "", marker=marker)
             return
@@ -257,11 +255,6 @@ class ConvergenceDisplay:
         line(self.lines_, _positive(trace.objective - minimum) / unit, "", marker=marker)
         if np.isfinite(trace.gap).sum() > 1:  # one, at the end, is where the other line ends
             line(self.gap_lines_, _positive(trace.gap) / unit, ": gap", ls="--")
-
-
-def _last(estimator):
-    """The estimator itself, or the last step of a pipeline."""
-    return estimator.steps[-1][1] if isinstance(estimator, Pipeline) else estimator
 
 
 def _columns(trace):

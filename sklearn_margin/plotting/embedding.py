@@ -202,14 +202,8 @@ class EmbeddingDisplay:
         for k, label in enumerate(classes):
             at = self.points[self.labels == label]
             marker = _MARKERS[k // n_colors % len(_MARKERS)]
-            style: dict[str, Any] = {
-                "s": 8,
-                "color": f"C{k}",
-                "marker": marker,
-                "alpha": 0.7,
-                "lw": 0,
-            }
-            style["label"] = label
+            style: dict[str, Any] = {"s": 8, "color": f"C{k}", "marker": marker, "label": label}
+            style |= {"alpha": 0.7, "lw": 0}
             self.points_.append(ax.scatter(at[:, 0], at[:, 1], **style | kwargs))
         if len(classes) <= 10:
             ax.legend(
