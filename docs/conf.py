@@ -125,6 +125,7 @@ autosummary_generate = True
 autosummary_imported_members = True
 autosummary_ignore_module_all = False
 autodoc_member_order = "bysource"
+autodoc_typehints = "none"  # docstrings have the types in words
 numpydoc_show_class_members = False
 
 plot_formats = [("svg", 100)]
