@@ -217,6 +217,22 @@ def test_metrics(library):
     assert found == expected
 
 
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_pictures(library):
+    pytest.importorskip("matplotlib").use("Agg")
+    from sklearn_margin.plotting import EmbeddingDisplay, RankingDisplay
+
+    there, y = LIBRARIES[library](X), LIBRARIES[library](target(3))
+    embedding = fit(LinearEmbedding(n_components=3, max_iter=2, random_state=0), X, target(3))
+    found = EmbeddingDisplay.from_estimator(embedding, there, y)
+    expected = EmbeddingDisplay.from_estimator(embedding, X, target(3))
+    np.testing.assert_allclose(abs(found.points), abs(expected.points), rtol=1e-6, atol=1e-9)
+    ranker = fit(RankSVM(), X, target(3))
+    found = RankingDisplay.from_estimator(ranker, there, y, ks=[1, 20])
+    expected = RankingDisplay.from_estimator(ranker, X, target(3), ks=[1, 20])
+    np.testing.assert_allclose(found.ndcg, expected.ndcg)
+
+
 def test_integers_become_floats_and_zeros_in_sparse_coefficients_stay():
     model = LinearClassifier("logistic").fit(X, target(3)).sparsify()
     whole = np.round(X).astype(np.int64)

@@ -9,12 +9,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.decomposition import PCA
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import (
-    check_array,
-    check_consistent_length,
-    check_is_fitted,
-)
+from sklearn.utils.validation import check_array, check_consistent_length, check_is_fitted
 
+from sklearn_margin._arrays import on_host
 from sklearn_margin._sklearn import column_or_1d
 from sklearn_margin.losses import Circle, InfoNCE
 from sklearn_margin.plotting._axes import axes_of, set_title
@@ -160,7 +157,7 @@ class EmbeddingDisplay:
         ValueError
             If Z is not two-dimensional, or y or `names` do not fit it.
         """
-        rows, labels = check_array(Z, input_name="Z"), column_or_1d(y)
+        rows, labels = check_array(on_host(Z), input_name="Z"), column_or_1d(on_host(y))
         check_consistent_length(rows, labels)
         if names is None:
             names = [f"component {k}" for k in range(1, rows.shape[1] + 1)]
