@@ -247,6 +247,9 @@ def test_wrong_input_is_refused():
         model.predict(strict_array(X * np.nan))
     with pytest.raises(ValueError, match="features"):
         model.predict(strict_array(X[:, :2]))
+    for library in ("strict", "torch"):  # of which torch would leave out the imaginary part
+        with pytest.raises(ValueError, match="Complex data not supported"):
+            model.predict(LIBRARIES[library](X + 1j))
 
 
 def test_without_dispatch_nothing_changes():

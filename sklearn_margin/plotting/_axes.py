@@ -23,9 +23,9 @@ def check_kind(kind: str, kinds: tuple[str, ...], name: str = "kind") -> None:
 
 
 def set_title(ax: Any, title: str | None) -> None:
-    """Give axes a title, unless they have one or there is none."""
+    """Give axes a title, unless they have one or there is none; ``$`` in it is a dollar."""
     if title and not ax.get_title():
-        ax.set_title(title)
+        ax.set_title(title, parse_math=False)
 
 
 def last_step(estimator: Any) -> Any:

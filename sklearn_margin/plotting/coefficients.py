@@ -127,7 +127,7 @@ class CoefficientDisplay:
             If it has no ``coef_``.
         ValueError
             If `target` is missing or unknown, `feature_names` or `errors` do not fit the
-            coefficients, or `top` is less than 1.
+            coefficients, `top` is less than 1, or there are bars on `ax`.
         """
         check_number(top, "top", minimum=1, integer=True)
         check_is_fitted(estimator)
@@ -166,8 +166,12 @@ class CoefficientDisplay:
         ------
         ImportError
             If matplotlib is not installed.
+        ValueError
+            If there are bars on `ax`, for they would get the names of these.
         """
         drawn = axes_of(ax)
+        if drawn.containers:
+            raise ValueError("ax has bars, which would get the names of these: pass other axes")
         if ax is None:
             drawn.figure.set_figheight(max(2.0, 0.9 + 0.22 * len(self.coef)))
         places = np.arange(len(self.coef))
@@ -177,7 +181,7 @@ class CoefficientDisplay:
         }  # fmt: skip
         self.bars_ = drawn.barh(places, self.coef, **style | kwargs)
         drawn.axvline(0, color="0.5", lw=0.8)
-        drawn.set_yticks(places, self.feature_names)
+        drawn.set_yticks(places, self.feature_names, parse_math=False)  # $ is a dollar
         drawn.set(ylim=(len(self.coef) - 0.4, -0.6), xlabel="coefficient")
         set_title(drawn, self.name)
         self.ax_, self.figure_ = drawn, drawn.figure
@@ -235,9 +239,10 @@ def check_names(feature_names, n_features, default):
 
 def _names_seen(estimator):
     """Names of the features that the model itself sees; None if unknown."""
-    if isinstance(estimator, Pipeline) and len(estimator) > 1:
-        try:
-            return estimator[:-1].get_feature_names_out()
-        except AttributeError:  # of a step that gives none
-            return None
-    return getattr(last_step(estimator), "feature_names_in_", None)
+    names = getattr(last_step(estimator), "feature_names_in_", None)
+    if names is not None or not isinstance(estimator, Pipeline) or len(estimator) == 1:
+        return names
+    try:
+        return estimator[:-1].get_feature_names_out()
+    except (AttributeError, ValueError):  # names are asked for step by step: one does not know
+        return None

@@ -155,7 +155,8 @@ class EmbeddingDisplay:
         Raises
         ------
         ValueError
-            If Z is not two-dimensional, or y or `names` do not fit it.
+            If Z is not two-dimensional, or has one row and more than two columns, or y or `names`
+            do not fit it.
         """
         rows, labels = check_array(on_host(Z), input_name="Z"), column_or_1d(on_host(y))
         check_consistent_length(rows, labels)
@@ -167,6 +168,8 @@ class EmbeddingDisplay:
             some = check_random_state(random_state).choice(len(rows), most, replace=False)
             rows, labels = rows[some], labels[some]
         if rows.shape[1] > 2:
+            if len(rows) < 2:
+                raise ValueError("Z has one row: principal components need 2, or 2 columns")
             pca = PCA(2)
             rows = pca.fit_transform(rows)
             shares = enumerate(pca.explained_variance_ratio_, start=1)
@@ -199,7 +202,9 @@ class EmbeddingDisplay:
         for k, label in enumerate(classes):
             at = self.points[self.labels == label]
             marker = _MARKERS[k // n_colors % len(_MARKERS)]
-            style: dict[str, Any] = {"s": 8, "color": f"C{k}", "marker": marker, "label": label}
+            # Matplotlib leaves names that begin with _ out of legends.
+            name = f" {label}" if str(label).startswith("_") else label
+            style: dict[str, Any] = {"s": 8, "color": f"C{k}", "marker": marker, "label": name}
             style |= {"alpha": 0.7, "lw": 0}
             self.points_.append(ax.scatter(at[:, 0], at[:, 1], **style | kwargs))
         if len(classes) <= 10:
@@ -207,6 +212,8 @@ class EmbeddingDisplay:
                 loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, markerscale=2,
                 handletextpad=0.1,
             )  # fmt: skip
+            for text in ax.get_legend().get_texts():
+                text.set_parse_math(False)  # $ is a dollar
         ax.set_aspect("equal", adjustable="datalim")
         ax.locator_params(nbins=5)
         ax.set(xlabel=self.axis_names[0], ylabel=self.axis_names[1])

@@ -260,6 +260,7 @@ class PathDisplay:
             ax.annotate(
                 self.feature_names[j], (alpha, height), xytext=(4, 0), textcoords="offset points",
                 va="center", color=self.lines_[j].get_color(), annotation_clip=False,
+                parse_math=False,
             )
             for j, height in zip(order, heights, strict=True)
         ]  # fmt: skip
