@@ -288,6 +288,16 @@ def test_a_loss_without_gap_has_an_objective(diabetes):
     assert display.lines_[0].get_ydata()[-1] == display.traces[0].objective[-1]
 
 
+def test_embeddings_count_no_reads():
+    X, y = load_iris(return_X_y=True)
+    model = LinearEmbedding(n_components=2, max_iter=2, tol=0, random_state=0)
+    with pytest.raises(ValueError, match="x must be 'seconds' or 'iterations': embeddings count"):
+        ConvergenceDisplay.from_estimator(model, X, y, kind="objective")
+    assert plt.get_fignums() == []
+    display = ConvergenceDisplay.from_estimator(model, X, y, kind="objective", x="iterations")
+    assert display.lines_[0].get_xdata()[-1] == model.fit(X, y).n_iter_
+
+
 def test_wrong_convergence(diabetes):
     X, y = diabetes
     for estimator in (Ridge(), make_pipeline(StandardScaler(), Ridge()), "newton"):

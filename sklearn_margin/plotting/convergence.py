@@ -142,8 +142,8 @@ class ConvergenceDisplay:
         TypeError
             If `estimator` is not one of this package, nor a pipeline that ends with one.
         ValueError
-            For another `x` or `kind`; if the error is to be drawn and there is neither a gap nor
-            `best`; or whatever ``fit`` raises it for.
+            For another `x` or `kind`, or reads of an embedding; if the error is to be drawn and
+            there is neither a gap nor `best`; or whatever ``fit`` raises it for.
         """
         check_kind(x, tuple(_UNITS), "x")
         check_kind(kind, _KINDS)
@@ -213,11 +213,13 @@ class ConvergenceDisplay:
         ImportError
             If matplotlib is not installed.
         ValueError
-            For another `x` or `kind`, `best` of another length, or if the error is to be drawn and
-            there is neither a gap nor `best`.
+            For another `x` or `kind`, or reads that were not counted; for `best` of another
+            length; or if the error is to be drawn and there is neither a gap nor `best`.
         """
         check_kind(x, tuple(_UNITS), "x")
         check_kind(kind, _KINDS)
+        if x == "reads" and not any(trace.reads.any() for trace in self.traces):
+            raise ValueError("x must be 'seconds' or 'iterations': embeddings count no reads")
         minima = self.bound if best is None else _check_best(best, len(self.traces))
         if kind == "error" and np.isnan(minima).any():
             raise ValueError(
