@@ -126,6 +126,7 @@ autosummary_imported_members = True
 autosummary_ignore_module_all = False
 autodoc_member_order = "bysource"
 numpydoc_show_class_members = False
+autodoc_typehints = "none"  # docstrings have the types in words
 
 plot_formats = [("svg", 100)]
 plot_html_show_formats = False

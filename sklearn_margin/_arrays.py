@@ -32,6 +32,8 @@ class Kind(NamedTuple):
     def scores(self, estimator, X, coef, intercept=None):
         """X Wᵀ + b, of shape (n,) or (n, n_outputs), for coefficients W of one or two dimensions;
         X is validated."""
+        if hasattr(X, "dtype") and self.xp.isdtype(X.dtype, "complex floating"):
+            raise ValueError(f"Complex data not supported: X has the dtype {X.dtype}")
         X = validate_data(estimator, X, reset=False, dtype=self.dtypes)
         W = self.array(np.ascontiguousarray(np.transpose(coef)), X.dtype)
         z = X @ W

@@ -160,8 +160,9 @@ def _coef(model):
 def _labels(classes):
     """Labels as ONNX can hold them: int64 or strings."""
     if classes.dtype.kind in "biuf":
-        integers = classes.astype(np.int64)
-        if np.array_equal(integers.astype(classes.dtype), classes):
+        with np.errstate(invalid="ignore"):
+            integers = classes.astype(np.int64)
+        if np.array_equal(integers, classes):  # one beyond int64 would come back as it was
             return integers
     elif all(isinstance(label, str) for label in classes.tolist()):
         return classes.astype(str)
@@ -189,7 +190,7 @@ def _has_probability(model):
 
 
 def _link(model):
-    """The operator that makes probabilities of scores; None if calibrators do.
+    """What makes probabilities of scores: "Sigmoid", "Softmax" or "Isotonic".
 
     Raises
     ------
@@ -197,10 +198,11 @@ def _link(model):
         If a loss or a calibrator has its own way.
     """
     if hasattr(model, "calibrators_"):
+        links = {Sigmoid: "Sigmoid", IsotonicRegression: "Isotonic"}
         for calibrator in model.calibrators_:
-            if type(calibrator) not in (Sigmoid, IsotonicRegression):
+            if type(calibrator) not in links:
                 raise NotImplementedError(_refusal(model, f"calibrator {calibrator!r} is unknown"))
-        return None
+        return links[type(model.calibrators_[0])]
     loss = model._fitted_loss()
     link = _LINKS.get(type(loss).probability)
     if link is None:
@@ -258,13 +260,14 @@ class _Graph:
 
         return self.add("Cast", name, to=np_dtype_to_tensor_dtype(np.dtype(dtype)))
 
-    def first(self, z, k, *, largest):
-        """The k largest or smallest entries of each row, in order."""
-        values, _ = outputs = [self.scope.get_unique_variable_name("first") for _ in range(2)]
-        self.container.add_node(
-            "TopK", [z, self.constant([k])], outputs, axis=1, largest=largest, sorted=1,
-            name=self.scope.get_unique_operator_name("TopK"),
-        )  # fmt: skip
+    def largest(self, z, k):
+        """The k largest entries of each row, in decreasing order."""
+        values, _ = outputs = [self.scope.get_unique_variable_name("largest") for _ in range(2)]
+        name = self.scope.get_unique_operator_name("TopK")
+        # Before opset 10, k is no input; before 11, there is no other order.
+        old = self.container.target_opset < 10
+        inputs, options = ([z], {"k": k}) if old else ([z, self.constant([k])], {})
+        self.container.add_node("TopK", inputs, outputs, name=name, axis=1, **options)
         return values
 
     def give(self, name, k):
@@ -308,13 +311,8 @@ def _probabilities(graph, model, z):
     if link == "Softmax":
         return graph.add("Softmax", z, axis=1)
     if link == "Sigmoid":
-        p = graph.add("Sigmoid", z)
-    else:
-        columns = [
-            _calibrated(graph, graph.add("Gather", z, graph.constant([k]), axis=1), calibrator)
-            for k, calibrator in enumerate(model.calibrators_)
-        ]
-        p = graph.add("Concat", *columns, axis=1)
+        return _sigmoids(graph, _calibrated(graph, model, z, _scaled), n_classes)
+    p = _calibrated(graph, model, z, _isotonic)
     if n_classes == 2:
         return graph.add("Concat", graph.add("Sub", graph.constant(1.0), p), p, axis=1)
     total = graph.add("MatMul", p, graph.constant(np.ones((n_classes, 1))))
@@ -323,11 +321,41 @@ def _probabilities(graph, model, z):
     return graph.add("Where", some, share, graph.constant(1.0 / n_classes))
 
 
-def _calibrated(graph, z, calibrator):
+def _sigmoids(graph, z, n_classes):
+    """Sigmoids of scores, of more than two classes their shares.
+
+    By logarithms, log σ(z) = min(z, 0) − log(1 + exp(−|z|)): runtimes round small results of the
+    operator Sigmoid to nothing, and shares of nothing are anything.
+    """
+    if n_classes == 2:
+        z = graph.add("Concat", graph.add("Neg", z), z, axis=1)
+    e = graph.add("Exp", graph.add("Neg", graph.add("Abs", z)))
+    tail = graph.add("Log", graph.add("Add", e, graph.constant(1.0)))
+    logarithm = graph.add("Sub", graph.add("Min", z, graph.constant(0.0)), tail)
+    return (
+        graph.add("Exp", logarithm) if n_classes == 2 else graph.add("Softmax", logarithm, axis=1)
+    )
+
+
+def _calibrated(graph, model, z, convert):
+    """Each column of scores by its calibrator; scores themselves if there is none."""
+    if not hasattr(model, "calibrators_"):
+        return z
+    columns = [
+        convert(graph, graph.add("Gather", z, graph.constant([k]), axis=1), calibrator)
+        for k, calibrator in enumerate(model.calibrators_)
+    ]
+    return graph.add("Concat", *columns, axis=1)
+
+
+def _scaled(graph, z, calibrator):
+    """Scores whose sigmoids are probabilities."""
+    scaled = graph.add("Mul", z, graph.constant(calibrator.slope))
+    return graph.add("Add", scaled, graph.constant(calibrator.intercept))
+
+
+def _isotonic(graph, z, calibrator):
     """Probabilities of one column of scores."""
-    if isinstance(calibrator, Sigmoid):
-        scaled = graph.add("Mul", z, graph.constant(calibrator.slope))
-        return graph.add("Sigmoid", graph.add("Add", scaled, graph.constant(calibrator.intercept)))
     x = calibrator.X_thresholds_.astype(graph.dtype)
     y = calibrator.y_thresholds_.astype(np.float64)
     if len(y) == 1:
@@ -343,17 +371,18 @@ def _calibrated(graph, z, calibrator):
 
 def _in_order(graph, z, quantiles):
     """Predictions of each row sorted, in the order of the quantiles."""
-    ascending = graph.first(z, len(quantiles), largest=0)
-    return graph.add("Gather", ascending, graph.constant(np.argsort(np.argsort(quantiles))), axis=1)
+    falling = graph.largest(z, len(quantiles))
+    places = len(quantiles) - 1 - np.argsort(np.argsort(quantiles))
+    return graph.add("Gather", falling, graph.constant(places), axis=1)
 
 
 def _unit_rows(graph, z):
     """Rows divided by their lengths; zero rows stay."""
     # By the largest entry first: squares then neither overflow nor vanish.
-    largest = graph.first(graph.add("Abs", z), 1, largest=1)
-    zero, one = graph.add("Equal", largest, graph.constant(0.0)), graph.constant(1.0)
-    u = graph.add("Div", z, graph.add("Where", zero, one, largest))
+    largest = graph.largest(graph.add("Abs", z), 1)
+    some, one = graph.add("Greater", largest, graph.constant(0.0)), graph.constant(1.0)
+    u = graph.add("Div", z, graph.add("Where", some, largest, one))
     n_components = len(graph.operator.raw_operator.components_)
     ones = graph.constant(np.ones((n_components, 1)))
     squares = graph.add("MatMul", graph.add("Mul", u, u), ones)
-    return graph.add("Div", u, graph.add("Sqrt", graph.add("Where", zero, one, squares)))
+    return graph.add("Div", u, graph.add("Sqrt", graph.add("Where", some, squares, one)))

@@ -28,6 +28,7 @@ from sklearn_margin import (
     QuantileRegressor,
     RankSVM,
 )
+from sklearn_margin._calibration import Sigmoid
 from sklearn_margin.losses import CrossEntropy, Focal, Logistic, ProbabilityLoss
 
 onnxruntime = pytest.importorskip("onnxruntime")
@@ -119,9 +120,9 @@ def embedding(**params):
     return fitted(model, LABELS["three"])
 
 
-def session(model, types, **options):
+def session(model, types, target_opset=None, **options):
     options = {id(model): options} if options else None
-    graph = skl2onnx.to_onnx(model, initial_types=types, options=options)
+    graph = skl2onnx.to_onnx(model, initial_types=types, options=options, target_opset=target_opset)
     return onnxruntime.InferenceSession(
         graph.SerializeToString(), providers=["CPUExecutionProvider"]
     )
@@ -203,7 +204,12 @@ def test_labels_of_any_type(labels):
 
 
 def test_labels_that_onnx_does_not_have():
-    for labels in (np.array([0.5, 1.0]), np.array([1, "a"], dtype=object)):
+    for labels in (
+        np.array([0.5, 1.0]),
+        np.array([1, "a"], dtype=object),
+        np.array([1, 2**63 + 5], dtype=np.uint64),
+        np.array([0.0, np.inf]),
+    ):
         model = planted(LinearClassifier("logistic"), labels)
         with pytest.raises(ValueError, match="labels must be strings or integers"):
             run(model)
@@ -235,6 +241,38 @@ def test_ties_are_as_in_predict():
     model = planted(LinearClassifier("logistic"), LABELS["two"])
     model.intercept_[:] = 0
     assert run(model, 0 * X32, zipmap=False)["label"][0] == model.predict(0 * X)[0] == "no"
+
+
+@both_dtypes
+@pytest.mark.parametrize("labels", ["two", "three"])
+def test_probabilities_of_scores_far_from_zero(labels, dtype):
+    """Shares of tiny sigmoids, and those themselves: onnxruntime's are 0 below −17 or so."""
+    model = planted(HingeClassifier(probability="sigmoid"), LABELS[labels])
+    model.calibrators_ = [Sigmoid(1.0, 0.5)] * len(model.coef_)
+    model.coef_ = np.array([1.0, 1.2, 1.1])[: len(model.coef_), None] * np.eye(D)[0]
+    model.intercept_ = 0 * model.intercept_
+    rows = np.outer([-5.0, -15, -30, -80, -400, 5, 15, 400], np.eye(D)[0])
+    expected = model.predict_proba(rows)
+    found = run(model, rows.astype(dtype), zipmap=False)["probabilities"]
+    np.testing.assert_allclose(found, expected, atol=TOLERANCE[dtype])
+    tiny = expected[:3, -1]
+    np.testing.assert_allclose(found[:3, -1], tiny, rtol=10 * TOLERANCE[dtype])
+
+
+@pytest.mark.parametrize("opset", [9, 10, 11, 13, 18])
+def test_operators_of_older_runtimes(opset):
+    models = (
+        planted(LinearEmbedding(normalize=True)),
+        planted(QuantileRegressor(quantile=[0.9, 0.1, 0.5, 0.1], non_crossing=True)),
+        planted(HingeClassifier(), LABELS["integers"]),
+    )
+    for model in models:
+        # Some runtimes have no ArgMax of float64 that old.
+        found = run(model, X32 if is_classifier(model) else X, target_opset=opset)
+        predicted = model.transform(X) if hasattr(model, "transform") else model.predict(X)
+        for output in ("variable", "label"):
+            if output in found:
+                np.testing.assert_array_almost_equal(found[output], predicted, decimal=12)
 
 
 def test_sparse_coefficients():

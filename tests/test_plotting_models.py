@@ -14,7 +14,7 @@ from sklearn.decomposition import PCA
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import Ridge
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder, StandardScaler, scale
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler, scale
 from sklearn.utils import Bunch
 
 from sklearn_margin import (
@@ -175,6 +175,9 @@ def test_wrong_losses():
     with pytest.raises(ValueError, match="delta"):
         LossDisplay.from_loss(Huber(delta=-1))
     assert plt.get_fignums() == []
+    for y in (np.nan, np.inf):
+        with pytest.raises(ValueError, match="y must be"):
+            LossDisplay.from_loss("huber", y=y)
 
 
 # --- convergence ---
@@ -285,6 +288,16 @@ def test_a_loss_without_gap_has_an_objective(diabetes):
     assert display.lines_[0].get_ydata()[-1] == display.traces[0].objective[-1]
 
 
+def test_embeddings_count_no_reads():
+    X, y = load_iris(return_X_y=True)
+    model = LinearEmbedding(n_components=2, max_iter=2, tol=0, random_state=0)
+    with pytest.raises(ValueError, match="x must be 'seconds' or 'iterations': embeddings count"):
+        ConvergenceDisplay.from_estimator(model, X, y, kind="objective")
+    assert plt.get_fignums() == []
+    display = ConvergenceDisplay.from_estimator(model, X, y, kind="objective", x="iterations")
+    assert display.lines_[0].get_xdata()[-1] == model.fit(X, y).n_iter_
+
+
 def test_wrong_convergence(diabetes):
     X, y = diabetes
     for estimator in (Ridge(), make_pipeline(StandardScaler(), Ridge()), "newton"):
@@ -337,6 +350,57 @@ def test_names_of_features(table):
     plain = Ridge().fit(X.to_numpy(), y)  # of another package, without names
     display = CoefficientDisplay.from_estimator(plain, top=1)
     assert display.feature_names.tolist() == [f"x{np.argmax(abs(plain.coef_))}"]
+
+
+def test_names_of_features_after_steps_that_know_none(table):
+    """Those that the model saw, or numbers."""
+    X, y = table
+    absolute = make_pipeline(FunctionTransformer(np.abs), HuberRegressor())
+    passed = make_pipeline("passthrough", HuberRegressor())
+    for model in (absolute, passed):
+        names = CoefficientDisplay.from_estimator(model.fit(X, y), top=2).feature_names
+        assert set(names) <= set(X.columns)
+    unknown = absolute.fit(X.to_numpy(), y)
+    assert CoefficientDisplay.from_estimator(unknown, top=1).feature_names[0].startswith("x")
+
+
+DOLLARS = ["$\\alph$", "cost_$ in $", "$", "plain"]
+
+
+def test_dollars_in_names_are_no_formulas():
+    model = HuberRegressor()
+    model.coef_ = np.array([4.0, 3.0, 2.0, 1.0])
+    bars = CoefficientDisplay.from_estimator(model, feature_names=DOLLARS)
+    path = Bunch(alphas=np.array([1.0, 0.1]), coefs=np.array([0 * model.coef_, model.coef_]))
+    ends = PathDisplay.from_path(path, feature_names=DOLLARS)
+    points = EmbeddingDisplay.from_embedding(np.eye(4)[:, :2], DOLLARS, name="$\\alph$")
+    for display in (bars, ends, points):
+        display.figure_.canvas.draw()
+    assert [text.get_text() for text in bars.ax_.get_yticklabels()] == DOLLARS
+    texts = points.ax_.get_legend().get_texts()
+    for text in (*bars.ax_.get_yticklabels(), *ends.labels_, *texts, points.ax_.title):
+        assert not text.get_parse_math()
+
+
+def test_classes_that_begin_with_an_underscore_are_in_the_legend():
+    display = EmbeddingDisplay.from_embedding(np.eye(3)[:, :2], ["_other", "a", "b"])
+    texts = [text.get_text().strip() for text in display.ax_.get_legend().get_texts()]
+    assert texts == ["_other", "a", "b"]
+
+
+def test_bars_do_not_take_the_names_of_others(diabetes):
+    X, y = diabetes
+    first = CoefficientDisplay.from_estimator(HuberRegressor().fit(X, y))
+    with pytest.raises(ValueError, match="ax has bars"):
+        CoefficientDisplay.from_estimator(Ridge().fit(X, y), ax=first.ax_)
+
+
+def test_axes_of_losses_of_several_families_say_both():
+    display = LossDisplay.from_loss("hinge")
+    for loss in ("huber", "squared_hinge"):
+        LossDisplay.from_loss(loss, ax=display.ax_)
+    assert display.ax_.get_xlabel() == "margin y·z | prediction − target, z − y"
+    assert display.ax_.get_ylabel() == "loss"
 
 
 def test_target_chooses_the_row(diabetes):
@@ -523,6 +587,8 @@ def test_wrong_embeddings():
     with pytest.raises(TypeError, match="loss must be an InfoNCE or a Circle"):
         HardnessDisplay.from_loss(Hinge(), [0.1], [0.1])
     assert plt.get_fignums() == []
+    with pytest.raises(ValueError, match="Z has one row"):
+        EmbeddingDisplay.from_embedding(np.eye(3)[:1], ["a"])
 
 
 # --- all ---

@@ -11,7 +11,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_margin._validation import check_number
-from sklearn_margin.plotting._axes import axes_of, set_title
+from sklearn_margin.plotting._axes import axes_of, last_step, set_title
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -102,7 +102,7 @@ class CoefficientDisplay:
         feature_names : array-like of str of shape (n_features,), default=None
             Names of the features that the model itself sees. None is those that it was fitted
             with; of a pipeline, those that the steps before the last give; x0, x1, … if there are
-            none.
+            none, or a step does not say.
         top : int, default=20
             Most coefficients to draw, the largest in size; zeros are left out.
         target : class label or float, default=None
@@ -127,11 +127,11 @@ class CoefficientDisplay:
             If it has no ``coef_``.
         ValueError
             If `target` is missing or unknown, `feature_names` or `errors` do not fit the
-            coefficients, or `top` is less than 1.
+            coefficients, `top` is less than 1, or there are bars on `ax`.
         """
         check_number(top, "top", minimum=1, integer=True)
         check_is_fitted(estimator)
-        model = estimator.steps[-1][1] if isinstance(estimator, Pipeline) else estimator
+        model = last_step(estimator)
         if not hasattr(model, "coef_"):
             raise TypeError(f"estimator must have coefficients coef_, got {model!r}")
         coef = model.coef_.toarray() if sp.issparse(model.coef_) else np.asarray(model.coef_)
@@ -166,8 +166,12 @@ class CoefficientDisplay:
         ------
         ImportError
             If matplotlib is not installed.
+        ValueError
+            If there are bars on `ax`, for they would get the names of these.
         """
         drawn = axes_of(ax)
+        if drawn.containers:
+            raise ValueError("ax has bars, which would get the names of these: pass other axes")
         if ax is None:
             drawn.figure.set_figheight(max(2.0, 0.9 + 0.22 * len(self.coef)))
         places = np.arange(len(self.coef))
@@ -177,7 +181,7 @@ class CoefficientDisplay:
         }  # fmt: skip
         self.bars_ = drawn.barh(places, self.coef, **style | kwargs)
         drawn.axvline(0, color="0.5", lw=0.8)
-        drawn.set_yticks(places, self.feature_names)
+        drawn.set_yticks(places, self.feature_names, parse_math=False)  # $ is a dollar
         drawn.set(ylim=(len(self.coef) - 0.4, -0.6), xlabel="coefficient")
         set_title(drawn, self.name)
         self.ax_, self.figure_ = drawn, drawn.figure
@@ -235,9 +239,10 @@ def check_names(feature_names, n_features, default):
 
 def _names_seen(estimator):
     """Names of the features that the model itself sees; None if unknown."""
-    if isinstance(estimator, Pipeline) and len(estimator) > 1:
-        steps = estimator[:-1]
-        # Names are asked for step by step, and one of them may not know.
-        return steps.get_feature_names_out() if hasattr(steps, "get_feature_names_out") else None
-    model = estimator.steps[-1][1] if isinstance(estimator, Pipeline) else estimator
-    return getattr(model, "feature_names_in_", None)
+    names = getattr(last_step(estimator), "feature_names_in_", None)
+    if names is not None or not isinstance(estimator, Pipeline) or len(estimator) == 1:
+        return names
+    try:
+        return estimator[:-1].get_feature_names_out()
+    except (AttributeError, ValueError):  # names are asked for step by step: one does not know
+        return None

@@ -9,12 +9,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.decomposition import PCA
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import (
-    check_array,
-    check_consistent_length,
-    check_is_fitted,
-)
+from sklearn.utils.validation import check_array, check_consistent_length, check_is_fitted
 
+from sklearn_margin._arrays import on_host
 from sklearn_margin._sklearn import column_or_1d
 from sklearn_margin.losses import Circle, InfoNCE
 from sklearn_margin.plotting._axes import axes_of, set_title
@@ -158,9 +155,10 @@ class EmbeddingDisplay:
         Raises
         ------
         ValueError
-            If Z is not two-dimensional, or y or `names` do not fit it.
+            If Z is not two-dimensional, or has one row and more than two columns, or y or `names`
+            do not fit it.
         """
-        rows, labels = check_array(Z, input_name="Z"), column_or_1d(y)
+        rows, labels = check_array(on_host(Z), input_name="Z"), column_or_1d(on_host(y))
         check_consistent_length(rows, labels)
         if names is None:
             names = [f"component {k}" for k in range(1, rows.shape[1] + 1)]
@@ -170,6 +168,8 @@ class EmbeddingDisplay:
             some = check_random_state(random_state).choice(len(rows), most, replace=False)
             rows, labels = rows[some], labels[some]
         if rows.shape[1] > 2:
+            if len(rows) < 2:
+                raise ValueError("Z has one row: principal components need 2, or 2 columns")
             pca = PCA(2)
             rows = pca.fit_transform(rows)
             shares = enumerate(pca.explained_variance_ratio_, start=1)
@@ -202,20 +202,18 @@ class EmbeddingDisplay:
         for k, label in enumerate(classes):
             at = self.points[self.labels == label]
             marker = _MARKERS[k // n_colors % len(_MARKERS)]
-            style: dict[str, Any] = {
-                "s": 8,
-                "color": f"C{k}",
-                "marker": marker,
-                "alpha": 0.7,
-                "lw": 0,
-            }
-            style["label"] = label
+            # Matplotlib leaves names that begin with _ out of legends.
+            name = f" {label}" if str(label).startswith("_") else label
+            style: dict[str, Any] = {"s": 8, "color": f"C{k}", "marker": marker, "label": name}
+            style |= {"alpha": 0.7, "lw": 0}
             self.points_.append(ax.scatter(at[:, 0], at[:, 1], **style | kwargs))
         if len(classes) <= 10:
             ax.legend(
                 loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, markerscale=2,
                 handletextpad=0.1,
             )  # fmt: skip
+            for text in ax.get_legend().get_texts():
+                text.set_parse_math(False)  # $ is a dollar
         ax.set_aspect("equal", adjustable="datalim")
         ax.locator_params(nbins=5)
         ax.set(xlabel=self.axis_names[0], ylabel=self.axis_names[1])

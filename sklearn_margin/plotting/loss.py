@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from sklearn_margin._validation import check_number
 from sklearn_margin.classification import LinearClassifier
 from sklearn_margin.losses import BinaryLoss, Loss, MulticlassLoss, PairwiseLoss, PointwiseLoss
 from sklearn_margin.losses.regression import RegressionLoss
@@ -134,12 +135,13 @@ class LossDisplay:
         TypeError
             If `loss` is not a loss of these families: a loss of a whole batch, or of embeddings.
         ValueError
-            For an unknown name, a wrong parameter of the loss, a label y that it does not take,
+            For an unknown name, a wrong parameter of the loss, a y that it does not take,
             scores z that are no finite numbers, or another `kind`.
         """
         check_kind(kind, ("value", "gradient"))
         loss = _resolved(loss)
-        y = _default_label(loss) if y is None else float(y)
+        y = _default_label(loss) if y is None else y
+        check_number(y, "y")
         z = _scores(z, 0.0 if isinstance(loss, (BinaryLoss, PairwiseLoss, MulticlassLoss)) else y)
         value, gradient = _evaluated(loss, y, z)
         position, xlabel = _axis(loss, y, z)
@@ -185,10 +187,10 @@ class LossDisplay:
         x, drawn = self.position, self.value
         if kind == "gradient":
             x, drawn = _broken(x, self.gradient)
-        (self.line_,) = ax.plot(x, drawn, **{"label": name} | kwargs)
         by = "z_i − z_j" if self.xlabel.endswith("z_i − z_j") else "z"
         ylabel = "loss" if kind == "value" else f"derivative by {by}"
-        ax.set(xlabel=self.xlabel, ylabel=ylabel)
+        ax.set(xlabel=_label(ax, "x", self.xlabel), ylabel=_label(ax, "y", ylabel))
+        (self.line_,) = ax.plot(x, drawn, **{"label": name} | kwargs)
         if name is not None:
             ax.legend()
         self.ax_, self.figure_ = ax, ax.figure
@@ -249,6 +251,12 @@ def _axis(loss, y, z):
     if isinstance(loss, MulticlassLoss):
         return z, "score of the true class, rivals at 0 and −1"
     return z, f"score z, y = {y:g}"
+
+
+def _label(ax, which, label):
+    """The label of an axis, beside those of the curves that are there already."""
+    others = getattr(ax, f"get_{which}label")().split(" | ") if ax.lines else []
+    return " | ".join([*others, *({label} - set(others))] if any(others) else [label])
 
 
 def _broken(x, gradient):

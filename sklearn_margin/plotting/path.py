@@ -124,13 +124,12 @@ class PathDisplay:
             If `target` is missing or unknown, `feature_names` do not fit the coefficients,
             `n_labels` is negative, or no alpha is above 0.
         """
-        coefs, name = path.coefs, None
+        coefs = path.coefs
         names = check_names(feature_names, coefs.shape[-1], lambda: None)
+        row = target_row(coefs[0], None, target)
         if coefs.ndim == 3:
-            row = target_row(coefs[0], None, target)
-            coefs, name = coefs[:, row], None if target is None else str(target)
-        elif target is not None:
-            target_row(coefs[0], None, target)
+            coefs = coefs[:, row]
+        name = None if target is None else str(target)
         display = cls(path.alphas, coefs, names, name=name)
         return display.plot(ax, n_labels=n_labels, show_nonzero=show_nonzero, **kwargs)
 
@@ -261,6 +260,7 @@ class PathDisplay:
             ax.annotate(
                 self.feature_names[j], (alpha, height), xytext=(4, 0), textcoords="offset points",
                 va="center", color=self.lines_[j].get_color(), annotation_clip=False,
+                parse_math=False,
             )
             for j, height in zip(order, heights, strict=True)
         ]  # fmt: skip

@@ -11,7 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 from sklearn_margin._base.ranking import check_groups_given
 from sklearn_margin._groups import is_packed
 from sklearn_margin._ndcg import grouped_ndcg
-from sklearn_margin.plotting._axes import axes_of, set_title
+from sklearn_margin.plotting._axes import axes_of, check_kind, set_title
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -222,7 +222,7 @@ class RankingDisplay:
         ------
         ValueError
             For invalid input, as ``metrics.ndcg_score``; if `ks` holds anything but whole numbers
-            of 1 or more.
+            of 1 or more; for another `kind`.
         """
         ndcg = grouped_ndcg(y_true, y_score, groups=groups, gain=gain, sample_weight=sample_weight)
         first = _check_ks(ks, int(ndcg.size.max()))
@@ -271,9 +271,10 @@ class RankingDisplay:
         ------
         ImportError
             If matplotlib is not installed.
+        ValueError
+            For another `kind`.
         """
-        if kind not in ("ndcg_at_k", "per_group"):
-            raise ValueError(f"kind must be 'ndcg_at_k' or 'per_group', got {kind!r}")
+        check_kind(kind, ("ndcg_at_k", "per_group"))
         ax = axes_of(ax)
         name = self.name if name is None else name
         draw = self._plot_curve if kind == "ndcg_at_k" else self._plot_groups
