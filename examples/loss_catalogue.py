@@ -16,6 +16,8 @@ Run it with ``python examples/loss_catalogue.py``; the data come with scikit-lea
    :language: none
 """
 
+# sphinx_gallery_thumbnail_path = '_static/cards/loss.svg'
+
 from functools import partial
 
 import numpy as np
