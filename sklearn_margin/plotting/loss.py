@@ -186,7 +186,7 @@ class LossDisplay:
         if kind == "gradient":
             x, drawn = _broken(x, self.gradient)
         (self.line_,) = ax.plot(x, drawn, **{"label": name} | kwargs)
-        by = "z_i − z_j" if self.xlabel.endswith("z_i − z_j") else "z"
+        by = "zᵢ − zⱼ" if self.xlabel.endswith("zᵢ − zⱼ") else "z"
         ylabel = "loss" if kind == "value" else f"derivative by {by}"
         ax.set(xlabel=self.xlabel, ylabel=ylabel)
         if name is not None:
@@ -245,7 +245,7 @@ def _axis(loss, y, z):
     if isinstance(loss, RegressionLoss):
         return z - y, "prediction − target, z − y"
     if isinstance(loss, PairwiseLoss):
-        return z, "difference of scores, z_i − z_j"
+        return z, "difference of scores, zᵢ − zⱼ"
     if isinstance(loss, MulticlassLoss):
         return z, "score of the true class, rivals at 0 and −1"
     return z, f"score z, y = {y:g}"
