@@ -59,6 +59,7 @@ html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_favicon = "_static/icon.svg"
 html_show_sourcelink = False
+html_domain_indices = False  # the list of modules is the page on the API
 html_copy_source = False  # the Markdown twins are better to read
 html_context = {
     "github_user": REPOSITORY.split("/")[-2],
@@ -118,7 +119,7 @@ ogp_image = f"{SITE}_static/readme.png"
 ogp_description_length = 160
 ogp_social_cards = {"enable": False}
 sitemap_url_scheme = "{link}"
-sitemap_excludes = ["search.html", "genindex.html", "py-modindex.html"]
+sitemap_excludes = ["search.html", "genindex.html"]
 
 # API pages: one per module, listing its __all__ (see _templates/autosummary/module.rst).
 autosummary_generate = True
