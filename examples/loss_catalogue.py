@@ -17,6 +17,8 @@ scikit-learn. It prints:
    :language: none
 """
 
+# sphinx_gallery_thumbnail_path = '_static/cards/loss.svg'
+
 from functools import partial
 
 import numpy as np

@@ -119,7 +119,7 @@ Z = np.array([-2.0, -0.5, 0.5, 1.5])
             2 * (Z - 1) / (1 + (Z - 1) ** 2),
             "score z, y = 1",
         ),
-        (Exponential(), None, Z, np.exp(-Z), -np.exp(-Z), "difference of scores, z_i − z_j"),
+        (Exponential(), None, Z, np.exp(-Z), -np.exp(-Z), "difference of scores, zᵢ − zⱼ"),
         (CrammerSinger(), None, Z, [3, 1.5, 0.5, 0], [-1, -1, -1, 0], "score of the true class"),
     ],
 )
@@ -134,7 +134,7 @@ def test_curve_is_the_loss(loss, y, position, value, gradient, xlabel):
     known = [k for k, slope in enumerate(gradient) if slope is not None]  # any slope at a kink
     np.testing.assert_allclose(drawn[known], np.array(gradient)[known].astype(float))
     pair = isinstance(loss, PairwiseLoss)
-    assert display.ax_.get_ylabel() == f"derivative by {'z_i − z_j' if pair else 'z'}"
+    assert display.ax_.get_ylabel() == f"derivative by {'zᵢ − zⱼ' if pair else 'z'}"
 
 
 def test_names_of_losses_and_several_on_one_axes():

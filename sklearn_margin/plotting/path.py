@@ -255,7 +255,8 @@ class PathDisplay:
         """Names beside the ends of the curves, moved apart where they would overlap."""
         order = largest[np.argsort(-coef[largest], kind="stable")]
         low, high = ax.get_ylim()
-        heights = _spread(coef[order], 0.06 * (high - low))
+        line = 1.1 * ax.xaxis.label.get_size() * ax.figure.dpi / 72  # pixels
+        heights = _spread(coef[order], (high - low) * line / ax.bbox.height)
         return [
             ax.annotate(
                 self.feature_names[j], (alpha, height), xytext=(4, 0), textcoords="offset points",
