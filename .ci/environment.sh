@@ -10,6 +10,6 @@ bin_of() {
 python=python3
 [[ ${OS:-} == Windows_NT ]] && python=python
 temporary=$(mktemp -d)
-trap 'rm -rf "$temporary"' EXIT
+trap 'rm -rf "$temporary" || true' EXIT # Windows may hold a file; that is no failure of the tests
 "$python" -m venv "$temporary/venv"
 source "$(bin_of "$temporary/venv")/activate"

@@ -23,7 +23,7 @@ def main():
     recipe = variant.recipe.to_dict()
     expected = {
         *spaced(project["project"]["dependencies"]),
-        f"python {project['project']['requires-python']}".replace(" >=", " >="),
+        f"python {project['project']['requires-python']}",
     }
     found = set(recipe["requirements"]["run"])
     if found != expected:

@@ -59,6 +59,7 @@ html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_favicon = "_static/icon.svg"
 html_show_sourcelink = False
+html_domain_indices = False  # the list of modules is the page on the API
 html_copy_source = False  # the Markdown twins are better to read
 html_context = {
     "github_user": REPOSITORY.split("/")[-2],
@@ -118,14 +119,16 @@ ogp_image = f"{SITE}_static/readme.png"
 ogp_description_length = 160
 ogp_social_cards = {"enable": False}
 sitemap_url_scheme = "{link}"
-sitemap_excludes = ["search.html", "genindex.html", "py-modindex.html"]
+sitemap_excludes = ["search.html", "genindex.html"]
 
 # API pages: one per module, listing its __all__ (see _templates/autosummary/module.rst).
 autosummary_generate = True
 autosummary_imported_members = True
 autosummary_ignore_module_all = False
 autodoc_member_order = "bysource"
+toc_object_entries_show_parents = "hide"  # "fit()" at the side of a class, whose name is long
 numpydoc_show_class_members = False
+autodoc_typehints = "none"  # docstrings have the types in words
 
 plot_formats = [("svg", 100)]
 plot_html_show_formats = False
@@ -157,7 +160,8 @@ sphinx_gallery_conf = {
     "doc_module": ("sklearn_margin",),
     "reference_url": {"sklearn_margin": None},
     "reset_modules": ("matplotlib", "pictures.use_style"),
-    "thumbnail_size": (400, 280),
+    "image_scrapers": ("pictures.scrape",),
+    "thumbnail_size": pictures.THUMBNAIL,
     "default_thumb_file": str(HERE / "_static" / "no_picture.png"),
     # What drawing returns is not shown.
     "ignore_repr_types": r"matplotlib[.]|sklearn_margin[.]plotting|<class 'list'>",
@@ -188,7 +192,15 @@ class Summary(Autosummary):
         return [(*row[:2], re.sub(r"\s*\[R\w+-\d+\]_", "", row[2]), row[3]) for row in items]
 
 
+def hide_marks(app, docname, source):
+    """Leave out of the gallery's pages what the scripts say to ruff."""
+    if docname.startswith("gallery/"):
+        source[0] = source[0].replace("  # fmt: skip\n", "\n")
+
+
 def setup(app):
     """Connect the hooks above."""
     app.add_directive("autosummary", Summary, override=True)
     app.connect("autodoc-skip-member", skip_foreign)
+    app.connect("source-read", hide_marks)
+    app.connect("builder-inited", pictures.show_panels, priority=900)  # after the gallery

@@ -14,6 +14,8 @@ Run it with ``pip install ".[examples,dask]"`` and ``python examples/flights_das
    :language: none
 """
 
+# sphinx_gallery_thumbnail_path = '_static/cards/large.svg'
+
 import tempfile
 from importlib.metadata import distribution
 from pathlib import Path

@@ -10,11 +10,14 @@ Classifiers are judged by their accuracy on a held-out third, regressors by the 
 rankers by the share of pairs in the right order, embeddings of 8 numbers by the accuracy of five
 nearest neighbours.
 
-Run it with ``python examples/loss_catalogue.py``; the data come with scikit-learn. It prints:
+Run it with ``python examples/loss_catalogue.py``, which takes a minute or two; the data come with
+scikit-learn. It prints:
 
 .. literalinclude:: ../../examples/loss_catalogue.txt
    :language: none
 """
+
+# sphinx_gallery_thumbnail_path = '_static/cards/loss.svg'
 
 from functools import partial
 

@@ -32,7 +32,7 @@ models = {
     "learned: nearest neighbours": LinearEmbedding("nca", n_components=2, random_state=0),
 }
 for ax, (title, model) in zip(axes, models.items(), strict=True):
-    display = EmbeddingDisplay.from_estimator(model.fit(X, y), X_test, y_test, ax=ax, alpha=0.5)
+    display = EmbeddingDisplay.from_estimator(model.fit(X, y), X_test, y_test, ax=ax, alpha=0.8)
     for digit in range(10):
         middle = np.median(display.points[y_test == digit], axis=0)
         ax.text(*middle, digit, weight="bold", size="x-large", ha="center", va="center")

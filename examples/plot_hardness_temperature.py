@@ -52,7 +52,7 @@ for name, values in judged.items():
     print(f"{name:11}", *(f"{value:7.3f}" for value in values))
 
 # %%
-# The pictures.
+# Above, how the push is shared out; below, how many neighbours are right.
 
 figure, (top, bottom) = plt.subplots(2, sharex=True, figsize=(5.6, 6), layout="constrained")
 for k, (loss, values) in enumerate(zip((InfoNCE(), Circle()), judged.values(), strict=True)):

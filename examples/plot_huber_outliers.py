@@ -47,7 +47,7 @@ ax.plot(year, calls, "o", color="0.5", ms=5)
 ax.plot(year[outliers], calls[outliers], "o", color="C1", mfc="none", ms=10)
 for k, model in enumerate(lines.values()):
     ax.plot(year, model.predict(X), color=f"C{k}", lw=2)
-ax.text(1953, 36, "least squares", color="C0", weight="bold")
+ax.text(1962.5, 78, "least squares", color="C0", weight="bold", ha="right")
 ax.text(1973, 49, "Huber", color="C1", weight="bold", ha="right")
 ax.text(1973, 3, "without 1964–69", color="C2", weight="bold", ha="right")
 ax.set(xlabel="year", ylabel="millions of calls, as reported")

@@ -65,7 +65,7 @@ check_loss(Cauchy())
 ax = plt.subplots(figsize=(5.6, 3.6), layout="constrained")[1]
 for loss in ("squared", "huber", "absolute", Cauchy()):
     LossDisplay.from_loss(loss, kind="gradient", z=np.linspace(-6, 6, 602), ax=ax)
-ax.set_ylim(-3, 3)
+ax.set(ylim=(-3, 3))
 
 # %%
 # **To conclude**: choose a loss by the rows that are to decide. All of them, with formulas, are in

@@ -53,9 +53,9 @@ ax.scatter(some["time"], some["arr_delay"], s=4, color="0.5", alpha=0.5, lw=0)
 ax.fill_between(times["time"], curves[0], curves[4], color="C0", alpha=0.25, lw=0)
 ax.fill_between(times["time"], curves[1], curves[3], color="C0", alpha=0.45, lw=0)
 ax.plot(times["time"], curves[2], color="C0", lw=2)
-for quantile, curve in zip(quantiles, curves, strict=True):
+for quantile, curve, shift in zip(quantiles, curves, [-3, 0, 3, 0, 0], strict=True):
     ax.annotate(
-        f"{quantile:.0%}", (22.5, curve[-1]), xytext=(4, 0), textcoords="offset points",
+        f"{quantile:.0%}", (22.5, curve[-1]), xytext=(4, shift), textcoords="offset points",
         va="center", color="C0",
     )  # fmt: skip
 ax.set(xlabel="scheduled departure, hour", ylabel="arrival delay, minutes", ylim=(-70, 180))

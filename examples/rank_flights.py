@@ -32,6 +32,8 @@ picture and prints:
    :language: none
 """
 
+# sphinx_gallery_thumbnail_path = '_static/cards/rank.svg'
+
 import argparse
 import importlib.util
 import tempfile

@@ -15,8 +15,8 @@ _MODULES = ("losses", "solvers")  # with pages of their own; other classes are a
 class DrawnByScikitLearn:
     """What scikit-learn asks an estimator, a loss or a solver for when it draws it as HTML.
 
-    It knows the defaults of an estimator, but not those of the loss and the solver in it, all of
-    whose parameters it marks as set by the user.
+    By itself scikit-learn marks each parameter of a loss or solver inside an estimator as set by
+    the user. Here those are marked that differ from the defaults of the loss or solver.
     """
 
     _doc_link_module = "sklearn_margin"

@@ -1,4 +1,4 @@
-"""nDCG of every group at every rank, after one sort: for the metric and for its picture."""
+"""NDCG of every group at every rank, after one sort: for the metric and for its picture."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from sklearn_margin._groups import (
 
 
 class GroupedNDCG(NamedTuple):
-    """nDCG@k of each group for any k."""
+    """NDCG@k of each group for any k."""
 
     by_place: NDArray[np.float64]  # rows by group and rank: of the group, k being that rank
     start: NDArray[np.intp]  # place of the first row of each group
@@ -28,12 +28,12 @@ class GroupedNDCG(NamedTuple):
     weight: NDArray[np.float64] | None  # of each group; None if equal
 
     def per_group(self, k: int | None = None) -> NDArray[np.float64]:
-        """nDCG@k of each group."""
+        """NDCG@k of each group."""
         rank = self.size if k is None else np.minimum(self.size, k)
         return self.by_place[self.start + rank - 1]
 
     def mean(self, k: int | None = None) -> float:
-        """Mean nDCG@k."""
+        """Mean NDCG@k."""
         return float(np.average(self.per_group(k), weights=self.weight))
 
 
@@ -51,7 +51,7 @@ def grouped_ndcg(
         raise ValueError(f"gain must be 'linear' or 'exponential', got {gain!r}")
     rows = check_scored_rows(y_true, y_score, groups, sample_weight)
     if rows.relevance.min() < 0:
-        raise ValueError(f"y_true must not be negative for nDCG, got {rows.relevance.min()}")
+        raise ValueError(f"y_true must not be negative for NDCG, got {rows.relevance.min()}")
     ranked = rank_within_groups(rows.score, rows.codes)
     ideal = rank_within_groups(rows.relevance, rows.codes)
     gains, start = _relative_gains(rows, gain, ideal), ranked.group_start

@@ -1,4 +1,4 @@
-"""What differs between releases of scikit-learn, of which 1.7 and later do.
+"""What differs between the releases of scikit-learn that are supported, 1.7 and later.
 
 Everything else imports from here what an older release lacks.
 """

@@ -66,7 +66,7 @@ def ndcg_score(
 ) -> float:
     r"""Normalised discounted cumulative gain, averaged over groups.
 
-    .. math:: \mathrm{nDCG@k} = \frac{1}{\mathrm{DCG@k\ of\ the\ best\ order}}
+    .. math:: \mathrm{NDCG@k} = \frac{1}{\mathrm{DCG@k\ of\ the\ best\ order}}
               \sum_{p=1}^{k} \frac{\mathrm{gain}(y_{(p)})}{\log_2(p + 1)}
 
     where :math:`y_{(p)}` is the relevance of the row at rank p of its group (Järvelin &

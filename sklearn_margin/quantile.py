@@ -134,7 +134,7 @@ class QuantileRegressor(BaseRegressor):
         self.random_state = random_state
         self.verbose = verbose
 
-    _init_hints = OTHER_LOSSES
+    _init_hints = OTHER_LOSSES | dict.fromkeys(("q", "tau", "quantiles"), "it is called quantile")
 
     @property
     def _has_several(self):

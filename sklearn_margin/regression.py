@@ -258,7 +258,10 @@ class HuberRegressor(BaseRegressor):
     scale_: float
     outliers_: Array
 
-    _init_hints = OTHER_LOSSES
+    _init_hints = OTHER_LOSSES | {
+        "delta": "the threshold is epsilon, in units of the scale; one in units of y is that of "
+        "LinearRegressor(Huber(delta=...))"
+    }
     _leftovers = (*BaseRegressor._leftovers, "outliers_")
 
     def _objective(self, rows, y, s):

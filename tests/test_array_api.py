@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 import scipy
 from sklearn import config_context
-from sklearn.base import is_classifier
+from sklearn.base import BaseEstimator
 from sklearn.model_selection import cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MaxAbsScaler
 from sklearn.utils.fixes import parse_version
 
+import sklearn_margin
 from sklearn_margin import (
     Batches,
     HingeClassifier,
@@ -216,6 +217,22 @@ def test_metrics(library):
     assert found == expected
 
 
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_pictures(library):
+    pytest.importorskip("matplotlib").use("Agg")
+    from sklearn_margin.plotting import EmbeddingDisplay, RankingDisplay
+
+    there, y = LIBRARIES[library](X), LIBRARIES[library](target(3))
+    embedding = fit(LinearEmbedding(n_components=3, max_iter=2, random_state=0), X, target(3))
+    found = EmbeddingDisplay.from_estimator(embedding, there, y)
+    expected = EmbeddingDisplay.from_estimator(embedding, X, target(3))
+    np.testing.assert_allclose(abs(found.points), abs(expected.points), rtol=1e-6, atol=1e-9)
+    ranker = fit(RankSVM(), X, target(3))
+    found = RankingDisplay.from_estimator(ranker, there, y, ks=[1, 20])
+    expected = RankingDisplay.from_estimator(ranker, X, target(3), ks=[1, 20])
+    np.testing.assert_allclose(found.ndcg, expected.ndcg)
+
+
 def test_integers_become_floats_and_zeros_in_sparse_coefficients_stay():
     model = LinearClassifier("logistic").fit(X, target(3)).sparsify()
     whole = np.round(X).astype(np.int64)
@@ -242,5 +259,9 @@ def test_without_dispatch_nothing_changes():
         assert type(model.decision_function(strict_array(X))) is np.ndarray
 
 
-def test_every_kind_of_estimator_is_here():
-    assert any(is_classifier(model) for model, _ in MODELS.values())
+def test_every_estimator_is_here():
+    assert {type(model) for model, _ in MODELS.values()} == {
+        cls
+        for cls in vars(sklearn_margin).values()
+        if isinstance(cls, type) and issubclass(cls, BaseEstimator)
+    }

@@ -1079,22 +1079,30 @@ def test_callbacks_see_the_classes_that_are_solved():
     assert sorted(set(seen)) == [(True, False, False), (True, True, False), (True, True, True)]
 
 
+class Stop:
+    """Stops the fit of problem ``problem``, or of any, after the second iteration."""
+
+    def __init__(self, problem=None):
+        self.problem = problem
+
+    def setup(self, estimator, context):
+        pass
+
+    def teardown(self, estimator, context):
+        pass
+
+    def on_fit_task_begin(self, estimator, context):
+        pass
+
+    def on_fit_task_end(self, estimator, context):
+        if context.task_name != "iteration" or context.task_id != 1:
+            return False
+        return self.problem in (None, context.parent.task_id)
+
+
 @pytest.mark.sklearn("1.9")
 @every_kind
 def test_a_callback_can_stop_the_fit(model):
-    class Stop:
-        def setup(self, estimator, context):
-            pass
-
-        def teardown(self, estimator, context):
-            pass
-
-        def on_fit_task_begin(self, estimator, context):
-            pass
-
-        def on_fit_task_end(self, estimator, context):
-            return context.task_name == "iteration" and context.task_id == 1
-
     data = data_for(model)
     solver = "interior_point" if isinstance(model, QuantileRegressor) else "lbfgs"
     stopped = clone(model).set_params(solver=solver).set_callbacks(Stop())
@@ -1102,6 +1110,16 @@ def test_a_callback_can_stop_the_fit(model):
         stopped.fit(data.X, data.y, **data.options)
     assert stopped.n_iter_ == 2
     assert np.isfinite(stopped.predict(data.X)).all()
+
+
+@pytest.mark.sklearn("1.9")
+def test_a_warning_is_of_the_problem_that_it_names():
+    """The first class has the worst fit; it is the second one's that is stopped."""
+    X = np.random.default_rng(0).normal(size=(N, D))
+    y = np.digitize(X[:, 0], [-1.0, 0.5])
+    model = LinearClassifier("squared_hinge", solver="lbfgs", max_iter=3, tol=1e-9)
+    with pytest.warns(ConvergenceWarning, match=r"after 3 iterations.* Increase max_iter"):
+        model.set_callbacks(Stop(problem=1)).fit(X, y)
 
 
 @every_kind

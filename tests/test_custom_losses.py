@@ -577,3 +577,32 @@ def test_an_exception_of_the_author_is_passed_on():
     assert Positive().value([1.0], [2.0]) == 2.0
     with pytest.raises(ValueError, match="scores must be positive"):
         Positive().value([1.0], [-2.0])
+
+
+class Square(PointwiseLoss):
+    """Convex and smooth, and without a second derivative."""
+
+    smooth = True
+
+    def sample_value(self, y, z):
+        return (y - z) ** 2
+
+    def sample_gradient(self, y, z):
+        return 2 * (z - y)
+
+
+@pytest.mark.filterwarnings("error::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("alpha", [1.0, 1e-2, 1e-4])
+@pytest.mark.parametrize("l1_ratio", [0.0, 0.5])
+def test_a_convex_smooth_loss_needs_no_second_derivative(seed, alpha, l1_ratio):
+    """A closer certificate takes second derivatives, if there are any; without them the intercept
+    has to be balanced, whatever that costs in the last digit."""
+    rng = np.random.default_rng(seed)
+    X = rng.normal(size=(300, 3)) * 10 ** rng.uniform(-1, 1, 3)
+    y = X @ [1.0, 2.0, 3.0] + rng.standard_t(2, size=300) + 5
+    model = LinearRegressor(Square(), alpha=alpha, l1_ratio=l1_ratio).fit(X, y)
+    exact = LinearRegressor("squared", alpha=alpha, l1_ratio=l1_ratio).fit(X, y)
+    assert model.solver_ == "lbfgs"
+    assert model.dual_gap_ < 1e-4
+    np.testing.assert_allclose(model.coef_, exact.coef_, atol=1e-3)

@@ -69,6 +69,8 @@ KEYWORDS = [
     (HingeClassifier, "loss", r"LinearClassifier\(loss=...\)"),
     (QuantileRegressor, "loss", r"LinearRegressor\(loss=...\)"),
     (HuberRegressor, "loss", r"LinearRegressor\(loss=...\)"),
+    (HuberRegressor, "delta", r"epsilon, .*LinearRegressor\(Huber\(delta=...\)\)"),
+    (QuantileRegressor, "tau", "called quantile"),
 ]
 
 

@@ -548,7 +548,7 @@ def test_invalid_k(metric, k, error):
 
 
 def test_invalid_ndcg():
-    with pytest.raises(ValueError, match=r"y_true must not be negative for nDCG, got -2\.0"):
+    with pytest.raises(ValueError, match=r"y_true must not be negative for NDCG, got -2\.0"):
         ndcg_score([1, -2], [1, 2])
     with pytest.raises(ValueError, match="gain must be 'linear' or 'exponential', got 'squared'"):
         ndcg_score([1, 2], [1, 2], gain="squared")

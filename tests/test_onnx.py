@@ -267,7 +267,8 @@ def test_operators_of_older_runtimes(opset):
         planted(HingeClassifier(), LABELS["integers"]),
     )
     for model in models:
-        found = run(model, X, target_opset=opset)
+        # Some runtimes have no ArgMax of float64 that old.
+        found = run(model, X32 if is_classifier(model) else X, target_opset=opset)
         predicted = model.transform(X) if hasattr(model, "transform") else model.predict(X)
         for output in ("variable", "label"):
             if output in found:

@@ -78,7 +78,7 @@ def test_per_group_is_ndcg_score_of_the_group():
         no_better = by_group[np.array(expected) <= value + 1e-12].sum() / by_group.sum()
         assert share[x <= value + 1e-12][-1] == pytest.approx(no_better)
     assert display.mean_line_.get_xdata()[0] == display.ndcg[-1]
-    assert display.ax_.get_xlabel() == "nDCG@5 of a group"
+    assert display.ax_.get_xlabel() == "NDCG@5 of a group"
     assert display.ax_.get_title() == f"{len(in_order)} groups"
     assert display.ndcg[-1] == pytest.approx(np.average(expected, weights=by_group))
 
@@ -169,7 +169,7 @@ def test_several_models_on_the_same_axes():
     (text,) = third.ax_.get_legend().get_texts()
     mean = np.mean(third.per_group)
     assert text.get_text() == f"again (mean {mean:.3f})"
-    assert third.ax_.get_xlabel() == "nDCG of a group"  # of all its ranks, as no k was given
+    assert third.ax_.get_xlabel() == "NDCG of a group"  # of all its ranks, as no k was given
     assert third.mean_line_.get_color() == third.line_.get_color()
 
 

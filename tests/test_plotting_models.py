@@ -120,7 +120,7 @@ Z = np.array([-2.0, -0.5, 0.5, 1.5])
             2 * (Z - 1) / (1 + (Z - 1) ** 2),
             "score z, y = 1",
         ),
-        (Exponential(), None, Z, np.exp(-Z), -np.exp(-Z), "difference of scores, z_i − z_j"),
+        (Exponential(), None, Z, np.exp(-Z), -np.exp(-Z), "difference of scores, zᵢ − zⱼ"),
         (CrammerSinger(), None, Z, [3, 1.5, 0.5, 0], [-1, -1, -1, 0], "score of the true class"),
     ],
 )
@@ -135,7 +135,7 @@ def test_curve_is_the_loss(loss, y, position, value, gradient, xlabel):
     known = [k for k, slope in enumerate(gradient) if slope is not None]  # any slope at a kink
     np.testing.assert_allclose(drawn[known], np.array(gradient)[known].astype(float))
     pair = isinstance(loss, PairwiseLoss)
-    assert display.ax_.get_ylabel() == f"derivative by {'z_i − z_j' if pair else 'z'}"
+    assert display.ax_.get_ylabel() == f"derivative by {'zᵢ − zⱼ' if pair else 'z'}"
 
 
 def test_names_of_losses_and_several_on_one_axes():
@@ -287,6 +287,16 @@ def test_a_loss_without_gap_has_an_objective(diabetes):
     display.plot(kind="objective")
     assert np.isnan(display.traces[0].gap).all()
     assert display.lines_[0].get_ydata()[-1] == display.traces[0].objective[-1]
+
+
+def test_embeddings_count_no_reads():
+    X, y = load_iris(return_X_y=True)
+    model = LinearEmbedding(n_components=2, max_iter=2, tol=0, random_state=0)
+    with pytest.raises(ValueError, match="x must be 'seconds' or 'iterations': embeddings count"):
+        ConvergenceDisplay.from_estimator(model, X, y, kind="objective")
+    assert plt.get_fignums() == []
+    display = ConvergenceDisplay.from_estimator(model, X, y, kind="objective", x="iterations")
+    assert display.lines_[0].get_xdata()[-1] == model.fit(X, y).n_iter_
 
 
 def test_wrong_convergence(diabetes):

@@ -266,3 +266,9 @@ def test_one_row():
         model = LinearRegressor(name).fit([[2.0, 3.0]], [5.0])
         np.testing.assert_allclose(model.predict([[2.0, 3.0]]), 5.0, atol=0.11)
         np.testing.assert_allclose(model.coef_, 0.0, atol=1e-6)
+
+
+@pytest.mark.parametrize("y", [["yes", "no"] * 4, np.arange(8).astype("datetime64[D]")])
+def test_targets_that_are_no_numbers(y):
+    with pytest.raises(ValueError, match=r"y must hold numbers, got .*LinearClassifier"):
+        LinearRegressor().fit(np.arange(8.0)[:, None], y)

@@ -38,7 +38,7 @@ def functions_of(path):
 
 
 def test_what_an_older_scikit_learn_leaves_out():
-    """Tests of callbacks and of the array API, and two of routing."""
+    """Tests of callbacks, of the array API, of pages in notebooks and of routing."""
     marked, newer, calling = set(), set(), set()
     for path in Path(__file__).parent.glob("test_*.py"):
         for name, marks, source in functions_of(path):
@@ -49,12 +49,17 @@ def test_what_an_older_scikit_learn_leaves_out():
             if ".set_callbacks(" in source and "HAS_CALLBACKS" not in source:
                 calling.add(name)
     this = "test_sklearn_releases.test_what_an_older_scikit_learn_leaves_out"
-    array_api = {"test_estimator_checks.test_array_api_checks_are_not_skipped"}
-    assert marked == (calling - {this}) | array_api
+    others = {
+        "test_estimator_checks.test_array_api_checks_are_not_skipped",
+        "test_html.test_few_fitted_attributes",
+    }
+    assert marked == (calling - {this}) | others
     assert len(marked) >= 13
-    assert newer == {  # which score a pipeline by its method
+    assert newer == {  # links of parameters; pipelines scored by their method, the last in part
+        "test_html.test_parameters_are_explained",
         "test_ranking.test_grid_search_by_hand",
         "test_ranking.test_grid_search_with_and_without_routing",
+        "test_ranking_end_to_end.test_routing_and_packed_targets_give_the_same_model",
     }
 
 

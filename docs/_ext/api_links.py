@@ -85,13 +85,9 @@ def by_full_name():
 
 
 def give_to_templates(app, config):
-    """Let the templates of autosummary know the links; warn of pages that are not there.
-
-    Types stand in words in the docstrings; annotations, which say the same to tools, are left out.
-    """
+    """Let the templates of autosummary know the links; warn of pages that are not there."""
     from sphinx.util import logging
 
-    config.autodoc_typehints = "none"
     config.autosummary_context["guide"] = by_full_name()
     pages = {page for pages in by_full_name().values() for page in pages}
     for page in sorted(pages):

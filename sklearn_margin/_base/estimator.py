@@ -411,7 +411,7 @@ class LossEstimator(ConvertsToOnnx, DrawnByScikitLearn, CallbackSupportMixin, Ba
         check_on_rows(objectives[0].at_hand())
         metadata = {name: value for name, value in given.items() if value is not None}
         data = {"estimator": self, "X": problem.X, "y": problem.y, "metadata": metadata}
-        results, solutions, stopped = [], [], False
+        results, solutions, stopped = [], [], []
         fitted = partial(self._partly_fitted, problem, solutions)
         random_state = check_random_state(self.random_state)
         solvers = [self._choose_solver(objective) for objective in objectives]
@@ -431,7 +431,7 @@ class LossEstimator(ConvertsToOnnx, DrawnByScikitLearn, CallbackSupportMixin, Ba
                         validation=None if held_out is None else held_out[k],
                     )  # fmt: skip
                     watch.end(result)
-                stopped |= watch.stopped
+                stopped.append(watch.stopped)
                 results.append(result)
                 solutions.append(objective.to_coef(result.params))
         self._report(results, solvers, objectives[0].rows.dtype, stopped)
@@ -450,7 +450,7 @@ class LossEstimator(ConvertsToOnnx, DrawnByScikitLearn, CallbackSupportMixin, Ba
         return self._fitted(problem, [*solved, solution, *[blank] * n_later])
 
     def _report(self, results, solvers, dtype, stopped):
-        """Store how the fit ended; warn if it ended too early, ``stopped`` by a callback or not."""
+        """Store how the fits ended, ``stopped`` by a callback or not; warn of one too early."""
         self.n_iter_ = max(result.n_iter for result in results)
         self.solver_ = results[0].solver or solvers[0].name
         gaps = [result.gap for result in results]
@@ -462,7 +462,7 @@ class LossEstimator(ConvertsToOnnx, DrawnByScikitLearn, CallbackSupportMixin, Ba
         if failed and self.tol > 0:
             worst = max(failed, key=lambda k: np.nan_to_num(results[k].reached, nan=np.inf))
             warnings.warn(
-                self._complaint(results[worst], solvers[worst].name, dtype, stopped),
+                self._complaint(results[worst], solvers[worst].name, dtype, stopped[worst]),
                 ConvergenceWarning,
                 stacklevel=levels_to_caller(),
             )

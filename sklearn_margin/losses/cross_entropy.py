@@ -239,6 +239,7 @@ class CrossEntropy(MulticlassLoss):
         softmax(z, out)  # p: the Hessian is diag(p) − p pᵀ
 
     def curvature_product(self, k: int, a: Array, v: Array, out: Array) -> None:
+        # Relative to the likeliest class, whose p may be 1 to rounding error.
         top = 0
         for j in range(a.shape[0]):
             top = j if a[j] > a[top] else top

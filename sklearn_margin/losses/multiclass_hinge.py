@@ -126,6 +126,7 @@ class CrammerSinger(MulticlassLoss):
         return gap
 
     def dual_flow(self, k: int, g: Array, s: float, v: Array, out: Array) -> None:
+        # H = diag(p) − p pᵀ/s
         mean = (g[k] + s) * v[k]
         for j in range(g.shape[0]):
             if j != k:
@@ -210,6 +211,7 @@ class SmoothedCrammerSinger(CrammerSinger):
         return float(_value_gradient_at_once(self, k, z, s, out))
 
     def sample_curvature(self, k: int, z: Array, out: Array) -> None:
+        # 1/w on the support S of p: the Hessian is (I − 11ᵀ/|S|)/w there, 0 if S is one class.
         self.project(k, z, out)
         count = 0
         for j in range(z.shape[0]):
@@ -353,6 +355,7 @@ class WestonWatkins(MulticlassLoss):
         return gap
 
     def dual_flow(self, k: int, g: Array, s: float, v: Array, out: Array) -> None:
+        # H = Σ g_j (1 − g_j/s) (e_j − e_k)(e_j − e_k)ᵀ
         total = 0.0
         for j in range(g.shape[0]):
             if j != k:
@@ -399,6 +402,7 @@ class SmoothedWestonWatkins(WestonWatkins):
         out[k] = -total
 
     def sample_curvature(self, k: int, z: Array, out: Array) -> None:
+        # Second derivatives of the hinges: the Hessian is Σ a_j (e_j − e_k)(e_j − e_k)ᵀ.
         for j in range(z.shape[0]):
             out[j] = 0.0 if j == k else envelope_hessian(self.margin + (z[j] - z[k]), self.width)
 
@@ -414,6 +418,7 @@ class SmoothedWestonWatkins(WestonWatkins):
         return self.width
 
     def envelope_gain(self, k: Array, g: Array, s: Array) -> float:
+        # What is smoothed are the slopes of the hinges, which the true class has none of.
         g = g.copy()
         g[np.arange(len(k)), k] = 0.0
         return super().envelope_gain(k, g, s)

@@ -177,6 +177,7 @@ class Softmax(MulticlassLoss):
             out[j] = q * first if j == k else -first * math.exp(z[j] - top) / total
 
     def sample_curvature(self, k: int, z: Array, out: Array) -> None:
+        # The probabilities; 1 − p in place of that of the true class, which is more accurate.
         _, q, top, total = softmax_terms(k, z)
         for j in range(z.shape[0]):
             out[j] = q if j == k else math.exp(z[j] - top) / total
@@ -343,10 +344,13 @@ class Poly(ProbabilityLoss):
 
     @property
     def convex(self) -> bool:
+        # φ'' ≥ φ'·p/q, which is when the Hessian is positive semi-definite, reads ε(q − p) ≤ 1;
+        # and φ' ≤ 0 for ε ≥ −1.
         return bool(not self.coefficients[1:].any() and abs(self.coefficients[0]) <= 1)
 
     @property
     def nonnegative(self) -> bool:
+        # −log p ≥ 1 − p.
         return bool(self.coefficients[0] >= -1 and (self.coefficients[1:] >= 0).all())
 
     def phi(self, log_p: float, q: float) -> float:

@@ -41,8 +41,10 @@ def cast_targets(y, dtype) -> np.ndarray:
     Raises
     ------
     ValueError
-        If the largest is not zero and becomes zero, or becomes infinite.
+        If they are not numbers, or the largest is not zero and becomes zero, or becomes infinite.
     """
+    if y.dtype.kind not in "biuf":
+        raise ValueError(f"y must hold numbers, got {y.dtype}; labels are for LinearClassifier")
     largest = float(np.abs(y).max(initial=0))
     limits = np.finfo(dtype)
     if largest > float(limits.max) or 0 < largest < float(limits.tiny):
@@ -131,7 +133,7 @@ class PointwiseObjective(LinearObjective):
         return Samples(first, np.full(len(first), -1), labels, weights)
 
     def refined_gap(self, params):
-        if self.n_outputs > 1 or not (self.has_gap and self.loss.splits):
+        if self.n_outputs > 1 or not (self.has_gap and self.has_hessian and self.loss.splits):
             return np.inf
         if self.penalty.has_bounds:
             return np.inf

@@ -1,8 +1,10 @@
-"""What pictures share: where they are drawn, and checks."""
+"""What pictures share: where they are drawn, of which model, and checks."""
 
 from typing import Any
 
-__all__ = ["axes_of", "check_kind", "in_legend", "set_title"]
+from sklearn.pipeline import Pipeline
+
+__all__ = ["axes_of", "check_kind", "in_legend", "last_step", "set_title"]
 
 
 def axes_of(ax: Any) -> Any:
@@ -29,3 +31,8 @@ def set_title(ax: Any, title: str | None) -> None:
     """Give axes a title, unless they have one or there is none; ``$`` in it is a dollar."""
     if title and not ax.get_title():
         ax.set_title(title, parse_math=False)
+
+
+def last_step(estimator: Any) -> Any:
+    """The last step of a pipeline, or the estimator itself."""
+    return estimator.steps[-1][1] if isinstance(estimator, Pipeline) else estimator

@@ -11,7 +11,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_margin._validation import check_number
-from sklearn_margin.plotting._axes import axes_of, set_title
+from sklearn_margin.plotting._axes import axes_of, last_step, set_title
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -102,7 +102,7 @@ class CoefficientDisplay:
         feature_names : array-like of str of shape (n_features,), default=None
             Names of the features that the model itself sees. None is those that it was fitted
             with; of a pipeline, those that the steps before the last give; x0, x1, … if there are
-            none.
+            none, or a step does not say.
         top : int, default=20
             Most coefficients to draw, the largest in size; zeros are left out.
         target : class label or float, default=None
@@ -131,7 +131,7 @@ class CoefficientDisplay:
         """
         check_number(top, "top", minimum=1, integer=True)
         check_is_fitted(estimator)
-        model = estimator.steps[-1][1] if isinstance(estimator, Pipeline) else estimator
+        model = last_step(estimator)
         if not hasattr(model, "coef_"):
             raise TypeError(f"estimator must have coefficients coef_, got {model!r}")
         coef = model.coef_.toarray() if sp.issparse(model.coef_) else np.asarray(model.coef_)
@@ -241,10 +241,9 @@ def check_names(feature_names, n_features, default):
 
 def _names_seen(estimator):
     """Names of the features that the model itself sees; None if unknown."""
-    is_pipeline = isinstance(estimator, Pipeline)
-    model = estimator.steps[-1][1] if is_pipeline else estimator
-    if hasattr(model, "feature_names_in_") or not is_pipeline or len(estimator) == 1:
-        return getattr(model, "feature_names_in_", None)
+    names = getattr(last_step(estimator), "feature_names_in_", None)
+    if names is not None or not isinstance(estimator, Pipeline) or len(estimator) == 1:
+        return names
     try:
         return estimator[:-1].get_feature_names_out()
     except (AttributeError, ValueError):  # names are asked for step by step: one does not know

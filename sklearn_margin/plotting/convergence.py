@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import clone
-from sklearn.pipeline import Pipeline
 from sklearn.utils import Bunch
 
 from sklearn_margin._base.estimator import LossEstimator
 from sklearn_margin._base.watch import Step, recorded
-from sklearn_margin.plotting._axes import axes_of, check_kind, in_legend
+from sklearn_margin.plotting._axes import axes_of, check_kind, in_legend, last_step
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -143,12 +142,12 @@ class ConvergenceDisplay:
         TypeError
             If `estimator` is not one of this package, nor a pipeline that ends with one.
         ValueError
-            For another `x` or `kind`; if the error is to be drawn and there is neither a gap nor
-            `best`; or whatever ``fit`` raises it for.
+            For another `x` or `kind`, or reads of an embedding; if the error is to be drawn and
+            there is neither a gap nor `best`; or whatever ``fit`` raises it for.
         """
         check_kind(x, tuple(_UNITS), "x")
         check_kind(kind, _KINDS)
-        if not isinstance(_last(estimator), LossEstimator):
+        if not isinstance(last_step(estimator), LossEstimator):
             raise TypeError(
                 "estimator must be an estimator of sklearn_margin, or a Pipeline that ends with "
                 f"one, got {estimator!r}"
@@ -156,7 +155,7 @@ class ConvergenceDisplay:
         model = clone(estimator)
         with recorded() as traces:
             model.fit(X, y, **fit_params)
-        fitted = _last(model)
+        fitted = last_step(model)
         columns = [_columns(trace) for trace in traces if trace.estimator is fitted]
         name = fitted.solver_ if name is None else name
         display = cls(columns, name=name)
@@ -214,11 +213,13 @@ class ConvergenceDisplay:
         ImportError
             If matplotlib is not installed.
         ValueError
-            For another `x` or `kind`, `best` of another length, or if the error is to be drawn and
-            there is neither a gap nor `best`.
+            For another `x` or `kind`, or reads that were not counted; for `best` of another
+            length; or if the error is to be drawn and there is neither a gap nor `best`.
         """
         check_kind(x, tuple(_UNITS), "x")
         check_kind(kind, _KINDS)
+        if x == "reads" and not any(trace.reads.any() for trace in self.traces):
+            raise ValueError("x must be 'seconds' or 'iterations': embeddings count no reads")
         minima = self.bound if best is None else _check_best(best, len(self.traces))
         if kind == "error" and np.isnan(minima).any():
             raise ValueError(
@@ -249,7 +250,6 @@ class ConvergenceDisplay:
             lines += ax.plot(trace[x], y, **style | {"label": label} | kwargs)
 
         marker = "." if len(trace[x]) <= _FEW else None
-
         if kind == "objective":
             line(self.lines_, trace.objective, "", marker=marker)
             return
@@ -257,11 +257,6 @@ class ConvergenceDisplay:
         line(self.lines_, _positive(trace.objective - minimum) / unit, "", marker=marker)
         if np.isfinite(trace.gap).sum() > 1:  # one, at the end, is where the other line ends
             line(self.gap_lines_, _positive(trace.gap) / unit, ": gap", ls="--")
-
-
-def _last(estimator):
-    """The estimator itself, or the last step of a pipeline."""
-    return estimator.steps[-1][1] if isinstance(estimator, Pipeline) else estimator
 
 
 def _columns(trace):

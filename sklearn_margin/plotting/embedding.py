@@ -9,12 +9,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.decomposition import PCA
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import (
-    check_array,
-    check_consistent_length,
-    check_is_fitted,
-)
+from sklearn.utils.validation import check_array, check_consistent_length, check_is_fitted
 
+from sklearn_margin._arrays import on_host
 from sklearn_margin._sklearn import column_or_1d
 from sklearn_margin.losses import Circle, InfoNCE
 from sklearn_margin.plotting._axes import axes_of, in_legend, set_title
@@ -161,7 +158,7 @@ class EmbeddingDisplay:
             If Z is not two-dimensional, or has one row and more than two columns, or y or `names`
             do not fit it.
         """
-        rows, labels = check_array(Z, input_name="Z"), column_or_1d(y)
+        rows, labels = check_array(on_host(Z), input_name="Z"), column_or_1d(on_host(y))
         check_consistent_length(rows, labels)
         if names is None:
             names = [f"component {k}" for k in range(1, rows.shape[1] + 1)]
@@ -205,14 +202,8 @@ class EmbeddingDisplay:
         for k, label in enumerate(classes):
             at = self.points[self.labels == label]
             marker = _MARKERS[k // n_colors % len(_MARKERS)]
-            style: dict[str, Any] = {
-                "s": 8,
-                "color": f"C{k}",
-                "marker": marker,
-                "alpha": 0.7,
-                "lw": 0,
-            }
-            style["label"] = in_legend(label)
+            style: dict[str, Any] = {"s": 8, "color": f"C{k}", "marker": marker}
+            style |= {"alpha": 0.7, "lw": 0, "label": in_legend(label)}
             self.points_.append(ax.scatter(at[:, 0], at[:, 1], **style | kwargs))
         if len(classes) <= 10:
             legend = ax.legend(

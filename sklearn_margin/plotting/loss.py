@@ -37,7 +37,7 @@ class LossDisplay:
     ----------
     position : ndarray of shape (n_points,)
         Where the loss was evaluated: margins y·z of a loss for labels -1 and +1, z − y for a
-        loss of the residual, differences z_i − z_j of the scores of a pair, scores z of others.
+        loss of the residual, differences zᵢ − zⱼ of the scores of a pair, scores z of others.
     value : ndarray of shape (n_points,)
         The loss.
     gradient : ndarray of shape (n_points,)
@@ -187,7 +187,7 @@ class LossDisplay:
         x, drawn = self.position, self.value
         if kind == "gradient":
             x, drawn = _broken(x, self.gradient)
-        by = "z_i − z_j" if self.xlabel.endswith("z_i − z_j") else "z"
+        by = "zᵢ − zⱼ" if self.xlabel.endswith("zᵢ − zⱼ") else "z"
         ylabel = "loss" if kind == "value" else f"derivative by {by}"
         ax.set(xlabel=_label(ax, "x", self.xlabel), ylabel=_label(ax, "y", ylabel))
         (self.line_,) = ax.plot(x, drawn, **{"label": in_legend(name)} | kwargs)
@@ -247,7 +247,7 @@ def _axis(loss, y, z):
     if isinstance(loss, RegressionLoss):
         return z - y, "prediction − target, z − y"
     if isinstance(loss, PairwiseLoss):
-        return z, "difference of scores, z_i − z_j"
+        return z, "difference of scores, zᵢ − zⱼ"
     if isinstance(loss, MulticlassLoss):
         return z, "score of the true class, rivals at 0 and −1"
     return z, f"score z, y = {y:g}"

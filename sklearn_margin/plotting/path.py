@@ -124,13 +124,12 @@ class PathDisplay:
             If `target` is missing or unknown, `feature_names` do not fit the coefficients,
             `n_labels` is negative, or no alpha is above 0.
         """
-        coefs, name = path.coefs, None
+        coefs = path.coefs
         names = check_names(feature_names, coefs.shape[-1], lambda: None)
+        row = target_row(coefs[0], None, target)
         if coefs.ndim == 3:
-            row = target_row(coefs[0], None, target)
-            coefs, name = coefs[:, row], None if target is None else str(target)
-        elif target is not None:
-            target_row(coefs[0], None, target)
+            coefs = coefs[:, row]
+        name = None if target is None else str(target)
         display = cls(path.alphas, coefs, names, name=name)
         return display.plot(ax, n_labels=n_labels, show_nonzero=show_nonzero, **kwargs)
 
@@ -256,7 +255,8 @@ class PathDisplay:
         """Names beside the ends of the curves, moved apart where they would overlap."""
         order = largest[np.argsort(-coef[largest], kind="stable")]
         low, high = ax.get_ylim()
-        heights = _spread(coef[order], 0.06 * (high - low))
+        line = 1.1 * ax.xaxis.label.get_size() * ax.figure.dpi / 72  # pixels
+        heights = _spread(coef[order], (high - low) * line / ax.bbox.height)
         return [
             ax.annotate(
                 self.feature_names[j], (alpha, height), xytext=(4, 0), textcoords="offset points",

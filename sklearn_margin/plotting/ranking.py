@@ -11,7 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 from sklearn_margin._base.ranking import check_groups_given
 from sklearn_margin._groups import is_packed
 from sklearn_margin._ndcg import grouped_ndcg
-from sklearn_margin.plotting._axes import axes_of, in_legend, set_title
+from sklearn_margin.plotting._axes import axes_of, check_kind, in_legend, set_title
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -32,7 +32,7 @@ def _check_ks(ks: Any, longest: int) -> NDArray[Any]:
 
 
 class RankingDisplay:
-    """How well rankings begin: nDCG@k by k, or its distribution over the groups.
+    """How well rankings begin: NDCG@k by k, or its distribution over the groups.
 
     Make one with ``from_estimator`` or ``from_predictions``. For several models in one picture,
     pass the ``ax_`` of the first as `ax`.
@@ -44,7 +44,7 @@ class RankingDisplay:
     ndcg : ndarray of shape (n_ks,)
         For each k, ``metrics.ndcg_score`` with that k.
     per_group : ndarray of shape (n_groups,)
-        nDCG of each group, in the order in which the groups first occur; groups of weight 0 are
+        NDCG of each group, in the order in which the groups first occur; groups of weight 0 are
         left out.
     group_weight : ndarray of shape (n_groups,), default=None
         Weight of each group; None if all are equal.
@@ -222,7 +222,7 @@ class RankingDisplay:
         ------
         ValueError
             For invalid input, as ``metrics.ndcg_score``; if `ks` holds anything but whole numbers
-            of 1 or more.
+            of 1 or more; for another `kind`.
         """
         ndcg = grouped_ndcg(y_true, y_score, groups=groups, gain=gain, sample_weight=sample_weight)
         first = _check_ks(ks, int(ndcg.size.max()))
@@ -254,10 +254,10 @@ class RankingDisplay:
         ax : matplotlib Axes, default=None
             Where to draw; None is a new figure.
         kind : {"ndcg_at_k", "per_group"}, default="ndcg_at_k"
-            Mean nDCG@k by k, in a band of one standard error over groups to both sides; or the
-            share of groups whose nDCG is at most what the horizontal axis says, and the mean as a
+            Mean NDCG@k by k, in a band of one standard error over groups to both sides; or the
+            share of groups whose NDCG is at most what the horizontal axis says, and the mean as a
             dashed line. Models that rank the same groups differ with less error than their bands
-            show: their nDCGs rise and fall together.
+            show: their NDCGs rise and fall together.
         name : str, default=None
             Name in the legend instead of that of the display.
         **kwargs
@@ -271,9 +271,10 @@ class RankingDisplay:
         ------
         ImportError
             If matplotlib is not installed.
+        ValueError
+            For another `kind`.
         """
-        if kind not in ("ndcg_at_k", "per_group"):
-            raise ValueError(f"kind must be 'ndcg_at_k' or 'per_group', got {kind!r}")
+        check_kind(kind, ("ndcg_at_k", "per_group"))
         ax = axes_of(ax)
         name = self.name if name is None else name
         draw = self._plot_curve if kind == "ndcg_at_k" else self._plot_groups
@@ -289,7 +290,7 @@ class RankingDisplay:
         self.mean_line_, self.band_ = None, self._draw_band(ax)
         n_groups = len(self.per_group)
         set_title(ax, f"{n_groups:,} groups, ± 1 standard error" if self.band_ else None)
-        ax.set(xlabel="length k of the list", ylabel="mean nDCG@k")
+        ax.set(xlabel="length k of the list", ylabel="mean NDCG@k")
         if ax.get_xscale() == "linear":
             ax.locator_params(axis="x", integer=True)
 
@@ -309,7 +310,7 @@ class RankingDisplay:
         color = self.line_.get_color()
         self.mean_line_ = ax.axvline(mean, color=color, lw=1, ls="--")
         self.band_ = None
-        of = "nDCG" if self.k is None else f"nDCG@{self.k}"
+        of = "NDCG" if self.k is None else f"NDCG@{self.k}"
         set_title(ax, f"{len(self.per_group):,} groups")
         ax.set(xlabel=f"{of} of a group", ylabel="share of groups with at most this")
 

@@ -340,7 +340,8 @@ def certified(objective, best, goal) -> Iterate:
     if best.gap == np.inf and objective.fit_intercept and objective.n_outputs == 1:
         params = objective.balanced(best.params)
         value, gap = value_gap(objective, params)
-        if value <= best.value * (1 + 1e-15) and gap < np.inf:
+        rounding = 30 * float(np.finfo(objective.rows.dtype).eps) * abs(best.value)
+        if value <= best.value + rounding and gap < np.inf:
             best = Iterate(params, value, gap, gap)
     if best.gap is not None and best.gap > goal and is_small(objective):
         gap = float(min(best.gap, objective.refined_gap(best.params)))

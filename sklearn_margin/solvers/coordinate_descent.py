@@ -75,6 +75,7 @@ class CoordinateDescent(Solver):
         return None
 
     def rank(self, objective: Any, tol: float) -> float | None:
+        # Where the penalty is smooth, "newton" does as well.
         return 1 if objective.is_smooth and not objective.penalty.is_smooth else None
 
     def solve(
