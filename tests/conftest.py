@@ -1,5 +1,6 @@
 """How the suite runs, and fixtures that several test files share."""
 
+import gc
 import os
 
 # A worker has one core; this counts only if numpy was not imported yet.
@@ -41,6 +42,18 @@ def pytest_collection_modifyitems(config, items):
     config.hook.pytest_deselected(items=[*compress(items, newer)])
     items[:] = [item for item, left_out in zip(items, newer, strict=True) if not left_out]
     items.sort(key=lambda item: item.path.stem not in ("test_jit", "test_dask"))
+
+
+def pytest_collection_finish():
+    """Thousands of tests and what they import live to the end: the garbage collector need not look
+    at them again and again."""
+    gc.freeze()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish():
+    """Nor, when a process ends, at machine code and all else that is left."""
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")
