@@ -20,10 +20,27 @@ __all__ = [
     "ELASTIC_NET",
     "HAS_CALLBACKS",
     "SKLEARN",
+    "Callback",
     "ProgressBar",
     "ScoringMonitor",
     "is_for_newer",
 ]
+
+
+class Callback:
+    """A callback of scikit-learn that does nothing."""
+
+    def setup(self, estimator, context):
+        pass
+
+    def teardown(self, estimator, context):
+        pass
+
+    def on_fit_task_begin(self, estimator, context):
+        pass
+
+    def on_fit_task_end(self, estimator, context):
+        pass
 
 
 def is_for_newer(item) -> bool:

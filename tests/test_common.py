@@ -19,7 +19,7 @@ from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from sklearn_releases import ProgressBar, ScoringMonitor
+from sklearn_releases import Callback, ProgressBar, ScoringMonitor
 
 import sklearn_margin
 from sklearn_margin import (
@@ -516,16 +516,7 @@ def test_an_interrupted_fit_changes_nothing(model):
     fitted = fit(model)
     before = state_of(fitted)
 
-    class Interrupt:
-        def setup(self, estimator, context):
-            pass
-
-        def teardown(self, estimator, context):
-            pass
-
-        def on_fit_task_begin(self, estimator, context):
-            pass
-
+    class Interrupt(Callback):
         def on_fit_task_end(self, estimator, context):
             if context.task_name == "iteration":
                 raise KeyboardInterrupt
@@ -1046,13 +1037,7 @@ def test_callbacks_with_weights(model):
 )
 @pytest.mark.filterwarnings("ignore")
 def test_callbacks_are_told_how_long_a_fit_is_at_most(model, most):
-    class Told:
-        def setup(self, estimator, context):
-            pass
-
-        def teardown(self, estimator, context):
-            pass
-
+    class Told(Callback):
         def on_fit_task_begin(self, estimator, context):
             told.append((context.task_name, context.max_subtasks))
 
@@ -1079,20 +1064,11 @@ def test_callbacks_see_the_classes_that_are_solved():
     assert sorted(set(seen)) == [(True, False, False), (True, True, False), (True, True, True)]
 
 
-class Stop:
+class Stop(Callback):
     """Stops the fit of problem ``problem``, or of any, after the second iteration."""
 
     def __init__(self, problem=None):
         self.problem = problem
-
-    def setup(self, estimator, context):
-        pass
-
-    def teardown(self, estimator, context):
-        pass
-
-    def on_fit_task_begin(self, estimator, context):
-        pass
 
     def on_fit_task_end(self, estimator, context):
         if context.task_name != "iteration" or context.task_id != 1:

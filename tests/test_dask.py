@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 import scipy.sparse as sp
 from sklearn.base import clone
-from sklearn_releases import HAS_CALLBACKS, ProgressBar
+from sklearn_releases import HAS_CALLBACKS, Callback, ProgressBar
 from test_batches import GRADES, LABELS, MODELS, QUERIES, WEIGHTS, D, N, T, X
 
 from sklearn_margin import (
@@ -769,16 +769,7 @@ def test_a_path(threads):
 def test_progress_is_told(capsys, threads):
     seen = []
 
-    class Told:
-        def setup(self, estimator, context):
-            pass
-
-        def teardown(self, estimator, context):
-            pass
-
-        def on_fit_task_begin(self, estimator, context):
-            pass
-
+    class Told(Callback):
         def on_fit_task_end(self, estimator, context):
             seen.append(context.task_name)
 
