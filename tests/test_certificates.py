@@ -12,11 +12,13 @@ from sklearn.exceptions import ConvergenceWarning
 
 from sklearn_margin import HingeClassifier, LinearClassifier, LinearRanker, LinearRegressor
 from sklearn_margin.losses import (
+    CrossEntropy,
     EpsilonInsensitive,
     Hinge,
     Huber,
     Logistic,
     ModifiedHuber,
+    MulticlassLoss,
     PairwiseHinge,
     PairwiseLogistic,
     PairwiseSquaredHinge,
@@ -28,10 +30,22 @@ from sklearn_margin.losses import (
 )
 from sklearn_margin.losses.pairs.base import PairwiseLoss
 from sklearn_margin.losses.pointwise import BinaryLoss
-from sklearn_margin.objective import ConcomitantHuberObjective, PairwiseObjective, Rows
+from sklearn_margin.objective import (
+    ConcomitantHuberObjective,
+    MulticlassObjective,
+    PairwiseObjective,
+    Rows,
+)
 from sklearn_margin.objective.pointwise import PointwiseObjective
 from sklearn_margin.penalties import ElasticNet
-from sklearn_margin.solvers import CoordinateDescent, DualCD, InteriorPoint, Smoothing, choose
+from sklearn_margin.solvers import (
+    CoordinateDescent,
+    DualCD,
+    InteriorPoint,
+    Newton,
+    Smoothing,
+    choose,
+)
 
 SMOOTH = [
     Huber(), Logistic(), ModifiedHuber(), SmoothedHinge(), Squared(), SquaredEpsilonInsensitive(),
@@ -72,6 +86,44 @@ def build(loss, seed, fit_intercept, l1_ratio, alpha, weighted, container=np.asa
 )
 def test_gap_at_any_point(loss, seed, fit_intercept, l1_ratio, alpha, weighted):
     check_gap_near_and_far(build(loss, seed, fit_intercept, l1_ratio, alpha, weighted), seed)
+
+
+@pytest.mark.compiled
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize(
+    "loss", [Logistic(), SquaredHinge(), CrossEntropy(), CrossEntropy(0.1)], ids=repr
+)
+@settings(max_examples=25, deadline=None)
+@given(
+    seed=st.integers(0, 5),
+    fit_intercept=st.booleans(),
+    alpha=st.sampled_from([1e-4, 1e-2, 1.0]),
+    far=st.sampled_from([1.0, 0.1, 1e-3, 1e-6]),
+)
+def test_gap_of_slopes_of_the_model(loss, dtype, seed, fit_intercept, alpha, far):
+    """A Newton step from wherever: its gap is true, and of the fourth order close by."""
+    several = isinstance(loss, MulticlassLoss)
+    data = build(Logistic(), seed, fit_intercept, 0.0, alpha, True)
+    rows = Rows(data.rows.X.astype(dtype), center=fit_intercept)
+    options = {"penalty": ElasticNet(alpha), "fit_intercept": fit_intercept}
+    rng = np.random.default_rng(seed)
+    kind, y = PointwiseObjective, data.y.astype(dtype)
+    if several:
+        kind, y, options["n_outputs"] = MulticlassObjective, rng.integers(0, 3, 40), 3
+    objective = kind(loss, rows, y, data.s.astype(dtype), **options)
+    best = Newton().solve(objective, objective.start(), tol=0.0, max_iter=200)
+    point = objective.at(best.params + far * rng.normal(size=objective.n_params))
+    point.find_curvature()
+    hessian, gradient = point.hessian(), point.gradient
+    p = objective.anchored(-np.linalg.lstsq(hessian, gradient)[0])
+    decrement = -float(gradient @ p)
+    line = point.along(p)
+    new = line.search(decrement) or line.move(1.0)
+    gap = line.foreseen_gap(new)
+    rounding = 100 * np.finfo(dtype).eps * new.value
+    assert gap >= new.value - best.value - rounding
+    if far <= 1e-3 and not isinstance(loss, SquaredHinge):  # whose slopes have kinks
+        assert gap <= 0.1 * decrement + rounding
 
 
 @pytest.mark.parametrize("loss", SMOOTH, ids=lambda loss: str(loss).split("(")[0])

@@ -33,6 +33,7 @@ from sklearn_margin.solvers import (
     Smoothing,
     Subgradient,
     candidates,
+    newton,
 )
 
 
@@ -300,13 +301,13 @@ def test_the_guard_raises(name):
 def test_a_sample_is_solved_first(monkeypatch, loss):
     """Where rows outnumber features: an objective that can be sampled says so."""
     sizes = []
-    minimize = Newton.minimize
+    begin = newton._Run.__init__
 
     def noted(self, objective, *args, **settings):
         sizes.append(objective.rows.shape[0])
-        return minimize(self, objective, *args, **settings)
+        begin(self, objective, *args, **settings)
 
-    monkeypatch.setattr(Newton, "minimize", noted)
+    monkeypatch.setattr(newton._Run, "__init__", noted)
     objective = objective_of(loss, N, D)
     Newton().solve(objective, objective.start(), tol=1e-3, max_iter=100)
     assert sizes[-1] == N

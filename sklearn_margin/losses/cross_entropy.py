@@ -178,6 +178,22 @@ def _index_of_one(terms):
     return 0
 
 
+@kernel
+def _chi_square(p, s, change):
+    """Σ s (p̂ − p)²/p for s p̂ = s p + ``change``; infinity if a p̂ is negative."""
+    total, eps = 0.0, np.finfo(p.dtype).eps
+    for i in range(p.shape[0]):
+        for j in range(p.shape[1]):
+            e = float(change[i, j])
+            if abs(e) <= 4.0 * eps * s[i] * p[i, j] or e == 0.0:
+                continue  # a rounding error
+            size = float(s[i]) * p[i, j]
+            if e < -size or size == 0.0:
+                return np.inf
+            total += e * e / size
+    return total
+
+
 class CrossEntropy(MulticlassLoss):
     r"""Cross entropy of the softmax, logsumexp(z) − Σ_j q_j z_j.
 
@@ -262,6 +278,10 @@ class CrossEntropy(MulticlassLoss):
         self, k: Array, z: Array, s: Array, gradient: Array, curvature: Array
     ) -> float:
         return _softmax(k, z, s, float(self.label_smoothing), curvature, gradient, True)
+
+    def slopes_excess(self, k: Array, curvature: Array, s: Array, change: Array) -> float:
+        # Slopes are s (p − q). What p̂ for p misses is s KL(p̂‖p), which is at most s χ²(p̂‖p).
+        return float(_chi_square(curvature, s, change))
 
     @property
     def binary(self):

@@ -96,6 +96,7 @@ class MulticlassLoss(Loss):
         "scores_value",
         "scores_value_gradient",
         "scores_curvature",
+        "slopes_excess",
     )
     #: Whether the loss is differentiable everywhere; None is whether it has a curvature.
     smooth: bool | None = None
@@ -264,6 +265,19 @@ class MulticlassLoss(Loss):
             ``curvature`` as ``scores_curvature`` gives it.
         """
         self._run(_product, k, curvature, s, v, out)
+
+    def slopes_excess(self, k: Array, curvature: Array, s: Array, change: Array) -> float:
+        """By how much slopes g + ``change`` miss Fenchel's equality at scores of which g are the
+        slopes: a bound on Σ s ℓ(z) + s ℓ*((g + change)/s) − (g + change)·z; infinity if there is
+        none.
+
+        Parameters
+        ----------
+        k, curvature, s
+            As in ``scores_product``.
+        change : ndarray of shape (n, n_classes)
+        """
+        return np.inf
 
     def scores_hessians(self, k: Array, curvature: Array, s: Array) -> np.ndarray:
         """Hessians of ``s * loss`` by sample, of shape (n, n_classes, n_classes)."""

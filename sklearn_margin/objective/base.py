@@ -147,6 +147,35 @@ class LinearObjective(Objective):
         """
         raise NotImplementedError
 
+    def foreseen(self, z, dz, there) -> float:
+        """The slopes g + ∇²L·dz of the quadratic model of L as a dual point for the scores
+        ``there``.
+
+        Parameters
+        ----------
+        z, dz, there : ndarray of shape (n,)
+            Scores where the model is that of L, a step along them, and scores near z + dz. The
+            slopes go to ``dz``.
+
+        Returns
+        -------
+        float
+            At least L(there) + L*(slopes) − slopes·there; infinity if the slopes are not known to
+            be a dual point.
+        """
+        return np.inf
+
+    def balanced_slopes(self, g) -> float:
+        """Make slopes that are a dual point, κg for them by row, sum to zero, if there is an
+        intercept; the largest 1 − κ, which times L is the price."""
+        total = float(g.sum(dtype=np.float64)) if self.fit_intercept else 0.0
+        if total == 0.0:
+            return 0.0
+        side = g > 0 if total > 0 else g < 0
+        share = min(total / float(g.sum(where=side, dtype=np.float64)), 1.0)
+        np.multiply(g, 1.0 - share, out=g, where=side, casting="same_kind")
+        return share
+
     is_linear = True
 
     @property

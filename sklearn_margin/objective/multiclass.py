@@ -102,7 +102,27 @@ class MulticlassObjective(PointwiseObjective):
         )
         return _RowCurvature(value, g, a, self)
 
-    loss_product = LinearObjective.loss_product
+    def loss_product(self, curvature, direction):
+        if self.rows.is_sparse or not self.loss.splits:
+            return LinearObjective.loss_product(self, curvature, direction)
+
+        def slopes(w, v):
+            out = np.empty_like(v)
+            self.loss.scores_product(self.y[w], curvature.a[w], self.s[w], v, out)
+            return 0.0, out
+
+        u, b = self.split(direction)
+        _, projected, total = self.rows.through_scores(self.by_output(u), b, slopes)
+        return self.join(projected.ravel(), total)
+
+    def _foresee(self, w, z, dz, there):
+        k, s, g, a = self.y[w], self.s[w], np.empty_like(z), np.empty_like(z)
+        self.loss.scores_curvature(k, z, s, g, a)
+        moved = np.empty_like(z)
+        self.loss.scores_product(k, a, s, dz, moved)
+        np.add(g, moved, out=dz)
+        self.loss.scores_curvature(k, there, s, g, a)
+        return self.loss.slopes_excess(k, a, s, np.subtract(dz, g, out=moved))
 
     @property
     def forms_hessian(self):
@@ -166,8 +186,23 @@ class MulticlassObjective(PointwiseObjective):
     def slopes(self, g):
         return Slopes(g, self.y)
 
+    def balanced_slopes(self, g):
+        kappa = self._kappa(self.slopes(g)) if self.fit_intercept else None
+        if kappa is None:
+            return 1.0 if self.fit_intercept else 0.0
+        np.multiply(g, kappa[self.y][:, None], out=g, casting="same_kind")
+        return 1.0 - float(kappa.min())
+
     def balance(self, slopes, total):
-        """Rows of class c are multiplied by κ_c ≤ 1 such that Σ_i κ_i g_i = 0.
+        kappa = self._kappa(slopes)
+        if kappa is None:
+            return 1.0, 0.0
+        share = 1.0 - float(kappa.min())
+        return share, share * np.repeat(np.sqrt(slopes.n * slopes.squares), self.rows.shape[1])
+
+    def _kappa(self, slopes):
+        """Factors κ_c of the rows of class c, the largest of them 1, such that Σ_i κ_i g_i = 0; 1
+        for classes without slopes. None if there are none.
 
         With M_c the sum of g over class c, κ is a left null vector of M. Where entries of other
         classes are not negative and rows sum to zero, M generates a Markov chain, and κ is its
@@ -181,13 +216,14 @@ class MulticlassObjective(PointwiseObjective):
             kappa = np.linalg.svd(sums[used].T)[2][-1] if used.any() else np.zeros(0)
             kappa = kappa * np.sign(kappa.sum())
         if len(kappa) == 0 or kappa.min() <= 0:
-            return 1.0, 0.0
+            return None
         # Slopes that lead into a class, and none out of it, cannot be balanced.
         rest = np.abs(sums[used].T @ kappa).max() / kappa.max()
         if rest > 64 * np.finfo(self.rows.dtype).eps * slopes.size:
-            return 1.0, 0.0
-        share = 1.0 - float(kappa.min() / kappa.max())
-        return share, share * np.repeat(np.sqrt(slopes.n * slopes.squares), self.rows.shape[1])
+            return None
+        factors = np.ones(k)
+        factors[used] = kappa / kappa.max()
+        return factors
 
     def _settings(self):
         return {**super()._settings(), "n_outputs": self.n_outputs}

@@ -105,8 +105,12 @@ class Point:
         """Duality gap, a bound on F − min F; None where none is known."""
         if not self.objective.has_gap:
             return None
-        loss, g = self._slopes()
-        return self.objective.gap(self.params, self.gradient, self.objective.slopes(g), loss)
+        return self.objective.gap(self.params, self.gradient, self.slopes, self.loss)
+
+    @property
+    def slopes(self) -> Slopes:
+        """Slopes of the loss by score."""
+        return self.objective.slopes(self._slopes()[1])
 
     def envelope(self, smooth) -> "Envelope":
         """What the smoothed objective ``smooth`` tells of this one here."""
@@ -213,6 +217,16 @@ class Line:
         """The point at ``t``."""
         raise NotImplementedError
 
+    def foreseen_gap(self, new) -> float:
+        """Duality gap at ``new``, which ``search`` found, if p is a Newton step; infinity where
+        none is known.
+
+        The dual point is the slopes g + ∇²L·X̃p that the quadratic model of L has at its minimum.
+        There X̃ᵀ of them balances the penalty's slopes, which that of the slopes of L does up to
+        terms of the second order only.
+        """
+        return np.inf
+
     # --- what they share ---
 
     def _params(self, t):
@@ -302,6 +316,15 @@ class RowLine(Line):
         loss = self.objective.score_gradient(z, self._g)
         self._there = t, z, loss
         return loss, float(np.vdot(self._g, self._dz))
+
+    def foreseen_gap(self, new):
+        objective, g = self.objective, self._dz
+        excess = objective.foreseen(self._z, g, new._z) if self.shortened == 1.0 else np.inf
+        if excess == np.inf:
+            return np.inf
+        excess += objective.balanced_slopes(g) * new.loss
+        gradient = objective.gradient_from(new.params, g)
+        return excess + objective.gap(new.params, gradient, objective.slopes(g), new.loss)
 
     def falls(self, t, promised):
         u, _ = self.objective.split(self._params(t))

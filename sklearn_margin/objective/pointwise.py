@@ -10,7 +10,6 @@ from sklearn_margin._validation import writable
 from sklearn_margin.objective.base import LinearObjective
 from sklearn_margin.objective.certificate import reached_slopes, refined_gap
 from sklearn_margin.objective.row_access import Samples
-from sklearn_margin.objective.rows import times, transposed_times
 
 __all__ = ["ConcomitantHuberObjective", "DiagonalCurvature", "PointwiseObjective", "cast_targets"]
 
@@ -171,6 +170,36 @@ class PointwiseObjective(LinearObjective):
         delta = reached_slopes(g, moved.astype(np.float64), np.where(movable, wanted, 0.0), eps)
         return delta, float(np.abs(delta) @ np.abs(there.astype(np.float64) - z))
 
+    def foreseen(self, z, dz, there):
+        if not (self.loss.splits and self.loss.convex and self.is_smooth):
+            return np.inf
+        return self._sum(lambda w: self._foresee(w, z[w], dz[w], there[w]))
+
+    def _foresee(self, w, z, dz, there):
+        """``foreseen`` of some rows: the slopes go to ``dz``, the excess is returned.
+
+        With e the slopes less those at ``there``, the excess of a row is an integral of slopes from
+        ``there`` to the score that has its slope, no more than e times that way. Where slopes
+        change by e, or more, on twice the way e/h, that is long enough.
+        """
+        y, s, eps = self.y[w], self.s[w], np.finfo(z.dtype).eps
+        g, h, further = np.empty_like(z), np.empty_like(z), np.empty_like(z)
+        self.loss.scores_gradient_hessian(y, z, s, g, h)
+        dz *= h
+        dz += g
+        self.loss.scores_gradient_hessian(y, there, s, g, h)
+        e = dz - g
+        e[np.abs(e) <= 8 * eps * np.abs(dz)] = 0
+        movable = h > 0
+        if e[~movable].any():
+            return np.inf
+        way = np.divide(2 * e, h, out=np.zeros_like(e), where=movable)
+        way += np.sign(e) * 8 * eps * np.abs(there)
+        self.loss.scores_value_gradient(y, there + way, s, further)
+        if (np.abs(e) > (further - g) * np.sign(e)).any():
+            return np.inf
+        return float(np.vdot(e, way))
+
     def envelope_excess(self, smooth, z):
         g = np.empty_like(z)
         loss, envelope = self.score_value(z), smooth.score_gradient(z, g)
@@ -238,20 +267,13 @@ class PointwiseObjective(LinearObjective):
 
     def loss_value_gradient(self, u, b):
         """L and its gradient, of a loss that is a sum over rows."""
-        w, offset = self.rows.coefficients(self.by_output(u))
-        b = b + offset
 
-        def work(where, B):
-            B = self.rows.standardized(B)
-            z = np.empty((len(self.y[where]), *w.shape[1:]), self.rows.dtype)
-            np.add(times(B, w), b, out=z, casting="unsafe")
+        def slopes(w, z):
             g = np.empty_like(z)
-            value = self.loss.scores_value_gradient(self.y[where], z, self.s[where], g)
-            return value, transposed_times(B, g), g.sum(axis=0, dtype=np.float64)
+            return self.loss.scores_value_gradient(self.y[w], z, self.s[w], g), g
 
-        value, projected, total = self.rows.sum_blocks(work)
-        projected, total = self.rows.finish_backproject(projected, total)
-        return float(value), self.join(projected.ravel(), total)
+        value, projected, total = self.rows.through_scores(self.by_output(u), b, slopes)
+        return value, self.join(projected.ravel(), total)
 
     def loss_gradient_hessian(self, curvature):
         gram, cross, total, projected, slope = self.rows.gram(curvature.h, curvature.gradient)
@@ -364,6 +386,7 @@ class ConcomitantHuberObjective(PointwiseObjective):
         return delta, max(price, 0.0) + rounding
 
     value_gradient = LinearObjective.value_gradient  # σ needs all scores first
+    foreseen = LinearObjective.foreseen
     draws_samples = False
 
 

@@ -39,7 +39,7 @@ from sklearn_margin.objective.row_kernels import (
     single_rows,
 )
 
-__all__ = ["Rows", "blocks_of", "grouped", "slabs_of", "times", "transposed_times"]
+__all__ = ["Rows", "blocks_of", "grouped", "slabs_of", "summed", "times"]
 
 _BLOCK_BYTES = 1 << 20  # about one core's level-2 cache
 _FEW_ENTRIES = 2_000_000  # below which handing work to threads costs more than it saves
@@ -220,7 +220,7 @@ class Rows:
 
         def work(block):
             where, B = block
-            return transposed_times(self.standardized(B), g[where]), _sum(g[where])
+            return transposed_times(self.standardized(B), g[where]), summed(g[where])
 
         return self.finish_backproject(*_add_up(self.over_slabs(work)))
 
@@ -236,7 +236,7 @@ class Rows:
         def work(where, B):
             weight = h[where]
             B = self.standardized(B)
-            projected, total = B.T @ g[where], _sum(g[where])
+            projected, total = B.T @ g[where], summed(g[where])
             active = np.flatnonzero(weight)
             if len(active) < 0.8 * len(weight):
                 B, weight = B[active], weight[active]
@@ -254,6 +254,36 @@ class Rows:
             *self.finish_backproject(projected_g, total_g),
         )
 
+    def through_scores(self, u, intercept, slopes) -> tuple:
+        """X̃ᵀg and Σg for g that follow from scores block by block, in one read of X: a block is
+        still in the cache when its transpose follows.
+
+        Parameters
+        ----------
+        u, intercept
+            As in ``scores``.
+        slopes : callable
+            ``slopes(where, z)`` gives a number and g, of the shape of the scores z of some rows.
+
+        Returns
+        -------
+        total : float
+            Of the numbers.
+        projected, total_g
+            X̃ᵀg and Σg, as of ``backproject``.
+        """
+        w, offset = self.coefficients(u)
+        offset = offset + intercept
+
+        def work(where, B):
+            B = self.standardized(B)
+            z = np.add(times(B, w), offset, dtype=self.dtype, casting="same_kind")
+            value, g = slopes(where, z)
+            return value, transposed_times(B, g), summed(g)
+
+        value, projected, total = self.sum_blocks(work)
+        return float(value), *self.finish_backproject(projected, total)
+
     def normal_product(self, h, u, intercept):
         """X̃ᵀ diag(h) (X̃u + intercept), and the sum of diag(h) (X̃u + intercept), in one pass."""
         w, offset = self.coefficients(u)
@@ -266,7 +296,7 @@ class Rows:
                 raw = raw_rows(B.data, B.indices, B.indptr)
                 return out, normal_product(raw, h[where], w, offset, out)
             v = h[where] * (B @ w + offset).astype(self.dtype, copy=False)
-            return B.T @ v, _sum(v)
+            return B.T @ v, summed(v)
 
         return self.finish_backproject(*self.sum_blocks(work))
 
@@ -360,8 +390,11 @@ def transposed_times(B, g):
     return B.T @ g if g.ndim == 1 or sp.issparse(B) else (g.T @ B).T
 
 
-def _sum(g):
-    return g.sum(axis=0, dtype=np.float64)
+def summed(g):
+    """Σg over rows, in float64."""
+    if g.ndim == 1:
+        return g.sum(dtype=np.float64)
+    return np.einsum("ij->j", g, dtype=np.float64, casting="same_kind")  # faster than ``sum``
 
 
 def _dense_blocks(X, size):
@@ -397,4 +430,4 @@ def _block_gram(B, weight):
     else:
         scaled = B * root[:, None]
         gram = scaled.T @ scaled
-    return gram, B.T @ weight, _sum(weight)
+    return gram, B.T @ weight, summed(weight)

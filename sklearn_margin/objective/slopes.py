@@ -33,7 +33,9 @@ class Slopes:
     @cached_property
     def squares(self) -> np.ndarray:
         """Σ g², by output."""
-        return np.square(self.g, dtype=np.float64).sum(axis=0)
+        columns = self.g.reshape(self.n, -1)
+        squares = np.einsum("ij,ij->j", columns, columns, dtype=np.float64, casting="same_kind")
+        return squares.reshape(self.g.shape[1:])
 
     def moved(self, share, total) -> np.ndarray | None:
         """Change of the gradient of L as the slopes that prevail in a sum of ``total``, not zero,

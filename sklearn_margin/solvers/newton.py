@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from sklearn_margin.solvers.base import (
     certified,
     conjugate_gradients,
     enough,
+    expected_excess,
     forming_is_cheap,
     forms_gram,
     is_small,
@@ -88,12 +90,22 @@ class Newton(Solver):
     ) -> Result:
         system = self.system(objective)
         for sample, goal in stages(objective, start, tol)[:-1]:
-            start = self.minimize(sample, start, goal, max_iter, system=system).params
+            start = self._estimate(sample, start, goal, max_iter, system)
             system.part = sample
         if objective.is_remote:  # a read costs more than a Hessian of some rows
             system.prepare(objective.at_hand(), start)
         polish = is_small(objective)
         return self.minimize(objective, start, tol, max_iter, callback, polish, system)
+
+    @staticmethod
+    def _estimate(sample, start, goal, max_iter, system):
+        """The minimum of a sample to about ``goal``, which is not certified."""
+        run = _Run(sample, start, goal, False, system, has_gap=False)
+        while run.look() and run.n_iter < max_iter and run.step():
+            pass
+        # The last direction is known, and too short to lead anywhere but nearer.
+        near = run.best.converged and run.point.params is run.best.params
+        return run.best.params + (run.p if near else 0.0)
 
     def system(self, objective):
         """What solves for Newton directions."""
@@ -123,7 +135,8 @@ class _Run:
         Steps.
     """
 
-    def __init__(self, objective, start, tol, polish, system):
+    def __init__(self, objective, start, tol, polish, system, has_gap=True):
+        self.has_gap = has_gap
         self.objective, self.tol, self.polish, self.system = objective, tol, polish, system
         self.eps = float(np.finfo(objective.rows.dtype).eps)
         self.point, self.best = objective.at(np.array(start, dtype=np.float64)), None
@@ -131,16 +144,18 @@ class _Run:
         self.cautious = False  # whether the last step was too long, or much too long
         self.limit = False  # whether the limit of the arithmetic was met
         self.idle = 0  # steps in a row that changed nothing
+        self.foreseen = np.inf  # a gap that is known without a gradient
         system.begin()
 
     def look(self) -> bool:
         """Judge the point, and find the direction to go on; False if the run is at its end."""
         point, best, eps = self.point, self.best, self.eps
-        solve = self.system(point, self.cautious)
         value = point.value
+        goal = self._goal(value)
+        solve = self.system(point, self.cautious, goal if self.has_gap else None)
         if best is not None and not value <= best.value * (1 + 10 * eps):
             return False  # the last step only added rounding error
-        gap, goal = point.gap(), self._goal(value)
+        gap = self._gap(goal)
         if not self.polish and gap is not None and gap <= goal:  # no need of another direction
             if best is None or value < best.value or gap < best.bound:
                 self.best = Iterate(point.params, value, gap, gap, True)
@@ -165,6 +180,11 @@ class _Run:
             return False
         return not (self.limit or (converged and (self.exact or not self.polish)))
 
+    def _gap(self, goal):
+        if not self.has_gap:
+            return None
+        return self.foreseen if self.foreseen <= goal and not self.polish else self.point.gap()
+
     def _goal(self, value):
         """What a gap may be."""
         self.first = value if self.first is None else self.first
@@ -184,8 +204,15 @@ class _Run:
             return False
         self.cautious = line.step < 0.1 and not stale
         self.system.note(self.decrement, line.step)
+        self.foreseen = self._foresee(line, new)
         self.point = self.point if new is None else new
         return True
+
+    def _foresee(self, line, new):
+        """The duality gap at a new point, if slopes that are better than those there prove it."""
+        exact = new is not None and self.system.is_exact and not self.polish
+        far = expected_excess(self.decrement, line.value) > self._goal(line.value)
+        return line.foreseen_gap(new) if exact and not far else np.inf
 
     def result(self) -> Result:
         """What the run came to."""
@@ -200,12 +227,18 @@ class _Run:
 _MOST_IDLE = 10  # steps in a row that change nothing: more would not, either
 _SOME_COLUMNS = 1000  # that are no more work than a direction of many products
 _MOST_READS = 100  # for a direction
+_MOST_EXCESS = 0.6  # of the goal, that slopes of a model may take before others do
 _MANY_COLUMNS = 2000  # of one that is formed of the rows that are here
 _MOST_PRODUCTS = 30  # with the Hessian, that conjugate gradients typically need
 
 
 class _Cholesky:
     """Newton directions by Cholesky factorisation of the Hessian.
+
+    Attributes
+    ----------
+    is_exact : bool
+        Whether the last direction leads to the minimum of the quadratic model of F at its point.
 
     A factor serves for further steps while they keep cutting the decrement: the Hessian of a
     sample, or of the step before, is often good enough, and a gradient is much cheaper.
@@ -233,8 +266,9 @@ class _Cholesky:
                 eps = np.finfo(sample.rows.dtype).eps
                 self.factor, self.reuse = factorized(hessian, len(hessian) * eps), True
 
-    def __call__(self, point, cautious):
+    def __call__(self, point, cautious, goal):
         """A function for the Newton direction at a point, which then knows its gradient."""
+        self.is_exact = False
         self.stale = self.reuse and self.factor is not None and not cautious
         if self.stale:
             return lambda: -self.factor(point.gradient)
@@ -243,14 +277,17 @@ class _Cholesky:
         point.find_curvature(cautious)
         if point.hessian_products > _MOST_PRODUCTS and not forming_is_cheap(point.objective):
             self.factor = None
-            return lambda: _ConjugateGradients()._direction(point, point)
+            return lambda: _ConjugateGradients()._direction(point, point, None)
         hessian, gradient = point.hessian(), point.gradient
         eps = np.finfo(point.objective.rows.dtype).eps
 
         def solve():
             self.factor = factorized(hessian, len(hessian) * eps)
             p = -self.factor(gradient)
-            return p if np.isfinite(p).all() else -gradient
+            if not np.isfinite(p).all():
+                return -gradient
+            self.is_exact = not cautious
+            return p
 
         return solve
 
@@ -291,8 +328,9 @@ class _ConjugateGradients:
     def prepare(self, sample, params):
         """Begin with the Hessian of a sample, which is used where it is."""
 
-    def __call__(self, point, cautious):
+    def __call__(self, point, cautious, goal):
         """A function for the Newton direction at a point."""
+        self.is_exact = False
 
         def solve():
             self.stale = self.part is not None and not cautious
@@ -301,7 +339,8 @@ class _ConjugateGradients:
             few = _SOME_COLUMNS if self.is_long else FEW_COLUMNS
             if curved.objective.is_remote and len(point.params) <= few:
                 return self._formed(point)
-            return self._direction(point, curved)
+            remote = point.objective.is_remote
+            return self._direction(point, curved, None if remote or cautious else goal)
 
         return solve
 
@@ -319,19 +358,42 @@ class _ConjugateGradients:
             self.part = self.factor = None
         self.decrement = decrement
 
-    def _direction(self, point, curved):
-        """Newton direction at ``point``, with the Hessian at ``curved``: of all rows or some."""
+    def _direction(self, point, curved, goal):
+        """Newton direction at ``point``, with the Hessian at ``curved``: of all rows or some.
+
+        If there is a ``goal`` and the step is likely to be the last, it is found so accurately with
+        the Hessian of the point that the slopes of the model are a certificate of that.
+        """
         objective, gradient = point.objective, point.gradient
         if not gradient.any():
             return np.zeros_like(gradient)
+        precondition, exact = self._preconditioner(curved, gradient), not self.stale
+        enough = partial(_is_accurate, point, goal) if exact and goal is not None else None
+        wanted, start = -objective.anchored(gradient), np.zeros_like(gradient)
+        p = self._solve(point, curved, precondition, wanted, enough)
+        decrement = float(wanted @ p)
+        in_sight = expected_excess(decrement, point.value) <= _MOST_EXCESS * (goal or 0.0)
+        if self.stale and in_sight:
+            point.find_curvature()
+            exact, self.stale, start = True, False, p
+            wanted = wanted - objective.anchored(point.hessian_product(start))
+            enough = partial(_is_accurate, point, goal, start=start, before=decrement)
+            p = self._solve(point, point, precondition, wanted, enough)
+        self.is_exact = exact and goal is not None
+        return start + p
+
+    def _solve(self, point, curved, precondition, wanted, enough):
+        """Solution p of H p = ``wanted``."""
+        objective = point.objective
         p, n_products = conjugate_gradients(
             lambda v: objective.anchored(curved.hessian_product(v)),
-            self._preconditioner(curved, gradient),
-            -objective.anchored(gradient),
+            precondition,
+            wanted,
             point.loss,
             least=1e-8,
             most=_MOST_READS if curved.objective.is_remote else self.most,
             noise=point.noise,
+            until=enough,
         )
         self.is_long = self.is_long or n_products > _MOST_PRODUCTS
         if n_products > self.patience and self.gram is None:
@@ -365,3 +427,18 @@ class _ConjugateGradients:
         # Columns have unit spread, so the loss's part of the diagonal is about constant.
         inverse = 1.0 / (max(curvature / float(gradient @ gradient), 1e-12) + l2)
         return lambda v: inverse * v
+
+
+def _is_accurate(point, goal, p, r, decrement, start=0.0, before=0.0):
+    """Whether a step start + p that leaves the residual r makes a certificate, or is too long for
+    one; ``before`` is the decrement of ``start``."""
+    excess = expected_excess(before + decrement, point.value)
+    if excess > _MOST_EXCESS * goal:
+        return True
+    objective = point.objective
+    missing, unbalanced = objective.split(r)
+    gap, _ = objective.penalty.gap(objective.split(point.params + start + p)[0], -missing)
+    # What slopes that do not sum to zero will cost: see ``balanced_slopes``.
+    k, most = objective.n_outputs, float(np.max(np.abs(unbalanced)))
+    share = (4 * k if k > 1 else 2) * most / max(point.slopes.size, 1e-300)
+    return gap + share * point.loss + excess <= 0.9 * goal
