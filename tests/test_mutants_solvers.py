@@ -97,12 +97,12 @@ def test_conjugate_gradients_solve_stop_and_count():
 def test_a_factor_serves_while_it_cuts_the_decrement(decrement, step, again):
     objective = problem(Logistic())
     system, point = _Cholesky(), objective.at(np.zeros(4))
-    system(point, False)()
+    system(point, False, None)()
     assert not system.stale
     system.note(1.0, 1.0)
     assert system.reuse
     fresh = system.factor
-    direction = system(point, False)()
+    direction = system(point, False, None)()
     assert system.stale
     assert system.factor is fresh
     point.find_curvature()
@@ -110,7 +110,7 @@ def test_a_factor_serves_while_it_cuts_the_decrement(decrement, step, again):
     system.note(decrement, step)
     assert system.reuse is again
     assert system.decrement == decrement
-    system(point, True)()  # caution asks for a new one
+    system(point, True, None)()  # caution asks for a new one
     assert not system.stale
 
 

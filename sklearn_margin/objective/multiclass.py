@@ -1,5 +1,6 @@
 """Objectives with several scores per row."""
 
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -10,7 +11,8 @@ from sklearn_margin.objective.slopes import Slopes
 
 __all__ = ["MulticlassObjective", "stationary"]
 
-_CHUNK = 4_000_000  # entries of rows that are made dense at a time
+_CHUNK = 1_000_000  # entries of rows that are made dense at a time
+_FEWEST = 4  # parts of a Hessian that are held at the same time
 
 
 class _RowCurvature(NamedTuple):
@@ -139,10 +141,13 @@ class MulticlassObjective(PointwiseObjective):
         d, k = self.rows.shape[1], self.n_outputs
         width = d + self.fit_intercept
         used = np.flatnonzero((curvature.a != 0).any(axis=1) & (self.s > 0))
-        hessian = np.zeros((k, width, k, width))
         step = max(1, _CHUNK // max(width, 1))
-        for first in range(0, len(used), step):
-            self._add_hessian(used[first : first + step], curvature, hessian)
+        parts = np.array_split(used, max(_FEWEST, -(-len(used) // step)))
+        hessian = np.zeros((k, width, k, width))
+        for first in range(0, len(parts), _FEWEST):
+            work = partial(self._part_of_hessian, curvature)
+            for part in self.rows.run(work, parts[first : first + _FEWEST]):
+                hessian += part
         for a in range(k):
             for b in range(a):
                 hessian[b, :, a, :] = hessian[a, :, b, :]
@@ -166,11 +171,12 @@ class MulticlassObjective(PointwiseObjective):
             hessian[np.ix_(index, index)] += hessian[index, index].mean() / k
         return hessian
 
-    def _add_hessian(self, index, curvature, out):
-        """Add the blocks (a, b), b ≤ a, of Σ_i H_i ⊗ x̃_i x̃_iᵀ over some rows."""
+    def _part_of_hessian(self, curvature, index):
+        """The blocks (a, b), b ≤ a, of Σ_i H_i ⊗ x̃_i x̃_iᵀ over some rows."""
         X = self.rows.dense(index)
         if self.fit_intercept:
             X = np.column_stack([X, np.ones(len(X))])
+        out = np.zeros((self.n_outputs, X.shape[1], self.n_outputs, X.shape[1]))
         small = self.loss.scores_hessians(self.y[index], curvature.a[index], self.s[index])
         for a in range(self.n_outputs):
             for b in range(a + 1):
@@ -178,7 +184,8 @@ class MulticlassObjective(PointwiseObjective):
                 used = np.flatnonzero(weight)
                 if len(used):
                     part = X[used]
-                    out[a, :, b, :] += (part * weight[used, None]).T @ part
+                    out[a, :, b, :] = (part * weight[used, None]).T @ part
+        return out
 
     def _envelope_gain(self, envelope, g):
         return envelope.envelope_gain(self.y, g, self.s)

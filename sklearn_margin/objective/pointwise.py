@@ -170,8 +170,12 @@ class PointwiseObjective(LinearObjective):
         delta = reached_slopes(g, moved.astype(np.float64), np.where(movable, wanted, 0.0), eps)
         return delta, float(np.abs(delta) @ np.abs(there.astype(np.float64) - z))
 
+    @property
+    def foresees(self):
+        return self.loss.splits and self.has_gap and self.is_smooth and self.has_hessian
+
     def foreseen(self, z, dz, there):
-        if not (self.loss.splits and self.loss.convex and self.is_smooth):
+        if not self.foresees:
             return np.inf
         return self._sum(lambda w: self._foresee(w, z[w], dz[w], there[w]))
 
@@ -386,7 +390,7 @@ class ConcomitantHuberObjective(PointwiseObjective):
         return delta, max(price, 0.0) + rounding
 
     value_gradient = LinearObjective.value_gradient  # σ needs all scores first
-    foreseen = LinearObjective.foreseen
+    foresees = False
     draws_samples = False
 
 

@@ -312,10 +312,14 @@ def enough(tol, value, floor) -> float:
     return max(relative, floor if value <= 1e3 * floor else 0.0, 1e-300)
 
 
+# Share of a goal that the excess of slopes may take, before what else they miss.
+MOST_EXCESS = 0.6
+
+
 def expected_excess(decrement, value) -> float:
     """About what the slopes of the quadratic model lack as a certificate after a Newton step, where
     F has this ``value``: terms of the fourth order, of which the factor was found by experiment."""
-    return 3.0 * decrement**2 / max(value, 1e-300)
+    return 3.0 * decrement * (decrement / max(value, 1e-300))
 
 
 def rounding_floor(objective) -> float:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from sklearn_margin._validation import check_number
-from sklearn_margin.solvers._quadratic import minimize_quadratic
+from sklearn_margin.solvers._gram_model import GramModel
 from sklearn_margin.solvers._samples import stages
 from sklearn_margin.solvers.base import (
     FEW_COLUMNS,
@@ -89,28 +89,43 @@ class CoordinateDescent(Solver):
         random_state: np.random.RandomState | None = None,
         validation: Any = None,
     ) -> Result:
+        model = None
         for sample, goal in stages(objective, start, tol, most=1)[:-1]:
-            start = self.minimize(sample, start, goal, max_iter).params
+            model = self._model(sample)
+            found = self.minimize(sample, start, goal, max_iter, model=model, has_gap=False)
+            start = found.params
+            model.look_again(sample, start)
+        model = self._model(objective, model)
         polish = is_small(objective)
-        return self.minimize(objective, start, tol, max_iter, callback, polish)
+        return self.minimize(objective, start, tol, max_iter, callback, polish, model)
 
-    def minimize(self, objective, start, tol, max_iter, callback=None, polish=False) -> Result:
-        """As ``solve``; ``polish`` asks for all the accuracy there is."""
+    def _model(self, objective, previous=None):
+        """The quadratic model of an objective, and of a sample of it before."""
+        most = min(FEW_COLUMNS, self.gram_max) if objective.is_remote else self.gram_max
+        by_class = objective.n_outputs > 1 and objective.n_params <= most
+        if by_class or forms_gram(objective, self.gram_max):
+            return GramModel(objective, None if previous is None else previous.hessian)
+        return _FaceModel(objective)
+
+    def minimize(
+        self, objective, start, tol, max_iter, callback=None, polish=False, model=None, has_gap=True
+    ) -> Result:
+        """As ``solve``. ``polish`` asks for all the accuracy there is; without ``has_gap`` the decrease
+        that the quadratic ``model`` predicts will do."""
+        model = model or self._model(objective)
         eps = float(np.finfo(objective.rows.dtype).eps)
-        few = objective.is_remote and objective.n_params <= min(FEW_COLUMNS, self.gram_max)
-        use_gram = few or forms_gram(objective, self.gram_max)
-        model = _GramModel(objective) if use_gram else _FaceModel(objective)
         point = objective.at(objective.feasible(np.array(start, dtype=np.float64)))
         floor = rounding_floor(objective)
         goal = min(tol, 30 * eps) if polish else tol
         best, cautious, n_iter, stale = None, False, 0, 0
         while True:
-            point.find_curvature(cautious)
-            value, gap = point.value, model.linearize(point)
+            value = point.value
+            gap = model.linearize(point, cautious, enough(goal, value, floor))
+            gap = gap if has_gap else None
             if gap is not None and gap <= enough(goal, value, floor):
                 best = Iterate(point.params, value, gap, gap)
                 break
-            expected = 0.5 * abs(model.minimize(1e-3 * goal * max(value, floor)))
+            expected = 0.5 * abs(model.minimize())
             bound = expected if gap is None else gap
             better = best is None or value < best.value * (1 - 4 * eps) or bound < 0.5 * best.bound
             stale = 0 if better else stale + 1
@@ -143,16 +158,6 @@ def _without_rounding(objective, params, largest_score):
     return objective.join(objective.penalty.without_rounding(u, error), b)
 
 
-def _straight_search(point, change, slopes):
-    """The point on the line along ``change`` where F is about lowest; None if that is where it
-    was."""
-    objective = point.objective
-    line = point.along(change)
-    rise = objective.penalty.l1_slope(point.u, objective.split(change)[0])
-    decrement = -line.shortened * (float(slopes @ change) + rise)
-    return line.search(decrement) if decrement > 0 else None
-
-
 def _curved_search(point, path, slopes):
     """A point of ``path`` that lowers F by part of what its slope promises; None if there is
     none."""
@@ -163,36 +168,6 @@ def _curved_search(point, path, slopes):
             return line.move(1.0)
         step *= min(0.5, line.shortened)
     return None
-
-
-class _GramModel:
-    """The quadratic model by its matrix."""
-
-    def __init__(self, objective):
-        self.objective = objective
-        self.penalty = objective.penalty.padded(objective.n_params)
-
-    def linearize(self, point):
-        """Duality gap at ``point``, whose model is minimised next."""
-        self.point, self.hessian = point, point.hessian()
-        return point.gap()
-
-    def minimize(self, goal):
-        """Slope of F, penalty included, times the step to the minimum of the model."""
-        params, gradient = self.point.params, self.point.gradient
-        smooth = self.penalty.without_l1(params, gradient)
-        # Damped by coordinate: those of strong penalties must not hold the others.
-        diagonal = self.hessian.diagonal()
-        damping = np.where(diagonal > 0, 1e-15 * diagonal, 1e-12 * np.abs(gradient))
-        self.hessian[np.diag_indices(len(diagonal))] += np.maximum(damping, 1e-300)
-        new = minimize_quadratic(self.hessian, self.penalty, params, smooth, goal)
-        self.change, self.smooth = self.objective.anchored(new - params), smooth
-        return float(smooth @ self.change) + self.penalty.l1_change(params, new)
-
-    def search(self):
-        """A point near the minimum of the model that lowers F, or None."""
-        point, self.point = self.point, None  # which may hold nothing while scores move
-        return _straight_search(point, self.change, self.smooth)
 
 
 class _FaceModel:
@@ -207,12 +182,18 @@ class _FaceModel:
         self.objective = objective
         self.penalty = objective.penalty.padded(objective.n_params)
 
-    def linearize(self, point):
+    hessian = None  # which is not formed
+
+    def look_again(self, objective, params):
+        """Find the Hessian there."""
+
+    def linearize(self, point, cautious, goal):
         """Duality gap at ``point``, whose model is minimised next."""
         self.point = point
+        point.find_curvature(cautious)
         return point.gap()
 
-    def minimize(self, goal):
+    def minimize(self):
         """Slope of F, penalty included, times the step to the minimum of the model."""
         params, gradient = self.point.params, self.point.gradient
         steepest = self.penalty.steepest(params, gradient)

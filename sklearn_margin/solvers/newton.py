@@ -15,6 +15,7 @@ from sklearn_margin._validation import check_number
 from sklearn_margin.solvers._samples import stages
 from sklearn_margin.solvers.base import (
     FEW_COLUMNS,
+    MOST_EXCESS,
     Iterate,
     Result,
     Solver,
@@ -92,8 +93,9 @@ class Newton(Solver):
         for sample, goal in stages(objective, start, tol)[:-1]:
             start = self._estimate(sample, start, goal, max_iter, system)
             system.part = sample
-        if objective.is_remote:  # a read costs more than a Hessian of some rows
-            system.prepare(objective.at_hand(), start)
+        if objective.is_remote or system.part is not None:
+            # A gradient of all rows costs more than a Hessian of some.
+            system.prepare(objective.at_hand() if objective.is_remote else system.part, start)
         polish = is_small(objective)
         return self.minimize(objective, start, tol, max_iter, callback, polish, system)
 
@@ -227,7 +229,6 @@ class _Run:
 _MOST_IDLE = 10  # steps in a row that change nothing: more would not, either
 _SOME_COLUMNS = 1000  # that are no more work than a direction of many products
 _MOST_READS = 100  # for a direction
-_MOST_EXCESS = 0.6  # of the goal, that slopes of a model may take before others do
 _MANY_COLUMNS = 2000  # of one that is formed of the rows that are here
 _MOST_PRODUCTS = 30  # with the Hessian, that conjugate gradients typically need
 
@@ -372,7 +373,7 @@ class _ConjugateGradients:
         wanted, start = -objective.anchored(gradient), np.zeros_like(gradient)
         p = self._solve(point, curved, precondition, wanted, enough)
         decrement = float(wanted @ p)
-        in_sight = expected_excess(decrement, point.value) <= _MOST_EXCESS * (goal or 0.0)
+        in_sight = expected_excess(decrement, point.value) <= MOST_EXCESS * (goal or 0.0)
         if self.stale and in_sight:
             point.find_curvature()
             exact, self.stale, start = True, False, p
@@ -433,7 +434,7 @@ def _is_accurate(point, goal, p, r, decrement, start=0.0, before=0.0):
     """Whether a step start + p that leaves the residual r makes a certificate, or is too long for
     one; ``before`` is the decrement of ``start``."""
     excess = expected_excess(before + decrement, point.value)
-    if excess > _MOST_EXCESS * goal:
+    if excess > MOST_EXCESS * goal:
         return True
     objective = point.objective
     missing, unbalanced = objective.split(r)

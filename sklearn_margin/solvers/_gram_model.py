@@ -1,0 +1,101 @@
+"""The quadratic model of F by its matrix, for any separable penalty."""
+
+import numpy as np
+
+from sklearn_margin.solvers._quadratic import minimize_quadratic
+from sklearn_margin.solvers.base import MOST_EXCESS, expected_excess
+
+__all__ = ["GramModel"]
+
+_SWEPT = 1e-3  # of the goal: a decrease by a sweep that is too small for another
+_FEW = 100  # parameters of which a Hessian costs no more than a few gradients
+
+
+class GramModel:
+    """Quadratic models of the loss plus the exact penalty, around one point after the other.
+
+    A Hessian serves for further points while steps by it keep cutting the decrease that they
+    promise: that of a sample, or of the point before, is often good enough, and a gradient is much
+    cheaper. Of few parameters the Hessian is that of the point where the step may be the last, so
+    that the slopes of the model are a certificate: see ``Line.foreseen_gap``.
+
+    Parameters
+    ----------
+    objective : LinearObjective
+    hessian : ndarray of shape (n_params, n_params), default=None
+        One to begin with.
+
+    Attributes
+    ----------
+    hessian : ndarray of shape (n_params, n_params)
+        That of the loss and the smooth part of the penalty.
+    """
+
+    def __init__(self, objective, hessian=None):
+        self.objective, self.hessian = objective, hessian
+        self.penalty = objective.penalty.padded(objective.n_params)
+        self._reuse, self._expected = hessian is not None, np.inf
+        self._foresees, self._foreseen = objective.foresees, np.inf
+        self._is_cheap = objective.n_params <= _FEW
+
+    def linearize(self, point, cautious, goal):
+        """Duality gap at ``point``, whose model is minimised next; ``goal`` is what it may be."""
+        self.point, self.goal, self.cautious = point, goal, cautious
+        self.stale = self._reuse and not cautious
+        if not self.stale:
+            self._form()
+        # Where rows are elsewhere a Hessian comes with the gradient.
+        self._reuse = not self.objective.is_remote
+        return self._foreseen if self._foreseen <= goal else point.gap()
+
+    def look_again(self, objective, params):
+        """Find the Hessian at a point to start from."""
+        self.point, self.cautious = objective.at(params), False
+        self._form()
+
+    def _form(self):
+        self.point.find_curvature(self.cautious)
+        self.hessian, self.stale = self.point.hessian(), False
+        # Damped by coordinate: those of strong penalties must not hold the others.
+        diagonal, gradient = self.hessian.diagonal(), self.point.gradient
+        damping = np.where(diagonal > 0, 1e-15 * diagonal, 1e-12 * np.abs(gradient))
+        self.hessian[np.diag_indices(len(diagonal))] += np.maximum(damping, 1e-300)
+
+    def minimize(self):
+        """Slope of F, penalty included, times the step to the minimum of the model."""
+        slope = self._minimize()
+        poor = abs(slope) > (0.1 if self._is_cheap else 0.5) * self._expected
+        near = self._is_cheap and self._foresees and self._is_near(slope)
+        if self.stale and (poor or near):
+            self._form()
+            slope = self._minimize()
+        self._expected = abs(slope)
+        return slope
+
+    def _is_near(self, slope):
+        """Whether the slopes of the model may be a certificate after this step."""
+        return expected_excess(slope, self.point.value) <= MOST_EXCESS * self.goal
+
+    def _minimize(self):
+        params = self.point.params
+        smooth = self.penalty.without_l1(params, self.point.gradient)
+        new = minimize_quadratic(self.hessian, self.penalty, params, smooth, _SWEPT * self.goal)
+        self.change, self.smooth = self.objective.anchored(new - params), smooth
+        return float(smooth @ self.change) + self.penalty.l1_change(params, new)
+
+    def search(self):
+        """The point where F is about lowest on the way to the minimum of the model; None if that is
+        where it was."""
+        point, self.point = self.point, None  # which may hold nothing while scores move
+        exact = self._foresees and not (self.stale or self.cautious)
+        foresee = exact and self._is_near_after(point)
+        line = point.along(self.change)
+        rise = self.objective.penalty.l1_slope(point.u, self.objective.split(self.change)[0])
+        decrement = -line.shortened * (float(self.smooth @ self.change) + rise)
+        new = line.search(decrement) if decrement > 0 else None
+        self._foreseen = line.foreseen_gap(new) if foresee and new is not None else np.inf
+        self._foresees = self._foresees and not (foresee and self._foreseen == np.inf)
+        return new
+
+    def _is_near_after(self, point):
+        return expected_excess(self._expected, point.value) <= self.goal
