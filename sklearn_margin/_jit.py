@@ -23,6 +23,7 @@ atomically; an unreadable one is recompiled over.
 
 import contextlib
 import functools
+import gc
 import hashlib
 import inspect
 import os
@@ -180,7 +181,7 @@ class _Cache(FunctionCache):
 
 
 def _symbols(library) -> list[str]:
-    """Names that a compiled library takes from the process, which must know them when it is loaded."""
+    """Names that a compiled library takes from the process, which must know them to load it."""
     module = library._final_module
     return [
         value.name
@@ -192,8 +193,9 @@ def _symbols(library) -> list[str]:
 def _provide(symbols, target_context):
     """Make ``symbols`` known to the process.
 
-    Those of numba's runtime are told at once. Only for others numba prepares itself to compile,
-    which takes as long as the rest of a first fit in a new process many times over.
+    Those of numba's runtime are few. Numba's own way is to prepare itself to compile, which takes
+    several times as long as the rest of a first fit in a new process: it is left for what is
+    unknown then, such as the secrets that strings are hashed with.
     """
     if all(map(llvm.address_of_symbol, symbols)):
         return
@@ -201,6 +203,24 @@ def _provide(symbols, target_context):
         llvm.add_symbol(name if name.startswith("_") else f"NRT_{name}", address)
     if not all(map(llvm.address_of_symbol, symbols)):
         target_context.refresh()
+
+
+def _without_collecting(compile):
+    """``compile`` without the garbage collector, which would take a tenth of its time: nearly all
+    that compilation makes is needed until its end, and is looked through again and again."""
+
+    @functools.wraps(compile)
+    def compile_signature(signature):
+        with global_compiler_lock:  # of threads, each finds what the last one has left behind
+            enabled = gc.isenabled()
+            gc.disable()
+            try:
+                return compile(signature)
+            finally:
+                if enabled:
+                    gc.enable()
+
+    return compile_signature
 
 
 def kernel(
@@ -229,6 +249,7 @@ def kernel(
     if JIT_DISABLED:
         return function
     dispatcher = numba.njit(nogil=True, fastmath=fastmath, inline=inline, **OPTIONS)(function)
+    dispatcher.compile = _without_collecting(dispatcher.compile)
     # RuntimeError: numba found no folder it may write to. Compile without caching then.
     with contextlib.suppress(RuntimeError, OSError):
         dispatcher._cache = _Cache(function)
