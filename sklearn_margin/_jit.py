@@ -23,6 +23,7 @@ atomically; an unreadable one is recompiled over.
 
 import contextlib
 import functools
+import gc
 import hashlib
 import inspect
 import os
@@ -37,10 +38,12 @@ from uuid import uuid4
 
 import numba
 import numpy as np
+from llvmlite import binding as llvm
 from numba.core import cgutils, config, types
 from numba.core.caching import FunctionCache
 from numba.core.compiler_lock import global_compiler_lock
 from numba.core.imputils import impl_ret_borrowed
+from numba.core.runtime import _nrt_python
 from numba.core.serialize import dumps
 from numba.core.typing.templates import AttributeTemplate
 from numba.extending import (
@@ -139,21 +142,22 @@ class _Cache(FunctionCache):
         return self._folder / f"{self._prefix}{_stamp(self._module)}-{digest}.nbc"
 
     def load_overload(self, sig, target_context):
-        target_context.refresh()
         file = self._file(sig, target_context.codegen())
         try:
             content = file.read_bytes()
             checksum, payload = content[:32], content[32:]
             if hashlib.sha256(payload).digest() != checksum:
                 return None
-            return self._impl.rebuild(target_context, pickle.loads(payload))
+            symbols, compiled = pickle.loads(payload)
+            _provide(symbols, target_context)
+            return self._impl.rebuild(target_context, pickle.loads(compiled))
         except Exception:  # absent, unreadable, or written by something else: compile
             return None
 
     def save_overload(self, sig, data):
         if not self._impl.check_cachable(data):
             return
-        payload = dumps(self._impl.reduce(data))
+        payload = pickle.dumps((_symbols(data.library), dumps(self._impl.reduce(data))))
         # A full disk or a folder that became read-only must not break a fit.
         with contextlib.suppress(OSError):
             self._folder.mkdir(parents=True, exist_ok=True)
@@ -174,6 +178,49 @@ class _Cache(FunctionCache):
             if not file.name.startswith(current):
                 with contextlib.suppress(OSError):
                     file.unlink()
+
+
+def _symbols(library) -> list[str]:
+    """Names that a compiled library takes from the process, which must know them to load it."""
+    module = library._final_module
+    return [
+        value.name
+        for value in (*module.functions, *module.global_variables)
+        if value.is_declaration and not value.name.startswith("llvm.")
+    ]
+
+
+def _provide(symbols, target_context):
+    """Make ``symbols`` known to the process.
+
+    Those of numba's runtime are few. Numba's own way is to prepare itself to compile, which takes
+    several times as long as the rest of a first fit in a new process: it is left for what is
+    unknown then, such as the secrets that strings are hashed with.
+    """
+    if all(map(llvm.address_of_symbol, symbols)):
+        return
+    for name, address in _nrt_python.c_helpers.items():
+        llvm.add_symbol(name if name.startswith("_") else f"NRT_{name}", address)
+    if not all(map(llvm.address_of_symbol, symbols)):
+        target_context.refresh()
+
+
+def _without_collecting(compile):
+    """``compile`` without the garbage collector, which would take a tenth of its time: nearly all
+    that compilation makes is needed until its end, and is looked through again and again."""
+
+    @functools.wraps(compile)
+    def compile_signature(signature):
+        with global_compiler_lock:  # of threads, each finds what the last one has left behind
+            enabled = gc.isenabled()
+            gc.disable()
+            try:
+                return compile(signature)
+            finally:
+                if enabled:
+                    gc.enable()
+
+    return compile_signature
 
 
 def kernel(
@@ -202,6 +249,7 @@ def kernel(
     if JIT_DISABLED:
         return function
     dispatcher = numba.njit(nogil=True, fastmath=fastmath, inline=inline, **OPTIONS)(function)
+    dispatcher.compile = _without_collecting(dispatcher.compile)
     # RuntimeError: numba found no folder it may write to. Compile without caching then.
     with contextlib.suppress(RuntimeError, OSError):
         dispatcher._cache = _Cache(function)

@@ -7,6 +7,7 @@ process starts, or on two processes having nothing in common, gets a whole one (
 """
 
 import ast
+import gc
 import importlib.util
 import json
 import os
@@ -16,6 +17,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from unittest.mock import Mock
 
 import numba.core.event as numba_event
 import numpy as np
@@ -61,6 +63,11 @@ print(json.dumps({"result": result, "compiled": len(compiled)}))
 LITTLE_WORK = """
 from sklearn_margin.losses import Huber
 result = Huber(delta=1.0).value([0.5, 3.0], [0.0, 0.0])
+print(json.dumps({"result": result, "compiled": len(compiled)}))
+"""
+# Whether numba has not imported what it compiles dictionaries with, nor all else it compiles with.
+UNPREPARED = """
+assert "numba.typed.typeddict" not in sys.modules
 print(json.dumps({"result": result, "compiled": len(compiled)}))
 """
 EXPECTED = [(0.3 + 0.8) / 3, -1 / 3, 1 / 3, 0.0, 1.3125, -0.25, -0.5]
@@ -219,10 +226,34 @@ def test_second_process_compiles_nothing_and_writes_nothing(warm):
     before = cache_files(warm)
     assert len(before) == 2
     assert {file.suffix for file in before} == {".nbc"}
-    again = run(warm, WORK)
+    again = run(warm, WORK + UNPREPARED)
     assert again["compiled"] == 0
     assert again["result"] == pytest.approx(EXPECTED)
     assert cache_files(warm) == before
+
+
+def test_numba_is_prepared_for_symbols_that_its_runtime_does_not_know():
+    context = Mock()
+    _jit._provide(["NRT_Free", "PyErr_Clear"], context)
+    context.refresh.assert_not_called()
+    _jit._provide(["NRT_Free", "no_such_symbol"], context)
+    context.refresh.assert_called_once_with()
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_the_garbage_collector_is_as_it_was_after_a_compilation_that_failed(enabled):
+    def fail(signature):
+        assert not gc.isenabled()
+        raise ValueError(signature)
+
+    before = gc.isenabled()
+    (gc.enable if enabled else gc.disable)()
+    try:
+        with pytest.raises(ValueError, match="float64"):
+            _jit._without_collecting(fail)("float64")
+        assert gc.isenabled() == enabled
+    finally:
+        (gc.enable if before else gc.disable)()
 
 
 def test_numba_cache_dir_of_the_user_is_respected(site, tmp_path, forked):

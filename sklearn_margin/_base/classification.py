@@ -363,7 +363,10 @@ class BaseClassifier(ClassifierMixin, LinearModel):
         if isinstance(self._fitted_loss(), MulticlassLoss):
             return give(probability)
         if probability.ndim == 1:  # of the second of two classes
-            return give(np.column_stack([1.0 - probability, probability]))
+            both = np.empty((len(probability), 2), probability.dtype)
+            np.subtract(1.0, probability, out=both[:, 0])
+            both[:, 1] = probability
+            return give(both)
         total = probability.sum(axis=1, keepdims=True)
         uniform = np.full_like(probability, 1.0 / probability.shape[1])
         return give(np.divide(probability, total, out=uniform, where=total > 0))
