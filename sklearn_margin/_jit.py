@@ -530,9 +530,7 @@ def _prefetch(typing_context, array, index):
         byte, number = ir.IntType(8).as_pointer(), ir.IntType(32)
         address = builder.bitcast(builder.gep(data, [arguments[1]]), byte)
         prototype = ir.FunctionType(ir.VoidType(), [byte, number, number, number])
-        function = cgutils.get_or_insert_function(
-            builder.module, prototype, "llvm.prefetch.p0i8"
-        )
+        function = cgutils.get_or_insert_function(builder.module, prototype, "llvm.prefetch.p0i8")
         builder.call(function, [address, number(0), number(3), number(1)])  # to read, data
         return context.get_dummy_value()
 
