@@ -72,10 +72,11 @@ def _certificate(dual, tol, best, needed):
         return point
     value = min(point.value, best)
     enough = value - point.lower + point.noise <= tol * abs(value) or value <= point.floor
-    if not (needed or enough):
-        return point._replace(lower=-np.inf)
-    dual.refresh()
-    return dual.certify()
+    if enough:
+        dual.refresh()
+        return dual.certify()
+    # Not for the passes that follow: a callback changes no fit.
+    return dual.certify(anew=True) if needed else point._replace(lower=-np.inf)
 
 
 class Certificate(NamedTuple):
@@ -262,10 +263,12 @@ class Dual:
                 norm += self.inverse_rho
             self.inverse_rho *= 2.0
 
-    def certify(self):
-        """A primal point from slopes made feasible, and its duality gap: see ``certificate``."""
+    def certify(self, anew=False):
+        """A primal point from slopes made feasible, and its duality gap: see ``certificate``;
+        from coefficients computed ``anew``, or, without an intercept, as they are."""
         slopes, feasible = self.feasible()
-        coef = self.coefficients(slopes) if self.objective.fit_intercept else self.coef
+        anew = anew or self.objective.fit_intercept
+        coef = self.coefficients(slopes) if anew else self.coef
         return self.certificate(slopes, coef, feasible)
 
     def feasible(self):
