@@ -238,6 +238,9 @@ class Dual:
 
     def epoch(self, part, rng, shrinking) -> tuple[Part, float]:
         """One pass over the active rows of a part; the part to go on with, and ``visit``'s."""
+        if len(part.active) < _COMPACT * len(part.index):
+            self.slopes[self.at(part.index)] = part.slopes
+            part = self._taken(part, part.active)
         order = rng.permutation(-(-len(part.active) // RUN))
         keep = np.empty(len(part.active), np.bool_)
         violation = self.visit(part, order, keep, shrinking, np.uint32(rng.randint(1, 2**31)))
@@ -245,9 +248,6 @@ class Dual:
         self._grow_multiplier_step(part, violation)
         part.active = part.active[keep]
         self.accelerate(part)
-        if len(part.active) < _COMPACT * len(part.index):
-            self.slopes[self.at(part.index)] = part.slopes
-            part = self._taken(part, part.active)
         return part, violation
 
     def _grow_multiplier_step(self, part, violation):
