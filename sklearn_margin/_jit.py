@@ -39,6 +39,7 @@ from uuid import uuid4
 import numba
 import numpy as np
 from llvmlite import binding as llvm
+from llvmlite import ir
 from numba.core import cgutils, config, types
 from numba.core.caching import FunctionCache
 from numba.core.compiler_lock import global_compiler_lock
@@ -69,6 +70,7 @@ __all__ = [
     "hold_while_forking",
     "kernel",
     "overload_on_class",
+    "prefetch",
     "register_parameter_object",
 ]
 
@@ -560,3 +562,28 @@ def float_of(typing_context, bits):
         return builder.bitcast(arguments[0], context.get_value_type(types.float64))
 
     return types.float64(types.int64), generate
+
+
+# --- what is read soon ----------------------------------------------------------------------------
+
+
+def prefetch(array, index):
+    """Have the processor fetch the cache line of ``array[index]``; past the end it does nothing."""
+
+
+@intrinsic
+def _prefetch(typing_context, array, index):
+    def generate(context, builder, signature, arguments):
+        data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
+        byte, number = ir.IntType(8).as_pointer(), ir.IntType(32)
+        address = builder.bitcast(builder.gep(data, [arguments[1]]), byte)
+        prototype = ir.FunctionType(ir.VoidType(), [byte, number, number, number])
+        function = cgutils.get_or_insert_function(builder.module, prototype, "llvm.prefetch.p0i8")
+        builder.call(function, [address, number(0), number(3), number(1)])  # to read, data
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp), generate
+
+
+if not JIT_DISABLED:
+    overload(prefetch)(lambda array, index: lambda array, index: _prefetch(array, index))

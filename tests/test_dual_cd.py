@@ -85,6 +85,30 @@ def test_the_gap_counts_rounding_errors(seed):
     assert result.gap <= 1e-8 * exact
 
 
+@pytest.mark.parametrize("fit_intercept", [True, False])
+def test_steps_that_are_rounding_errors_do_not_keep_it_from_converging(fit_intercept):
+    """All slopes are free, passes are slow, and steps at the limit of the arithmetic are wrong."""
+    rng = np.random.RandomState(4)
+    X = rng.normal(size=(60, 100))
+    y = X @ rng.normal(size=100) + rng.normal(size=60) + 1
+    problem = objective(Quantile(quantile=0.5), X, y, fit_intercept)
+    assert solve(problem, tol=1e-8, max_iter=200).converged
+
+
+def test_without_an_intercept_the_gap_is_a_bound_wherever_it_ends():
+    rng = np.random.RandomState(0)
+    X = rng.normal(size=(200, 30))
+    problem = objective(Hinge(), X, np.sign(X[:, 0] + rng.normal(size=200)), False, alpha=1e-3)
+    best = solve(problem, tol=1e-12, max_iter=5000).value
+    for max_iter in (1, 5, 20, 80):
+        result = solve(problem, tol=1e-9, max_iter=max_iter)
+        assert -1e-15 <= result.value - best <= result.gap
+        w, _ = problem.to_coef(result.params)
+        shown = solve(problem, tol=1e-9, max_iter=max_iter, callback=lambda *_: False)
+        assert shown.n_iter == result.n_iter
+        assert_allclose(problem.to_coef(shown.params)[0], w, atol=1e-10)
+
+
 def test_a_perfect_fit_converges():
     rng = np.random.default_rng(0)
     problem = objective(Absolute(), rng.normal(size=(30, 2)), np.zeros(30))

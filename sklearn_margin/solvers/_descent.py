@@ -47,7 +47,8 @@ def descend(dual, *, tol, max_iter, callback, shrinking) -> Result:
         checked, violation_then = work, violation
         n_iter = min(int(np.ceil(work)), max_iter)
         dual.store(part)
-        point = dual.certify()
+        goal = max_iter if callback is None else 0
+        point = _certificate(dual, tol, np.inf if best is None else best.value, n_iter >= goal)
         lower = max(lower, point.lower)
         if best is None or point.value < best.value:
             best = point
@@ -60,6 +61,22 @@ def descend(dual, *, tol, max_iter, callback, shrinking) -> Result:
             break
         part = dual.part(dual.unsettled(point, everything))
     return Result(best.params, best.value, n_iter, converged, gap, "relative gap", reached)
+
+
+def _certificate(dual, tol, best, needed):
+    """A certificate. Only one that is ``needed``, or good enough for ``tol`` if the value ``best``
+    is known, is worth coefficients without the rounding errors of many updates, which are a read
+    of X. Others give no bound."""
+    point = dual.certify()
+    if dual.objective.fit_intercept:  # it computes them for balanced slopes in any case
+        return point
+    value = min(point.value, best)
+    enough = value - point.lower + point.noise <= tol * abs(value) or value <= point.floor
+    if enough:
+        dual.refresh()
+        return dual.certify()
+    # Not for the passes that follow: a callback changes no fit.
+    return dual.certify(anew=True) if needed else point._replace(lower=-np.inf)
 
 
 class Certificate(NamedTuple):
@@ -91,7 +108,7 @@ class Part:
         self.rows, self.slopes, self.arrays = rows, slopes, arrays
         self.index = index  # in the whole
         self.active = np.arange(len(index))
-        self.history = []  # after each of the last epochs
+        self.last = self.momentum = None  # what ``accelerate`` remembers
 
 
 class Dual:
@@ -121,9 +138,9 @@ class Dual:
     def __init__(self, objective, start):
         self.objective = objective
         rows = objective.rows
-        self.n, d = rows.shape
+        self.n = rows.shape[0]
         self.rows, self.shift = rows.centred()
-        self.norm = squared_norms(self.rows, np.arange(self.n), np.zeros(d))
+        self.norm = np.concatenate(rows.run(self._squared_norms, rows.ranges))
         self.norm /= objective.penalty.ridge
         # As if the intercept were a coefficient of a feature a tenth the size of a typical row:
         # the multiplier then follows fast, and the rows are hardly coupled.
@@ -135,6 +152,10 @@ class Dual:
         w, b = objective.to_coef(start)
         self.multiplier = b + w @ self.shift
         self.unbalance = np.inf  # Σ |Σ g_i| an epoch ago
+
+    def _squared_norms(self, where):
+        index = np.arange(where.start, where.stop)
+        return squared_norms(self.rows, index, np.zeros(self.objective.rows.shape[1]))
 
     # --- what a subclass provides ---
 
@@ -176,7 +197,10 @@ class Dual:
         """Raw coefficients w = −Xᵀg/alpha, as kernels take them."""
         rows = self.objective.rows
         g = self.by_score(slopes).astype(rows.dtype, copy=False)
-        projected, total = rows.backproject(g)
+        if g.any():
+            projected, total = rows.backproject(g)
+        else:  # as at the start, most often
+            projected, total = np.zeros((*g.shape[1:], rows.shape[1])), np.zeros(g.shape[1:])
         raw = projected * rows.scale + np.multiply.outer(total, rows.shift - self.shift)
         coef = coefficient_layout(self.rows, raw) / -self.objective.penalty.ridge
         return np.ascontiguousarray(coef)
@@ -209,10 +233,14 @@ class Dual:
     def store(self, part) -> None:
         """Take over the slopes of a part."""
         self.slopes[self.at(part.index)] = part.slopes
-        self.refresh()
+        if self.objective.fit_intercept:
+            self.refresh()
 
     def epoch(self, part, rng, shrinking) -> tuple[Part, float]:
         """One pass over the active rows of a part; the part to go on with, and ``visit``'s."""
+        if len(part.active) < _COMPACT * len(part.index):
+            self.slopes[self.at(part.index)] = part.slopes
+            part = self._taken(part, part.active)
         order = rng.permutation(-(-len(part.active) // RUN))
         keep = np.empty(len(part.active), np.bool_)
         violation = self.visit(part, order, keep, shrinking, np.uint32(rng.randint(1, 2**31)))
@@ -220,9 +248,6 @@ class Dual:
         self._grow_multiplier_step(part, violation)
         part.active = part.active[keep]
         self.accelerate(part)
-        if len(part.active) < _COMPACT * len(part.index):
-            self.slopes[self.at(part.index)] = part.slopes
-            part = self._taken(part, part.active)
         return part, violation
 
     def _grow_multiplier_step(self, part, violation):
@@ -238,10 +263,12 @@ class Dual:
                 norm += self.inverse_rho
             self.inverse_rho *= 2.0
 
-    def certify(self):
-        """A primal point from slopes made feasible, and its duality gap: see ``certificate``."""
+    def certify(self, anew=False):
+        """A primal point from slopes made feasible, and its duality gap: see ``certificate``;
+        from coefficients computed ``anew``, or, without an intercept, as they are."""
         slopes, feasible = self.feasible()
-        coef = self.coefficients(slopes) if self.objective.fit_intercept else self.coef
+        anew = anew or self.objective.fit_intercept
+        coef = self.coefficients(slopes) if anew else self.coef
         return self.certificate(slopes, coef, feasible)
 
     def feasible(self):

@@ -4,7 +4,13 @@ of what they import compiles them anew."""
 import numpy as np
 
 from sklearn_margin._jit import REASSOCIATE, kernel
-from sklearn_margin.objective.row_kernels import row_add, row_dot, row_scores, row_update
+from sklearn_margin.objective.row_kernels import (
+    row_add,
+    row_dot,
+    row_prefetch,
+    row_scores,
+    row_update,
+)
 
 __all__ = [
     "RUN",
@@ -16,6 +22,7 @@ __all__ = [
 ]
 
 RUN = 64  # neighbouring rows that are visited together
+AHEAD = 4  # visits between the fetching of a row from memory and its own
 
 
 @kernel
@@ -50,6 +57,8 @@ def visit_hinges(rows, active, order, keep, hinges, t, state, thresholds, seed):
         for k in range(size):
             position = run[k]
             i = active[position]
+            if k + AHEAD < size:
+                row_prefetch(rows, active[run[k + AHEAD]])
             z = row_dot(rows, i, w) + multiplier - inverse_rho * total
             change = 0.0
             settled = True
