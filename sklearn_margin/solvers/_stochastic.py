@@ -11,7 +11,7 @@ from sklearn_margin.solvers._averaged_slopes import gap_by_passes, gap_by_steps
 from sklearn_margin.solvers._batch_form import batch_form
 from sklearn_margin.solvers._streaming import Plan, StreamState, layout_of, score_batch
 
-__all__ = ["Run", "SGDState"]
+__all__ = ["Run", "SGDState", "value_of"]
 
 _TRIAL_ROWS = 1000  # rows used to choose the first step length
 _BATCH = 256  # rows per update of a batch loss
@@ -39,6 +39,16 @@ class Schedule(NamedTuple):
     eta0: float
     decay: float
     power: float
+
+
+def value_of(objective, coef, intercept):
+    """F at raw coefficients; infinity where they cannot be stored."""
+    largest = np.finfo(objective.rows.dtype).max
+    with np.errstate(all="ignore"):
+        # Scores that overflow may all be on the right side, but nobody can store such a point.
+        if not (np.abs(coef).max() <= largest and np.abs(intercept).max() <= largest):
+            return np.inf
+        return objective.value(objective.from_coef(coef, intercept))
 
 
 class Run:
@@ -83,13 +93,20 @@ class Run:
 
     def value(self, objective, params):
         """F, or the loss alone on a validation objective, at a point of the run."""
-        largest = np.finfo(objective.rows.dtype).max
         with np.errstate(all="ignore"):
-            coef, intercept = self.to_coef(params)
-            # Scores that overflow may all be on the right side, but nobody can store such a point.
-            if not (np.abs(coef).max() <= largest and np.abs(intercept).max() <= largest):
-                return np.inf
-            return objective.value(objective.from_coef(coef, intercept))
+            return value_of(objective, *self.to_coef(params))
+
+    def candidates(self, state):
+        """Where the last pass may have found the best point."""
+        return [state.average, state.params] if self.solver.average else [state.params]
+
+    def again(self, state, start, eta0):
+        """Go on from ``start``, a point of the objective, with steps of another length."""
+        return self.initial(start, eta0=eta0)
+
+    def settled(self, params, wanted):
+        """Whether a gap of ``wanted`` is certain already: passes for it are for the end."""
+        return False
 
     def gap(self, params, eta, wanted):
         """Duality gap at a point of the objective; None where no gap is known.

@@ -12,6 +12,7 @@ import numpy as np
 from sklearn_margin._validation import check_choice, check_number
 from sklearn_margin.objective.mean_slopes import own_gap
 from sklearn_margin.solvers._averaged_slopes import without_small
+from sklearn_margin.solvers._memory import MemoryRun, remembers
 from sklearn_margin.solvers._stochastic import Run
 from sklearn_margin.solvers._streaming import (
     DistanceState,
@@ -108,7 +109,7 @@ class SGD(Solver):
 
     def __init__(
         self,
-        schedule: Literal["invscaling", "constant", "pegasos"] = "invscaling",
+        schedule: Literal["auto", "invscaling", "constant", "pegasos"] = "auto",
         eta0: float | Literal["auto"] = "auto",
         power: float = 0.6,
         batch_size: int | Literal["auto"] = "auto",
@@ -127,7 +128,7 @@ class SGD(Solver):
         self.n_iter_no_change = n_iter_no_change
 
     def check_params(self) -> None:
-        check_choice(self.schedule, "schedule", ("invscaling", "constant", "pegasos"))
+        check_choice(self.schedule, "schedule", ("auto", "invscaling", "constant", "pegasos"))
         if self.eta0 != "auto":
             check_number(self.eta0, "eta0", minimum=0, closed=False)
         check_number(self.power, "power", minimum=0, maximum=1)
@@ -167,7 +168,7 @@ class SGD(Solver):
         train = objective
         if self.early_stopping and validation is None:
             train, validation = _split(objective, self.validation_fraction, random_state)
-        run = Run(self, train)
+        run = (MemoryRun if remembers(self, train) else Run)(self, train)
         search = _Search(run, train if validation is None else validation, start, tol)
         n_iter, done, gap, limit = 0, False, None, max(tol, _ROUGH)
         before = search.value
@@ -178,7 +179,8 @@ class SGD(Solver):
                 break
             if search.stale < search.patience:
                 continue
-            if search.cuts < _CUTS and validation is None:
+            settled = validation is not None or run.settled(search.best, limit * abs(search.value))
+            if search.cuts < _CUTS and not settled:
                 search.cut()
                 continue
             done = True
@@ -225,7 +227,7 @@ class _Search:
         """One pass, and what came of it."""
         run, state = self.run, self.state
         run.epoch(state, random_state)
-        candidates = [state.average, state.params] if run.solver.average else [state.params]
+        candidates = run.candidates(state)
         values = [run.value(self.measured, point) for point in candidates]
         i = int(np.nanargmin(values)) if np.isfinite(values).any() else 0
         if not state.finite:  # diverged: back, with smaller steps
@@ -245,12 +247,12 @@ class _Search:
 
     def cut(self):
         """Go on from the best point with a third of the step."""
-        self.state = self.run.initial(self.best, eta0=self.state.eta0 / 3)
+        self.state = self.run.again(self.state, self.best, self.state.eta0 / 3)
         self.stale, self.cuts = 0, self.cuts + 1
 
     def begin_again(self):
         """Go on from the best point with the first step, and twice the patience."""
-        self.state = self.run.initial(self.best, eta0=self.eta0)
+        self.state = self.run.again(self.state, self.best, self.eta0)
         self.patience *= 2
         self.stale, self.cuts = 0, 0
 
