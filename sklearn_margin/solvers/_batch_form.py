@@ -98,43 +98,42 @@ def implicit_form(loss) -> "ImplicitForm":
 class ImplicitForm(Loss):
     """A loss of one score per row, whose weighted slope is found at the end of a step."""
 
-    kernel_methods = ("implicit_slope", "dual_point", "curvature")
+    kernel_methods = ("implicit_slope", "dual_point")
 
     def __init__(self, inner):
         self.inner = inner
-
-    def curvature(self, y, z):
-        return 0.0
 
     def implicit_slope(self, y, s, z, g, q):
         """The slope sℓ' at the root t of t + q sℓ'(t) = z + q g.
 
         The left side grows at least as fast as t if the loss is convex, so that the root lies no
-        farther from z than the residual there: Newton steps that leave this bracket are replaced by
-        bisection. At a kink the slope is what solves the equation.
+        farther from z than the residual there. Next in this bracket is where the tangents at its
+        ends meet: at a kink, if there is but one, where the slope is what solves the equation.
         """
-        slope = s * self.inner.sample_gradient(y, z)
-        first = q * (slope - g)
+        near_slope = self.inner.sample_gradient(y, z)
+        first = q * (s * near_slope - g)
         if first == 0.0 or not np.isfinite(first):
-            return slope if q == 0.0 else g
-        target, enough = z + q * g, _ENOUGH * abs(first)
-        near, far = z, z - first
-        t = z - first / (1.0 + q * s * self.curvature(y, z))
+            return s * near_slope if q == 0.0 else g
+        target, enough, narrow = z + q * g, _ENOUGH * abs(first), _NARROW * abs(first)
+        near, far, t = z, z - first, z - first
+        near_value = self.inner.sample_value(y, z)
+        far_slope, far_value = near_slope, near_value
         for _ in range(_TRIALS):
-            slope = s * self.inner.sample_gradient(y, t)
-            residual = t - target + q * slope
+            slope = self.inner.sample_gradient(y, t)
+            residual = t - target + q * s * slope
             if abs(residual) <= enough:
-                return slope
+                return s * slope
             if (residual > 0.0) == (first > 0.0):
-                near = t
+                near, near_slope, near_value = t, slope, self.inner.sample_value(y, t)
             else:
-                far = t
-            if abs(far - near) <= _NARROW * abs(first):
-                break
-            t -= residual / (1.0 + q * s * self.curvature(y, t))
+                far, far_slope, far_value = t, slope, self.inner.sample_value(y, t)
+            t = far_value - near_value + near_slope * near - far_slope * far
+            t /= near_slope - far_slope
+            if min(abs(t - near), abs(t - far), abs(far - near)) <= narrow:
+                return (target - min(max(t, min(near, far)), max(near, far))) / q
             if not min(near, far) < t < max(near, far):
                 t = 0.5 * (near + far)
-        return (target - 0.5 * (near + far)) / q
+        return s * slope
 
     def dual_point(self, y, s, z, g, q):
         """About that slope, and the conjugate there: a mean of the slopes on both sides of the
@@ -158,5 +157,25 @@ class ImplicitForm(Loss):
 class ImplicitCurved(ImplicitForm):
     """One with a second derivative."""
 
-    def curvature(self, y, z):
-        return self.inner.sample_hessian(y, z)
+    def implicit_slope(self, y, s, z, g, q):
+        """By Newton steps; those that leave the bracket are replaced by bisection."""
+        slope = s * self.inner.sample_gradient(y, z)
+        first = q * (slope - g)
+        if first == 0.0 or not np.isfinite(first):
+            return slope if q == 0.0 else g
+        target, enough = z + q * g, _ENOUGH * abs(first)
+        near, far = z, z - first
+        t = z - first / (1.0 + q * s * self.inner.sample_hessian(y, z))
+        for _ in range(_TRIALS):
+            slope = s * self.inner.sample_gradient(y, t)
+            residual = t - target + q * slope
+            if abs(residual) <= enough or abs(far - near) <= _NARROW * abs(first):
+                break
+            if (residual > 0.0) == (first > 0.0):
+                near = t
+            else:
+                far = t
+            t -= residual / (1.0 + q * s * self.inner.sample_hessian(y, t))
+            if not min(near, far) < t < max(near, far):
+                t = 0.5 * (near + far)
+        return slope

@@ -42,14 +42,8 @@ import numpy as np
 
 from sklearn_margin._jit import kernel
 from sklearn_margin.objective.mean_slopes import MeanSlopes, own_gap
-from sklearn_margin.objective.row_kernels import (
-    RawRows,
-    add_rows,
-    row_score,
-    row_step,
-    scaled_norms,
-    shrunk,
-)
+from sklearn_margin.objective.row_kernels import RawRows, add_rows
+from sklearn_margin.objective.row_steps import row_score, row_step, scaled_norms, shrunk
 from sklearn_margin.solvers._batch_form import implicit_form
 from sklearn_margin.solvers._stochastic import Run, value_of
 
