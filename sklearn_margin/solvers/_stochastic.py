@@ -157,7 +157,7 @@ class Run:
         )  # fmt: skip
 
     def _judge(self):
-        """What steps of trial are judged by: the objective of a tenth of the rows, if they are many."""
+        """What steps of trial are judged by: the objective, of a tenth of the rows if many."""
         objective, n = self.objective, self.objective.rows.shape[0]
         if n < _MANY_ROWS or not (objective.takes_samples and objective.loss.splits):
             return objective
