@@ -62,6 +62,8 @@ def remembers(solver, objective) -> bool:
         return False
     if objective.n_outputs > 1 or objective.pairs is not None or not objective.loss.splits:
         return False
+    if not (objective.loss.nonnegative or objective.loss.has_hessian):
+        return False  # nothing says how long steps should be
     scale = np.abs(np.append(objective.rows.scale, 1.0))
     return bool(scale.max() < _WILD and scale.min() > 1 / _WILD)
 
@@ -82,12 +84,14 @@ class MemoryState:
         16 · (passes a row will be skipped) + visits in a row that did not change its slope.
     eta0 : float
         Length of steps: the share of the Polyak length times that length.
+    excess, epochs : int
+        Visits that the last epoch had too many, and epochs so far.
     """
 
     def __init__(self, params, n):
         self.v, self.center, self.params, self.average = (params.copy() for _ in range(4))
         self.g, self.rest = np.zeros(n), np.zeros(n, np.int8)
-        self.eta0, self.excess = 0.0, 0
+        self.eta0, self.excess, self.epochs = 0.0, 0, 0
 
     @property
     def finite(self):
@@ -141,8 +145,11 @@ class MemoryRun:
         return value_of(objective, *self._to_coef(params))
 
     def candidates(self, state):
-        """Where the last pass may have found the best point."""
-        return [state.average if self.solver.average else state.params]
+        """Where the last pass may have found the best point. The mean over an epoch is as good as
+        its end or far better, but over the first one it remembers the start."""
+        if not self.solver.average:
+            return [state.params]
+        return [state.average, state.params][: 2 if state.epochs == 1 else 1]
 
     # --- the run ---
 
@@ -152,7 +159,7 @@ class MemoryRun:
         point = objective.at(start)
         if eta0 is None:
             share = min(4 * np.sqrt(np.count_nonzero(self.size) / n), _MOST)
-            eta0 = share * point.polyak_length
+            eta0 = share * self._length(point)
         self.state = MemoryState(self.encode(start), n)
         self._set_step(eta0)
         pull = np.zeros(objective.n_params)
@@ -167,6 +174,14 @@ class MemoryRun:
         self._center(self.state.center, pull)
         return self.state
 
+    def _length(self, point):
+        """The Polyak length; of a loss that may be negative, 1 over the mean curvature."""
+        objective = self.objective
+        if objective.loss.nonnegative:
+            return point.polyak_length
+        curvature = objective.curvature(objective.scores(point.params)).h
+        return 1.0 / max(float(curvature.sum(dtype=np.float64)), 1e-300)
+
     def again(self, state, start, eta0):
         """Go on around ``start``, a point of the objective, with steps of another length."""
         pull = self._pull()
@@ -178,7 +193,8 @@ class MemoryRun:
         """Make steps ``eta0`` long: P, and what belongs to it."""
         n, used = self.objective.rows.shape[0], self.size > 0
         inverse = np.divide(1.0, self.size, out=np.zeros_like(self.size), where=used)
-        density = max(float(self.squares @ inverse) / (n * eta0), 1e-300)
+        density = float(self.squares @ inverse) / (n * max(eta0, 1e-300))
+        density = min(max(density, 1e-300), 1e300)
         self.P = np.maximum(self.l2, np.where(used, density * self.size, 1.0))
         self.rates = np.where(used, 1.0 / (n * self.P), 0.0)
         rates, rate = self.objective.split(self.rates)
@@ -209,7 +225,7 @@ class MemoryRun:
                 state.v[:d], state.v[d:], rates, rate, self.thresholds, total, self.every,
             )  # fmt: skip
             visits, count = visits + visited, count + counted
-        state.excess = max(visits - n, 0)
+        state.excess, state.epochs = max(visits - n, 0), state.epochs + 1
         state.params = state.v.copy()
         if len(self.thresholds):
             state.params = np.sign(state.v) * np.maximum(np.abs(state.v) - self.thresholds, 0.0)
