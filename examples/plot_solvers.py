@@ -72,7 +72,7 @@ axes[0].set(xlabel="")
 
 # %%
 # **To conclude**: where the loss is smooth, second derivatives make ten reads enough, and where it
-# has kinks the solvers that know it as a sum of hinges end exactly, too. ``subgradient`` and
-# ``sgd`` need nothing but a derivative, and are good for two to four digits. A read is not the same
+# has kinks the solvers that know it as a sum of hinges end exactly, too. ``subgradient`` needs
+# nothing but a derivative, and is good for two to four digits. A read is not the same
 # work for all: ``interior_point`` and ``newton`` also multiply matrices of 20 × 20. Next:
 # :doc:`/user_guide/solvers`.

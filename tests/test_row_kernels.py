@@ -20,6 +20,7 @@ from sklearn_margin.objective.row_kernels import (
     single_rows,
     take_rows,
 )
+from sklearn_margin.objective.row_steps import row_norm, row_score, row_step
 
 N, D = 7, 6
 
@@ -51,6 +52,21 @@ def test_a_row_and_a_vector(kind):
         out = u.copy()
         row_add(rows, i, -0.7, out)
         np.testing.assert_allclose(out, u - 0.7 * X[i], atol=1e-15)
+
+
+@pytest.mark.parametrize("kind", ["centred", "raw"])
+def test_a_row_and_rates_by_feature(kind):
+    rows, X = rows_of(kind)
+    rng = np.random.default_rng(1)
+    v, rates, thresholds = rng.normal(size=D), rng.random(D), rng.random(D)
+    shrunk = np.sign(v) * np.maximum(np.abs(v) - thresholds, 0)
+    for i in range(N):
+        assert row_norm(rows, i, rates) == pytest.approx(X[i] ** 2 @ rates, abs=1e-15)
+        assert row_score(rows, i, v, thresholds[:0]) == pytest.approx(X[i] @ v, abs=1e-15)
+        assert row_score(rows, i, v, thresholds) == pytest.approx(X[i] @ shrunk, abs=1e-15)
+        out = v.copy()
+        row_step(rows, i, -0.7, rates, out)
+        np.testing.assert_allclose(out, v - 0.7 * X[i] * rates, atol=1e-15)
 
 
 @pytest.mark.parametrize("kind", ["dense", "sparse", "raw"])

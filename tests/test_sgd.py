@@ -9,8 +9,10 @@ import scipy.sparse as sp
 from sklearn.exceptions import ConvergenceWarning
 
 from sklearn_margin import LinearClassifier, LinearRanker, LinearRegressor
+from sklearn_margin.losses import Absolute, Focal, Hinge, Logistic, Quantile, SquaredHinge
 from sklearn_margin.solvers import SGD
-from sklearn_margin.solvers._batch_form import batch_form
+from sklearn_margin.solvers._batch_form import batch_form, implicit_form
+from sklearn_margin.solvers._memory import MemoryRun, remembers
 from sklearn_margin.solvers.sgd import _Search
 
 
@@ -109,14 +111,14 @@ def test_patience_is_doubled_only_where_it_pays():
     """Another run is for small problems without a gap that is small enough, while they gain."""
     X, t = data(40)
     objective = LinearClassifier("hinge", alpha=1e-2)._prepare(X, (t > 0) * 1).objectives[0]
-    once = solve(objective)
+    once = solve(objective, SGD("invscaling"))
     assert once.converged
     runs = []
     original = _Search.begin_again
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(_Search, "begin_again", lambda s: (runs.append(s.patience), original(s)))
         patch.setattr("sklearn_margin.solvers.sgd._ROUGH", 1e-12)
-        again = solve(objective, tol=1e-13, max_iter=3000)
+        again = solve(objective, SGD("invscaling"), tol=1e-13, max_iter=3000)
     assert runs[0] == 5
     assert runs == [5 * 2**k for k in range(len(runs))]
     assert again.value <= once.value
@@ -143,6 +145,98 @@ def test_weights_of_wild_scales():
     minimum = objective.value(objective.from_coef(best.coef_.ravel(), best.intercept_[0]))
     assert result.gap >= result.value - minimum
     assert not result.converged or result.value <= minimum * 1.03
+
+
+# --- slopes that are kept ------------------------------------------------------------------------
+
+
+def objective_of(loss, container=np.array, **parameters):
+    X, t = data()
+    return LinearClassifier(loss, **parameters)._prepare(container(X), t > 0).objectives[0]
+
+
+def minimum_of(objective):
+    """The minimum, by a solver that is trusted."""
+    name = "newton" if objective.loss.is_smooth else "interior_point"
+    X, t = objective.rows.X, objective.y
+    model = LinearClassifier(
+        objective.loss, alpha=objective.penalty.strength, solver=name, tol=1e-10
+    )
+    best = model.fit(X, t)
+    return objective.value(objective.from_coef(best.coef_.ravel(), best.intercept_[0]))
+
+
+def test_a_smooth_loss_converges_linearly():
+    objective = objective_of("logistic", sp.csr_array)
+    minimum = minimum_of(objective)
+    errors = [solve(objective, tol=0.0, max_iter=k).value - minimum for k in (5, 30)]
+    assert errors[0] < 1e-2 * minimum
+    assert abs(errors[1]) < 1e-10 * minimum
+
+
+@pytest.mark.parametrize("alpha", [1e-1, 1e-4])
+def test_the_gap_of_slopes_that_are_kept_bounds_the_error(alpha):
+    """All the way, wherever the intercept is, and it closes."""
+    objective = objective_of("hinge", alpha=alpha)
+    minimum, run = minimum_of(objective), MemoryRun(SGD(), objective)
+    random_state, state = np.random.RandomState(0), run.initial(objective.start())
+    for epoch in range(30):
+        run.epoch(state, random_state)
+        point = run.decode(state.average) + (epoch % 3 == 0) * 0.1
+        gap = run._own_gap(point, 0.0)
+        assert gap >= objective.value(point) - minimum - 1e-12
+    assert gap <= 0.03 * minimum
+
+
+def test_a_start_with_coefficients_is_kept():
+    objective = objective_of("logistic", sp.csr_array)
+    best = solve(objective, tol=0.0, max_iter=30)
+    run = MemoryRun(SGD(), objective)
+    state = run.initial(best.params)
+    run.epoch(state, np.random.RandomState(0))
+    assert run.value(objective, state.average) <= best.value * (1 + 1e-9)
+
+
+def test_an_epoch_is_as_many_visits_as_rows_on_the_average():
+    run = MemoryRun(SGD(), objective_of("hinge"))
+    state, random_state = run.initial(run.objective.start()), np.random.RandomState(0)
+    for _ in range(10):
+        run.epoch(state, random_state)
+        assert 0 <= state.excess < 200
+    assert (state.rest >= 16).any()
+
+
+def test_who_keeps_slopes():
+    objective = objective_of("hinge")
+    assert remembers(SGD(), objective)
+    assert remembers(SGD(batch_size=1, average=False, early_stopping=True), objective)
+    for other in (SGD("invscaling"), SGD("pegasos"), SGD(eta0=0.1), SGD(batch_size=2)):
+        assert not remembers(other, objective)
+    X, t = data()
+    assert not remembers(SGD(), LinearRanker()._prepare(X, t).objectives[0])
+    y = np.digitize(t, [-1.0, 1.0])
+    assert not remembers(SGD(), LinearClassifier("logistic")._prepare(X, y).objectives[0])
+    assert not remembers(SGD(), LinearRegressor()._prepare(1e60 * X, t).objectives[0])
+
+
+@pytest.mark.parametrize(
+    "loss", [Hinge(), Absolute(), Quantile(0.9), Logistic(), SquaredHinge(), Focal(2.0)], ids=repr
+)
+def test_an_implicit_slope_solves_its_equation(loss):
+    """Within a hundredth of where it was; and the dual point is one, by Fenchel and Young."""
+    form, rng = implicit_form(loss), np.random.default_rng(0)
+    for _ in range(100):
+        y, z, q, s = rng.choice([-1.0, 1.0]), 3 * rng.normal(), 10 ** rng.uniform(-3, 2), 0.7
+        g = s * loss.sample_gradient(y, 3 * rng.normal())
+        first = abs(q * (s * loss.sample_gradient(y, z) - g))
+        slope = form.implicit_slope(y, s, z, g, q)
+        root, near = z + q * (g - slope), 0.011 * first + 1e-12
+        low, high = (s * loss.sample_gradient(y, root + side * near) for side in (-1, 1))
+        assert min(low, high) - 1e-9 <= slope <= max(low, high) + 1e-9
+        if loss.convex:
+            slope, conjugate = form.dual_point(y, s, z, g, q)
+            for t in 5 * rng.normal(size=20):
+                assert s * loss.sample_value(y, t) >= slope * t - conjugate - 1e-9
 
 
 # --- the parts -------------------------------------------------------------------------------

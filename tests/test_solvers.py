@@ -587,7 +587,7 @@ def test_gap_bounds_the_distance_all_the_way(name, max_iter, optimum):
     assert distance >= -1e-9
 
 
-@pytest.mark.parametrize("schedule", ["invscaling", "pegasos"])
+@pytest.mark.parametrize("schedule", ["auto", "invscaling", "pegasos"])
 @pytest.mark.parametrize(
     "options", [{"batch_size": 7}, {"average": False}, {"early_stopping": True}]
 )

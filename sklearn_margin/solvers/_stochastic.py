@@ -11,9 +11,10 @@ from sklearn_margin.solvers._averaged_slopes import gap_by_passes, gap_by_steps
 from sklearn_margin.solvers._batch_form import batch_form
 from sklearn_margin.solvers._streaming import Plan, StreamState, layout_of, score_batch
 
-__all__ = ["Run", "SGDState"]
+__all__ = ["Run", "SGDState", "value_of"]
 
 _TRIAL_ROWS = 1000  # rows used to choose the first step length
+_MANY_ROWS = 50_000  # from which a tenth of the rows says which step is best
 _BATCH = 256  # rows per update of a batch loss
 _STEPS = 800  # full subgradients for a certificate, if the problem is small,
 _STEPS_WORK = 1_000_000_000  # and entries of X they may read, if it is not
@@ -39,6 +40,16 @@ class Schedule(NamedTuple):
     eta0: float
     decay: float
     power: float
+
+
+def value_of(objective, coef, intercept):
+    """F at raw coefficients; infinity where they cannot be stored."""
+    largest = np.finfo(objective.rows.dtype).max
+    with np.errstate(all="ignore"):
+        # Scores that overflow may all be on the right side, but nobody can store such a point.
+        if not (np.abs(coef).max() <= largest and np.abs(intercept).max() <= largest):
+            return np.inf
+        return objective.value(objective.from_coef(coef, intercept))
 
 
 class Run:
@@ -83,13 +94,20 @@ class Run:
 
     def value(self, objective, params):
         """F, or the loss alone on a validation objective, at a point of the run."""
-        largest = np.finfo(objective.rows.dtype).max
         with np.errstate(all="ignore"):
-            coef, intercept = self.to_coef(params)
-            # Scores that overflow may all be on the right side, but nobody can store such a point.
-            if not (np.abs(coef).max() <= largest and np.abs(intercept).max() <= largest):
-                return np.inf
-            return objective.value(objective.from_coef(coef, intercept))
+            return value_of(objective, *self.to_coef(params))
+
+    def candidates(self, state):
+        """Where the last pass may have found the best point."""
+        return [state.average, state.params] if self.solver.average else [state.params]
+
+    def again(self, state, start, eta0):
+        """Go on from ``start``, a point of the objective, with steps of another length."""
+        return self.initial(start, eta0=eta0)
+
+    def settled(self, params, wanted):
+        """Whether a gap of ``wanted`` is certain already: passes for it are for the end."""
+        return False
 
     def gap(self, params, eta, wanted):
         """Duality gap at a point of the objective; None where no gap is known.
@@ -138,17 +156,24 @@ class Run:
             state.average, self.l2, self.l1, schedule, state.updates, state.averaged, self.plan,
         )  # fmt: skip
 
+    def _judge(self):
+        """What steps of trial are judged by: the objective, of a tenth of the rows if many."""
+        objective, n = self.objective, self.objective.rows.shape[0]
+        if n < _MANY_ROWS or not (objective.takes_samples and objective.loss.splits):
+            return objective
+        return objective.sample(n // 10, np.random.RandomState(0))
+
     def _choose_step(self, params):
         """The step of a geometric grid that is best after a short pass (Bottou 2012)."""
         rows = self.objective.draw(np.random.RandomState(0), 100)[0]
         sizes = squared_norms(self.rows, rows, np.zeros(len(self.l2)))
         unit = 1.0 / max(np.mean(sizes) + self.objective.fit_intercept, 1e-300)
-        best, best_value = unit, np.inf
+        best, best_value, judge = unit, np.inf, self._judge()
         for exponent in range(-4, 11):
             step = unit * 4.0**exponent
             state = SGDState(params.copy(), layout_of(self.objective), step, self.updates)
             self.epoch(state, np.random.RandomState(0), limit=_TRIAL_ROWS)
-            value = self.value(self.objective, state.params)
+            value = self.value(judge, state.params)
             if np.isfinite(value) and value < best_value:
                 best, best_value = state.eta0, value
         return best

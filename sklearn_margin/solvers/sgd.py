@@ -1,4 +1,4 @@
-"""Averaged stochastic gradient descent."""
+"""Stochastic gradient descent."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import numpy as np
 from sklearn_margin._validation import check_choice, check_number
 from sklearn_margin.objective.mean_slopes import own_gap
 from sklearn_margin.solvers._averaged_slopes import without_small
+from sklearn_margin.solvers._memory import MemoryRun, remembers
 from sklearn_margin.solvers._stochastic import Run
 from sklearn_margin.solvers._streaming import (
     DistanceState,
@@ -30,10 +31,20 @@ _ROUGH = 0.03  # relative gap that is good enough for a stochastic method
 
 
 class SGD(Solver):
-    """Stochastic gradient descent with averaging, for any loss and penalty.
+    """Stochastic gradient descent, for any loss and penalty.
 
     Rows (pairs, for a ranking loss) are visited in random order, ``batch_size`` at a time.
-    The step at update t is ``eta0`` under the schedule
+
+    **Losses of one score per row**, visited one at a time, need no schedule. The slope that each
+    row had at its last visit is kept, a number per row, and a visit solves for the new one with the
+    others as they are: stochastic dual coordinate ascent [1]_, around a center that follows from
+    epoch to epoch, as in the proximal point method [2]_. Steps by feature are as in AdaGrad [3]_.
+    So the variance vanishes as the run arrives, and the run converges linearly if the loss is
+    smooth. Rows whose slope did not change are left out for up to three passes; an epoch is as many
+    visits as there are rows.
+
+    **Other losses**, mini-batches, and a ``schedule`` or ``eta0`` of your own: the step at update t
+    is ``eta0`` under the schedule
 
     ========== ==================================================
     constant   eta0
@@ -42,36 +53,39 @@ class SGD(Solver):
     ========== ==================================================
 
     The penalty acts through its proximal operator, which cannot overshoot, after every
-    batch on dense rows and as often as it is cheap on sparse ones. With ``average`` the
-    result is the mean of the iterates of at least the last half of the run (Rakhlin, Shamir
-    & Sridharan 2012), if that is the better point. Dense columns are standardised as they
-    are read; sparse columns are divided by their largest entry.
+    batch on dense rows and as often as it is cheap on sparse ones. Dense columns are standardised
+    as they are read; sparse columns are divided by their largest entry.
+
+    With ``average`` the result is the mean of the iterates, where slopes are kept of an epoch,
+    otherwise of at least the last half of the run (Rakhlin, Shamir & Sridharan 2012), if that is
+    the better point.
 
     ``tol`` is compared with the relative improvement of F (of the validation loss, with
     early stopping) over ``n_iter_no_change`` epochs. When F no longer improves, the step is cut
     to a third and the run goes on from the best point; after five cuts in vain (the first, with
-    early stopping) it ends. If the loss is convex, alpha > 0 and all rows are learned from, it is
-    called converged only if the duality gap is then at most max(tol, 0.03) of F; a small problem
-    where it is not, and that is still gaining, is given another run with twice the patience. Where
-    no gap is known, converged means that F no longer improves, and proves nothing.
+    early stopping, or if slopes that are kept prove the point to be good) it ends. If the loss is
+    convex, alpha > 0 and all rows are learned from, it is called converged only if the duality gap
+    is then at most max(tol, 0.03) of F; a small problem where it is not, and that is still gaining,
+    is given another run with twice the patience. Where no gap is known, converged means that F no
+    longer improves, and proves nothing.
 
-    The gap is that of the slopes at the best point or, where that is too coarse, of the average
-    slopes of further passes with a constant step, or of full steps, that begin there [1]_; these
-    are not counted as epochs. It bounds the error, and can be far above it.
+    The gap is that of the slopes at the best point, of the slopes that are kept or, where that is
+    too coarse, of the average slopes of further passes with a constant step, or of full steps, that
+    begin there [4]_; these are not counted as epochs. It bounds the error, and can be far above it.
 
     With an L1 penalty the smallest coordinates of the result are set to zero, as many as raise F
     by no more than max(tol, 1e-4), relatively.
 
     ``partial_fit`` uses features as they are, and with ``eta0="auto"`` it learns the step of each
     coordinate from the rows as they come, without a schedule (but for "pegasos"): distance over
-    gradients [2]_.
+    gradients [5]_.
 
     Parameters
     ----------
-    schedule : {"invscaling", "constant", "pegasos"}, default="invscaling"
-        Step lengths.
+    schedule : {"auto", "invscaling", "constant", "pegasos"}, default="auto"
+        Step lengths. "auto" keeps slopes where it can, and is "invscaling" elsewhere.
     eta0 : float or "auto", default="auto"
-        First step. "auto" tries a geometric grid on part of the data.
+        First step. Where slopes are not kept, "auto" tries a geometric grid on part of the data.
     power : float, default=0.6
         Exponent of "invscaling".
     batch_size : int or "auto", default="auto"
@@ -90,9 +104,15 @@ class SGD(Solver):
 
     References
     ----------
-    .. [1] Nesterov, "Primal-dual subgradient methods for convex problems", Mathematical
+    .. [1] Shalev-Shwartz & Zhang, "Stochastic dual coordinate ascent methods for regularized loss
+       minimization", JMLR 14, 2013.
+    .. [2] Frostig, Ge, Kakade & Sidford, "Un-regularizing: approximate proximal point and faster
+       stochastic algorithms for empirical risk minimization", ICML 2015.
+    .. [3] Duchi, Hazan & Singer, "Adaptive subgradient methods for online learning and stochastic
+       optimization", JMLR 12, 2011.
+    .. [4] Nesterov, "Primal-dual subgradient methods for convex problems", Mathematical
        Programming 120, 2009.
-    .. [2] Ivgi, Hinder & Carmon, "DoG is SGD's best friend: a parameter-free dynamic step size
+    .. [5] Ivgi, Hinder & Carmon, "DoG is SGD's best friend: a parameter-free dynamic step size
        schedule", ICML 2023.
 
     Examples
@@ -108,7 +128,7 @@ class SGD(Solver):
 
     def __init__(
         self,
-        schedule: Literal["invscaling", "constant", "pegasos"] = "invscaling",
+        schedule: Literal["auto", "invscaling", "constant", "pegasos"] = "auto",
         eta0: float | Literal["auto"] = "auto",
         power: float = 0.6,
         batch_size: int | Literal["auto"] = "auto",
@@ -127,7 +147,7 @@ class SGD(Solver):
         self.n_iter_no_change = n_iter_no_change
 
     def check_params(self) -> None:
-        check_choice(self.schedule, "schedule", ("invscaling", "constant", "pegasos"))
+        check_choice(self.schedule, "schedule", ("auto", "invscaling", "constant", "pegasos"))
         if self.eta0 != "auto":
             check_number(self.eta0, "eta0", minimum=0, closed=False)
         check_number(self.power, "power", minimum=0, maximum=1)
@@ -167,7 +187,7 @@ class SGD(Solver):
         train = objective
         if self.early_stopping and validation is None:
             train, validation = _split(objective, self.validation_fraction, random_state)
-        run = Run(self, train)
+        run = (MemoryRun if remembers(self, train) else Run)(self, train)
         search = _Search(run, train if validation is None else validation, start, tol)
         n_iter, done, gap, limit = 0, False, None, max(tol, _ROUGH)
         before = search.value
@@ -178,7 +198,8 @@ class SGD(Solver):
                 break
             if search.stale < search.patience:
                 continue
-            if search.cuts < _CUTS and validation is None:
+            settled = validation is not None or run.settled(search.best, limit * abs(search.value))
+            if search.cuts < _CUTS and not settled:
                 search.cut()
                 continue
             done = True
@@ -225,7 +246,7 @@ class _Search:
         """One pass, and what came of it."""
         run, state = self.run, self.state
         run.epoch(state, random_state)
-        candidates = [state.average, state.params] if run.solver.average else [state.params]
+        candidates = run.candidates(state)
         values = [run.value(self.measured, point) for point in candidates]
         i = int(np.nanargmin(values)) if np.isfinite(values).any() else 0
         if not state.finite:  # diverged: back, with smaller steps
@@ -245,12 +266,12 @@ class _Search:
 
     def cut(self):
         """Go on from the best point with a third of the step."""
-        self.state = self.run.initial(self.best, eta0=self.state.eta0 / 3)
+        self.state = self.run.again(self.state, self.best, self.state.eta0 / 3)
         self.stale, self.cuts = 0, self.cuts + 1
 
     def begin_again(self):
         """Go on from the best point with the first step, and twice the patience."""
-        self.state = self.run.initial(self.best, eta0=self.eta0)
+        self.state = self.run.again(self.state, self.best, self.eta0)
         self.patience *= 2
         self.stale, self.cuts = 0, 0
 
