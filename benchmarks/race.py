@@ -1,7 +1,7 @@
 """Ours against others on one problem: the pieces that all cases are made of."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
@@ -13,8 +13,9 @@ from sklearn_margin.losses.pairs.base import PairwiseLoss
 from sklearn_margin.losses.pointwise import RegressionLoss
 from sklearn_margin.solvers import SGD
 
-OUR_TOLERANCES = (1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 1e-8)
+OUR_TOLERANCES = (1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 1e-8, 1e-9, 1e-10)
 TIGHT = 1e-9  # of the reference
+EXACT, TIGHTEST = (1e-4, 1e-9), 1e-11  # levels beside peers that are exact, and the reference then
 
 
 @dataclass
@@ -27,6 +28,10 @@ class Spec:
     quick: int  # size of a quick run
     ratio: float | None = None  # time of the best peer that reaches it ÷ ours, at least
     target: str = ""  # what is aimed at besides
+    finest: float | None = None  # the ratio at the last level, if that is of interest
+    versus: dict[str, float] = field(default_factory=dict)  # ratio by beginning of a peer's name
+    fits: int | None = None  # of paths: single fits that one may cost
+    limit: float | None = None  # seconds that a contestant may climb, instead of the usual
 
 
 def fit_ours(p: Problem, tol, **params):
@@ -51,13 +56,13 @@ def sgd(p: Problem) -> Contestant:
         solver = SGD(n_iter_no_change=1000)
         return fit_ours(p, 0.0, solver=solver, max_iter=epochs, random_state=0)
 
-    return Contestant("sklearn_margin sgd", fit, (1, 3, 10, 30, 100))
+    return Contestant("sklearn_margin sgd", fit, (1, 5, 20))
 
 
 def race(p: Problem, title: str, others: list[Contestant], **details) -> Case:
     """Ours against others on one problem; `details` are further fields of the case."""
     ours = Contestant("sklearn_margin", partial(fit_ours, p), OUR_TOLERANCES)
-    reference = partial(fit_ours, p, TIGHT)
+    reference = partial(fit_ours, p, TIGHTEST if details.get("levels") == EXACT else TIGHT)
     return Case(title, p.value, [ours, *others], reference, yardstick(p.X), **details)
 
 
