@@ -138,7 +138,7 @@ def verdict(line: dict) -> str:
         return "met" if line["ours"] <= line["most"] else "lost"
     value = ratio(line)
     if value is None:
-        return "ahead" if line["peer"] == "none reaches it" else "–"
+        return "–" if line["peer"] in ("", "no peer") else "ahead"
     if line["bar"] and value >= line["bar"]:
         return "met"
     # A bar below 1 is an allowance: what is more than it allows is lost.
