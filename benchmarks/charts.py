@@ -12,7 +12,7 @@ from benchmarks.summary import FAMILIES, by_task, family_of, number, ratio
 
 STYLE = Path(__file__).parents[1] / "docs" / "pictures.mplstyle"
 WIDTH = 5.6  # inches, which the documentation shows 560 px wide
-TIMED = ("hinge", "logistic", "l1", "regression", "ranking", "embeddings")  # families
+TIMED = ("hinge", "logistic", "l1", "regression", "paths", "ranking", "embeddings")  # families
 # Cases whose errors are drawn over time: one of each kind, and all of ``sgd``.
 PROFILES = ("hinge-dense", "logistic-sparse-C1", "l1-logistic-sparse-C1", "cross-entropy-dense")
 EPOCHS = ("sgd-hinge-dense", "sgd-logistic-dense", "sgd-hinge-sparse", "sgd-logistic-sparse")

@@ -10,7 +10,7 @@ from pathlib import Path
 from threadpoolctl import threadpool_info
 
 from benchmarks.harness import LEVELS, THREADS
-from benchmarks.summary import number, overview_rst, power, summary_table
+from benchmarks.summary import number, power, summary_table
 
 PACKAGES = (
     "numpy", "scipy", "scikit-learn", "numba", "statsmodels", "rehline", "skglm", "cyanure",
@@ -128,25 +128,34 @@ def merge(folder: Path, kind: str, name: str, result: dict, order: list[str]) ->
 def render(results: dict, folder: Path, kind: str) -> None:
     """Write tables and charts of all results."""
     from benchmarks.charts import draw_all
+    from benchmarks.pages import page
 
-    pictures = "\n".join(f"![{title}]({path.name})" for path, title in
-                         draw_all(results, folder, kind).items())  # fmt: skip
+    drawn, where = draw_all(results, folder, kind), measured(results)
+    pictures = "\n".join(f"![{title}]({path.name})" for path, title in drawn.items())
     parts = ["# Results", METHOD, summary_table(results), "## Pictures\n", pictures + "\n"]
     parts += [
         "## Details\n",
         *map(details, results.values()),
-        "## Measured on\n",
-        measured(results),
+        f"Measured on {where}",
     ]
     (folder / f"{kind}.md").write_text("\n".join(parts) + "\n")
-    (folder / f"{kind}.rst").write_text(overview_rst(results))
+    (folder / f"{kind}.rst").write_text(page(results, drawn, where))
 
 
 def measured(results: dict) -> str:
-    """Machine and versions, once for all cases that share them."""
-    envs = {}
-    for case, result in results.items():
-        envs.setdefault(describe(result["env"]), []).append(case)
-    if len(envs) == 1:
-        return next(iter(envs))
-    return "\n\n".join(f"{', '.join(names)}: {env}" for env, names in envs.items())
+    """Machine and versions of all cases in one line."""
+    envs = [result["env"] for result in results.values()]
+    dates = sorted({env["date"] for env in envs})
+    versions = {}
+    for env in envs:
+        for name, found in env["versions"].items():
+            versions.setdefault(name, set()).add(found)
+    return describe({
+        "date": " to ".join(dict.fromkeys((dates[0], dates[-1]))),
+        "cpu": " or ".join(sorted({env["cpu"] for env in envs})),
+        "python": " or ".join(sorted({env["python"] for env in envs})),
+        "blas": sorted({blas for env in envs for blas in env["blas"]}),
+        "versions": {
+            name: " or ".join(sorted(versions[name])) for name in PACKAGES if name in versions
+        },
+    })  # fmt: skip

@@ -11,11 +11,11 @@ from statistics import median
 
 from benchmarks.harness import LEVELS, OURS
 
-# Kinds of work, by what the names of cases begin with; the first that fits counts.
+# Kinds of work, by what the names of cases begin with.
 FAMILIES = {
-    "l1": ("L1 penalties", ("l1-",)),
     "hinge": ("Hinge losses", ("hinge-", "squared-hinge-", "crammer-")),
     "logistic": ("Logistic and cross entropy", ("logistic-", "cross-")),
+    "l1": ("L1 penalties", ("l1-",)),
     "regression": ("Quantiles and Huber", ("quantile-", "absolute-", "huber-")),
     "ranking": ("Ranking", ("rank-",)),
     "embeddings": ("Embeddings", ("embedding-",)),
@@ -214,18 +214,19 @@ def _family_table(lines):
     table = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
     for line in lines:
         unit = line.get("unit", "s")
-        ours = _with_unit(line["ours"], unit) if line["ours"] is not None else "not reached"
+        ours = with_unit(line["ours"], unit) if line["ours"] is not None else "not reached"
         found = verdict(line)
         cells = [
             str(line["row"] or "–"), line["case"], ours, line["peer"] or "–",
-            _with_unit(line["theirs"], unit), ratio_text(line), line["target"] or "–",
+            with_unit(line["theirs"], unit), ratio_text(line), line["target"] or "–",
             f"**{found}**" if found == "lost" else found,
         ]  # fmt: skip
         table.append("| " + " | ".join(cells) + " |")
     return "\n".join(table) + "\n"
 
 
-def _with_unit(value, unit):
+def with_unit(value: float | None, unit: str) -> str:
+    """A time, an error or a count; a dash for None."""
     if value is None:
         return "–"
     if unit == "error":
@@ -233,23 +234,3 @@ def _with_unit(value, unit):
     if unit == "s":
         return number(value) + " s" if value >= 1e-3 else f"{value * 1e6:.3g} µs"
     return f"{number(value)} {unit}"
-
-
-def overview_rst(results: dict) -> str:
-    """The overview as a table of reStructuredText, which the documentation includes."""
-    head = ["task", "comparisons", "lost", "best peer ÷ ours, least", "median", "most"]
-    rows = [head]
-    for task, lines in by_task(results).items():
-        # Where no peer gets there, the bound stands for the ratio.
-        known = sorted(lines, key=_at_least)
-        lost = sum(verdict(line) == "lost" for line in lines)
-        chosen = known[0], known[(len(known) - 1) // 2], known[-1]
-        rows.append([task, str(len(lines)), str(lost or ""), *map(ratio_text, chosen)])
-    table = [".. list-table::", "   :class: cases", "   :header-rows: 1", ""]
-    for row in rows:
-        table += [f"   {'* -' if k == 0 else '  -'} {cell}".rstrip() for k, cell in enumerate(row)]
-    return "\n".join(table) + "\n"
-
-
-def _at_least(line):
-    return ratio(line) or line["bound"]
