@@ -33,7 +33,7 @@ def run_race(spec: Spec, limit: float, quick: bool, repeats: int) -> dict:
     limit = QUICK_LIMIT if quick else spec.limit or limit
     case = spec.build(spec.quick if quick else spec.size)
     result = run_case(case, spec.build(WARM), repeats, limit=limit)
-    kept = ("row", "ratio", "target", "finest", "versus", "fits")
+    kept = ("row", "ratio", "target", "finest", "versus", "companion")
     result |= {name: getattr(spec, name) for name in kept} | {"limit": limit}
     return result | {"summary": race_lines(result)}
 

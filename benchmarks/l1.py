@@ -7,8 +7,7 @@ import numpy as np
 
 from benchmarks import data, peers
 from benchmarks.data import Problem
-from benchmarks.harness import Contestant
-from benchmarks.race import Spec, fit_ours, race, shape
+from benchmarks.race import Spec, companion, fit_ours, race, shape
 from sklearn_margin.losses import CrossEntropy, Huber, Logistic, Squared, SquaredHinge
 
 D = 50
@@ -49,11 +48,8 @@ def _dense_peers(p):
 
 
 def _without_l1(p):
-    """Ours with the same alpha and only the square: what the L1 penalty should cost little more."""
-    return Contestant(
-        "sklearn_margin, L2", partial(fit_ours, replace(p, l1_ratio=0.0)), (1e-4,),
-        note="what L1 is compared with", comparable=False,
-    )  # fmt: skip
+    """Ours with the same alpha and only the square: L1 should cost little more."""
+    return companion("L2", partial(fit_ours, replace(p, l1_ratio=0.0)))
 
 
 def wide(n, alpha=0.05):
@@ -79,7 +75,7 @@ def _specs():
         for C in (0.1, 1, 10):
             build, versus = partial(sparse, loss=loss, C=C), {ONE: 1.5, TWO: 1.0}
             specs[f"l1-{name}-sparse-C{C:g}"] = Spec(10, build, **TEXT, versus=versus)
-    size = {"size": N, "quick": QUICK, "ratio": 3, "target": "≤ 1.5 × L2"}
+    size = {"size": N, "quick": QUICK, "ratio": 3, "companion": 1.5}
     for name, kind in {
         "": {"alpha": 1e-3},
         "-alpha1e-4": {"alpha": 1e-4},

@@ -16,12 +16,10 @@ HEADLINES = (
 
 def page(results: dict, pictures: dict, measured: str) -> str:
     """Machine, headlines, and the overview by task with its picture; then the other pictures."""
-    overview, *others = pictures.items()
-    parts = [
-        f"Measured on {measured}\n", _headlines(results), _picture(*overview), _tasks(results),
-        *(_picture(*picture) for picture in others),
-    ]  # fmt: skip
-    return "\n".join(parts)
+    overview, *others = [_picture(*picture) for picture in pictures.items()] or [""]
+    return "\n".join(
+        [f"Measured on {measured}\n", _headlines(results), overview, _tasks(results), *others]
+    )
 
 
 def _picture(path: Path, title: str):

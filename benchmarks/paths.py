@@ -13,14 +13,14 @@ from benchmarks import data
 from benchmarks.data import Problem
 from benchmarks.harness import THREADS, Case, Contestant
 from benchmarks.peers.common import TOLERANCES
-from benchmarks.race import OUR_TOLERANCES, TIGHT, Spec, fit_ours, shape, yardstick
+from benchmarks.race import OUR_TOLERANCES, TIGHT, Spec, companion, fit_ours, shape, yardstick
 from sklearn_margin import LinearClassifier, LinearRegressor, regularization_path
 from sklearn_margin.losses import Hinge, Logistic, Squared
 from sklearn_margin.losses.pointwise import RegressionLoss
 
 N_ALPHAS = 20
 FITS = 6  # single fits that a path may cost
-SINGLE = "sklearn_margin, one fit"
+SINGLE = "one fit at the smallest alpha"
 
 
 def _path(p, tol, alphas=None):
@@ -51,12 +51,8 @@ def path(n, make, loss, l1_ratio, others, title, fit_intercept=True):
         return list(zip(found.coefs, found.intercepts, strict=True))
 
     contestants = [Contestant("sklearn_margin", ours, OUR_TOLERANCES[:6])]
-    single, note = partial(fit_ours, problems[-1]), "at the smallest alpha"
-    contestants.append(
-        Contestant(
-            SINGLE, lambda tol: [single(tol)], OUR_TOLERANCES[:6], note=note, comparable=False
-        )
-    )
+    single = partial(fit_ours, problems[-1])
+    contestants.append(companion(SINGLE, lambda tol: [single(tol)], OUR_TOLERANCES[:6]))
     contestants += [other(problems) for other in others]
     title = f"path of {N_ALPHAS} alphas, {title} {shape(X)}"
     return Case(title, objective, contestants, lambda: tight, yardstick(X))
@@ -156,7 +152,7 @@ def _specs():
             path, make=make, loss=loss, l1_ratio=l1_ratio, others=others, title=title,
             fit_intercept="lasso" not in name,
         )  # fmt: skip
-        specs[f"path-{name}"] = Spec(23, build, size, 1_000, ratio=1, fits=FITS)
+        specs[f"path-{name}"] = Spec(23, build, size, 1_000, ratio=1, companion=FITS)
     return specs
 
 

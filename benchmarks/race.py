@@ -14,7 +14,7 @@ from sklearn_margin.losses.pointwise import RegressionLoss
 from sklearn_margin.solvers import SGD
 
 OUR_TOLERANCES = (1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 1e-8, 1e-9, 1e-10)
-TIGHT = 1e-9  # of the reference
+TIGHT = 1e-7  # of the reference
 EXACT, TIGHTEST = (1e-4, 1e-9), 1e-11  # levels beside peers that are exact, and the reference then
 
 
@@ -30,7 +30,7 @@ class Spec:
     target: str = ""  # what is aimed at besides
     finest: float | None = None  # the ratio at the last level, if that is of interest
     versus: dict[str, float] = field(default_factory=dict)  # ratio by beginning of a peer's name
-    fits: int | None = None  # of paths: single fits that one may cost
+    companion: float | None = None  # times of a related fit of ours that this one may take
     limit: float | None = None  # seconds that a contestant may climb, instead of the usual
 
 
@@ -64,6 +64,12 @@ def race(p: Problem, title: str, others: list[Contestant], **details) -> Case:
     ours = Contestant("sklearn_margin", partial(fit_ours, p), OUR_TOLERANCES)
     reference = partial(fit_ours, p, TIGHTEST if details.get("levels") == EXACT else TIGHT)
     return Case(title, p.value, [ours, *others], reference, yardstick(p.X), **details)
+
+
+def companion(name: str, fit: Callable, rungs=(1e-4,)) -> Contestant:
+    """A related fit of ours, which the time of this one is compared with; not one of the race."""
+    note = "what ours is compared with"
+    return Contestant(f"sklearn_margin, {name}", fit, rungs, note=note, comparable=False)
 
 
 def yardstick(X) -> Callable:

@@ -76,7 +76,7 @@ def _measure(contestant, p, least, repeats):
                 taken.append(time.perf_counter() - start)
             seconds.append(median(taken))
             errors.append(p.value(solution) / least - 1)
-    epoch = (seconds[-1] - seconds[0]) / (EPOCHS[-1] - EPOCHS[0])
+    epoch = max((seconds[-1] - seconds[0]) / (EPOCHS[-1] - EPOCHS[0]), 0.0)
     setup = max(seconds[0] - epoch, 0.0)
     return row | {"seconds": seconds, "errors": errors, "epoch": epoch, "setup": setup}
 

@@ -174,12 +174,12 @@ def test_lines_name_the_best_peer_and_who_is_ahead():
         ("slow 1 thread", 0.5, "ahead"), ("stuck 2 threads", None, "ahead")
     ]  # fmt: skip
 
-    one = _row("one fit", "sklearn-margin", None, longest=0.02, comparable=False)
-    one["rungs"][0]["excess"] = 0.0
-    fits = _result(ours, one, slow, fits=6)["summary"][-1]
-    assert fits["ours"] == pytest.approx(5)
-    assert verdict(fits) == "met"
-    assert verdict(fits | {"most": 4}) == "lost"
+    one = _row("sklearn_margin, one fit", "sklearn-margin", None, longest=0.02, comparable=False)
+    last = _result(ours, one, slow, companion=6)["summary"][-1]
+    assert last["case"] == "a case ÷ one fit"
+    assert last["ours"] == pytest.approx(5)
+    assert verdict(last) == "met"
+    assert verdict(last | {"most": 4}) == "lost"
 
 
 def test_every_race_has_its_line_in_the_overview():
