@@ -22,7 +22,7 @@ def parse(arguments):
     parser.add_argument("--quick", action="store_true", help="smaller data, fewer repetitions")
     parser.add_argument("--repeats", type=int, help="most repetitions (default 5; 1 with --quick)")
     parser.add_argument(
-        "--limit", type=float, default=LIMIT, help="seconds that a contestant may take (20)"
+        "--limit", type=float, default=LIMIT, help="seconds that a contestant may take (15)"
     )
     parser.add_argument("--render", action="store_true", help="only write tables and charts")
     parser.add_argument("--output", type=Path, default=Path("benchmarks/results"))

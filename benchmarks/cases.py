@@ -30,9 +30,9 @@ WARM = 600  # rows of the tiny problem that everyone is warmed up on
 
 def run_race(spec: Spec, limit: float, quick: bool, repeats: int) -> dict:
     """Build a case at its size, and measure it."""
-    limit = QUICK_LIMIT if quick else spec.limit or limit
+    limit = QUICK_LIMIT if quick else limit
     case = spec.build(spec.quick if quick else spec.size)
-    result = run_case(case, spec.build(WARM), repeats, limit=limit)
+    result = run_case(case, spec.build(WARM), repeats, limit, spec.patience)
     kept = ("row", "ratio", "target", "finest", "versus", "companion")
     result |= {name: getattr(spec, name) for name in kept} | {"limit": limit}
     return result | {"summary": race_lines(result)}

@@ -110,8 +110,9 @@ def crammer_singer_dense(n):
 def _hinges():
     reach = "we do, in the time of C = 1"
     dense = {"size": N, "quick": QUICK}
+    first = {"ratio": 30, "target": "≤ 15 passes", "patience": 100}
     specs = {
-        "hinge-dense": Spec(1, partial(hinge_dense, C=1), **dense, ratio=30, target="≤ 15 passes"),
+        "hinge-dense": Spec(1, partial(hinge_dense, C=1), **dense | first),
         "hinge-dense-small": Spec(1, partial(hinge_dense, C=1, d=20), **SMALL),
         "hinge-dense-million": Spec(1, partial(hinge_dense, C=1, d=20), **MILLION),
         "hinge-dense-C0.01": Spec(2, partial(hinge_dense, C=0.01), **dense, ratio=3),

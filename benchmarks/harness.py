@@ -5,7 +5,7 @@ tight solution of ours. A contestant climbs its ladder of tolerances (or of numb
 from loose to tight, and every solution is scored by F. It stops once it is within the last of the
 case's levels (1e-4 and 1e-6, for most) of the reference, relatively, when another rung as long as
 the last would be more than it is given, or when the last rungs gave the same value. A peer is given
-60 times what we need to the first level, but at least 3 s and at most the limit.
+30 times what we need to the first level, but at least 2 s and at most the limit.
 
 Then the quickest rungs that came within a level of the best value known, the reference or a better
 one, are repeated, the contestants taking turns: often if they are short, not at all if they are
@@ -24,9 +24,9 @@ from statistics import median
 
 LEVELS = (1e-4, 1e-6)
 THREADS = 2
-LIMIT = 20.0  # seconds that a contestant may climb, if our own time does not say less
-PATIENCE, LEAST = 60, 3.0  # of our own time, and at least so many seconds
-SPENT = 6.0  # seconds of repeats of a rung: one that takes longer is run once
+LIMIT = 15.0  # seconds that a contestant may climb, if our own time does not say less
+PATIENCE, LEAST = 30, 2.0  # of our own time, and at least so many seconds
+SPENT = 3.0  # seconds of repeats of a rung: one that takes longer is run once
 NEAR = 1.5  # rungs that take up to so much longer than the quickest are repeated, too
 OURS = "sklearn-margin"
 
@@ -58,7 +58,9 @@ class Case:
     levels: tuple = LEVELS  # of the relative error of the objective
 
 
-def run_case(case: Case, tiny: Case, repeats: int, limit: float = LIMIT) -> dict:
+def run_case(
+    case: Case, tiny: Case, repeats: int, limit: float = LIMIT, patience: float = PATIENCE
+) -> dict:
     """Measure a case.
 
     Parameters
@@ -67,8 +69,10 @@ def run_case(case: Case, tiny: Case, repeats: int, limit: float = LIMIT) -> dict
         The case, and the same on a few rows, on which everyone is warmed up.
     repeats : int
         Most runs of a rung that reaches a level.
-    limit : float, default=20
+    limit : float, default=15
         Seconds that a contestant may climb.
+    patience : float, default=30
+        The same, in times of ours.
 
     Returns
     -------
@@ -85,7 +89,7 @@ def run_case(case: Case, tiny: Case, repeats: int, limit: float = LIMIT) -> dict
         racer.climb(case, reference, given)
         if racer is racers[0]:
             ours = racer.quickest(reference)
-            given = min(limit, max(PATIENCE * ours, LEAST)) if ours else limit
+            given = min(limit, max(patience * ours, LEAST)) if ours else limit
     comparable = [racer.values.values() for racer in racers if racer.contestant.comparable]
     best = min(reference, *chain.from_iterable(comparable))
     for _ in range(repeats - 1):

@@ -7,7 +7,7 @@ from functools import partial
 import numpy as np
 
 from benchmarks.data import Problem
-from benchmarks.harness import THREADS, Case, Contestant
+from benchmarks.harness import PATIENCE, THREADS, Case, Contestant
 from sklearn_margin import LinearClassifier, LinearRanker, LinearRegressor
 from sklearn_margin.losses.pairs.base import PairwiseLoss
 from sklearn_margin.losses.pointwise import RegressionLoss
@@ -31,7 +31,7 @@ class Spec:
     finest: float | None = None  # the ratio at the last level, if that is of interest
     versus: dict[str, float] = field(default_factory=dict)  # ratio by beginning of a peer's name
     companion: float | None = None  # times of a related fit of ours that this one may take
-    limit: float | None = None  # seconds that a contestant may climb, instead of the usual
+    patience: float = PATIENCE  # times of ours that a contestant may climb
 
 
 def fit_ours(p: Problem, tol, **params):

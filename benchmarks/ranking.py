@@ -68,12 +68,12 @@ SPECS = {
     "rank-one-query": Spec(
         12, partial(one_query, others=[SURVIVAL, peers.xgb_ranker]), 256_000, 5_000
     ),
-    "rank-one-query-distinct": Spec(12, one_query_distinct, 50_000, 2_000, 50),
-    "rank-one-query-distinct-256k": Spec(12, one_query_distinct, 256_000, 2_000, 50),
+    "rank-one-query-distinct": Spec(12, one_query_distinct, 50_000, 2_000, 50, patience=200),
+    "rank-one-query-distinct-256k": Spec(12, one_query_distinct, 256_000, 2_000, 50, patience=200),
     "rank-one-query-million": Spec(
         12, partial(one_query, others=[peers.xgb_ranker]), 1_000_000, 10_000, target="seconds"
     ),
-    "rank-queries": Spec(12, queries, 500_000, 5_000, 50),
+    "rank-queries": Spec(12, queries, 500_000, 5_000, 50, patience=200),
     "rank-one-query-hinge": Spec(
         13, partial(one_query, loss="hinge"), 256_000, 5_000, companion=TWICE
     ),

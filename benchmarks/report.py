@@ -22,7 +22,7 @@ METHOD = f"""\
 A time is the least that a contestant needs to come within 1e-4 of the best objective known,
 relatively (1e-6 or 1e-9, too, in the details); every solution is scored by our objective, whose
 intercept is not penalised. Contestants take turns, {THREADS} threads each where they can use them;
-the median of up to five runs. A peer may spend 60 times what we need (at least 3 s, at most 20 s in
+the median of up to five runs. A peer may spend 30 times what we need (at least 2 s, at most 15 s in
 all), then counts as not getting there. "ratio" is the time of the best peer that does ÷ ours; where
 none does, "> 9" says that all of them ran 9 times as long. "passes" is our time ÷ that of one
 `X @ w` plus one `X.T @ r`, by NumPy with {THREADS} threads if X is dense and by SciPy with one if

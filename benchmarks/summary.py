@@ -142,7 +142,9 @@ def verdict(line: dict) -> str:
         return "met" if line["ours"] <= line["most"] else "lost"
     value = ratio(line)
     if value is None:
-        return "–" if line["peer"] in ("", "no peer") else "ahead"
+        if line["peer"] in ("", "no peer"):
+            return "–"
+        return "met" if line["bar"] and (line.get("bound") or 0) >= line["bar"] else "ahead"
     if line["bar"] and value >= line["bar"]:
         return "met"
     # A bar below 1 is an allowance: what is more than it allows is lost.
