@@ -26,27 +26,24 @@ FIVE = [0.05, 0.25, 0.5, 0.75, 0.95]
 EPSILON = 1.35  # threshold of Huber's loss
 
 
-def quantile_dense(n, loss, C=None, d=D):
+# Exact peers; where rows are few those, too, that many rows make slow.
+EXACT_PEERS = [peers.pinball, peers.pyqreg]
+SLOW_PEERS = [
+    peers.quantile_regressor,
+    peers.quantreg,
+    partial(peers.pinball, method="fn"),
+    partial(peers.pinball, method="br"),
+]
+
+
+def quantile_dense(n, loss, C=None, d=D, others=EXACT_PEERS):
     X, y = data.targets(n, d)
     p = Problem(X, y, loss, 1 / (C * n) if C else 0.0)
     penalty = f"C = {C:g}" if C else "alpha = 0"
     title = f"{_name(loss)}, dense {shape(X)}, {penalty}"
     if C:
         return race(p, title, _ridge_peers(p))
-    return race(p, title, _exact_peers(p), levels=EXACT)
-
-
-def _exact_peers(p):
-    """What is known to be quick at this size; statsmodels only where it is not too slow."""
-    n = len(p.y)
-    others = [peers.pinball(p), peers.pyqreg(p)]
-    if n <= N:
-        others.append(peers.quantreg(p))
-    if n <= FEW:
-        others += [peers.pinball(p, "fn"), peers.pinball(p, "br")]
-        if isinstance(p.loss, Quantile):
-            others.append(peers.quantile_regressor(p))
-    return others
+    return race(p, title, [other(p) for other in others], levels=EXACT)
 
 
 def _ridge_peers(p):
@@ -137,9 +134,13 @@ def _specs():
     losses = {"quantile": Quantile(0.9), "absolute": Absolute()}
     exact = {"ratio": 5, "finest": 3}
     for name, loss in losses.items():
-        few, many = partial(quantile_dense, loss=loss, d=20), partial(quantile_dense, loss=loss)
+        few = partial(quantile_dense, loss=loss, d=20)
+        many = partial(quantile_dense, loss=loss, others=[*EXACT_PEERS, peers.quantreg])
         specs[f"{name}-dense-alpha0"] = Spec(7, many, N, QUICK, **exact)
         specs[f"{name}-dense-million"] = Spec(7, few, 1_000_000, QUICK, **exact)
+        # HiGHS takes half a minute.
+        slow = SLOW_PEERS if name == "quantile" else SLOW_PEERS[1:]
+        few = partial(few, others=[*EXACT_PEERS, *slow])
         specs[f"{name}-dense-small"] = Spec(8, few, FEW, 2_000, ratio=3, finest=3)
     for name, C in (("quantile", 1), ("absolute", 100)):
         build = partial(quantile_dense, loss=losses[name], C=C)
