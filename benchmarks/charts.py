@@ -232,24 +232,29 @@ def _legend(plt, figure, title, lines):
 
 
 def curves(result: dict) -> list[tuple]:
-    """(name, package, seconds, errors) of each contestant, the points that are on the way down."""
+    """(name, package, seconds, errors) of each contestant."""
     found = []
     for row in result.get("rows_by_epoch", result.get("rows", [])):
         if row.get("problem") or not row.get("comparable", True):
             continue
-        points = (
-            zip(row["seconds"], row["errors"], strict=True)
-            if "seconds" in row
-            else ((median(rung["seconds"]), rung["excess"]) for rung in row["rungs"])
-        )
-        best, kept = float("inf"), []
-        for seconds, error in sorted(points):
-            if error < best:
-                best = error
-                kept.append((seconds, max(error, 1e-10)))
-        if kept:
-            found.append((row["name"], row["package"], *zip(*kept, strict=True)))
+        if "seconds" in row:
+            points = list(zip(row["seconds"], row["errors"], strict=True))
+        else:
+            points = _on_the_way_down(row["rungs"])
+        if points:
+            seconds, errors = zip(*points, strict=True)
+            found.append((row["name"], row["package"], seconds, errors))
     return found
+
+
+def _on_the_way_down(rungs):
+    """Points of rungs by time, those left out that are no better than a quicker one."""
+    best, kept = float("inf"), []
+    for seconds, error in sorted((median(rung["seconds"]), rung["excess"]) for rung in rungs):
+        if error < best:
+            best = error
+            kept.append((seconds, max(error, 1e-10)))
+    return kept
 
 
 def _profiles(plt, results):
