@@ -3,8 +3,6 @@
 from dataclasses import replace
 from functools import partial
 
-import numpy as np
-
 from benchmarks import data, peers
 from benchmarks.data import Problem
 from benchmarks.race import Spec, companion, fit_ours, race, shape
@@ -53,11 +51,8 @@ def _without_l1(p):
 
 
 def wide(n, alpha=0.05):
-    """More columns than rows, a tenth of a percent of them of use."""
-    rng = np.random.default_rng(0)
-    X = rng.standard_normal((n, 10 * n))
-    coef = np.where(rng.random(10 * n) < 1e-3, 1.0, 0.0)
-    p = Problem(X, X @ coef + rng.standard_normal(n), Squared(), alpha, l1_ratio=1.0)
+    X, y = data.wide(n)
+    p = Problem(X, y, Squared(), alpha, l1_ratio=1.0)
     others = [peers.elastic_net(p), peers.celer_lasso(p), peers.skglm_lasso(p)]
     return race(p, f"L1 squared, dense {shape(X)}, alpha = {alpha:g}", others)
 
@@ -89,7 +84,7 @@ def _specs():
     for name, loss in others.items():
         specs[f"l1-{name}-dense"] = Spec(10, partial(dense, loss=loss, alpha=1e-2), **size)
     return specs | {
-        "l1-squared-wide": Spec(10, wide, 2_000, 100),
+        "l1-squared-wide": Spec(10, wide, 1_000, 200),
         "l1-cross-entropy-dense": Spec(10, cross_entropy, **size | {"size": 50_000}),
     }
 

@@ -101,37 +101,17 @@ def glum_path(problems):
     return Contestant("glum", fit, TOLERANCES, "glum")
 
 
-def _lasso_path(problems, name, package, load):
-    """A function that returns coefficients of all alphas; they have no intercept."""
+def lasso_path(problems):
+    """Scikit-learn's path of the Lasso; its loss is ½r², ours r²: half of our alphas."""
     alphas = [q.alpha / 2 for q in problems]
 
     def fit(tol):
-        _, coefs, *_ = load()(problems[0].X, problems[0].y, alphas=alphas, tol=tol)
-        return [(w, 0.0) for w in coefs.T]
-
-    return Contestant(name, fit, TOLERANCES, package)
-
-
-def lasso_path(problems):
-    """Scikit-learn's path of the Lasso; its loss is ½r², ours r²: half of our alphas."""
-
-    def load():
         from sklearn.linear_model import lasso_path
 
-        return lasso_path
+        _, coefs, _ = lasso_path(problems[0].X, problems[0].y, alphas=alphas, tol=tol)
+        return [(w, 0.0) for w in coefs.T]
 
-    return _lasso_path(problems, "lasso_path", "scikit-learn", load)
-
-
-def celer_path(problems):
-    """celer's path of the Lasso; its loss is ½r², ours r²: half of our alphas."""
-
-    def load():
-        from celer import celer_path
-
-        return partial(celer_path, pb="lasso")
-
-    return _lasso_path(problems, "celer_path", "celer", load)
+    return Contestant("lasso_path", fit, TOLERANCES, "scikit-learn")
 
 
 def _specs():
@@ -142,9 +122,9 @@ def _specs():
         "l1-logistic-dense": (dense, Logistic(), 1.0, l1, "L1 logistic, dense", 50_000),
         "logistic-dense": (dense, Logistic(), 0.0, [lbfgs, glum_path], "logistic, dense", 50_000),
         "hinge-dense": (dense, Hinge(), 0.0, [], "hinge, dense", 50_000),
-        "lasso-dense": (targets, Squared(), 1.0, [lasso_path, celer_path, glum_path],
+        "lasso-dense": (targets, Squared(), 1.0, [lasso_path, glum_path],
                         "Lasso, dense", 50_000),
-        "l1-logistic-sparse": (data.text, Logistic(), 1.0, [], "L1 logistic, sparse", 20_000),
+        "l1-logistic-sparse": (data.text, Logistic(), 1.0, [], "L1 logistic, sparse", 10_000),
     }  # fmt: skip
     specs = {}
     for name, (make, loss, l1_ratio, others, title, size) in kinds.items():
@@ -152,7 +132,7 @@ def _specs():
             path, make=make, loss=loss, l1_ratio=l1_ratio, others=others, title=title,
             fit_intercept="lasso" not in name,
         )  # fmt: skip
-        specs[f"path-{name}"] = Spec(23, build, size, 1_000, ratio=1, companion=FITS)
+        specs[f"path-{name}"] = Spec(23, build, size, 1_000, companion=FITS)
     return specs
 
 

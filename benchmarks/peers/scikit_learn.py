@@ -29,17 +29,20 @@ def linear_svc(p: Problem, dual: bool) -> Contestant:
 
 
 def crammer_singer(p: Problem) -> Contestant:
-    """LIBLINEAR's sequential dual method for the loss of Crammer and Singer."""
+    """LIBLINEAR's sequential dual method for the loss of Crammer and Singer.
+
+    It knows a tolerance but no number of epochs.
+    """
     from sklearn.svm import LinearSVC
 
-    def fit(epochs):
+    def fit(tol):
         model = LinearSVC(
-            multi_class="crammer_singer", C=p.C, tol=1e-10, max_iter=epochs,
-            fit_intercept=p.fit_intercept, random_state=0,
+            multi_class="crammer_singer", C=p.C, tol=tol, fit_intercept=p.fit_intercept,
+            random_state=0,
         )  # fmt: skip
         return solution(model.fit(p.X, p.y))
 
-    return Contestant("LinearSVC", fit, EPOCHS, "scikit-learn", intercept_note(p))
+    return Contestant("LinearSVC", fit, (10.0, 1.0, *TOLERANCES), "scikit-learn", intercept_note(p))
 
 
 def linear_svr(p: Problem) -> Contestant:
