@@ -116,7 +116,7 @@ def _overview(plt, tasks):
     entries = [
         ("C0", "o", "we are faster"),
         ("C1", "o", "slower"),
-        ("C0", ">", "no peer gets there"),
+        ("C0", ">", "at least: no peer gets there"),
     ]
     handles = [
         plt.Line2D([], [], ls="", ms=7, color=c, marker=m, mfc="none" if m == ">" else c)

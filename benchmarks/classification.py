@@ -11,6 +11,7 @@ from sklearn_margin.losses import CrammerSinger, CrossEntropy, Hinge, Logistic, 
 D = 50
 N, QUICK = 200_000, 3_000
 TEXT = {"size": 200_000, "quick": 600}
+FEW_TEXTS = {"size": 5_000, "quick": 600}
 SMALL, MILLION = {"size": 20_000, "quick": QUICK}, {"size": 1_000_000, "quick": QUICK}
 
 
@@ -123,6 +124,8 @@ def _hinges():
         specs[f"hinge-sparse-C{C:g}"] = Spec(4, build, **TEXT, ratio=ratio, target=target)
     intercept = partial(hinge_sparse, C=1, fit_intercept=True)
     specs["hinge-sparse-intercept"] = Spec(4, intercept, **TEXT)
+    specs["hinge-sparse-small"] = Spec(4, partial(hinge_sparse, C=1), **FEW_TEXTS)
+    specs["squared-hinge-sparse-small"] = Spec(5, partial(squared_hinge_sparse, C=1), **FEW_TEXTS)
     for C in (0.1, 1, 10):
         squared = partial(squared_hinge_sparse, C=C)
         specs[f"squared-hinge-sparse-C{C:g}"] = Spec(5, squared, **TEXT, ratio=4)
@@ -139,6 +142,7 @@ def _smooth():
     for C in (0.1, 1, 10):
         build = partial(logistic_sparse, C=C)
         specs[f"logistic-sparse-C{C:g}"] = Spec(6, build, **TEXT, ratio=8)
+    specs["logistic-sparse-small"] = Spec(6, partial(logistic_sparse, C=1), **FEW_TEXTS)
     ten = {"size": 100_000, "quick": QUICK, "ratio": 2}
     specs["cross-entropy-dense"] = Spec(11, cross_entropy_dense, **ten)
     kinds = {

@@ -19,7 +19,7 @@ def sparse(n, loss, C):
     X, y = data.text(n)
     p = Problem(X, y, loss, 1 / (C * n), l1_ratio=1.0, fit_intercept=False)
     others = [peers.liblinear(p, "l1", threads) for threads in (1, 2)]
-    if isinstance(loss, Logistic):
+    if isinstance(loss, Logistic) and C <= 1:  # these take long for a weak penalty
         others += [peers.celer(p), peers.skglm(p)]
     return race(p, f"L1 {NAMES[type(loss)]}, sparse {shape(X)}, C = {C:g}", others)
 
@@ -70,6 +70,8 @@ def _specs():
         for C in (0.1, 1, 10):
             build, versus = partial(sparse, loss=loss, C=C), {ONE: 1.5, TWO: 1.0}
             specs[f"l1-{name}-sparse-C{C:g}"] = Spec(10, build, **TEXT, versus=versus)
+    few = partial(sparse, loss=Logistic(), C=1)
+    specs["l1-logistic-sparse-small"] = Spec(10, few, 5_000, 600, versus=versus)
     size = {"size": N, "quick": QUICK, "ratio": 3, "companion": 1.5}
     for name, kind in {
         "": {"alpha": 1e-3},

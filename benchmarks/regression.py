@@ -73,10 +73,11 @@ def five_quantiles(n, d=D, joint=False):
 
     others = [peers.five_pinball(X, y, FIVE)] + ([peers.pdlp(X, y, FIVE)] if joint else [])
     contestants = [Contestant("sklearn_margin", ours, OUR_TOLERANCES), *others]
-    title = f"quantiles {', '.join(map(str, FIVE))}, dense {shape(X)}, alpha = 0"
+    title = f"five quantiles, dense {shape(X)}, alpha = 0"
     reference = partial(ours, TIGHTEST)
+    notes = [f"The quantiles {', '.join(map(str, FIVE))}; the mean of their losses is compared."]
     metric = ("mean pinball loss", objective) if joint else None
-    return Case(title, objective, contestants, reference, yardstick(X), metric, levels=EXACT)
+    return Case(title, objective, contestants, reference, yardstick(X), metric, notes, EXACT)
 
 
 def flights_quantile(n):
