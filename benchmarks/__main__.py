@@ -11,7 +11,7 @@ import traceback
 from fnmatch import fnmatch
 from pathlib import Path
 
-from benchmarks.harness import THREADS
+from benchmarks.harness import LIMIT, THREADS
 
 
 def parse(arguments):
@@ -20,8 +20,10 @@ def parse(arguments):
     parser.add_argument("names", nargs="*", help="cases or patterns (hinge*); default: all")
     parser.add_argument("--list", action="store_true", help="print the names of the cases")
     parser.add_argument("--quick", action="store_true", help="smaller data, fewer repetitions")
-    parser.add_argument("--repeats", type=int, help="repetitions (default 5; 1 with --quick)")
-    parser.add_argument("--limit", type=float, default=60.0, help="seconds a rung may take (60)")
+    parser.add_argument("--repeats", type=int, help="most repetitions (default 5; 1 with --quick)")
+    parser.add_argument(
+        "--limit", type=float, default=LIMIT, help="seconds that a contestant may take (15)"
+    )
     parser.add_argument("--render", action="store_true", help="only write tables and charts")
     parser.add_argument("--output", type=Path, default=Path("benchmarks/results"))
     return parser, parser.parse_args(arguments)
@@ -32,6 +34,7 @@ def main(arguments=None) -> int:
     parser, options = parse(arguments)
     from benchmarks import report
     from benchmarks.cases import cases
+    from benchmarks.summary import summary_table
 
     known = cases(options.limit)
     for pattern in options.names:
@@ -48,7 +51,7 @@ def main(arguments=None) -> int:
     results = report.load(options.output / f"{kind}.json")
     if results:
         report.render(results, options.output, kind)
-        print(report.summary_table(results))
+        print(summary_table(results))
     if failed:
         print(f"failed: {', '.join(failed)}", file=sys.stderr)
     return int(bool(failed))
@@ -59,7 +62,7 @@ def run(known, chosen, options, kind) -> list[str]:
     from benchmarks import report
 
     repeats, failed = options.repeats or (1 if options.quick else 5), []
-    env = report.environment()
+    env, begun = report.environment(), time.perf_counter()
     print(report.describe(env), end="\n\n")
     for name in chosen:
         start = time.perf_counter()
@@ -73,8 +76,11 @@ def run(known, chosen, options, kind) -> list[str]:
             failed.append(name)
             continue
         print(report.details(result), flush=True)
-        print(f"{name}: {time.perf_counter() - start:.0f} s in all", file=sys.stderr)
-        report.merge(options.output, kind, name, result | {"env": env}, list(known))
+        seconds = time.perf_counter() - start
+        print(f"{name}: {seconds:.0f} s in all", file=sys.stderr)
+        result |= {"env": env, "seconds": round(seconds, 1)}
+        report.merge(options.output, kind, name, result, list(known))
+    print(f"all: {(time.perf_counter() - begun) / 60:.1f} min", file=sys.stderr)
     return failed
 
 

@@ -4,6 +4,7 @@ All generators are seeded: the same arguments give the same arrays.
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import scipy.sparse as sp
@@ -70,6 +71,15 @@ def targets(n, d):
     return X, z + 0.5 * rng.standard_t(2, size=n)
 
 
+def wide(n):
+    """Ten times as many columns as rows, one of 200 of which is of use, and noisy targets."""
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((n, 10 * n))
+    coef = np.where(rng.random(10 * n) < 5e-3, rng.standard_normal(10 * n), 0.0)
+    return X, X @ coef + rng.standard_normal(n)
+
+
+@lru_cache(maxsize=3)  # to make it takes longer than most fits
 def text(n, seed=0, chunk=20_000):
     """Rows like tf-idf vectors of short texts, of unit length, and labels −1 and +1.
 

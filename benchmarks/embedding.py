@@ -25,11 +25,11 @@ from sklearn_margin.solvers import Adam
 K, BATCH, EPOCHS = 16, 128, 20
 # Ours, the name of theirs and its arguments, the ratio that is aimed at. Temperatures are theirs.
 LOSSES = [
-    (Contrastive(), "ContrastiveLoss", (), 10),
-    (Triplet(mining="all"), "TripletMarginLoss", (), 100),
-    (InfoNCE(temperature=0.07), "NTXentLoss", (), 100),
-    (Circle(), "CircleLoss", (), 10),
-    (ArcFace(), "ArcFaceLoss", (10, K), 10),
+    (Contrastive(), "ContrastiveLoss", (), 15),
+    (Triplet(mining="all"), "TripletMarginLoss", (), 50),
+    (InfoNCE(temperature=0.07), "NTXentLoss", (), 15),
+    (Circle(), "CircleLoss", (), 15),
+    (ArcFace(), "ArcFaceLoss", (10, K), 15),
 ]
 
 
@@ -113,6 +113,7 @@ def run_epochs(quick: bool, repeats: int) -> dict:
 def run_digits(quick: bool, repeats: int) -> dict:
     """Nearest neighbours in 16 dimensions, means over splits into 70 and 30 %."""
     # Not the splits on which the number of updates was chosen.
+    repeats = min(repeats, 3)
     splits = [_split(seed) for seed in range(20, 21 if quick else 30)]
     common = {"n_components": K, "random_state": 0}
     best = LinearEmbedding("nca", init="pca", solver=Adam(n_updates=100), **common)
@@ -143,7 +144,7 @@ def run_digits(quick: bool, repeats: int) -> dict:
     peer = "scikit-learn NCA"
     summary = {
         "case": "digits, nca", "ours": times["nca, pca, 100 updates"], "passes": None,
-        "peer": peer, "theirs": times[peer], "bar": 10, "target": "≥ 10",
+        "peer": peer, "theirs": times[peer], "bar": 20, "target": "≥ 20",
     }  # fmt: skip
     return {
         "title": f"embeddings, digits 64 → {K}, accuracy of 5 neighbours", "row": 15,

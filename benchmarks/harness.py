@@ -2,11 +2,15 @@
 
 A *case* has an objective F that scores any solution, and contestants. The reference is F at a very
 tight solution of ours. A contestant climbs its ladder of tolerances (or of numbers of iterations)
-from loose to tight, and every solution is scored by F. It stops once it is within 1e-6 of the
-reference, relatively, after a rung that took longer than the limit, or when the last rungs gave
-the same value. Then the rungs that came within 1e-4 of the best value known, the reference or a
-better one, are repeated, the contestants taking turns. The time of a contestant is the smallest
-median among its rungs that reach the level. "Not reached" is a result, and so is "not installed".
+from loose to tight, and every solution is scored by F. It stops once it is within the last of the
+case's levels (1e-4 and 1e-6, for most) of the reference, relatively, when another rung as long as
+the last would be more than it is given, or when the last rungs gave the same value. A peer is given
+30 times what we need to the first level, but at least 2 s and at most the limit.
+
+Then the quickest rungs that came within a level of the best value known, the reference or a better
+one, are repeated, the contestants taking turns: often if they are short, not at all if they are
+long. The time of a contestant is the smallest median among its rungs that reach the level. "Not
+reached" is a result, and so is "not installed".
 """
 
 import math
@@ -20,8 +24,10 @@ from statistics import median
 
 LEVELS = (1e-4, 1e-6)
 THREADS = 2
-LIMIT = 60.0  # seconds after which a contestant climbs no further
-SLOW = 10.0  # a rung that takes longer is run once
+LIMIT = 15.0  # seconds that a contestant may climb, if our own time does not say less
+PATIENCE, LEAST = 30, 2.0  # of our own time, and at least so many seconds
+SPENT = 3.0  # seconds of repeats of a rung: one that takes longer is run once
+NEAR = 1.5  # rungs that take up to so much longer than the quickest are repeated, too
 OURS = "sklearn-margin"
 
 
@@ -35,6 +41,7 @@ class Contestant:
     package: str = OURS
     note: str = ""
     comparable: bool = True  # False: minimises something else; time and metric are shown
+    prepare: Callable | None = None  # what is not its time, such as to write a file that it reads
 
 
 @dataclass
@@ -48,9 +55,12 @@ class Case:
     yardstick: Callable  # one X @ w and one X.T @ r
     metric: tuple[str, Callable] | None = None  # name, metric(solution) -> float
     notes: list[str] = field(default_factory=list)
+    levels: tuple = LEVELS  # of the relative error of the objective
 
 
-def run_case(case: Case, tiny: Case, repeats: int, limit: float = LIMIT) -> dict:
+def run_case(
+    case: Case, tiny: Case, repeats: int, limit: float = LIMIT, patience: float = PATIENCE
+) -> dict:
     """Measure a case.
 
     Parameters
@@ -58,9 +68,11 @@ def run_case(case: Case, tiny: Case, repeats: int, limit: float = LIMIT) -> dict
     case, tiny : Case
         The case, and the same on a few rows, on which everyone is warmed up.
     repeats : int
-        Runs of a rung that reaches the first level.
-    limit : float, default=60
-        Seconds after which a contestant climbs no further.
+        Most runs of a rung that reaches a level.
+    limit : float, default=15
+        Seconds that a contestant may climb.
+    patience : float, default=30
+        The same, in times of ours.
 
     Returns
     -------
@@ -70,10 +82,14 @@ def run_case(case: Case, tiny: Case, repeats: int, limit: float = LIMIT) -> dict
     """
     start = [_clock(case.yardstick)[0] for _ in range(5)]
     reference = float(case.objective(case.reference()))
-    racers = [_Racer(c) for c in case.contestants]
+    racers = [_Racer(c, case.levels) for c in case.contestants]
+    given = limit
     for racer, warm in zip(racers, tiny.contestants, strict=True):
         racer.warm_up(warm)
-        racer.climb(case, reference, limit)
+        racer.climb(case, reference, given)
+        if racer is racers[0]:
+            ours = racer.quickest(reference)
+            given = min(limit, max(patience * ours, LEAST)) if ours else limit
     comparable = [racer.values.values() for racer in racers if racer.contestant.comparable]
     best = min(reference, *chain.from_iterable(comparable))
     for _ in range(repeats - 1):
@@ -82,6 +98,7 @@ def run_case(case: Case, tiny: Case, repeats: int, limit: float = LIMIT) -> dict
     yardstick = median(start + [_clock(case.yardstick)[0] for _ in range(5)])
     return {
         "title": case.title,
+        "levels": case.levels,
         "best": best,
         "yardstick": yardstick,
         "metric": case.metric[0] if case.metric else None,
@@ -93,14 +110,16 @@ def run_case(case: Case, tiny: Case, repeats: int, limit: float = LIMIT) -> dict
 class _Racer:
     """A contestant and what it has done."""
 
-    def __init__(self, contestant):
-        self.contestant = contestant
+    def __init__(self, contestant, levels):
+        self.contestant, self.levels = contestant, levels
         self.problem = None if installed(contestant.package) else "not installed"
         self.seconds, self.values, self.metric = {}, {}, None
 
     def warm_up(self, tiny):
         """Import, compile and load libraries outside the measured time."""
         before = self.problem
+        if not before and self.contestant.prepare:
+            self.contestant.prepare()
         for rung in (tiny.rungs[0], tiny.rungs[len(tiny.rungs) // 2]):
             self._timed(tiny, rung)
         self.problem = before  # who fails on the tiny problem may still solve the real one
@@ -120,9 +139,19 @@ class _Racer:
             self.seconds[rung], self.values[rung] = [elapsed], value
             if case.metric:
                 self.metric = float(case.metric[1](solution))
-            arrived = abs(value - reference) <= LEVELS[-1] * abs(reference)
-            if arrived or elapsed > limit or self._is_stuck():
+            arrived = abs(value - reference) <= self.levels[-1] * abs(reference)
+            spent = sum(seconds for (seconds,) in self.seconds.values())
+            if arrived or spent + elapsed > limit or self._is_stuck():
                 return
+
+    def quickest(self, best, level=0):
+        """Seconds of the quickest rung, run once, that reaches a level; None if none does."""
+        reached = [
+            self.seconds[rung][0]
+            for rung, excess in self._excess(best).items()
+            if excess <= self.levels[level]
+        ]
+        return min(reached, default=None)
 
     def _is_stuck(self):
         """Whether the last rungs changed nothing, after some progress."""
@@ -130,12 +159,21 @@ class _Racer:
         return len(set(values[-3:])) == 1 and values[-1] < values[0]
 
     def repeat(self, best):
-        """Run the rungs that count once more."""
-        for rung, excess in self._excess(best).items():
-            if not self.contestant.comparable or excess > LEVELS[0]:
-                continue
-            if self.seconds[rung][0] <= SLOW:
-                self.seconds[rung].append(self._timed(self.contestant, rung)[0])
+        """Run the rungs that may count once more, unless they have had their time."""
+        if not self.contestant.comparable and self.contestant.package != OURS:
+            return
+        counting = set() if self.contestant.comparable else set(self.values)
+        for k, level in enumerate(self.levels):
+            quickest = self.quickest(best, k)
+            counting |= {
+                rung
+                for rung, excess in self._excess(best).items()
+                if excess <= level and self.seconds[rung][0] <= NEAR * quickest
+            }
+        for rung in (r for r in self.values if r in counting):
+            seconds = self.seconds[rung]
+            if sum(seconds) + seconds[0] <= SPENT:
+                seconds.append(self._timed(self.contestant, rung)[0])
 
     def _timed(self, contestant, rung):
         """Seconds and solution of a rung; a failure is noted, and ends the race for this one."""
@@ -163,7 +201,9 @@ class _Racer:
                 for rung in times
             ],
         }  # fmt: skip
-        reached = [[t for rung, t in times.items() if excess[rung] <= level] for level in LEVELS]
+        reached = [
+            [t for rung, t in times.items() if excess[rung] <= level] for level in self.levels
+        ]
         row["time"] = [min(t) if t and c.comparable else None for t in reached]
         row["passes"] = row["time"][0] / yardstick if row["time"][0] else None
         row["closest"] = min(excess.values()) if excess else None

@@ -1,20 +1,21 @@
 """Ours against others on one problem: the pieces that all cases are made of."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
 
 from benchmarks.data import Problem
-from benchmarks.harness import THREADS, Case, Contestant
+from benchmarks.harness import PATIENCE, THREADS, Case, Contestant
 from sklearn_margin import LinearClassifier, LinearRanker, LinearRegressor
 from sklearn_margin.losses.pairs.base import PairwiseLoss
 from sklearn_margin.losses.pointwise import RegressionLoss
 from sklearn_margin.solvers import SGD
 
-OUR_TOLERANCES = (1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 1e-8)
-TIGHT = 1e-9  # of the reference
+OUR_TOLERANCES = (1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 1e-8, 1e-9, 1e-10)
+TIGHT = 1e-7  # of the reference
+EXACT, TIGHTEST = (1e-4, 1e-9), 1e-11  # levels beside peers that are exact, and the reference then
 
 
 @dataclass
@@ -27,6 +28,10 @@ class Spec:
     quick: int  # size of a quick run
     ratio: float | None = None  # time of the best peer that reaches it ÷ ours, at least
     target: str = ""  # what is aimed at besides
+    finest: float | None = None  # the ratio at the last level, if that is of interest
+    versus: dict[str, float] = field(default_factory=dict)  # ratio by beginning of a peer's name
+    companion: float | None = None  # times of a related fit of ours that this one may take
+    patience: float = PATIENCE  # times of ours that a contestant may climb
 
 
 def fit_ours(p: Problem, tol, **params):
@@ -51,14 +56,20 @@ def sgd(p: Problem) -> Contestant:
         solver = SGD(n_iter_no_change=1000)
         return fit_ours(p, 0.0, solver=solver, max_iter=epochs, random_state=0)
 
-    return Contestant("sklearn_margin sgd", fit, (1, 3, 10, 30, 100))
+    return Contestant("sklearn_margin sgd", fit, (1, 5, 20))
 
 
 def race(p: Problem, title: str, others: list[Contestant], **details) -> Case:
     """Ours against others on one problem; `details` are further fields of the case."""
     ours = Contestant("sklearn_margin", partial(fit_ours, p), OUR_TOLERANCES)
-    reference = partial(fit_ours, p, TIGHT)
+    reference = partial(fit_ours, p, TIGHTEST if details.get("levels") == EXACT else TIGHT)
     return Case(title, p.value, [ours, *others], reference, yardstick(p.X), **details)
+
+
+def companion(name: str, fit: Callable, rungs=(1e-4,)) -> Contestant:
+    """A related fit of ours, which the time of this one is compared with; not one of the race."""
+    note = "what ours is compared with"
+    return Contestant(f"sklearn_margin, {name}", fit, rungs, note=note, comparable=False)
 
 
 def yardstick(X) -> Callable:

@@ -9,20 +9,24 @@ from pathlib import Path
 
 from threadpoolctl import threadpool_info
 
-from benchmarks.harness import OURS, THREADS
+from benchmarks.harness import LEVELS, THREADS
+from benchmarks.summary import number, power, summary_table
 
 PACKAGES = (
     "numpy", "scipy", "scikit-learn", "numba", "statsmodels", "rehline", "skglm", "cyanure",
-    "snapml", "scikit-survival", "xgboost", "lightgbm", "torch", "pytorch-metric-learning",
-    "pyarrow", "dask", "distributed", "dask-ml", "pyspark",
+    "snapml", "glum", "celer", "liblinear-multicore", "pinball-qr", "pyqreg2",
+    "quantile-regression-pdlp", "vowpalwabbit", "scikit-survival", "xgboost", "lightgbm", "torch",
+    "pytorch-metric-learning", "pyarrow", "dask", "distributed", "dask-ml", "pyspark",
 )  # fmt: skip
 METHOD = f"""\
-A time is the least that a contestant needs to come within 1e-4 (1e-6) of the best objective known,
-relatively; every solution is scored by our objective, whose intercept is not penalised. Medians
-of the repeats, contestants taking turns, {THREADS} threads each where they can use them. "ratio"
-is the time of the best peer that reaches the level ÷ ours, and "passes" our time ÷ that of one
+A time is the least that a contestant needs to come within 1e-4 of the best objective known,
+relatively (1e-6 or 1e-9, too, in the details); every solution is scored by our objective, whose
+intercept is not penalised. Contestants take turns, {THREADS} threads each where they can use them;
+the median of up to five runs. A peer may spend 30 times what we need (at least 2 s, at most 15 s in
+all), then counts as not getting there. "ratio" is the time of the best peer that does ÷ ours; where
+none does, "> 9" says that all of them ran 9 times as long. "passes" is our time ÷ that of one
 `X @ w` plus one `X.T @ r`, by NumPy with {THREADS} threads if X is dense and by SciPy with one if
-it is sparse.
+it is sparse. The last column: "met" the target, else "ahead" of the peer, or "lost".
 """
 
 
@@ -64,51 +68,6 @@ def describe(env: dict) -> str:
     return f"{env['date']}, {env['cpu']}, {env['python']}; {'; '.join(env['blas'])}; {versions}."
 
 
-# --- summary ---
-
-
-def race_summary(result: dict) -> dict:
-    """Ours with default settings against the best peer that reaches 1e-4."""
-    ours = result["rows"][0]
-    peers = [row for row in result["rows"] if row["package"] != OURS and row["comparable"]]
-    reached = [row for row in peers if row["time"][0]]
-    best = min(reached, key=lambda row: row["time"][0], default=None)
-    wanted = [f"≥ {result['ratio']:g}"] if result["ratio"] else []
-    wanted += [result["target"]] if result["target"] else []
-    line = {
-        "case": result["title"], "ours": ours["time"][0], "passes": ours["passes"],
-        "bar": result["ratio"], "target": ", ".join(wanted),
-    }  # fmt: skip
-    if best is None:
-        return line | {"peer": "none reaches it" if peers else "no peer", "theirs": None}
-    return line | {"peer": best["name"], "theirs": best["time"][0]}
-
-
-def ratio(line: dict) -> float | None:
-    """Time of the peer ÷ ours."""
-    return line["theirs"] / line["ours"] if line["theirs"] and line["ours"] else None
-
-
-def _number(value, digits=3):
-    return f"{value:.{digits}g}" if value is not None else "–"
-
-
-def summary_table(results: dict) -> str:
-    """One line per case: ours, the best peer, the ratio and what is aimed at."""
-    columns = "row", "case", "ours, s", "passes", "best peer that reaches it", "its time, s"
-    lines = [f"| {' | '.join(columns)} | ratio | target |", "|---" * 8 + "|"]
-    for result in results.values():
-        for line in result["summary"]:
-            passes = f"{line['passes']:.0f}" if line["passes"] else "–"
-            ours = _number(line["ours"]) if line["ours"] else "not reached"
-            cells = [
-                str(result["row"] or "–"), line["case"], ours, passes, line["peer"] or "–",
-                _number(line["theirs"]), _number(ratio(line)), line["target"] or "–",
-            ]  # fmt: skip
-            lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines) + "\n"
-
-
 # --- details ---
 
 
@@ -125,22 +84,23 @@ def details(result: dict) -> str:
 
 def _race_table(result):
     metric = [result["metric"]] if result["metric"] else []
-    columns = ["contestant", "s to 1e-4", "s to 1e-6", "passes", "time ÷ ours", *metric, "note"]
+    levels = [f"s to {power(level)}" for level in result.get("levels", LEVELS)]
+    columns = ["contestant", *levels, "passes", "time ÷ ours", *metric, "note"]
     ours = result["rows"][0]["time"][0]
     rows = []
     for row in result["rows"]:
-        to4, to6 = row["time"]
-        share = f"{to4 / ours:.3g}" if to4 and ours else "–"
+        first, last = row["time"]
+        share = f"{first / ours:.3g}" if first and ours else "–"
         passes = f"{row['passes']:.0f}" if row["passes"] else "–"
-        cells = [row["name"], _time_or_reason(row), _number(to6), passes, share]
-        cells += [_number(row["metric"], 4)] if metric else []
+        cells = [row["name"], _time_or_reason(row), number(last), passes, share]
+        cells += [number(row["metric"], 4)] if metric else []
         rows.append([*cells, row["note"] or "–"])
     return {"columns": columns, "rows": rows}
 
 
 def _time_or_reason(row):
     if row["time"][0]:
-        return _number(row["time"][0])
+        return number(row["time"][0])
     if row["problem"]:
         return row["problem"].replace("|", "/")
     if not row["comparable"]:
@@ -167,15 +127,35 @@ def merge(folder: Path, kind: str, name: str, result: dict, order: list[str]) ->
 
 def render(results: dict, folder: Path, kind: str) -> None:
     """Write tables and charts of all results."""
-    from benchmarks.charts import chart_families
+    from benchmarks.charts import draw_all
+    from benchmarks.pages import page
 
-    envs = {}
-    for case, result in results.items():
-        envs.setdefault(describe(result["env"]), []).append(case)
-    measured = [
-        env if len(envs) == 1 else f"{', '.join(names)}: {env}" for env, names in envs.items()
+    drawn, where = draw_all(results, folder, kind), measured(results)
+    pictures = "\n".join(f"![{title}]({path.name})" for path, title in drawn.items())
+    parts = ["# Results", METHOD, summary_table(results), "## Pictures\n", pictures + "\n"]
+    parts += [
+        "## Details\n",
+        *map(details, results.values()),
+        f"Measured on {where}",
     ]
-    charts = [f"![{path.stem}]({path.name})" for path in chart_families(results, folder, kind)]
-    charts = "\n".join(charts) + "\n"
-    parts = [METHOD, summary_table(results), charts, *map(details, results.values()), *measured]
     (folder / f"{kind}.md").write_text("\n".join(parts) + "\n")
+    (folder / f"{kind}.rst").write_text(page(results, drawn, where))
+
+
+def measured(results: dict) -> str:
+    """Machine and versions of all cases in one line."""
+    envs = [result["env"] for result in results.values()]
+    dates = sorted({env["date"] for env in envs})
+    versions = {}
+    for env in envs:
+        for name, found in env["versions"].items():
+            versions.setdefault(name, set()).add(found)
+    return describe({
+        "date": " to ".join(dict.fromkeys((dates[0], dates[-1]))),
+        "cpu": " or ".join(sorted({env["cpu"] for env in envs})),
+        "python": " or ".join(sorted({env["python"] for env in envs})),
+        "blas": sorted({blas for env in envs for blas in env["blas"]}),
+        "versions": {
+            name: " or ".join(sorted(versions[name])) for name in PACKAGES if name in versions
+        },
+    })  # fmt: skip

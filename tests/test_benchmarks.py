@@ -2,24 +2,32 @@
 
 import dataclasses
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import scipy.sparse as sp
 from sklearn.datasets import dump_svmlight_file
 
-from sklearn_margin.losses import PairwiseHinge, PairwiseSquaredHinge
+from sklearn_margin.losses import PairwiseHinge, PairwiseSquaredHinge, Squared
 
 pytestmark = pytest.mark.compiled
 data = pytest.importorskip("benchmarks.data")  # not in the source distribution
 
-from benchmarks import messages, peers, ranking_quality  # noqa: E402
+from benchmarks import messages, peers, ranking_quality, stochastic  # noqa: E402
 from benchmarks.__main__ import main  # noqa: E402
 from benchmarks.cases import cases  # noqa: E402
-from benchmarks.charts import chart_families, family_of, lines_of  # noqa: E402
+from benchmarks.charts import curves, draw_all, lines_of  # noqa: E402
 from benchmarks.harness import Case, Contestant, run_case  # noqa: E402
 from benchmarks.race import fit_ours  # noqa: E402
-from benchmarks.report import race_summary  # noqa: E402
+from benchmarks.summary import (  # noqa: E402
+    TASKS,
+    by_task,
+    family_of,
+    race_lines,
+    ratio,
+    verdict,
+)
 
 
 @pytest.mark.parametrize(
@@ -27,7 +35,7 @@ from benchmarks.report import race_summary  # noqa: E402
     [
         lambda: data.labels(200, 5),
         lambda: data.targets(200, 5),
-        lambda: data.text(200),
+        lambda: data.text.__wrapped__(200),  # not what is kept of the first
         lambda: data.relevance(200, 5, levels=3, group_size=10),
     ],
     ids=["labels", "targets", "text", "relevance"],
@@ -102,45 +110,95 @@ def test_a_quick_case_from_end_to_end(tmp_path, capsys):
     assert main(["--quick", "--render", "--output", str(tmp_path)]) == 0
     markdown = (tmp_path / "quick.md").read_text()
     assert markdown.index("### Huber") < markdown.index("### kept from an earlier run")
-    assert "![quick_regression](quick_regression.png)" in markdown
-    assert [path.name for path in tmp_path.glob("*.png")] == ["quick_regression.png"]
+    pictures = {"quick_overview.png", "quick_regression.png"}
+    assert all(f"({name})" in markdown for name in pictures)
+    assert {path.name for path in tmp_path.glob("*.png")} == pictures
+    assert "* - Huber" in (tmp_path / "quick.rst").read_text()
+
+
+def _row(name, package, seconds, longest=9.0, comparable=True):
+    rungs = [{"rung": 1, "seconds": [longest], "excess": 1e-2}] if longest else []
+    if seconds:
+        rungs.append({"rung": 2, "seconds": [seconds], "excess": 1e-5})
+    return {
+        "name": name, "package": package, "time": [seconds, None], "longest": longest,
+        "comparable": comparable, "rungs": rungs, "problem": None, "passes": 3,
+    }  # fmt: skip
+
+
+def _result(*rows, **details):
+    result = {"title": "a case", "ratio": 4, "target": "", "rows": list(rows)} | details
+    return result | {"summary": race_lines(result)}
 
 
 def test_a_chart_shows_the_best_setting_of_each_package(tmp_path):
-    def row(name, package, seconds, longest=9.0, comparable=True):
-        return {
-            "name": name, "package": package, "time": [seconds, None], "longest": longest,
-            "comparable": comparable,
-        }  # fmt: skip
-
-    ours = row("sklearn_margin", "sklearn-margin", 0.1) | {"passes": 3}
-    result = {
-        "title": "a case", "ratio": None, "target": "",
-        "rows": [
-            ours, row("ours sgd", "sklearn-margin", 0.05), row("slow", "scikit-learn", 0.4),
-            row("fast", "scikit-learn", 0.2), row("fails", "scikit-learn", None),
-            row("far off", "unheard-of", None, longest=3.0),
-            row("of another objective", "rehline", None, comparable=False),
-            row("missing", "skglm", None, longest=None),
-        ],
-    }  # fmt: skip
-    result["summary"] = [race_summary(result)]
+    result = _result(
+        _row("sklearn_margin", "sklearn-margin", 0.1),
+        _row("ours sgd", "sklearn-margin", 0.05), _row("slow", "scikit-learn", 0.4),
+        _row("fast", "scikit-learn", 0.2), _row("fails", "scikit-learn", None),
+        _row("far off", "unheard-of", None, longest=3.0),
+        _row("of another objective", "rehline", None, comparable=False),
+        _row("missing", "skglm", None, longest=None),
+    )  # fmt: skip
     (line,) = lines_of(result)
-    assert line["ratio"] == pytest.approx(2)
+    assert line["gain"] == pytest.approx(2)
     assert line["times"] == {
         "sklearn-margin": (0.1, True), "scikit-learn": (0.2, True), "unheard-of": (3.0, False),
     }  # fmt: skip
-    (path,) = chart_families({"hinge-dense": result, "growth": {}}, tmp_path, "some")
-    assert path == tmp_path / "some_dense.png"
-    assert path.stat().st_size > 0
+    assert ("fast", "scikit-learn", (0.2,), (1e-5,)) in curves(result)
+    drawn = draw_all({"hinge-dense": result, "growth": {"summary": []}}, tmp_path, "some")
+    assert [path.name for path in drawn] == [
+        "some_overview.png", "some_hinge.png", "some_profiles.png"
+    ]  # fmt: skip
+    assert all(path.stat().st_size > 0 for path in drawn)
+
+
+def test_lines_name_the_best_peer_and_who_is_ahead():
+    ours = _row("sklearn_margin", "sklearn-margin", 0.1)
+    slow = _row("slow 1 thread", "scikit-learn", 0.5)
+    stuck = _row("stuck 2 threads", "skglm", None, longest=0.8)
+    (line,) = _result(ours, slow, stuck)["summary"]
+    assert line["peer"] == "slow 1 thread"
+    assert ratio(line) == pytest.approx(5)
+    assert verdict(line) == "met"
+    assert verdict(line | {"theirs": 0.2}) == "ahead"  # but the target is 4
+    assert verdict(line | {"theirs": 0.05}) == "lost"
+    assert verdict(line | {"ours": None}) == "lost"
+
+    (line,) = _result(ours, stuck)["summary"]
+    assert line["peer"] == "none reaches it"
+    assert line["bound"] == pytest.approx(8)
+    assert verdict(line) == "met"  # whoever gets there takes more than 8 times as long
+    assert verdict(line | {"bar": 10}) == "ahead"
+    named = _result(ours, slow, stuck, versus={"slow": 6, "stuck": 1})["summary"]
+    assert [(x["peer"], x["theirs"], verdict(x)) for x in named] == [
+        ("slow 1 thread", 0.5, "ahead"), ("stuck 2 threads", None, "met")
+    ]  # fmt: skip
+
+    one = _row("sklearn_margin, one fit", "sklearn-margin", None, longest=0.02, comparable=False)
+    last = _result(ours, one, slow, companion=6)["summary"][-1]
+    assert last["case"] == "a case ÷ one fit"
+    assert last["ours"] == pytest.approx(5)
+    assert verdict(last) == "met"
+    assert verdict(last | {"most": 4}) == "lost"
+
+
+def test_every_race_has_its_line_in_the_overview():
+    names = [n for n in cases() if not n.startswith(("growth", "reads", "ranking-quality"))]
+    line = {"case": "", "ours": 1.0, "theirs": 2.0}
+    for name in names:
+        found = by_task({name: {"summary": [line]}})
+        assert len(found) == 1 and family_of(name), name
+    patterns = [way for ways in TASKS.values() for way in ways]
+    assert len(set(patterns)) == len(patterns)
 
 
 @pytest.mark.parametrize(
     ("case", "family"),
     [
-        ("hinge-sparse-C1", "text"), ("l1-logistic-sparse", "text"), ("hinge-dense", "dense"),
-        ("flights-logistic", "dense"), ("flights-quantile", "regression"),
-        ("rank-queries", "ranking"), ("ranking-quality-letor", None), ("fresh", None),
+        ("hinge-sparse-C1", "hinge"), ("l1-logistic-sparse", "l1"), ("fresh", "process"),
+        ("flights-logistic", "logistic"), ("flights-quantile", "regression"),
+        ("rank-queries", "ranking"), ("ranking-quality-letor", None),
     ],
 )  # fmt: skip
 def test_family_of_a_case(case, family):
@@ -152,7 +210,8 @@ def test_unknown_names_are_refused_and_patterns_understood(capsys):
         main(["no-such-case"])
     assert "hinge-dense" in capsys.readouterr().err
     assert main(["--list", "hinge-dense*", "growth"]) == 0
-    expected = ["hinge-dense", "hinge-dense-C0.01", "hinge-dense-C100", "growth"]
+    expected = ["hinge-dense", "hinge-dense-small", "hinge-dense-million"]
+    expected += ["hinge-dense-C0.01", "hinge-dense-C100", "growth"]
     assert capsys.readouterr().out.split() == expected
     assert set(expected) < set(cases())
 
@@ -196,6 +255,30 @@ def test_ranking_quality_without_its_data(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("LETOR_FOLDER", str(tmp_path))
     assert main(["ranking-quality-letor", "--quick", "--output", str(tmp_path)]) == 0
     assert "ranking-quality-letor is left out: LETOR_FOLDER" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("l1_ratio", [0.5, 1.0])
+def test_the_elastic_net_of_scikit_learn_is_ours(l1_ratio):
+    """Their loss is ½r², ours r²: half of alpha is the same problem."""
+    X, y = data.targets(200, 5)
+    p = data.Problem(X, y, Squared(), 0.1, l1_ratio=l1_ratio)
+    best = p.value(fit_ours(p, 1e-9))
+    assert p.value(peers.elastic_net(p).fit(1e-10)) == pytest.approx(best, rel=1e-8)
+
+
+def test_an_epoch_is_told_from_what_comes_before(monkeypatch):
+    """By a clock that a fit moves by 3 s and then 1 an epoch."""
+    now = [0.0]
+    monkeypatch.setattr(stochastic.time, "perf_counter", lambda: now[0])
+
+    def fit(epochs):
+        now[0] += 3 + epochs
+        return 0.5**epochs
+
+    p = SimpleNamespace(value=lambda x: 2 + x)
+    row = stochastic._measure(Contestant("one", fit, (1,)), p, 2.0, repeats=2)
+    assert (row["epoch"], row["setup"]) == (1, 3)
+    assert row["errors"] == pytest.approx([0.5**epochs / 2 for epochs in (1, 5, 20)])
 
 
 def test_peers_of_ranking_minimise_what_they_say():
