@@ -432,7 +432,7 @@ def test_epochs_of_hinges_come_to_rest_and_leave_settled_rows_out(loss, fit_inte
     part, left = dual.part(np.arange(40)), None
     for _ in range(3000):
         part, off = dual.epoch(part, rng, False)
-        if left is None and off < 1e-2:
+        if left is None and off < 1e-4:
             dual.store(part)
             left, inside = unsettled(dual)
         # Slopes are at rest long before the multiplier where that moves slowly.
@@ -446,6 +446,9 @@ def test_epochs_of_hinges_come_to_rest_and_leave_settled_rows_out(loss, fit_inte
     certificate = dual.certify()
     assert certificate.value == pytest.approx(exact.value, rel=1e-7)
     assert certificate.lower == pytest.approx(exact.value, rel=1e-7)
+    # From next to it: a pass that finds nothing to do has no measure of what is far from a kink.
+    dual.slopes *= 0.999
+    dual.refresh()
     part = dual.part(np.arange(40))
     for _ in range(5):
         part, _ = dual.epoch(part, rng, True)

@@ -53,6 +53,7 @@ def test_what_is_imported_is_installed():
     assert imported - sys.stdlib_module_names == {
         "numba", "numpy", "scipy", "sklearn", "sklearn_margin",
         "joblib", "threadpoolctl",  # which scikit-learn brings
+        "llvmlite",  # which numba brings
     }  # fmt: skip
 
 
