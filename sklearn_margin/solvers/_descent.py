@@ -235,6 +235,7 @@ class Dual:
         self.slopes[self.at(part.index)] = part.slopes
         if self.objective.fit_intercept:
             self.refresh()
+            part.last = part.momentum = None  # whose coefficients have other rounding errors
 
     def epoch(self, part, rng, shrinking) -> tuple[Part, float]:
         """One pass over the active rows of a part; the part to go on with, and ``visit``'s."""
