@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -125,8 +126,7 @@ def regularization_path(
     else:
         grid = _decreasing(alphas)
     fits = []
-    for alpha in grid:
-        model.set_params(alpha=float(alpha)).fit(X, y, **fit_params)
+    for _ in _fits(model, grid, X, y, fit_params):
         gap = getattr(model, "dual_gap_", np.nan)
         fits.append((model.coef_, getattr(model, "intercept_", 0.0), model.n_iter_, gap))
     coefs, intercepts, n_iters, gaps = zip(*fits, strict=True)
@@ -137,6 +137,32 @@ def regularization_path(
         n_iters=np.array(n_iters),
         dual_gaps=np.array(np.broadcast_arrays(*gaps)),  # one for all where there is none
     )
+
+
+def _fits(model, grid, X, y, fit_params):
+    """Fit a model for one alpha after the other; yields when it is fitted.
+
+    Data in memory are validated once, and what one fit learns of the loss serves the next.
+    """
+    if isinstance(X, Table):
+        for alpha in grid:
+            yield model.set_params(alpha=float(alpha)).fit(X, y, **fit_params)
+        return
+    problem: Any = None
+
+    def prepare(X, y, **given):
+        nonlocal problem
+        if problem is None:
+            problem = model._prepare_fit(X, y, **given)
+            problem = problem._replace(objectives=[o.sharing() for o in problem.objectives])
+        penalty = model._penalty()
+        return problem._replace(objectives=[o.penalized(penalty) for o in problem.objectives])
+
+    with ExitStack() as stack:
+        for alpha in grid:
+            yield model.set_params(alpha=float(alpha))._fit(prepare, X, y, **fit_params)
+            if alpha == grid[0]:
+                stack.enter_context(problem.objectives[0].rows.session())
 
 
 def _decreasing(alphas):

@@ -525,3 +525,38 @@ def test_errors_of_fit():
             regularization_path(LinearRegressor(), data.X, data.y, **options)
     # The estimator's own alpha is not used, whatever it is.
     regularization_path(LinearRegressor(alpha=-1), data.X, data.y, n_alphas=1)
+
+
+@pytest.mark.compiled
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("l1_ratio", [0.0, 1.0])
+@pytest.mark.parametrize("loss", ["logistic", "squared_hinge", "hinge"])
+def test_what_fits_share_weakens_no_certificate(loss, l1_ratio, dtype):
+    """Hessians and last points go from one penalty to the next; gaps are of the penalty at hand."""
+    rng = np.random.default_rng(0)
+    X = (rng.normal(size=(300, 5)) * [1, 10, 0.1, 1, 1]).astype(dtype)
+    y = X @ [1.0, -0.1, 3.0, 0.0, 0.5] + rng.normal(size=300) > 0.3
+    s = rng.random(300)
+    model = LinearClassifier(loss, l1_ratio=l1_ratio, tol=1e-3)
+    read = []
+    prepare = LinearClassifier._prepare
+
+    def noted(self, X, y, **given):
+        read.append(len(X))
+        return prepare(self, X, y, **given)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(LinearClassifier, "_prepare", noted)
+        path = regularization_path(model, X, y, alphas=[1.0, 0.3, 1e-2, 1e-3, 0.0], sample_weight=s)
+    assert read == [300]
+    for alpha, coef, b, gap in zip(
+        path.alphas[:-1], path.coefs, path.intercepts, path.dual_gaps, strict=False
+    ):
+        model.set_params(alpha=alpha, tol=1e-9).fit(X.astype(float), y, sample_weight=s)
+        values = []
+        for w, c in ((coef, b), (model.coef_, model.intercept_)):
+            z = X @ w[0].astype(float) + float(c[0])
+            size = (1 - l1_ratio) / 2 * (w[0] ** 2).sum() + l1_ratio * np.abs(w[0]).sum()
+            values.append(model._loss().value(np.where(y, 1.0, -1.0), z, s) + alpha * size)
+        assert values[0] - values[1] <= gap + 1e-5 * (dtype == np.float32) + 1e-12
+        assert gap <= 1e-3 * values[0]

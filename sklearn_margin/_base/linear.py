@@ -33,6 +33,10 @@ class LinearModel(LossEstimator):
     def _penalty(self):
         return ElasticNet(self.alpha, self.l1_ratio)
 
+    def _prepare_fit(self, X, y, **given):
+        """As ``_prepare``, of a fit."""
+        return self._prepare(X, y, **given)
+
     def _start(self, objective, random_state):
         """Where to start; for a loss that is not convex, the optimum of a convex one."""
         convex = objective.convex_start()

@@ -175,7 +175,7 @@ class BaseRanker(LinearModel):
         """The problem of a fit; what is odd about it is warned of."""
         problem = self._prepare(X, y, **given)
         if problem.known["_has_groups"]:
-            check_monitors(self, given["groups"])
+            check_monitors(self, given.get("groups"))
         if problem.known["n_pairs_"] == 0:
             warnings.warn(
                 "no group holds two rows of different relevance: all coefficients are zero",

@@ -208,13 +208,34 @@ class LinearObjective(Objective):
         """Whether there is a duality gap: the loss is convex, and something is penalised."""
         return self.loss.convex and not self.penalty.is_zero
 
+    #: What objectives that differ in their penalties share: the Hessian of L that was formed last,
+    #: and the point where the last solver ended.
+    shared: dict | None = None
+
+    def sharing(self) -> "LinearObjective":
+        """The same objective, which shares what it learns with those it is ``penalized`` to."""
+        new = copy.copy(self)
+        new.shared = {}
+        return new
+
+    def penalized(self, penalty) -> "LinearObjective":
+        """The same objective with another penalty of raw coefficients."""
+        new = copy.copy(self)
+        new.penalty = penalty.in_coordinates(np.tile(self.rows.scale, self.n_outputs))
+        return new
+
+    def known_hessian(self) -> np.ndarray | None:
+        """A Hessian of F with that of L from another penalty's solution; None without one."""
+        known = (self.shared or {}).get("hessian")
+        return None if known is None else self.with_penalty(known.copy())
+
     def with_loss(self, loss, shrinks=True) -> "LinearObjective":
         """The same objective with another loss of the same family.
 
         ``shrinks`` says whether its dual points may be multiplied by κ although they are feasible.
         """
         new = copy.copy(self)
-        new.loss, new.shrinks = loss, shrinks
+        new.loss, new.shrinks, new.shared = loss, shrinks, None
         return new
 
     def convex_start(self) -> "LinearObjective | None":
@@ -261,7 +282,17 @@ class LinearObjective(Objective):
 
     def at(self, params) -> Point:
         """The point ``params``: what solvers look at."""
+        kept = (self.shared or {}).get("point")
+        if kept is not None:
+            rounding = 10 * float(np.finfo(self.rows.dtype).eps) * np.abs(kept.params).max()
+            if np.abs(kept.params - params).max() <= rounding:
+                return kept.of(self)
         return Point(self, params)
+
+    def ended_at(self, point) -> None:
+        """Remember where a solver ended, for the next penalty."""
+        if self.shared is not None:
+            self.shared["point"] = point
 
     def loss_at(self, score) -> float:
         """L where all scores are one number."""
@@ -422,6 +453,8 @@ class LinearObjective(Objective):
     def gradient_hessian(self, params, curvature):
         """Gradient and Hessian of F, of shapes (n_params,) and (n_params, n_params)."""
         gradient, hessian = self.loss_gradient_hessian(curvature)
+        if self.shared is not None:
+            self.shared["hessian"] = hessian.copy()
         return gradient + self.penalty_gradient(params), self.with_penalty(hessian)
 
     def loss_gradient_hessian(self, curvature):

@@ -55,6 +55,17 @@ class Point:
         """Coordinates of the parameters, the intercepts left out."""
         return self.objective.split(self.params)[0]
 
+    def of(self, objective) -> "Point":
+        """The same point of an objective that differs in its penalty."""
+        new = Point(objective, self.params, self._z)
+        new._known, new._loss, new._largest = self._known, self._loss, self._largest
+        new._lost = self._lost
+        if self._gradient is not None:
+            change = objective.penalty_gradient(self.params)
+            change -= self.objective.penalty_gradient(self.params)
+            new._gradient = self._gradient + change
+        return new
+
     def _slopes(self):
         if self._known is None:
             g = np.empty_like(self._z)

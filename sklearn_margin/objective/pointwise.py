@@ -240,13 +240,13 @@ class PointwiseObjective(LinearObjective):
     def with_labels(self, y) -> "PointwiseObjective":
         """The same objective with other labels."""
         new = copy.copy(self)
-        new.y = writable(y)
+        new.y, new.shared = writable(y), None
         return new
 
     def with_weights(self, s) -> "PointwiseObjective":
         """The same objective with other weights."""
         new = copy.copy(self)
-        new.s = writable(s)
+        new.s, new.shared = writable(s), None
         return new
 
     def with_loss(self, loss, shrinks=True):

@@ -153,9 +153,10 @@ class Rows:
 
     @contextmanager
     def session(self):
-        """Threads and BLAS settings for the length of a solve."""
+        """Threads and BLAS settings for the length of a solve, or of several: within a session
+        another one is part of it."""
         with single_threaded:
-            if self.n_threads == 1:
+            if self.n_threads == 1 or self._pool is not None:
                 yield self
                 return
             with ThreadPoolExecutor(self.n_threads) as self._pool:

@@ -23,7 +23,7 @@ class GramModel:
     ----------
     objective : LinearObjective
     hessian : ndarray of shape (n_params, n_params), default=None
-        One to begin with.
+        One to begin with; None is that of a similar objective, if it is known.
 
     Attributes
     ----------
@@ -32,7 +32,9 @@ class GramModel:
     """
 
     def __init__(self, objective, hessian=None):
-        self.objective, self.hessian = objective, hessian
+        self._similar = hessian is None
+        self.objective = objective
+        self.hessian = hessian = objective.known_hessian() if hessian is None else hessian
         self.penalty = objective.penalty.padded(objective.n_params)
         self._reuse, self._expected = hessian is not None, np.inf
         self._foresees, self._foreseen = objective.foresees, np.inf
@@ -66,7 +68,10 @@ class GramModel:
         slope = self._minimize()
         poor = abs(slope) > (0.1 if self._is_cheap else 0.5) * self._expected
         near = self._is_cheap and self._foresees and self._is_near(slope)
-        if self.stale and (poor or near):
+        # One that is nearly exact, as from a similar penalty, soon makes a certificate itself.
+        first = self._expected == np.inf
+        slow = not self._similar if first else abs(slope) > 0.01 * self._expected
+        if self.stale and (poor or (near and slow)):
             self._form()
             slope = self._minimize()
         self._expected = abs(slope)

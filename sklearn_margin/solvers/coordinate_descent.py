@@ -110,8 +110,8 @@ class CoordinateDescent(Solver):
     def minimize(
         self, objective, start, tol, max_iter, callback=None, polish=False, model=None, has_gap=True
     ) -> Result:
-        """As ``solve``. ``polish`` asks for all the accuracy there is; without ``has_gap`` the decrease
-        that the quadratic ``model`` predicts will do."""
+        """As ``solve``. ``polish`` asks for all the accuracy there is; without ``has_gap`` the
+        decrease that the quadratic ``model`` predicts will do."""
         model = model or self._model(objective)
         eps = float(np.finfo(objective.rows.dtype).eps)
         point = objective.at(objective.feasible(np.array(start, dtype=np.float64)))
@@ -145,6 +145,7 @@ class CoordinateDescent(Solver):
             point = point if new is None else new
             if callback is not None and callback(n_iter, point.params):
                 break
+        objective.ended_at(point)
         best = best._replace(params=_without_rounding(objective, best.params, point.largest_score))
         best = certified(objective, best, enough(tol, best.value, floor))
         return best.result(n_iter, best.converged, "predicted decrease")

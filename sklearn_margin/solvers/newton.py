@@ -90,6 +90,7 @@ class Newton(Solver):
         validation: Any = None,
     ) -> Result:
         system = self.system(objective)
+        system.begin_with(objective.known_hessian())
         for sample, goal in stages(objective, start, tol)[:-1]:
             start = self._estimate(sample, start, goal, max_iter, system)
             system.part = sample
@@ -122,6 +123,7 @@ class Newton(Solver):
         while run.look() and run.n_iter < max_iter and run.step():
             if callback is not None and callback(run.n_iter, run.point.params):
                 break
+        objective.ended_at(run.point)
         return run.result()
 
 
@@ -257,6 +259,13 @@ class _Cholesky:
         """A new problem, to which the last Hessian may be close."""
         self.decrement = np.inf
 
+    def begin_with(self, hessian):
+        """Begin with a Hessian from elsewhere, if there is one."""
+        if hessian is not None:
+            with suppress(LinAlgError):
+                self.factor = factorized(hessian, len(hessian) * np.finfo(np.float64).eps)
+                self.reuse = True
+
     def prepare(self, sample, params):
         """Begin with the Hessian of a sample, at the point to start from."""
         point = sample.at(params)
@@ -325,6 +334,9 @@ class _ConjugateGradients:
     def begin(self):
         """A new problem."""
         self.decrement, self.factor = np.inf, None
+
+    def begin_with(self, hessian):
+        """Hessians are not formed."""
 
     def prepare(self, sample, params):
         """Begin with the Hessian of a sample, which is used where it is."""
