@@ -24,7 +24,7 @@ import numpy as np
 import pytest
 
 import sklearn_margin
-from sklearn_margin import _jit
+from sklearn_margin import _jit, _kernel_cache
 from sklearn_margin.losses import Hinge, PointwiseLoss
 
 pytestmark = pytest.mark.compiled
@@ -234,9 +234,9 @@ def test_second_process_compiles_nothing_and_writes_nothing(warm):
 
 def test_numba_is_prepared_for_symbols_that_its_runtime_does_not_know():
     context = Mock()
-    _jit._provide(["NRT_Free", "PyErr_Clear"], context)
+    _kernel_cache._provide(["NRT_Free", "PyErr_Clear"], context)
     context.refresh.assert_not_called()
-    _jit._provide(["NRT_Free", "no_such_symbol"], context)
+    _kernel_cache._provide(["NRT_Free", "no_such_symbol"], context)
     context.refresh.assert_called_once_with()
 
 
@@ -712,10 +712,10 @@ def test_an_edit_changes_the_stamps_of_the_kernels_it_can_change(monkeypatch):
             todo.extend(imported[todo.pop()] - found)
         return found
 
-    source = _jit._source
+    source = _kernel_cache._source
     with_kernels = [m for m in MODULES if re.search(rb"^@kernel\b", source(m)[0], re.M)]
     assert len(with_kernels) >= 20
-    stamps = {module: _jit._stamp(module) for module in with_kernels}
+    stamps = {module: _kernel_cache._stamp(module) for module in with_kernels}
     closures = {module: needed(module) for module in with_kernels}
     for edited in MODULES:
 
@@ -723,8 +723,8 @@ def test_an_edit_changes_the_stamps_of_the_kernels_it_can_change(monkeypatch):
             content, others = source(module)
             return content + b"# edited\n" * (module == edited), others
 
-        monkeypatch.setattr(_jit, "_source", after_the_edit)
-        changed = {m for m in with_kernels if _jit._stamp.__wrapped__(m) != stamps[m]}
+        monkeypatch.setattr(_kernel_cache, "_source", after_the_edit)
+        changed = {m for m in with_kernels if _kernel_cache._stamp.__wrapped__(m) != stamps[m]}
         assert changed == {m for m in with_kernels if edited in closures[m]}, edited
         if edited == "sklearn_margin.solvers.lbfgs":  # has no kernel, and no kernel needs it
             assert not changed
@@ -742,11 +742,11 @@ def test_every_module_that_an_import_names_is_seen(monkeypatch, tmp_path):
         file = tmp_path / f"{name}.py"
         file.parent.mkdir(exist_ok=True)
         file.touch()
-    monkeypatch.setattr(_jit, "_ROOT", tmp_path)
+    monkeypatch.setattr(_kernel_cache, "_ROOT", tmp_path)
 
     def imported(statement):
         (tmp_path / "user.py").write_text(f"import math\n{statement}\n")
-        return _jit._source.__wrapped__("sklearn_margin.user")[1]
+        return _kernel_cache._source.__wrapped__("sklearn_margin.user")[1]
 
     deep = "sklearn_margin.deep"
     for statement, expected in (

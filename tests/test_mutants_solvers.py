@@ -16,6 +16,7 @@ from sklearn_margin.penalties import ElasticNet
 from sklearn_margin.solvers import SGD, CoordinateDescent, InteriorPoint, Smoothing, interior_point
 from sklearn_margin.solvers._hinge_gap import HingeGap, _independent, _length
 from sklearn_margin.solvers._hinges import hinge_terms
+from sklearn_margin.solvers._newton_directions import Cholesky, ConjugateGradients
 from sklearn_margin.solvers.base import (
     InTurn,
     Iterate,
@@ -29,7 +30,6 @@ from sklearn_margin.solvers.dual_cd import _balanced, _HingeDual
 from sklearn_margin.solvers.interior_point import _initial, _longest, _model, _sift
 from sklearn_margin.solvers.lbfgs import _Plain, _Split
 from sklearn_margin.solvers.multiclass_dual import ClassDual
-from sklearn_margin.solvers.newton import _Cholesky, _ConjugateGradients
 from sklearn_margin.solvers.sgd import stream
 
 CONTAINERS = [np.asarray, sp.csr_array]
@@ -96,7 +96,7 @@ def test_conjugate_gradients_solve_stop_and_count():
                                                            (0.05, 0.3, False)])  # fmt: skip
 def test_a_factor_serves_while_it_cuts_the_decrement(decrement, step, again):
     objective = problem(Logistic())
-    system, point = _Cholesky(), objective.at(np.zeros(4))
+    system, point = Cholesky(), objective.at(np.zeros(4))
     system(point, False, None)()
     assert not system.stale
     system.note(1.0, 1.0)
@@ -117,7 +117,7 @@ def test_a_factor_serves_while_it_cuts_the_decrement(decrement, step, again):
 @pytest.mark.parametrize(("decrement", "step", "kept"), [(0.3, 0.4, True), (0.31, 1.0, False),
                                                           (0.1, 0.3, False)])  # fmt: skip
 def test_a_sample_serves_while_it_cuts_the_decrement(decrement, step, kept):
-    system = _ConjugateGradients()
+    system = ConjugateGradients()
     system.part = problem(Logistic())
     system.note(1.0, 1.0)
     assert system.part is not None

@@ -1,0 +1,245 @@
+"""Newton directions: by Cholesky factorisation of the Hessian, or by conjugate gradients."""
+
+from contextlib import suppress
+from functools import partial
+
+import numpy as np
+from scipy.linalg import LinAlgError, cho_factor, cho_solve
+
+from sklearn_margin._linalg import factorized
+from sklearn_margin.solvers.base import (
+    FEW_COLUMNS,
+    MOST_EXCESS,
+    conjugate_gradients,
+    expected_excess,
+    forming_is_cheap,
+)
+
+__all__ = ["Cholesky", "ConjugateGradients"]
+
+_SOME_COLUMNS = 1000  # that are no more work than a direction of many products
+_MOST_READS = 100  # for a direction
+_MANY_COLUMNS = 2000  # of one that is formed of the rows that are here
+_MOST_PRODUCTS = 30  # with the Hessian, that conjugate gradients typically need
+
+
+class Cholesky:
+    """Newton directions by Cholesky factorisation of the Hessian.
+
+    Attributes
+    ----------
+    is_exact : bool
+        Whether the last direction leads to the minimum of the quadratic model of F at its point.
+
+    A factor serves for further steps while they keep cutting the decrement: the Hessian of a
+    sample, or of the step before, is often good enough, and a gradient is much cheaper.
+    """
+
+    part = None  # a sample of the rows: its Hessian is in the factor
+
+    def __init__(self):
+        self.factor = None  # solves with a Hessian
+        self.stale = False  # whether the last direction came from an older Hessian
+        self.reuse = self.fresh = False
+        self.begin()
+
+    def begin(self):
+        """A new problem, to which the last Hessian may be close."""
+        self.decrement = np.inf
+
+    def begin_with(self, hessian):
+        """Begin with a Hessian from elsewhere, if there is one."""
+        if hessian is not None:
+            with suppress(LinAlgError):
+                self.factor = factorized(hessian, len(hessian) * np.finfo(np.float64).eps)
+                self.reuse = True
+
+    def prepare(self, sample, params):
+        """Begin with the Hessian of a sample, at the point to start from."""
+        point = sample.at(params)
+        point.find_curvature()
+        if point.hessian_products <= _MOST_PRODUCTS or forming_is_cheap(sample):
+            hessian = point.hessian()
+            with suppress(LinAlgError):
+                eps = np.finfo(sample.rows.dtype).eps
+                self.factor, self.reuse = factorized(hessian, len(hessian) * eps), True
+
+    def __call__(self, point, cautious, goal):
+        """A function for the Newton direction at a point, which then knows its gradient."""
+        self.is_exact = False
+        self.stale = self.reuse and self.factor is not None and not cautious
+        if self.stale:
+            return lambda: -self.factor(point.gradient)
+        # Of a narrow envelope few rows are curved: its Hessian comes with a read, and changes.
+        self.fresh = point.objective.is_remote and hasattr(point.objective.loss, "envelope_width")
+        point.find_curvature(cautious)
+        if point.hessian_products > _MOST_PRODUCTS and not forming_is_cheap(point.objective):
+            self.factor = None
+            return lambda: ConjugateGradients()._direction(point, point, None)
+        hessian, gradient = point.hessian(), point.gradient
+        eps = np.finfo(point.objective.rows.dtype).eps
+
+        def solve():
+            self.factor = factorized(hessian, len(hessian) * eps)
+            p = -self.factor(gradient)
+            if not np.isfinite(p).all():
+                return -gradient
+            self.is_exact = not cautious
+            return p
+
+        return solve
+
+    def note(self, decrement, step):
+        """Take notice of a step: whether its Hessian is worth using once more."""
+        improved = not self.stale or decrement <= 0.1 * self.decrement
+        self.reuse = improved and step > 0.3 and not self.fresh
+        self.decrement = decrement
+
+
+class ConjugateGradients:
+    """Newton directions by preconditioned conjugate gradients.
+
+    The preconditioner is diagonal until a direction has taken ``patience`` products. Then, if
+    the objective can make one, it is the Gram matrix of a sample of the rows plus the penalty:
+    overlapping features, such as splines beside one-hot columns, are what makes a direction
+    long, and the sample shows them as well as all rows do.
+
+    With a sample of the rows, ``part``, products are with its Hessian, which are cheaper by far,
+    as long as the directions they give keep cutting the decrement. After that, if rows are
+    elsewhere, a product is a read: few parameters are worth forming the Hessian in one, and for
+    more the Hessian of the sample is the preconditioner.
+    """
+
+    def __init__(self, patience=30, most=500):
+        self.patience = patience
+        self.most = most
+        self.gram = None
+        self.part = None
+        self.stale = False
+        self.is_long = False  # whether a direction took many reads
+        self.begin()
+
+    def begin(self):
+        """A new problem."""
+        self.decrement, self.factor = np.inf, None
+
+    def begin_with(self, hessian):
+        """Hessians are not formed."""
+
+    def prepare(self, sample, params):
+        """Begin with the Hessian of a sample, which is used where it is."""
+
+    def __call__(self, point, cautious, goal):
+        """A function for the Newton direction at a point."""
+        self.is_exact = False
+
+        def solve():
+            self.stale = self.part is not None and not cautious
+            curved = self.part.at(point.params) if self.stale else point
+            curved.find_curvature(cautious)
+            few = _SOME_COLUMNS if self.is_long else FEW_COLUMNS
+            if curved.objective.is_remote and len(point.params) <= few:
+                return self._formed(point)
+            remote = point.objective.is_remote
+            return self._direction(point, curved, None if remote or cautious else goal)
+
+        return solve
+
+    def _formed(self, point):
+        """Newton direction by a Hessian that is formed, and serves again while it is good."""
+        if self.factor is None:
+            hessian = point.hessian()
+            eps = np.finfo(point.objective.rows.dtype).eps
+            self.factor = factorized(hessian, len(hessian) * eps)
+        return -self.factor(point.gradient)
+
+    def note(self, decrement, step):
+        """Take notice of a step: whether the sample is good for another."""
+        if not (decrement <= 0.3 * self.decrement and step > 0.3):
+            self.part = self.factor = None
+        self.decrement = decrement
+
+    def _direction(self, point, curved, goal):
+        """Newton direction at ``point``, with the Hessian at ``curved``: of all rows or some.
+
+        If there is a ``goal`` and the step is likely to be the last, it is found so accurately with
+        the Hessian of the point that the slopes of the model are a certificate of that.
+        """
+        objective, gradient = point.objective, point.gradient
+        if not gradient.any():
+            return np.zeros_like(gradient)
+        precondition, exact = self._preconditioner(curved, gradient), not self.stale
+        enough = partial(_is_accurate, point, goal) if exact and goal is not None else None
+        wanted, start = -objective.anchored(gradient), np.zeros_like(gradient)
+        p = self._solve(point, curved, precondition, wanted, enough)
+        decrement = float(wanted @ p)
+        in_sight = expected_excess(decrement, point.value) <= MOST_EXCESS * (goal or 0.0)
+        if self.stale and in_sight:
+            point.find_curvature()
+            exact, self.stale, start = True, False, p
+            wanted = wanted - objective.anchored(point.hessian_product(start))
+            enough = partial(_is_accurate, point, goal, start=start, before=decrement)
+            p = self._solve(point, point, precondition, wanted, enough)
+        self.is_exact = exact and goal is not None
+        return start + p
+
+    def _solve(self, point, curved, precondition, wanted, enough):
+        """Solution p of H p = ``wanted``."""
+        objective = point.objective
+        p, n_products = conjugate_gradients(
+            lambda v: objective.anchored(curved.hessian_product(v)),
+            precondition,
+            wanted,
+            point.loss,
+            least=1e-8,
+            most=_MOST_READS if curved.objective.is_remote else self.most,
+            noise=point.noise,
+            until=enough,
+        )
+        self.is_long = self.is_long or n_products > _MOST_PRODUCTS
+        if n_products > self.patience and self.gram is None:
+            self.gram = curved.objective.sample_gram()
+        return p
+
+    @staticmethod
+    def _of_sample(curved):
+        """Function that solves with the Hessian of the rows that are here."""
+        point = curved.objective.at_hand().at(curved.params)
+        point.find_curvature()
+        hessian = point.hessian()
+        return factorized(hessian, len(hessian) * np.finfo(np.float64).eps)
+
+    def _preconditioner(self, curved, gradient):
+        """Function that solves with an approximation of the Hessian, scaled along the gradient."""
+        objective = curved.objective
+        if objective.is_remote and len(gradient) <= _MANY_COLUMNS:
+            return self._of_sample(curved)
+        l2 = objective.penalty.padded(objective.n_params).l2
+        if self.gram is None and np.ptp(l2) <= 0.2 * l2.max():
+            return lambda v: v  # any other number would make the same directions
+        curvature = float(gradient @ (curved.hessian_product(gradient) - l2 * gradient))
+        if self.gram is not None:
+            level = curvature / max(float(gradient @ self.gram @ gradient), 1e-300)
+            matrix = max(level, 1e-12) * self.gram
+            matrix[np.diag_indices(len(l2))] += l2 + 1e-10 * matrix.diagonal().max()
+            with suppress(LinAlgError):
+                factor = cho_factor(matrix, lower=True, check_finite=False)
+                return lambda v: cho_solve(factor, v, check_finite=False)
+        # Columns have unit spread, so the loss's part of the diagonal is about constant.
+        inverse = 1.0 / (max(curvature / float(gradient @ gradient), 1e-12) + l2)
+        return lambda v: inverse * v
+
+
+def _is_accurate(point, goal, p, r, decrement, start=0.0, before=0.0):
+    """Whether a step start + p that leaves the residual r makes a certificate, or is too long for
+    one; ``before`` is the decrement of ``start``."""
+    excess = expected_excess(before + decrement, point.value)
+    if excess > MOST_EXCESS * goal:
+        return True
+    objective = point.objective
+    missing, unbalanced = objective.split(r)
+    gap, _ = objective.penalty.gap(objective.split(point.params + start + p)[0], -missing)
+    # What slopes that do not sum to zero will cost: see ``balanced_slopes``.
+    k, most = objective.n_outputs, float(np.max(np.abs(unbalanced)))
+    share = (4 * k if k > 1 else 2) * most / max(point.slopes.size, 1e-300)
+    return gap + share * point.loss + excess <= 0.9 * goal
