@@ -12,7 +12,7 @@ from sklearn_margin.objective.slopes import Slopes
 __all__ = ["MulticlassObjective", "stationary"]
 
 _CHUNK = 1_000_000  # entries of rows that are made dense at a time
-_FEWEST = 4  # parts of a Hessian that are held at the same time
+_AT_A_TIME = 4  # parts of a Hessian that are held
 
 
 class _RowCurvature(NamedTuple):
@@ -142,11 +142,11 @@ class MulticlassObjective(PointwiseObjective):
         width = d + self.fit_intercept
         used = np.flatnonzero((curvature.a != 0).any(axis=1) & (self.s > 0))
         step = max(1, _CHUNK // max(width, 1))
-        parts = np.array_split(used, max(_FEWEST, -(-len(used) // step)))
+        parts = np.array_split(used, max(1, -(-len(used) // step)))
         hessian = np.zeros((k, width, k, width))
-        for first in range(0, len(parts), _FEWEST):
+        for first in range(0, len(parts), _AT_A_TIME):
             work = partial(self._part_of_hessian, curvature)
-            for part in self.rows.run(work, parts[first : first + _FEWEST]):
+            for part in self.rows.run(work, parts[first : first + _AT_A_TIME]):
                 hessian += part
         for a in range(k):
             for b in range(a):

@@ -140,8 +140,8 @@ class ConjugateGradients:
             few = _SOME_COLUMNS if self.is_long else FEW_COLUMNS
             if curved.objective.is_remote and len(point.params) <= few:
                 return self._formed(point)
-            remote = point.objective.is_remote
-            return self._direction(point, curved, None if remote or cautious else goal)
+            foresees = point.objective.foresees and not cautious
+            return self._direction(point, curved, goal if foresees else None)
 
         return solve
 
