@@ -89,9 +89,9 @@ class Triplet(EmbeddingLoss):
     r"""Triplet loss: [D(a, p)² − D(a, n)² + margin]₊ of an anchor, a positive and a negative [1]_.
 
     The mean over the triplets (a, p, n) with label(a) = label(p) ≠ label(n) that ``mining``
-    selects from a batch. Costs O(B² log B) time and O(B²) memory for B rows: the distances of an
-    anchor's positives are sorted, and those of its negatives looked up among them. The
-    derivative at the kink is 0.
+    selects from a batch. Costs O(B² log B) time and O(B²) memory for B rows: where an anchor has
+    many positives, their distances are sorted, and those of its negatives looked up among them.
+    The derivative at the kink is 0.
 
     Parameters
     ----------
