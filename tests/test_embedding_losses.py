@@ -411,6 +411,26 @@ def test_distances_do_not_notice_an_offset(loss):
     np.testing.assert_allclose(loss.gradient(y, far), gradient, atol=1e-7)
 
 
+def test_all_triplets_of_many_positives():
+    # Many positives of an anchor are sorted, few are not.
+    rng = np.random.default_rng(0)
+    labels = np.repeat([0, 1], [90, 30])
+    Z, s = rng.normal(size=(120, 2)), rng.integers(1, 3, size=120).astype(float)
+    D = ((Z[:, None] - Z) ** 2).sum(axis=2)
+    pairs = np.where(labels[:, None] == labels, s[:, None] * (s - np.eye(120)), 0.0)
+    weights = pairs[:, :, None] * np.where(labels[:, None] == labels, 0.0, s)[:, None, :]
+    excess = D[:, :, None] - D[:, None, :] + 0.2
+    active = weights * (excess > 0) / weights.sum()
+    slope = active.sum(axis=2) - active.sum(axis=1)
+    slope += slope.T
+    loss = Triplet(margin=0.2, mining="all")
+    value = loss.value(labels, Z, sample_weight=s)
+    assert value == pytest.approx((active * excess).sum(), rel=1e-12)
+    expected = 2 * (slope.sum(axis=1)[:, None] * Z - slope @ Z)
+    found = loss.gradient(labels, Z, sample_weight=s)
+    np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-13)
+
+
 def test_kinks_of_triplets_have_no_derivative():
     """Distances that differ by the margin exactly."""
     for mining in ("all", "semihard", "hard"):

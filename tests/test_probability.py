@@ -9,7 +9,6 @@ from scipy import special
 from sklearn_margin.losses import Absolute, EpsilonInsensitive, Quantile
 from sklearn_margin.losses._envelope import envelope, envelope_gradient, envelope_hessian
 from sklearn_margin.losses._probability import (
-    cross_entropies,
     fast_softplus,
     sigmoid,
     sigmoid_gradient,
@@ -44,9 +43,6 @@ def test_probabilities_of_a_row(k, spread):
     assert log_p == pytest.approx(-np.logaddexp(0.0, special.logsumexp(others)), rel=1e-14)
     assert q == pytest.approx(np.delete(special.softmax(z), k).sum(), rel=1e-13)
     assert top + math.log(total) == pytest.approx(special.logsumexp(z), rel=1e-14)
-    cost, slope = cross_entropies(np.append(z, -np.inf)[None, :], np.array([k]))
-    assert cost[0] == pytest.approx(-log_p, rel=1e-13, abs=1e-15)
-    np.testing.assert_allclose(slope[0], [*(p - (np.arange(3) == k)), 0.0], rtol=1e-13, atol=1e-16)
 
 
 def test_a_probability_of_nearly_one_keeps_its_digits():

@@ -5,13 +5,10 @@ Those of one score and of a row are plain functions, which methods of losses may
 
 import math
 
-import numpy as np
-
 from sklearn_margin._jit import kernel
 from sklearn_margin.losses._exp import exp_negative, log1p_unit
 
 __all__ = [
-    "cross_entropies",
     "fast_softplus",
     "sigmoid",
     "sigmoid_gradient",
@@ -82,28 +79,3 @@ def softmax_terms(k, z):
         others += e if j != k else 0.0
     total = 1.0 + rest
     return z[k] - z[top] - math.log1p(rest), others / total, z[top], total
-
-
-def cross_entropies(scores, labels):
-    """Cross entropy of the softmax by row, and its derivative by the scores.
-
-    Parameters
-    ----------
-    scores : ndarray of shape (n, n_classes)
-        −inf for a class that is not there.
-    labels : ndarray of int of shape (n,)
-
-    Returns
-    -------
-    cost : ndarray of shape (n,)
-    slope : ndarray of shape (n, n_classes)
-    """
-    index = np.arange(len(scores))
-    largest = scores.max(axis=1)
-    slope = scores - largest[:, None]
-    np.exp(slope, out=slope)
-    total = slope.sum(axis=1)
-    cost = np.maximum(largest + np.log(total) - scores[index, labels], 0.0)
-    slope /= total[:, None]
-    slope[index, labels] -= 1.0
-    return cost, slope

@@ -11,7 +11,7 @@ from sklearn_margin._jit import kernel
 from sklearn_margin._typing import Array
 from sklearn_margin._validation import check_number
 from sklearn_margin.losses._exp import exp_negative, log1p_unit, sum_of_range
-from sklearn_margin.losses._probability import cross_entropies, fast_softplus
+from sklearn_margin.losses._probability import fast_softplus
 from sklearn_margin.losses.embedding.base import EmbeddingLoss
 from sklearn_margin.losses.embedding.geometry import (
     by_class,
@@ -20,6 +20,7 @@ from sklearn_margin.losses.embedding.geometry import (
     through_unit_rows,
     unit_rows,
 )
+from sklearn_margin.losses.embedding.prototypes import angular_cross_entropy
 
 __all__ = ["Circle", "InfoNCE", "MultipleNegativesRanking"]
 
@@ -130,11 +131,11 @@ class MultipleNegativesRanking(EmbeddingLoss):
         A, inverse_a = unit_rows(Z[anchors])
         P, inverse_p = unit_rows(Z[positives])
         weight = s[anchors] / s[anchors].sum()
-        cost, slope = cross_entropies(self.scale * (A @ P.T), np.arange(len(A)))
-        slope *= (self.scale * weight)[:, None]
-        dZ[anchors] = through_unit_rows(slope @ P, A, inverse_a)
-        dZ[positives] = through_unit_rows(slope.T @ A, P, inverse_p)
-        return float(weight @ cost), dZ
+        C = A @ P.T
+        value = angular_cross_entropy(C, np.arange(len(A)), weight, 0.0, float(self.scale))
+        dZ[anchors] = through_unit_rows(C @ P, A, inverse_a)
+        dZ[positives] = through_unit_rows(C.T @ A, P, inverse_p)
+        return value, dZ
 
 
 class Circle(EmbeddingLoss):

@@ -20,6 +20,8 @@ from sklearn_margin.losses.embedding.geometry import (
 
 __all__ = ["Contrastive", "Triplet"]
 
+_FEW = 64  # positives of an anchor, up to which it is quicker to go through all its triplets
+
 
 class Contrastive(EmbeddingLoss):
     r"""Contrastive loss: D² for rows of the same label, [margin − D]₊² for others [1]_.
@@ -87,9 +89,9 @@ class Triplet(EmbeddingLoss):
     r"""Triplet loss: [D(a, p)² − D(a, n)² + margin]₊ of an anchor, a positive and a negative [1]_.
 
     The mean over the triplets (a, p, n) with label(a) = label(p) ≠ label(n) that ``mining``
-    selects from a batch. Costs O(B² log B) time and O(B²) memory for B rows: the distances of an
-    anchor's positives are sorted, and those of its negatives looked up among them. The
-    derivative at the kink is 0.
+    selects from a batch. Costs O(B² log B) time and O(B²) memory for B rows: where an anchor has
+    many positives, their distances are sorted, and those of its negatives looked up among them.
+    The derivative at the kink is 0.
 
     Parameters
     ----------
@@ -138,9 +140,9 @@ class Triplet(EmbeddingLoss):
         D, C = squared_distances(Z)
         slope = np.zeros_like(D)
         total, mass = _MINING[self.mining](D, labels, s, float(self.margin), slope)
-        value, slope = (total / mass, slope / mass) if mass > 0 else (0.0, slope)
-        Z[order] = through_distances(slope, C)
-        return value, Z
+        share = 1.0 / mass if mass > 0 else 0.0
+        Z[order] = share * through_distances(slope, C)
+        return share * total, Z
 
     def triplet_value_gradient(self, A: Array, P: Array, N: Array, s: Array) -> tuple[Any, ...]:
         near, far = A - P, A - N
@@ -186,36 +188,52 @@ def _contrastive(D, labels, s, margin):
 
 @kernel
 def _nearest_negatives(D, labels):
-    """For each row the nearest of another class, and its squared distance; −1 if there is none."""
+    """For each row the squared distance to the nearest of another class; inf if there is none."""
     n = D.shape[0]
-    rows, distances = np.full(n, -1), np.full(n, np.inf)
+    nearest = np.full(n, np.inf)
     first, last = 0, 0
     for i in range(n):
         if i == last:
             first, last = i, last_of_class(labels, i)
         # D is symmetric: a row adds to what is known of all columns, in vector code.
-        for j in range(first):
-            rows[j] = i if D[i, j] < distances[j] else rows[j]
-            distances[j] = min(distances[j], D[i, j])
-        for j in range(last, n):
-            rows[j] = i if D[i, j] < distances[j] else rows[j]
-            distances[j] = min(distances[j], D[i, j])
-    return rows, distances
+        _lessen(nearest, D[i], 0, first)
+        _lessen(nearest, D[i], last, n)
+    return nearest
+
+
+@kernel
+def _lessen(least, x, first, last):
+    for j in range(first, last):
+        least[j] = x[j] if x[j] < least[j] else least[j]
+
+
+@kernel
+def _place_of(x, value, first, last):
+    """Where outside of a range x has a value, or −1."""
+    for j in range(x.shape[0]):
+        if x[j] == value and not first <= j < last:
+            return j
+    return -1
 
 
 @kernel
 def _far_positives(a, first, last, least, D, s, rows, distances, weights):
-    """The positives of row a from a distance on, in order; returns how many they are."""
+    """The positives of row a from a distance on; returns how many they are."""
     m = 0
     for p in range(first, last):
         weight = max(s[a] - 1.0, 0.0) if p == a else s[p]
-        if weight > 0.0 and D[a, p] >= least:
-            rows[m], distances[m], weights[m] = p, D[a, p], weight
-            m += 1
+        rows[m], distances[m], weights[m] = p, D[a, p], weight
+        m += 1 if (weight > 0.0) & (D[a, p] >= least) else 0  # else the next takes its place
+    return m
+
+
+@kernel
+def _sort_by_distance(rows, distances, weights, m):
+    """Shell's sort of the first m: few lines, and there are few positives."""
     gap = 1
     while gap < m // 3:
         gap = 3 * gap + 1
-    while gap > 0:  # Shell's sort: few lines, and there are few positives
+    while gap > 0:
         for i in range(gap, m):
             row, distance, weight = rows[i], distances[i], weights[i]
             j = i
@@ -225,7 +243,6 @@ def _far_positives(a, first, last, least, D, s, rows, distances, weights):
                 j -= gap
             rows[j], distances[j], weights[j] = row, distance, weight
         gap //= 3
-    return m
 
 
 @kernel
@@ -249,46 +266,94 @@ def _add(slope, i, j, amount):
 @kernel
 def _triplets_all(D, labels, s, margin, slope):
     n = D.shape[0]
-    _, nearest = _nearest_negatives(D, labels)
+    nearest = _nearest_negatives(D, labels)
     rows, limits, weights = np.empty(n, np.intp), np.empty(n), np.empty(n)
-    counts, sums = np.empty(n), np.empty(n)
+    counts, negatives = np.empty(n), np.empty(n)  # weights of negatives
     total, mass, everything, of_class = 0.0, 0.0, sum_of_range(s, 0, n), 0.0
     first, last = 0, 0
     for a in range(n):
         if a == last:
             first, last = a, last_of_class(labels, a)
             of_class = sum_of_range(s, first, last)
+            for j in range(n):
+                negatives[j] = s[j]
+            for j in range(first, last):
+                negatives[j] = 0.0
         mass += s[a] * max(of_class - min(s[a], 1.0), 0.0) * (everything - of_class)
         # Nearer positives cost nothing.
         m = _far_positives(a, first, last, nearest[a] - margin, D, s, rows, limits, weights)
         if m == 0:
             continue
-        beyond = 0.0
-        for r in range(m - 1, -1, -1):
-            beyond += weights[r]
-            weights[r] = beyond  # of this positive and those beyond it
-            limits[r] += margin
-            counts[r], sums[r] = 0.0, 0.0
-        for j in range(n):
-            if D[a, j] >= limits[m - 1] or first <= j < last:
-                continue
-            r = _count_below(limits, m, D[a, j], True)  # the first positive with a cost
-            counts[r] += s[j]
-            sums[r] += s[j] * D[a, j]
-            _add(slope, a, j, -s[a] * s[j] * weights[r])
-        count, near = 0.0, 0.0
         for r in range(m):
-            count, near = count + counts[r], near + sums[r]
-            weight = s[a] * (weights[r] - weights[r + 1] if r + 1 < m else weights[r])
-            total += weight * (count * limits[r] - near)
-            _add(slope, a, rows[r], weight * count)
+            limits[r] += margin
+        if m <= _FEW:
+            cost = _costs_of_few(D[a], negatives, limits, weights, m, counts, slope[a])
+        else:
+            _sort_by_distance(rows, limits, weights, m)
+            cost = _costs_of_many(D[a], negatives, limits, weights, m, counts, slope[a])
+        total += s[a] * cost
+        for j in range(n):
+            slope[a, j] *= -s[a] * negatives[j]
+        for r in range(m):
+            slope[a, rows[r]] = s[a] * weights[r] * counts[r]
+    for i in range(n):
+        for j in range(i):
+            slope[i, j] = slope[j, i] = slope[i, j] + slope[j, i]
     return total, mass
+
+
+# Both of these take an anchor's distances and the weights of its negatives, 0 for other rows, and
+# return Σ_r weight_r Σ_j s_j [limit_r − d_j]₊ over m positives, at which negatives cost nothing
+# from the distance limit_r on. ``counts`` gets the weight of the negatives at which a positive
+# has a cost, and ``slope`` that of the positives for which a negative has one.
+
+
+@kernel
+def _costs_of_few(d, s, limits, weights, m, counts, slope):
+    total = 0.0
+    for r in range(m):
+        counts[r], cost = _costs_of_one(d, s, limits[r])
+        total += weights[r] * cost
+        for j in range(d.shape[0]):  # a product, not a choice: that is vector code
+            slope[j] += weights[r] * (1.0 if d[j] < limits[r] else 0.0)
+    return total
+
+
+@kernel(fastmath=REASSOCIATE)
+def _costs_of_one(d, s, limit):
+    count, cost = 0.0, 0.0
+    for j in range(d.shape[0]):
+        weight = s[j] * (1.0 if d[j] < limit else 0.0)
+        count += weight
+        cost += weight * (limit - d[j])
+    return count, cost
+
+
+@kernel
+def _costs_of_many(d, s, limits, weights, m, counts, slope):
+    """Of positives in order, among which negatives are looked up."""
+    beyond, sums = np.zeros(m + 1), np.zeros(m)
+    for r in range(m - 1, -1, -1):
+        beyond[r] = beyond[r + 1] + weights[r]  # of this positive and those beyond it
+        counts[r] = 0.0
+    for j in range(d.shape[0]):
+        if d[j] < limits[m - 1] and s[j] > 0.0:
+            r = _count_below(limits, m, d[j], True)  # the first positive with a cost
+            counts[r] += s[j]
+            sums[r] += s[j] * d[j]
+            slope[j] = beyond[r]
+    total, near = 0.0, 0.0
+    for r in range(m):
+        counts[r] += counts[r - 1] if r > 0 else 0.0
+        near += sums[r]
+        total += weights[r] * (counts[r] * limits[r] - near)
+    return total
 
 
 @kernel
 def _triplets_semihard(D, labels, s, margin, slope):
     n = D.shape[0]
-    nearest, at = _nearest_negatives(D, labels)
+    at = _nearest_negatives(D, labels)
     rows, between = np.empty(n, np.intp), np.empty(n, np.intp)
     distances, weights, beyond = np.empty(n), np.empty(n), np.empty(n)
     total, mass = 0.0, 0.0
@@ -297,14 +362,16 @@ def _triplets_semihard(D, labels, s, margin, slope):
         if a == last:
             first, last = a, last_of_class(labels, a)
         # For most positives it is the nearest negative of all.
+        nearest = _place_of(D[a], at[a], first, last)
         for p in range(first, last):
             weight = s[a] * (max(s[a] - 1.0, 0.0) if p == a else s[p])
             if weight > 0.0 and D[a, p] < at[a] < np.inf:
                 mass += weight
-                total += _triplet(a, p, nearest[a], weight, D, margin, slope)
+                total += _triplet(a, p, nearest, weight, D, margin, slope)
         m = _far_positives(a, first, last, at[a], D, s, rows, distances, weights)
         if m == 0:
             continue
+        _sort_by_distance(rows, distances, weights, m)
         # Between a positive and the next the nearest negative.
         for r in range(m):
             between[r], beyond[r] = -1, np.inf
@@ -327,7 +394,7 @@ def _triplets_semihard(D, labels, s, margin, slope):
 @kernel
 def _triplets_hard(D, labels, s, margin, slope):
     n = D.shape[0]
-    nearest, _ = _nearest_negatives(D, labels)
+    nearest = _nearest_negatives(D, labels)
     total, mass = 0.0, 0.0
     first, last = 0, 0
     for a in range(n):
@@ -337,9 +404,10 @@ def _triplets_hard(D, labels, s, margin, slope):
         for p in range(first, last):
             if (p != a or s[a] > 1.0) and (farthest < 0 or D[a, p] > D[a, farthest]):
                 farthest = p
-        if farthest >= 0 and nearest[a] >= 0:
+        if farthest >= 0 and nearest[a] < np.inf:
             mass += s[a]
-            total += _triplet(a, farthest, nearest[a], s[a], D, margin, slope)
+            j = _place_of(D[a], nearest[a], first, last)
+            total += _triplet(a, farthest, j, s[a], D, margin, slope)
     return total, mass
 
 

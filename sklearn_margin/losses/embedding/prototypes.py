@@ -6,18 +6,17 @@ import math
 from typing import Any, Literal
 
 import numpy as np
-from scipy.special import expit
 from sklearn.utils import check_array
 
 from sklearn_margin._jit import kernel
 from sklearn_margin._typing import Array, ArrayLike
 from sklearn_margin._validation import check_choice, check_number
 from sklearn_margin.losses._exp import exp_negative
-from sklearn_margin.losses._probability import cross_entropies
+from sklearn_margin.losses._probability import fast_softplus
 from sklearn_margin.losses.embedding.base import EmbeddingLoss
 from sklearn_margin.losses.embedding.geometry import through_unit_rows, unit_rows
 
-__all__ = ["GE2E", "ArcFace"]
+__all__ = ["GE2E", "ArcFace", "angular_cross_entropy"]
 
 _START = (10.0, -5.0)  # of the paper
 
@@ -144,54 +143,118 @@ class GE2E(EmbeddingLoss):
         U, inverse = unit_rows(Z)
         if labels.max() >= 2 * len(labels):  # few of many classes
             labels = np.unique(labels, return_inverse=True)[1]
-        n_classes = labels.max() + 1
-        sums, masses = _class_sums(U, labels, s, n_classes)
-        there = masses > 0
-        centroids, centroid_inverse = unit_rows(sums)
-        # Own centroids: one copy of the row itself is left out.
-        copy = np.minimum(s, 1.0)
-        own, own_inverse = unit_rows(sums[labels] - copy[:, None] * U)
-        paired = masses[labels] - copy > 1e-12 * masses[labels]
-        weight = np.where(paired, s, 0.0)
-        if there.sum() < 2 or not weight.any():
+        n, n_classes = len(Z), int(labels.max()) + 1
+        sums, masses = np.zeros((n_classes, U.shape[1])), np.zeros(n_classes)
+        own, weights, own_slope = np.empty_like(U), np.empty(n), np.empty(n)
+        total = _sum_by_class(U, labels, s, sums, masses, own, weights)
+        if np.count_nonzero(masses) < 2 or total == 0.0:
             return 0.0, np.zeros_like(Z), 0.0, 0.0
-        weight /= weight.sum()
-        index = np.arange(len(Z))
+        centroids, centroid_inverse = unit_rows(sums)
+        own, own_inverse = unit_rows(own)
         C = U @ centroids.T
-        C[index, labels] = np.einsum("ij,ij->i", U, own)
-        scores = np.where(there, w * C + b, -np.inf)
-        cost, slope = (cross_entropies if self.variant == "softmax" else _contrast)(scores, labels)
-        slope *= weight[:, None]
-        dw, db = float(np.einsum("ij,ij->", slope, C)), float(slope.sum())
-        slope *= w
-        own_slope = slope[index, labels][:, None]
-        slope[index, labels] = 0.0
-        dU = slope @ centroids + own_slope * own
-        dsums = through_unit_rows(slope.T @ U, centroids, centroid_inverse)
-        dv = through_unit_rows(own_slope * U, own, own_inverse)
-        dU -= copy[:, None] * dv
-        np.add.at(dsums, labels, dv)
-        dU += s[:, None] * dsums[labels]
-        return float(weight @ cost), through_unit_rows(dU, U, inverse), dw, db
+        softmax = self.variant == "softmax"
+        value, dw, db = _ge2e(
+            C, U, own, labels, weights, masses, float(w), float(b), softmax, own_slope
+        )
+        dU = C @ centroids
+        dsums = through_unit_rows(C.T @ U, centroids, centroid_inverse)
+        _through_own_sums(own_slope, U, own, own_inverse, labels, s, dsums, dU)
+        return value, through_unit_rows(dU, U, inverse), dw, db
 
 
-def _class_sums(U, labels, s, n_classes):
-    sums = np.zeros((n_classes, U.shape[1]))
-    np.add.at(sums, labels, s[:, None] * U)
-    return sums, np.bincount(labels, weights=s, minlength=n_classes)
+@kernel
+def _sum_by_class(U, labels, s, sums, masses, own, weights):
+    """Sums of rows by class; ``own`` gets those of their classes without one copy of each row, and
+    ``weights`` the shares of rows in the loss. Returns the sum of s over rows that have some."""
+    n, k = U.shape
+    for i in range(n):
+        masses[labels[i]] += s[i]
+        for c in range(k):
+            sums[labels[i], c] += s[i] * U[i, c]
+    total = 0.0
+    for i in range(n):
+        mass, copy = masses[labels[i]], min(s[i], 1.0)
+        for c in range(k):
+            own[i, c] = sums[labels[i], c] - copy * U[i, c]
+        weights[i] = s[i] if mass - copy > 1e-12 * mass else 0.0
+        total += weights[i]
+    for i in range(n):
+        weights[i] /= total
+    return total
 
 
-def _contrast(scores, labels):
-    """1 − σ of the own score + σ of the largest other one, and its derivative by the scores."""
-    index = np.arange(len(scores))
-    others = scores.copy()
-    others[index, labels] = -np.inf
-    rival = others.argmax(axis=1)
-    own, other = (expit(scores[index, k]) for k in (labels, rival))
-    slope = np.zeros_like(scores)
-    slope[index, labels] = -own * (1.0 - own)
-    slope[index, rival] = other * (1.0 - other)
-    return 1.0 - own + other, slope
+@kernel
+def _ge2e(C, U, own, labels, weights, masses, w, b, softmax, own_slope):
+    """The loss at cosines C, which its derivative replaces; that by the own one goes apart.
+
+    Returns also the derivatives by w and b.
+    """
+    value, dw, db = 0.0, 0.0, 0.0
+    for i in range(C.shape[0]):
+        k = labels[i]
+        C[i, k] = 0.0
+        for c in range(U.shape[1]):
+            C[i, k] += U[i, c] * own[i, c]
+        rival = -1  # the largest of the others
+        for j in range(C.shape[1]):
+            if j != k and masses[j] > 0.0 and (rival < 0 or C[i, j] > C[i, rival]):
+                rival = j
+        if softmax:
+            cost, slope = _softmax_cost(C, i, k, rival, masses, weights[i], w, own_slope)
+        else:
+            cost, slope, offset = _contrast_cost(C, i, k, rival, weights[i], w, b, own_slope)
+            db += offset
+        value += weights[i] * cost
+        dw += slope
+    return value, dw, db
+
+
+@kernel
+def _softmax_cost(C, i, k, rival, masses, weight, w, own_slope):
+    """Cost of row i, and its derivative by w; that by b is 0. See ``_ge2e``."""
+    largest, total, dw = max(C[i, k], C[i, rival]), 0.0, 0.0
+    own = C[i, k]
+    for j in range(C.shape[1]):
+        total += math.exp(w * (C[i, j] - largest)) if masses[j] > 0.0 else 0.0
+    for j in range(C.shape[1]):
+        p = math.exp(w * (C[i, j] - largest)) / total if masses[j] > 0.0 else 0.0
+        slope = weight * (p - 1.0 if j == k else p)
+        dw += slope * C[i, j]
+        C[i, j] = w * slope
+    own_slope[i], C[i, k] = C[i, k], 0.0
+    return max(math.log(total) - w * (own - largest), 0.0), dw
+
+
+@kernel
+def _contrast_cost(C, i, k, rival, weight, w, b, own_slope):
+    """Cost of row i, and its derivatives by w and b. See ``_ge2e``."""
+    own, other = fast_softplus(w * C[i, k] + b)[1], fast_softplus(w * C[i, rival] + b)[1]
+    pull, push = -weight * own * (1.0 - own), weight * other * (1.0 - other)
+    dw = pull * C[i, k] + push * C[i, rival]
+    for j in range(C.shape[1]):
+        C[i, j] = 0.0
+    own_slope[i], C[i, rival] = w * pull, w * push
+    return 1.0 - own + other, dw, pull + push
+
+
+@kernel
+def _through_own_sums(own_slope, U, own, inverse, labels, s, dsums, dU):
+    """Add to ``dU`` what comes by the sums of classes, and by those without the row itself.
+
+    ``dsums`` is the derivative by the former; that by the latter is added to it.
+    """
+    n, k = U.shape
+    for i in range(n):
+        along, copy = 0.0, min(s[i], 1.0)
+        for c in range(k):
+            along += U[i, c] * own[i, c]
+        for c in range(k):
+            slope = own_slope[i] * inverse[i] * (U[i, c] - along * own[i, c])
+            dU[i, c] += own_slope[i] * own[i, c] - copy * slope
+            dsums[labels[i], c] += slope
+    for i in range(n):
+        for c in range(k):
+            dU[i, c] += s[i] * dsums[labels[i], c]
 
 
 class ArcFace(EmbeddingLoss):
@@ -250,7 +313,9 @@ class ArcFace(EmbeddingLoss):
     def start(
         self, labels: Array, Z: Array, n_classes: int, random_state: np.random.RandomState
     ) -> tuple[Any, ...]:
-        means, _ = unit_rows(_class_sums(unit_rows(Z)[0], labels, np.ones(len(Z)), n_classes)[0])
+        sums = np.zeros((n_classes, Z.shape[1]))
+        np.add.at(sums, labels, unit_rows(Z)[0])
+        means, _ = unit_rows(sums)
         random, _ = unit_rows(random_state.standard_normal(means.shape))
         return (np.where(means.any(axis=1)[:, None], means, random),)
 
@@ -325,7 +390,7 @@ class ArcFace(EmbeddingLoss):
         U, inverse = unit_rows(Z)
         P, prototype_inverse = unit_rows(prototypes)
         C = U @ P.T
-        value = _arc_face(C, labels, s / s.sum(), float(self.margin), float(self.scale))
+        value = angular_cross_entropy(C, labels, s / s.sum(), float(self.margin), float(self.scale))
         dU, dP = C @ P, C.T @ U
         return (
             value,
@@ -335,8 +400,8 @@ class ArcFace(EmbeddingLoss):
 
 
 @kernel
-def _arc_face(C, labels, s, margin, scale):
-    """The loss at cosines C, which its derivative replaces."""
+def angular_cross_entropy(C, labels, s, margin, scale):
+    """The loss of ``ArcFace`` at cosines C, which its derivative replaces; s sums to 1."""
     sine, cosine = math.sin(margin), math.cos(margin)
     n = C.shape[0]
     target, factor, largest = np.empty(n), np.empty(n), np.empty(n)
