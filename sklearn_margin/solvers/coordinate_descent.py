@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from sklearn_margin._validation import check_number
+from sklearn_margin.solvers._column_model import ColumnModel, straight_search
 from sklearn_margin.solvers._quadratic import minimize_quadratic
 from sklearn_margin.solvers._samples import stages
 from sklearn_margin.solvers.base import (
@@ -99,7 +100,10 @@ class CoordinateDescent(Solver):
         eps = float(np.finfo(objective.rows.dtype).eps)
         few = objective.is_remote and objective.n_params <= min(FEW_COLUMNS, self.gram_max)
         use_gram = few or forms_gram(objective, self.gram_max)
-        model = _GramModel(objective) if use_gram else _FaceModel(objective)
+        if use_gram:
+            model = _GramModel(objective)
+        else:
+            model = ColumnModel(objective) if _has_columns(objective) else _FaceModel(objective)
         point = objective.at(objective.feasible(np.array(start, dtype=np.float64)))
         floor = rounding_floor(objective)
         goal = min(tol, 30 * eps) if polish else tol
@@ -143,14 +147,10 @@ def _without_rounding(objective, params, largest_score):
     return objective.join(objective.penalty.without_rounding(u, error), b)
 
 
-def _straight_search(point, change, slopes):
-    """The point on the line along ``change`` where F is about lowest; None if that is where it
-    was."""
-    objective = point.objective
-    line = point.along(change)
-    rise = objective.penalty.l1_slope(point.u, objective.split(change)[0])
-    decrement = -line.shortened * (float(slopes @ change) + rise)
-    return line.search(decrement) if decrement > 0 else None
+def _has_columns(objective):
+    """Whether coordinate descent can go down the columns of X."""
+    by_row = objective.is_linear and objective.why_no_rows is None
+    return by_row and objective.has_diagonal_hessian and objective.rows.is_sparse
 
 
 def _curved_search(point, path, slopes):
@@ -192,7 +192,7 @@ class _GramModel:
     def search(self):
         """A point near the minimum of the model that lowers F, or None."""
         point, self.point = self.point, None  # which may hold nothing while scores move
-        return _straight_search(point, self.change, self.smooth)
+        return straight_search(point, self.change, self.smooth)
 
 
 class _FaceModel:
