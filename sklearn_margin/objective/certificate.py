@@ -21,7 +21,7 @@ from scipy.linalg import LinAlgError
 from sklearn_margin._jit import kernel
 from sklearn_margin._linalg import factorized
 
-__all__ = ["moved_gap", "reached_slopes", "refined_gap"]
+__all__ = ["reached_slopes", "refined_gap"]
 
 _CORRECTIONS = 4
 
@@ -54,7 +54,7 @@ def refined_gap(objective, params) -> float:
     for _ in range(_CORRECTIONS):
         delta, cost = objective.corrected(z, curvature, wanted)
         moved = v + X.T @ delta
-        gap = moved_gap(objective, u, moved, g + delta, curvature.value, cost)
+        gap = _gap(objective, u, moved, g + delta, curvature.value, cost)
         best = min(best, gap) if np.isfinite(gap) else best
         residual, active = objective.penalty.missing(u, moved[:d])
         if objective.fit_intercept:
@@ -72,21 +72,9 @@ def refined_gap(objective, params) -> float:
     return best
 
 
-def moved_gap(objective, u, moved, g, loss, cost):
-    """Gap at u for other slopes g than those of L, whose value there is ``loss``.
-
-    Parameters
-    ----------
-    objective : PointwiseObjective
-    u : ndarray of shape (d,)
-        Coordinates of the point.
-    moved : ndarray of shape (n_params,)
-        X̃ᵀg, and Σg if there is an intercept.
-    g : ndarray of float64 of shape (n,)
-    loss : float
-    cost : float
-        At least L(z) + L*(g) − g·z, with z the scores.
-    """
+def _gap(objective, u, moved, g, loss, cost):
+    """Gap for the slopes g, which are ``cost`` away from those of L, with X̃ᵀg and Σg in
+    ``moved``."""
     d = len(u)
     slack = share = 0.0
     size = float(np.abs(g).sum())

@@ -2,23 +2,29 @@
 
 import numpy as np
 
-from sklearn_margin.objective.certificate import moved_gap
+from sklearn_margin._linalg import factorized
+
+from sklearn_margin.penalties import SeparablePenalty
+from sklearn_margin.solvers._quadratic import minimize_quadratic
 from sklearn_margin.solvers._columns import Columns, coupling, merge, sweep
 
 __all__ = ["ColumnModel", "straight_search"]
 
+import os
+ENTER=float(os.environ.get('ENTER','0.5')); ROUND=float(os.environ.get('ROUND','0.03'))
 _RUN = 8  # neighbouring columns that are visited one after the other: they share memory pages
 _NEAR = 0.9  # of l1 that the slope of a variable is to have which may leave zero
+_FREQUENT = 16  # columns with the most entries, over which the model is minimised at once
 _MOST_SWEEPS = 10
 _MOST_FACES = 6
 _MOST_PRODUCTS = 200
 
 
-def straight_search(point, change, slopes):
-    """The point on the line along ``change`` where F is about lowest; None if that is where it
-    was."""
+def straight_search(point, change, slopes, end=None):
+    """The point on the line along ``change``, to ``end`` if that is known to the last digit, where
+    F is about lowest; None if that is where it was."""
     objective = point.objective
-    line = point.along(change)
+    line = point.along(change) if end is None else point.toward(end)
     rise = objective.penalty.l1_slope(point.u, objective.split(change)[0])
     decrement = -line.shortened * (float(slopes @ change) + rise)
     return line.search(decrement) if decrement > 0 else None
@@ -45,8 +51,9 @@ class ColumnModel:
     def __init__(self, objective):
         self.objective, rows, penalty = objective, objective.rows, objective.penalty
         self.columns = Columns(rows)
+        size = self.columns.size
+        self.frequent = np.sort(np.argsort(-size, kind="stable")[:_FREQUENT])
         self.rng = np.random.RandomState(0)
-        self.theta = None
 
     def linearize(self, point):
         """Duality gap at ``point``, whose model is minimised next."""
@@ -66,22 +73,12 @@ class ColumnModel:
         self.size = np.where(self.size > 0, self.size, self.size.mean() or 1.0)
         self.slope = self._projected(sums.g, self.g)
         gradient = self.slope + objective.penalty_gradient(point.params)
-        gap = objective.gap(point.params, gradient, objective.slopes(curvature.gradient), self.loss)
-        if gap is not None and self.theta is not None:
-            gap = min(gap, self._gap_of_model(point))
-        return gap
+        return objective.gap(point.params, gradient, objective.slopes(curvature.gradient), self.loss)
 
     def _projected(self, sums, g):
         """X̃ᵀg, and Σg if there is an intercept, from Xᵀg / scale."""
         rows, total = self.objective.rows, float(g.sum())
         return self.objective.join(sums - rows.shift / rows.scale * total, total)
-
-    def _gap_of_model(self, point):
-        """Gap from the slopes of the model before, as far as slopes of the loss can be them."""
-        z, curvature = point.scores, point.curvature
-        delta, price = self.objective.corrected(z, curvature, self.theta - self.g)
-        moved = self.slope + self._projected(self.columns.project(delta), delta)
-        return moved_gap(self.objective, point.u, moved, self.g + delta, self.loss, price)
 
     def minimize(self, goal):
         """Slope of F, penalty included, times the step to about the minimum of the model."""
@@ -90,44 +87,58 @@ class ColumnModel:
         self.u = u.copy()
         self.r = self.g.copy()
         self.offset = -float(self.g.sum()) / self.total if objective.fit_intercept else 0.0
-        near = np.abs(objective.split(self.slope)[0]) > _NEAR * objective.penalty.l1
-        self.candidates = np.flatnonzero((u != 0) | near)
-        self.theta = None
+        self._choose(objective.split(self.slope)[0])
+        self.gram = self.columns.gram(self.h, self.frequent)
+        self.gram -= np.outer(self.cross[self.frequent], self.cross[self.frequent]) / self.total
+        self.gram[np.diag_indices(len(self.frequent))] += objective.penalty.l2[self.frequent] + 1e-12 * self.bend[self.frequent]
         self._minimize(1e3 * goal)
-        if self.is_exact:
-            self.theta = self.r + self.offset * self.h if objective.fit_intercept else self.r
         moved = self.u - u
         b = self.offset + float((objective.rows.shift / objective.rows.scale) @ moved)
         self.change = objective.join(moved, b)
+        self.end = objective.join(self.u, objective.split(params)[1] + b)
         self.smooth = self.slope + objective.penalty_product(params)
         return float(self.smooth @ self.change) + objective.penalty.l1_change(u, self.u)
 
     def _minimize(self, goal):
         """Sweeps and, where they do not lower F by much more than ``goal``, faces."""
-        first, total, self.is_exact = 0.0, 0.0, False
+        first = decrease = self._sweep()
+        if first <= max(ENTER * goal, 1e-5 * self.loss):
+            self._to_minimum(0.5 * goal / max(self.loss, 1e-300))
+            return
         for _ in range(_MOST_SWEEPS):
-            decrease, violation = self._sweep()
-            first, total = max(first, decrease), total + decrease
             if decrease <= 0.3 * first:
                 break
-        value = max(self.loss, 1e-300)
-        if total > max(10 * goal, 1e-3 * value):
-            return
-        enough = max(0.5 * goal, 1e-2 * total) / value
-        for _ in range(_MOST_FACES + 1):
-            self.is_exact = violation <= enough
-            if self.is_exact:
-                break
-            self._to_minimum_of_face(enough)
-            _, violation = self._sweep()
+            decrease = self._sweep()
+
+    def _to_minimum(self, enough):
+        """Most of the way to the minimum of the model, down to violations that are ``enough``."""
+        violation = self._find_steepest()
+        if violation > enough and not self._to_minimum_of_face(max(enough, ROUND * violation)):
+            self._sweep()
+
+    def _find_steepest(self):
+        """The shortest subgradient of the model now; its largest entry, in units of ``size``."""
+        u, penalty = self.u, self.objective.penalty
+        slope = self.columns.project(self.r) + self.offset * self.cross
+        self._choose(slope)
+        self.steepest = penalty.steepest(u, slope + penalty.l2 * u + penalty.l1 * np.sign(u))
+        return float(np.max(np.abs(self.steepest) / self.size))
+
+    def _choose(self, slope):
+        """Let variables move that are not zero or, by their slopes, may soon not be."""
+        near = np.abs(slope) > _NEAR * self.objective.penalty.l1
+        self.candidates = np.flatnonzero((self.u != 0) | near)
+        self.others = np.setdiff1d(self.candidates, self.frequent, assume_unique=True)
+        self.candidates = np.union1d(self.candidates, self.frequent)
 
     def _sweep(self):
-        """Visit the candidates once: the decrease of the model, and the largest violation."""
-        k = len(self.candidates)
+        """Visit the candidates once: the decrease of the model."""
+        decrease0 = self._minimize_over_frequent()
+        k = len(self.others)
         order = self.rng.permutation(-(-k // _RUN))[:, None] * _RUN + np.arange(_RUN)
-        order = self.candidates[order[order < k]]
+        order = self.others[order[order < k]]
         p = self.objective.penalty
-        penalty = (p.l1, p.l2, p.lower, p.upper, self.size)
+        penalty = (p.l1, p.l2, p.lower, p.upper)
         before, residuals = self.u.copy(), (self.r.copy(), self.r.copy())
         halves = self.columns.pieces(order, 2)
 
@@ -139,12 +150,12 @@ class ColumnModel:
 
         self.columns.count_read(order)
         found = self.columns.run(lambda t: visit(halves[t], residuals[t]), range(len(halves)))
-        decrease, violation = sum(f[0] for f in found), max(f[1] for f in found)
-        moves = [f[2] - self.offset for f in found]
+        decrease = sum(f[0] for f in found)
+        moves = [f[1] - self.offset for f in found]
         if len(found) == 1:
             self.r = residuals[0]
             self.offset += moves[0]
-            return decrease, violation
+            return decrease + decrease0
         coupled = coupling(self.h, self.r, *residuals)
         if self.objective.fit_intercept:
             coupled -= self.total * moves[0] * moves[1]
@@ -153,25 +164,39 @@ class ColumnModel:
         self.offset += t * (moves[0] + moves[1])
         if t < 1.0:
             self.u = before + t * (self.u - before)
-        return t * (decrease - t * coupled), violation
+        return decrease0 + t * (decrease - t * coupled)
+
+    def _minimize_over_frequent(self):
+        """Minimise over the columns with the most entries, whose Hessian is at hand."""
+        p, top = self.objective.penalty, self.frequent
+        slope = (self.columns.project(self.r, top) + self.offset * self.cross)[top]
+        slope += p.l2[top] * self.u[top]
+        old = self.u[top]
+        l1 = p.l1[top]
+        new = minimize_quadratic(
+            self.gram, SeparablePenalty(0 * l1, l1, p.lower[top], p.upper[top]), old, slope, 1e-12 * self.loss
+        )
+        step = np.zeros_like(self.u)
+        step[top] = change = new - old
+        self.u[top] = new
+        self.r += self.h * self.columns.combine(step, top)
+        self.offset -= float(self.cross @ step) / self.total
+        curved = self.gram @ change
+        decrease = -float(change @ (slope + 0.5 * curved)) - float(l1 @ (np.abs(new) - np.abs(old)))
+        return decrease
 
     # --- on a face ---
 
     def _to_minimum_of_face(self, enough):
         """Conjugate gradients where the penalty is smooth, until violations are ``enough``."""
-        penalty, u, kept = self.objective.penalty, self.u, self.candidates
-        slope = np.zeros(len(u))
-        slope[kept] = (self.columns.project(self.r, kept) + self.offset * self.cross)[kept]
-        slope += penalty.l2 * u + penalty.l1 * np.sign(u)
-        slope[np.setdiff1d(np.arange(len(u)), kept)] = 0.0
-        steepest = penalty.steepest(u, slope)
-        free, low, high = penalty.face(u, steepest)
+        u, steepest = self.u, self.steepest
+        free, low, high = self.objective.penalty.face(u, steepest)
         free = np.flatnonzero(free & (self.bend > 0))
         new, r, offset = self._conjugate_gradients(-steepest[free], free, enough)
         clipped = np.clip(new, low, high)
         if np.array_equal(new, clipped):
             self.u, self.r, self.offset = new, r, offset
-            return
+            return True
         # The way to the clipped point stays on the face, where the model is a parabola.
         step = clipped - u
         curved, change, shift = self._product(step, free)
@@ -181,6 +206,7 @@ class ColumnModel:
             self.u = clipped if t == 1.0 else u + t * step
             self.r = self.r + t * change
             self.offset += t * shift
+        return False
 
     def _product(self, p, free):
         """Hessian times ``p``, which is zero but for ``free``, and how r and the offset change."""
@@ -194,7 +220,16 @@ class ColumnModel:
         """Variables, r and offset about the minimum over ``free``."""
         u, r, offset = self.u.copy(), self.r.copy(), self.offset
         p, size, bend = np.zeros_like(u), self.size[free], self.bend[free]
-        direction = residual / bend
+        position = np.flatnonzero(np.isin(free, self.frequent))
+        inner = np.isin(self.frequent, free)
+        solve = factorized(self.gram[np.ix_(inner, inner)])
+
+        def precondition(v):
+            out = v / bend
+            out[position] = solve(v[position])
+            return out
+
+        direction = precondition(residual)
         rho = first = float(residual @ direction)
         for _ in range(_MOST_PRODUCTS):
             if np.abs(residual / size).max(initial=0.0) <= 0.5 * enough or rho <= 1e-30 * first:
@@ -209,7 +244,7 @@ class ColumnModel:
             r += step * change
             offset += step * shift
             residual = residual - step * image[free]
-            scaled = residual / bend
+            scaled = precondition(residual)
             rho, before = float(residual @ scaled), rho
             direction = scaled + (rho / before) * direction
         return u, r, offset
@@ -217,4 +252,4 @@ class ColumnModel:
     def search(self):
         """A point near the minimum of the model that lowers F, or None."""
         point, self.point = self.point, None
-        return straight_search(point, self.change, self.smooth)
+        return straight_search(point, self.change, self.smooth, self.end)

@@ -93,6 +93,13 @@ class Columns:
         self.run(lambda piece: _project(self.entries, piece, g, out), pieces)
         return out
 
+    def gram(self, h, columns) -> np.ndarray:
+        """Xᵀ diag(h) X of few columns, over their scales."""
+        out = np.empty((len(columns), len(columns)))
+        self.count_read(columns)
+        self.run(lambda k: _gram_row(self.entries, columns, k, h, out), range(len(columns)))
+        return out
+
     def combine(self, u, columns) -> np.ndarray:
         """Σ u_j x_j / scale_j over ``columns``, by row."""
         self.count_read(columns)
@@ -140,6 +147,17 @@ def _project(entries, columns, r, out):
     for k in range(columns.shape[0]):
         j = columns[k]
         out[j] = _dot(entries, j, r) * entries.inverse[j]
+
+
+@kernel
+def _gram_row(entries, columns, k, h, out):
+    j = columns[k]
+    weighted = np.zeros(h.shape[0])
+    for m in range(entries.starts[j], entries.starts[j + 1]):
+        i = np.uintp(entries.index[m])
+        weighted[i] = h[i] * entries.data[m] * entries.inverse[j]
+    for l in range(k, columns.shape[0]):
+        out[k, l] = out[l, k] = _dot(entries, columns[l], weighted) * entries.inverse[columns[l]]
 
 
 @kernel
@@ -206,12 +224,10 @@ def sweep(entries, order, penalty, bend, cross, h, total, u, r, offset):
     -------
     decrease : float
         By how much the function fell.
-    violation : float
-        The largest change of a slope that a step made up for, relative to l1.
     offset : float
     """
-    l1, l2, lower, upper, size = penalty
-    decrease, violation = 0.0, 0.0
+    l1, l2, lower, upper = penalty
+    decrease = 0.0
     for k in range(order.shape[0]):
         j = order[k]
         if bend[j] <= 0.0:
@@ -225,13 +241,12 @@ def sweep(entries, order, penalty, bend, cross, h, total, u, r, offset):
         if change != 0.0:
             u[j] = new
             decrease -= change * (slope + 0.5 * bend[j] * change) + l1[j] * (abs(new) - abs(old))
-            violation = max(violation, bend[j] * abs(change) / size[j])
             offset -= change * cross[j] / total
             step = change * entries.inverse[j]
             for m in range(entries.starts[j], entries.starts[j + 1]):
                 i = np.uintp(entries.index[m])
                 r[i] += h[i] * (step * entries.data[m])
-    return decrease, violation, offset
+    return decrease, offset
 
 
 @kernel
