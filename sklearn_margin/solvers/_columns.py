@@ -1,14 +1,16 @@
 """A sparse matrix by columns, and coordinate descent over them with a residual by row."""
 
+import itertools
 from typing import NamedTuple
 
 import numpy as np
 
 from sklearn_margin._jit import kernel
+from sklearn_margin.objective.row_kernels import normal_product, raw_rows
 
 __all__ = ["Columns", "Sums", "coupling", "merge", "sweep"]
 
-_PIECES = 16  # of the columns, for work that is divided among threads
+_PIECES = 16  # of the columns, or of the rows, for work that is divided among threads
 
 
 class Sums(NamedTuple):
@@ -44,7 +46,7 @@ class Columns:
 
     def __init__(self, rows):
         self._rows, self.n = rows, rows.shape[0]
-        raw, _ = rows.centred()
+        self._raw, _ = raw, _ = rows.centred()
         d, nnz, threads = rows.shape[1], len(raw.data), rows.n_threads
         cuts = np.searchsorted(raw.indptr, np.linspace(0, nnz, threads + 1))
         cuts[0], cuts[-1] = 0, self.n
@@ -55,18 +57,15 @@ class Columns:
         np.cumsum(self.size, out=starts[1:])
         heads = np.cumsum(heads, axis=0) - heads + starts[:-1]
         data, index = np.empty(nnz, raw.data.dtype), np.empty(nnz, np.int32)
-        rows.run(
-            lambda t: _place(raw, cuts[t], cuts[t + 1], heads[t], data, index), range(threads)
-        )
+        rows.run(lambda t: _place(raw, cuts[t], cuts[t + 1], heads[t], data, index), range(threads))
         self.entries = _Entries(data, index, starts, 1.0 / rows.scale)
         self._all = self.pieces(np.arange(d), _PIECES)
 
     def pieces(self, columns, n_pieces) -> list[np.ndarray]:
         """Columns in pieces of about as many entries."""
         ends = np.cumsum(self.size[columns])
-        if not len(ends):
-            return [columns]
-        cuts = np.searchsorted(ends, np.linspace(0, ends[-1], n_pieces + 1)[1:-1])
+        total = ends[-1] if len(ends) else 0
+        cuts = np.searchsorted(ends, np.linspace(0, total, n_pieces + 1)[1:-1])
         return np.split(columns, cuts)
 
     def count_read(self, columns) -> None:
@@ -100,12 +99,42 @@ class Columns:
         self.run(lambda k: _gram_row(self.entries, columns, k, h, out), range(len(columns)))
         return out
 
+    def normal_product(self, h, columns):
+        """A function that multiplies by Xᵀ diag(h) X of some columns, over their scales.
+
+        Entries that count are copied, row by row, since there will be many products. The function
+        takes a vector v and a number b and returns Xᵀ diag(h) (Xv + b).
+        """
+        position = np.full(len(self.size), -1, self._raw.indices.dtype)
+        position[columns] = np.arange(len(columns))
+        inverse, nnz = self.entries.inverse, len(self._raw.data)
+        cuts = np.searchsorted(self._raw.indptr, np.linspace(0, nnz, _PIECES + 1))
+        cuts[0], cuts[-1] = 0, self.n
+        ranges = [slice(a, b) for a, b in itertools.pairwise(cuts)]
+
+        def kept(where):
+            return raw_rows(*_kept(self._raw, where.start, where.stop, h, position, inverse))
+
+        parts = list(zip(self.run(kept, ranges), ranges, strict=True))
+        self._rows.count_read()
+
+        def product(v, b):
+            def work(part):
+                out = np.zeros(len(v))
+                normal_product(part[0], h[part[1]], v, b, out)
+                return out
+
+            self.count_read(columns)
+            return sum(self.run(work, parts))
+
+        return product
+
     def combine(self, u, columns) -> np.ndarray:
         """Σ u_j x_j / scale_j over ``columns``, by row."""
         self.count_read(columns)
         halves = self.pieces(columns, 2)  # each adds up by itself: sums have one order
         sums = self.run(lambda half: _combine(self.entries, half, u, np.zeros(self.n)), halves)
-        return sums[0] if len(sums) == 1 else np.add(*sums, out=sums[0])
+        return np.add(*sums, out=sums[0])
 
 
 @kernel
@@ -150,14 +179,38 @@ def _project(entries, columns, r, out):
 
 
 @kernel
+def _kept(rows, first, last, h, position, inverse):
+    """Entries of the columns that have a ``position``, in rows where h is not zero."""
+    starts = np.zeros(last - first + 1, rows.indptr.dtype)
+    for i in range(first, last):
+        count = 0
+        if h[i] > 0.0:
+            for k in range(rows.indptr[i], rows.indptr[i + 1]):
+                count += position[np.uintp(rows.indices[k])] >= 0
+        starts[i - first + 1] = starts[i - first] + count
+    data = np.empty(starts[-1], rows.data.dtype)
+    indices = np.empty(starts[-1], rows.indices.dtype)
+    m = 0
+    for i in range(first, last):
+        if h[i] > 0.0:
+            for k in range(rows.indptr[i], rows.indptr[i + 1]):
+                j = np.uintp(rows.indices[k])
+                if position[j] >= 0:
+                    data[m], indices[m] = rows.data[k] * inverse[j], position[j]
+                    m += 1
+    return data, indices, starts
+
+
+@kernel
 def _gram_row(entries, columns, k, h, out):
     j = columns[k]
     weighted = np.zeros(h.shape[0])
     for m in range(entries.starts[j], entries.starts[j + 1]):
         i = np.uintp(entries.index[m])
         weighted[i] = h[i] * entries.data[m] * entries.inverse[j]
-    for l in range(k, columns.shape[0]):
-        out[k, l] = out[l, k] = _dot(entries, columns[l], weighted) * entries.inverse[columns[l]]
+    for other in range(k, columns.shape[0]):
+        j = columns[other]
+        out[k, other] = out[other, k] = _dot(entries, j, weighted) * entries.inverse[j]
 
 
 @kernel
@@ -173,16 +226,15 @@ def _combine(entries, columns, u, out):
 
 @kernel
 def _sums(entries, columns, g, h, out, squares, cross):
-    for k in range(columns.shape[0]):
-        j = columns[k]
+    for j in columns:
         m, last, inverse = entries.starts[j], entries.starts[j + 1], entries.inverse[j]
         a, b, c, d, e, f = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
         while m + 1 < last:
-            i, l = np.uintp(entries.index[m]), np.uintp(entries.index[m + 1])
+            i, k = np.uintp(entries.index[m]), np.uintp(entries.index[m + 1])
             x, y = inverse * entries.data[m], inverse * entries.data[m + 1]
             a += x * g[i]
-            b += y * g[l]
-            x_h, y_h = x * h[i], y * h[l]
+            b += y * g[k]
+            x_h, y_h = x * h[i], y * h[k]
             c += x_h
             d += y_h
             e += x * x_h
