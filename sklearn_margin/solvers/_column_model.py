@@ -14,21 +14,16 @@ _NEAR = 0.9  # of l1 that the slope of a variable is to have which may leave zer
 _FREQUENT = 16  # columns with the most entries, over which the model is minimised at once
 _MOST_SWEEPS = 10
 _CLOSE = 0.5  # of the gap asked for: the decrease by a sweep below which a face takes over
-_FORCING = 0.01  # of what slopes are off by, what is left on a face
+_FORCING = 0.003  # of what slopes are off by, what is left on a face
 _MOST_PRODUCTS = 200
 
 
-def straight_search(point, change, slopes, end=None):
-    """The point on the line along ``change``, to ``end`` if that is known to the last digit, where
-    F is about lowest; None if that is where it was."""
-    objective = point.objective
-    if end is None:
-        line = point.along(change)
-    else:
-        line = point.toward(end)
-        line.enough = 0.5  # zeros of ``end`` are worth more than the last of F on the line
-    rise = objective.penalty.l1_slope(point.u, objective.split(change)[0])
-    decrement = -line.shortened * (float(slopes @ change) + rise)
+def straight_search(line, slopes):
+    """The point where F is about lowest on ``line``, which begins where the smooth part of F has
+    the derivative ``slopes``; None if that is where it begins."""
+    u, du = (line.objective.split(x)[0] for x in (line.params, line.p))
+    rise = line.objective.penalty.l1_slope(u, du)
+    decrement = -(float(slopes @ line.p) + rise)
     return line.search(decrement) if decrement > 0 else None
 
 
@@ -100,10 +95,10 @@ class ColumnModel:
         self._minimize(goal)
         moved = self.u - u
         b = self.offset + float((objective.rows.shift / objective.rows.scale) @ moved)
-        self.change = objective.join(moved, b)
+        change = objective.join(moved, b)
         self.end = objective.join(self.u, objective.split(params)[1] + b)
         self.smooth = self.slope + objective.penalty_product(params)
-        return float(self.smooth @ self.change) + objective.penalty.l1_change(u, self.u)
+        return float(self.smooth @ change) + objective.penalty.l1_change(u, self.u)
 
     def _find_gram(self):
         """The Hessian of the model over frequent columns, damped a little."""
@@ -117,7 +112,8 @@ class ColumnModel:
         """Sweeps or, where one lowers the model by little, a face."""
         gap = 1e3 * goal  # as ``CoordinateDescent`` has it: what is asked for
         first = decrease = self._sweep()
-        if first <= max(_CLOSE * gap, 1e-5 * self.loss):
+        self.is_near = first <= max(_CLOSE * gap, 1e-5 * self.loss)
+        if self.is_near:
             self._to_minimum(0.5 * gap / max(self.loss, 1e-300))
             return
         for _ in range(_MOST_SWEEPS):
@@ -263,4 +259,7 @@ class ColumnModel:
     def search(self):
         """A point near the minimum of the model that lowers F, or None."""
         point, self.point = self.point, None
-        return straight_search(point, self.change, self.smooth, self.end)
+        line = point.toward(self.end)
+        if self.is_near:
+            line.enough = 0.5  # zeros of the model are worth more than the last of F
+        return straight_search(line, self.smooth)

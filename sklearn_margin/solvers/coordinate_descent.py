@@ -192,7 +192,7 @@ class _GramModel:
     def search(self):
         """A point near the minimum of the model that lowers F, or None."""
         point, self.point = self.point, None  # which may hold nothing while scores move
-        return straight_search(point, self.change, self.smooth)
+        return straight_search(point.along(self.change), self.smooth)
 
 
 class _FaceModel:
