@@ -12,7 +12,7 @@ __all__ = ["ColumnModel", "straight_search"]
 _RUN = 8  # neighbouring columns that are visited one after the other: they share memory pages
 _NEAR = 0.9  # of l1 that the slope of a variable is to have which may leave zero
 _FREQUENT = 16  # columns with the most entries, over which the model is minimised at once
-_MOST_SWEEPS = 10
+_MOST_SWEEPS = 4
 _CLOSE = 0.5  # of the gap asked for: the decrease by a sweep below which a face takes over
 _FORCING = 0.003  # of what slopes are off by, what is left on a face
 _MOST_PRODUCTS = 200
@@ -109,17 +109,16 @@ class ColumnModel:
         self.gram[np.diag_indices(len(top))] += damped
 
     def _minimize(self, goal):
-        """Sweeps or, where one lowers the model by little, a face."""
+        """Sweeps and, where one lowers the model by little or they are slow, a face."""
         gap = 1e3 * goal  # as ``CoordinateDescent`` has it: what is asked for
         first = decrease = self._sweep()
         self.is_near = first <= max(_CLOSE * gap, 1e-5 * self.loss)
-        if self.is_near:
-            self._to_minimum(0.5 * gap / max(self.loss, 1e-300))
-            return
-        for _ in range(_MOST_SWEEPS):
-            if decrease <= 0.3 * first:
-                break
+        sweeps = 1
+        while not self.is_near and decrease > 0.3 * first and sweeps < _MOST_SWEEPS:
             decrease = self._sweep()
+            sweeps += 1
+        if self.is_near or decrease > 0.3 * first:
+            self._to_minimum(0.5 * gap / max(self.loss, 1e-300))
 
     def _to_minimum(self, enough):
         """Most of the way to the minimum of the model, down to violations that are ``enough``."""

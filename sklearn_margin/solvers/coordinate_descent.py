@@ -13,6 +13,7 @@ from sklearn_margin.solvers._quadratic import minimize_quadratic
 from sklearn_margin.solvers._samples import stages
 from sklearn_margin.solvers.base import (
     FEW_COLUMNS,
+    SMALL,
     Iterate,
     Result,
     Solver,
@@ -26,14 +27,20 @@ from sklearn_margin.solvers.base import (
 
 __all__ = ["CoordinateDescent"]
 
+# Iterations by columns, of which few are needed. Where there are more, straight steps go from kink
+# to kink of the slopes of the loss, and those on a face, which turn at zeros, go further.
+_MOST_BY_COLUMN = 25
+
 
 class CoordinateDescent(Solver):
     """Proximal Newton method for losses with a (generalised) Hessian and any penalty.
 
     Each iteration minimises the quadratic model of the loss plus the exact penalty and searches
     along the step. With at most ``gram_max`` parameters, and a loss by rows, the model is the
-    Gram matrix X̃ᵀDX̃ and is minimised by coordinate descent [1]_. Otherwise it is minimised by
-    conjugate gradients on the face of the penalty where coefficients keep their signs [2]_.
+    Gram matrix X̃ᵀDX̃ and is minimised by coordinate descent [1]_. With more, and sparse rows, that
+    visits the columns of X, of which it makes a copy. Otherwise, and in the end, the model is
+    minimised by conjugate gradients on the face of the penalty where coefficients keep their
+    signs [2]_.
 
     Where rows ≫ features a random sample of the rows is solved first. ``tol`` is compared with
     the duality gap relative to F; without one (alpha = 0, a loss that is not convex) with half
@@ -128,6 +135,8 @@ class CoordinateDescent(Solver):
                 break
             n_iter += 1
             new = model.search()
+            if n_iter == _MOST_BY_COLUMN and isinstance(model, ColumnModel):
+                model = _FaceModel(objective)
             if new is None and cautious:
                 break
             cautious = new is None
@@ -148,9 +157,10 @@ def _without_rounding(objective, params, largest_score):
 
 
 def _has_columns(objective):
-    """Whether coordinate descent can go down the columns of X."""
+    """Whether coordinate descent can go down the columns of X, and there are enough of them."""
     by_row = objective.is_linear and objective.why_no_rows is None
-    return by_row and objective.has_diagonal_hessian and objective.rows.is_sparse
+    sparse = by_row and objective.has_diagonal_hessian and objective.rows.is_sparse
+    return sparse and objective.pass_work > SMALL
 
 
 def _curved_search(point, path, slopes):
