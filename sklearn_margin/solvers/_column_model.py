@@ -15,7 +15,7 @@ _FREQUENT = 16  # columns with the most entries, over which the model is minimis
 _MOST_SWEEPS = 4
 _CLOSE = 0.5  # of the gap asked for: the decrease by a sweep below which a face takes over
 _FORCING = 0.003  # of what slopes are off by, what is left on a face
-_MOST_PRODUCTS = 200
+_MOST_PRODUCTS = 50
 
 
 def straight_search(line, slopes):
