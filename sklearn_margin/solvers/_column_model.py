@@ -72,8 +72,8 @@ class ColumnModel:
             self.cross = sums.cross
             self.bend = np.maximum(self.bend - self.cross**2 / self.total, 0.0)
         penalty = objective.penalty
-        self.bend = self.bend + penalty.l2
         self._bend_flat(point.u)
+        self.bend = self.bend + penalty.l2
         # Where slopes are off by ε of these, the gap is ε of L or, with an L2 penalty, d ε² / 2.
         self.size = np.maximum(penalty.l1, np.sqrt(penalty.l2 * self.loss))
         self.size = np.where(self.size > 0, self.size, self.size.mean() or 1.0)

@@ -27,10 +27,6 @@ from sklearn_margin.solvers.base import (
 
 __all__ = ["CoordinateDescent"]
 
-# Iterations by columns, of which few are needed. Where there are more, straight steps go from kink
-# to kink of the slopes of the loss, and those on a face, which turn at zeros, go further.
-_MOST_BY_COLUMN = 25
-
 
 class CoordinateDescent(Solver):
     """Proximal Newton method for losses with a (generalised) Hessian and any penalty.
@@ -135,8 +131,6 @@ class CoordinateDescent(Solver):
                 break
             n_iter += 1
             new = model.search()
-            if n_iter == _MOST_BY_COLUMN and isinstance(model, ColumnModel):
-                model = _FaceModel(objective)
             if new is None and cautious:
                 break
             cautious = new is None
