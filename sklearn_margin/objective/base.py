@@ -34,6 +34,8 @@ class Objective:
     pairs = None
     #: Whether F has a (generalised) Hessian, for ``curvature``.
     has_hessian = False
+    #: Whether the Hessian of L by score is diagonal: rows are then independent, given the scores.
+    has_diagonal_hessian = False
     #: Whether ``gradient_hessian`` is cheap, if parameters are few.
     forms_hessian = False
     #: Whether ``sample`` makes the objective of some rows, drawn at random.

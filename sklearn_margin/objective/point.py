@@ -92,6 +92,11 @@ class Point:
         return self._gradient
 
     @property
+    def scores(self) -> np.ndarray:
+        """Scores by row, for solvers that visit rows."""
+        return self._z
+
+    @property
     def largest_score(self) -> float:
         """The largest absolute score."""
         if self._largest is None:
@@ -141,6 +146,11 @@ class Point:
     def hessian_products(self) -> float:
         """What forming the Hessian costs, in products with it, where that depends on the point."""
         return self.objective.hessian_products(self._curvature)
+
+    @property
+    def curvature(self):
+        """Derivatives of L by score, for solvers that visit rows; after ``find_curvature``."""
+        return self._curvature
 
     def hessian(self) -> np.ndarray:
         """Hessian of F, of shape (n_params, n_params); after ``find_curvature``. Finds the

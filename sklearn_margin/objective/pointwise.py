@@ -125,6 +125,10 @@ class PointwiseObjective(LinearObjective):
 
     draws_samples = takes_samples = forms_hessian = True
 
+    @property
+    def has_diagonal_hessian(self):
+        return self.n_outputs == 1 and self.has_hessian and self.loss.splits
+
     def draw(self, random_state, limit=None):
         first = random_state.permutation(len(self.y))[:limit]
         weights = self.s[first].astype(np.float64) * (len(self.y) if self.loss.splits else 1)
@@ -390,8 +394,7 @@ class ConcomitantHuberObjective(PointwiseObjective):
         return delta, max(price, 0.0) + rounding
 
     value_gradient = LinearObjective.value_gradient  # σ needs all scores first
-    foresees = False
-    draws_samples = False
+    draws_samples = has_diagonal_hessian = foresees = False
 
 
 @kernel

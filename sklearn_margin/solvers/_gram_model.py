@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from sklearn_margin.solvers._column_model import straight_search
 from sklearn_margin.solvers._quadratic import minimize_quadratic
 from sklearn_margin.solvers.base import MOST_EXCESS, expected_excess
 
@@ -95,9 +96,7 @@ class GramModel:
         exact = self._foresees and not (self.stale or self.cautious)
         foresee = exact and self._is_near_after(point)
         line = point.along(self.change)
-        rise = self.objective.penalty.l1_slope(point.u, self.objective.split(self.change)[0])
-        decrement = -line.shortened * (float(self.smooth @ self.change) + rise)
-        new = line.search(decrement) if decrement > 0 else None
+        new = straight_search(line, self.smooth)
         self._foreseen = line.foreseen_gap(new) if foresee and new is not None else np.inf
         self._foresees = self._foresees and not (foresee and self._foreseen == np.inf)
         return new

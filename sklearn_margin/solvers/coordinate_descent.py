@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 
 from sklearn_margin._validation import check_number
+from sklearn_margin.solvers._column_model import ColumnModel
 from sklearn_margin.solvers._gram_model import GramModel
 from sklearn_margin.solvers._samples import stages
 from sklearn_margin.solvers.base import (
     FEW_COLUMNS,
+    SMALL,
     Iterate,
     Result,
     Solver,
@@ -31,8 +33,10 @@ class CoordinateDescent(Solver):
 
     Each iteration minimises the quadratic model of the loss plus the exact penalty and searches
     along the step. With at most ``gram_max`` parameters, and a loss by rows, the model is the
-    Gram matrix X̃ᵀDX̃ and is minimised by coordinate descent [1]_. Otherwise it is minimised by
-    conjugate gradients on the face of the penalty where coefficients keep their signs [2]_.
+    Gram matrix X̃ᵀDX̃ and is minimised by coordinate descent [1]_. With more, and sparse rows, that
+    visits the columns of X, of which it makes a copy. Otherwise, and in the end, the model is
+    minimised by conjugate gradients on the face of the penalty where coefficients keep their
+    signs [2]_.
 
     Where rows ≫ features a random sample of the rows is solved first. ``tol`` is compared with
     the duality gap relative to F; without one (alpha = 0, a loss that is not convex) with half
@@ -105,7 +109,7 @@ class CoordinateDescent(Solver):
         by_class = objective.n_outputs > 1 and objective.n_params <= most
         if by_class or forms_gram(objective, self.gram_max):
             return GramModel(objective, None if previous is None else previous.hessian)
-        return _FaceModel(objective)
+        return ColumnModel(objective) if _has_columns(objective) else _FaceModel(objective)
 
     def minimize(
         self, objective, start, tol, max_iter, callback=None, polish=False, model=None, has_gap=True
@@ -157,6 +161,13 @@ def _without_rounding(objective, params, largest_score):
     u, b = objective.split(params)
     error = 4 * float(np.finfo(objective.rows.dtype).eps) * largest_score
     return objective.join(objective.penalty.without_rounding(u, error), b)
+
+
+def _has_columns(objective):
+    """Whether coordinate descent can go down the columns of X, and there are enough of them."""
+    by_row = objective.is_linear and objective.why_no_rows is None
+    sparse = by_row and objective.has_diagonal_hessian and objective.rows.is_sparse
+    return sparse and objective.pass_work > SMALL
 
 
 def _curved_search(point, path, slopes):
