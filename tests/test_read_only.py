@@ -51,7 +51,7 @@ def compiled_by(function, *arrays):
 def test_of_a_fit(solver, container):
     rng = np.random.default_rng(0)
     X, y = container(rng.normal(size=(30, 3))), rng.choice([-1.0, 1.0], 30)
-    model = LinearClassifier("hinge", solver=solver, alpha=0.1, tol=0.1)
+    model = LinearClassifier("hinge", solver=solver, alpha=0.1, tol=0.1, random_state=0)
     assert compiled_by(model.fit, X, y) == []
 
 
