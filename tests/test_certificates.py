@@ -89,11 +89,12 @@ def test_gap_at_any_point(loss, seed, fit_intercept, l1_ratio, alpha, weighted):
 
 
 @pytest.mark.compiled
-@pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize(
-    "loss", [Logistic(), SquaredHinge(), CrossEntropy(), CrossEntropy(0.1)], ids=repr
-)
-@settings(max_examples=25, deadline=None)
+    ("loss", "dtype"),
+    [(Logistic(), np.float64), (SquaredHinge(), np.float64), (CrossEntropy(), np.float64),
+     (CrossEntropy(0.1), np.float32)],
+)  # fmt: skip
+@settings(max_examples=20, deadline=None)
 @given(
     seed=st.integers(0, 5),
     fit_intercept=st.booleans(),

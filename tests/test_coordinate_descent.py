@@ -254,9 +254,11 @@ def sparse_problem(seed, loss, dtype=np.float64, l1_ratio=1.0, fit_intercept=Tru
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("l1_ratio", [1.0, 0.5])
-@pytest.mark.parametrize("fit_intercept", [False, True])
-@pytest.mark.parametrize("loss", [Logistic(), SquaredHinge(), Huber()], ids=str)
+@pytest.mark.parametrize(
+    ("loss", "fit_intercept", "l1_ratio"),
+    [(Logistic(), False, 1.0), (Logistic(), True, 0.5), (SquaredHinge(), True, 1.0),
+     (SquaredHinge(), False, 0.5), (Huber(), True, 1.0)],
+)  # fmt: skip
 def test_columns_of_sparse_rows(loss, fit_intercept, l1_ratio, monkeypatch):
     """Against the Gram matrix: gaps are no less than what is missing, however early a fit ends."""
     monkeypatch.setattr(coordinate_descent, "SMALL", 0)
