@@ -235,3 +235,12 @@ def test_regressor_with_a_duplicated_column_is_certified():
     model = LinearRegressor("squared", alpha=1e-6, l1_ratio=1.0, tol=1e-8).fit(X, y)
     residuals = y - model.predict(X)
     assert model.dual_gap_ <= 1e-8 * np.mean(residuals**2)
+
+
+def test_a_small_problem_takes_few_steps():
+    """Each with the Hessian of its point: Newton's method converges quadratically."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(100, 10))
+    y = X @ rng.normal(size=10) + rng.normal(size=100) > 0
+    model = LinearClassifier(Logistic(), alpha=0.01, l1_ratio=1.0).fit(X, y)
+    assert model.solver_ == "coordinate_descent" and model.n_iter_ <= 7
