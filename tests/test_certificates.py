@@ -193,6 +193,31 @@ def test_no_claim_from_a_sign_that_is_not_known():
     assert gap_at(objective, params) == np.inf
 
 
+class Unsigned(BinaryLoss):
+    """The logistic loss less a constant, of which nothing says how low it may be."""
+
+    def sample_value(self, y, z):
+        return np.log1p(np.exp(-y * z)) - 1.0
+
+    def sample_gradient(self, y, z):
+        return -y / (1.0 + np.exp(y * z))
+
+    def sample_hessian(self, y, z):
+        p = 1.0 / (1.0 + np.exp(y * z))
+        return p * (1.0 - p)
+
+
+def test_no_claim_from_slopes_of_the_model_that_do_not_sum_to_zero():
+    objective = build(Logistic(), 0, True, 0.0, 0.1, False).with_loss(Unsigned())
+    best = Newton().solve(objective, objective.start(), tol=0.0, max_iter=20)
+    point = objective.at(best.params + 1e-2)
+    point.find_curvature()
+    p = -np.linalg.solve(point.hessian(), point.gradient)
+    exact, rough = point.along(p), point.along(p + 1e-3 * (np.arange(len(p)) == len(p) - 1))
+    assert exact.foreseen_gap(exact.move(1.0)) < np.inf
+    assert rough.foreseen_gap(rough.move(1.0)) == np.inf
+
+
 # --- of fits ----------------------------------------------------------------------------------
 
 

@@ -294,3 +294,12 @@ def test_columns_by_threads_give_the_same_bits(monkeypatch):
         runs.append(solve(CoordinateDescent(gram_max=0), objective, 1e-8))
     assert all(np.array_equal(runs[0].params, run.params) for run in runs[1:])
     assert all(runs[0].gap == run.gap for run in runs[1:])
+
+
+def test_a_small_problem_takes_few_steps():
+    """Each with the Hessian of its point: Newton's method converges quadratically."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(100, 10))
+    y = X @ rng.normal(size=10) + rng.normal(size=100) > 0
+    model = LinearClassifier(Logistic(), alpha=0.01, l1_ratio=1.0).fit(X, y)
+    assert model.solver_ == "coordinate_descent" and model.n_iter_ <= 7

@@ -343,7 +343,8 @@ class RowLine(Line):
         excess = objective.foreseen(self._z, g, new._z) if self.shortened == 1.0 else np.inf
         if excess == np.inf:
             return np.inf
-        excess += objective.balanced_slopes(g) * new.loss
+        if objective.may_scale:  # otherwise no price is known of slopes that do not sum to zero
+            excess += objective.balanced_slopes(g) * new.loss
         gradient = objective.gradient_from(new.params, g)
         return excess + objective.gap(new.params, gradient, objective.slopes(g), new.loss)
 

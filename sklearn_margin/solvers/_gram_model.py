@@ -4,7 +4,7 @@ import numpy as np
 
 from sklearn_margin.solvers._column_model import straight_search
 from sklearn_margin.solvers._quadratic import minimize_quadratic
-from sklearn_margin.solvers.base import MOST_EXCESS, expected_excess
+from sklearn_margin.solvers.base import MOST_EXCESS, expected_excess, is_small
 
 __all__ = ["GramModel"]
 
@@ -47,8 +47,10 @@ class GramModel:
         self.stale = self._reuse and not cautious
         if not self.stale:
             self._form()
-        # Where rows are elsewhere a Hessian comes with the gradient.
-        self._reuse = not self.objective.is_remote
+        # Where rows are elsewhere a Hessian comes with the gradient; of a small problem it costs
+        # less than the steps that it saves.
+        small = self._is_cheap and is_small(self.objective)
+        self._reuse = not (self.objective.is_remote or small)
         return self._foreseen if self._foreseen <= goal else point.gap()
 
     def look_again(self, objective, params):
