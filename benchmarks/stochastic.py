@@ -26,6 +26,8 @@ COLUMNS = [
     "error after 20", "note",
 ]  # fmt: skip
 
+_LEAST = 1e-9  # error: about that of the minimum itself
+
 
 def run(loss: str, kind: str, quick: bool, repeats: int) -> dict:
     """Measure one loss on one kind of data."""
@@ -75,7 +77,7 @@ def _measure(contestant, p, least, repeats):
                 solution = contestant.fit(epochs)
                 taken.append(time.perf_counter() - start)
             seconds.append(median(taken))
-            errors.append(p.value(solution) / least - 1)
+            errors.append(max(p.value(solution) / least - 1, _LEAST))
     epoch = max((seconds[-1] - seconds[0]) / (EPOCHS[-1] - EPOCHS[0]), 0.0)
     setup = max(seconds[0] - epoch, 0.0)
     return row | {"seconds": seconds, "errors": errors, "epoch": epoch, "setup": setup}
