@@ -165,7 +165,7 @@ class MemoryRun:
         pull = np.zeros(objective.n_params)
         if objective.split(start)[0].any():
             g = np.empty(n, objective.rows.dtype)
-            objective.score_gradient(objective.scores(start), g)
+            objective.score_gradient(point.scores, g)
             self.state.g[:] = g
             self.state.g *= n
             projected = np.zeros(d)
@@ -179,7 +179,7 @@ class MemoryRun:
         objective = self.objective
         if objective.loss.nonnegative:
             return point.polyak_length
-        curvature = objective.curvature(objective.scores(point.params)).h
+        curvature = objective.curvature(point.scores).h
         return 1.0 / max(float(curvature.sum(dtype=np.float64)), 1e-300)
 
     def again(self, state, start, eta0):

@@ -26,13 +26,13 @@ _MOST_PRODUCTS = 30  # with the Hessian, that conjugate gradients typically need
 class Cholesky:
     """Newton directions by Cholesky factorisation of the Hessian.
 
+    A factor serves for further steps while they keep cutting the decrement: the Hessian of a
+    sample, or of the step before, is often good enough, and a gradient is much cheaper.
+
     Attributes
     ----------
     is_exact : bool
         Whether the last direction leads to the minimum of the quadratic model of F at its point.
-
-    A factor serves for further steps while they keep cutting the decrement: the Hessian of a
-    sample, or of the step before, is often good enough, and a gradient is much cheaper.
     """
 
     part = None  # a sample of the rows: its Hessian is in the factor
@@ -47,11 +47,11 @@ class Cholesky:
         """A new problem, to which the last Hessian may be close."""
         self.decrement = np.inf
 
-    def begin_with(self, hessian):
-        """Begin with a Hessian from elsewhere, if there is one."""
+    def begin_with(self, hessian, dtype):
+        """Begin with a Hessian from elsewhere, of rows of this ``dtype``, if there is one."""
         if hessian is not None:
             with suppress(LinAlgError):
-                self.factor = factorized(hessian, len(hessian) * np.finfo(np.float64).eps)
+                self.factor = factorized(hessian, len(hessian) * np.finfo(dtype).eps)
                 self.reuse = True
 
     def prepare(self, sample, params):
@@ -59,10 +59,7 @@ class Cholesky:
         point = sample.at(params)
         point.find_curvature()
         if point.hessian_products <= _MOST_PRODUCTS or forming_is_cheap(sample):
-            hessian = point.hessian()
-            with suppress(LinAlgError):
-                eps = np.finfo(sample.rows.dtype).eps
-                self.factor, self.reuse = factorized(hessian, len(hessian) * eps), True
+            self.begin_with(point.hessian(), sample.rows.dtype)
 
     def __call__(self, point, cautious, goal):
         """A function for the Newton direction at a point, which then knows its gradient."""
@@ -123,7 +120,7 @@ class ConjugateGradients:
         """A new problem."""
         self.decrement, self.factor = np.inf, None
 
-    def begin_with(self, hessian):
+    def begin_with(self, hessian, dtype):
         """Hessians are not formed."""
 
     def prepare(self, sample, params):

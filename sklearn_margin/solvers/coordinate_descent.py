@@ -197,7 +197,7 @@ class _FaceModel:
     hessian = None  # which is not formed
 
     def look_again(self, objective, params):
-        """Find the Hessian there."""
+        """Nothing of a sample is kept."""
 
     def linearize(self, point, cautious, goal):
         """Duality gap at ``point``, whose model is minimised next."""

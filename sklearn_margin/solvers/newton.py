@@ -84,7 +84,7 @@ class Newton(Solver):
         validation: Any = None,
     ) -> Result:
         system = self.system(objective)
-        system.begin_with(objective.known_hessian())
+        system.begin_with(objective.known_hessian(), objective.rows.dtype)
         for sample, goal in stages(objective, start, tol)[:-1]:
             start = self._estimate(sample, start, goal, max_iter, system)
             system.part = sample
