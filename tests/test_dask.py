@@ -718,7 +718,8 @@ def test_nothing_with_entries_by_row_travels(threads, monkeypatch):
             RankSVM().fit(*rows, blocks(groups, chunks))
         kept = max(size)  # the sample is the largest
         largest.append((kept, max(part for part in size if part < kept)))
-        assert set(tasks) == {2}, "not one task for each worker"
+        # Which of the two workers hold blocks is for Dask to say; of eight blocks, here.
+        assert set(tasks) <= {1, 2}, "more than one task for a worker"
     (kept, rest), (kept_of_more, rest_of_more) = largest
     assert kept_of_more < 1.5 * kept
     assert rest_of_more < 1.1 * rest < 20_000
@@ -736,7 +737,7 @@ def test_no_block_moves(threads, monkeypatch):
             if worker not in where[self.held[k].key]
         )  # fmt: skip
         assert sorted(k for _, share in found for k in share) == list(range(len(self.held)))
-        assert len(found) == 2
+        assert len(found) == len({worker for worker, _ in found}) <= 2
         return found
 
     monkeypatch.setattr(_workers.Cluster, "_shares", shares)
