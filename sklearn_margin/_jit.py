@@ -221,10 +221,9 @@ def register_parameter_object(base: type) -> None:
     Parameters
     ----------
     base : type
-        A class that follows scikit-learn's parameter protocol. Numbers, booleans, arrays,
-        tuples of numbers, other such objects, and what properties of the class give, if
-        compiled methods read them, become fields of a struct; strings become constants of the
-        type.
+        A class that follows scikit-learn's parameter protocol. If compiled methods read them,
+        numbers, booleans, arrays, tuples of numbers, other such objects, and what properties of
+        the class give become fields of a struct; strings become constants of the type.
         A parameter whose default is a float is a float inside kernels even where the user
         wrote an int, so that ``margin=1`` and ``margin=1.0`` share machine code.
     """
@@ -241,18 +240,19 @@ def _typeof_parameter_object(obj, c):
         except AttributeError:
             obj.get_params(deep=False)  # says it better if a parameter has another name
             raise
+        if name not in source.names:  # of whatever type, the machine code is the same
+            continue
         if isinstance(value, str):
             constants.append((name, value))
             continue
         try:
             fields.append((name, _field_type(value, default)))
         except (TypeError, ValueError):
-            if name in source.names:
-                raise TypeError(
-                    f"parameter {name}={value!r} of {type(obj).__name__} cannot be used in "
-                    "compiled methods: it must be a number, a boolean, a string, an array of "
-                    "numbers or a tuple of such"
-                ) from None
+            raise TypeError(
+                f"parameter {name}={value!r} of {type(obj).__name__} cannot be used in "
+                "compiled methods: it must be a number, a boolean, a string, an array of "
+                "numbers or a tuple of such"
+            ) from None
     return source.type_class(tuple(fields), tuple(constants))
 
 
@@ -271,7 +271,7 @@ class _ClassSource(NamedTuple):
     """What compilation needs to know of a Python class."""
 
     parameters: list[tuple[str, Any]]  # names and defaults
-    names: set[str]  # every name its compiled methods mention
+    names: set[str]  # every name that its compiled methods, and functions they call, mention
     type_class: type[ParameterObjectType]
     requests: dict[str, tuple]  # by method, callers first: types it was last compiled for
     globals: list[tuple[dict, str, Any]]  # values of the names that the methods mention …
@@ -328,6 +328,7 @@ def _read_class(cls):
             overload_method(type_class, name, jit_options=dict(_INNER_OPTIONS))(choice)
     scopes = [(scope, n, value) for (_, n), (scope, value) in reader.globals.items()]
     held = [(holder, n, value) for (_, n), (holder, value) in reader.attributes.items()]
+    names |= reader.names
     return _ClassSource(parameters, names, type_class, _requests[identity], scopes, held)
 
 

@@ -52,12 +52,15 @@ class ClassReader:
         Of all that was read.
     globals, attributes : dict
         Where values were found, and which: by place and name, (place, value).
+    names : set of str
+        Every name that what was read mentions.
     """
 
     def __init__(self, cls):
         self.cls = cls
         self.digest = hashlib.sha256()
         self.globals, self.attributes = {}, {}
+        self.names: set[str] = set()
         self._seen = set()
 
     def read_attribute(self, holder, name):
@@ -85,6 +88,7 @@ class ClassReader:
         cells = zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
         cells = {name: cell.cell_contents for name, cell in cells}
         names = names_in(function)
+        self.names |= names
         modules = (function.__globals__.get(n, cells.get(n)) for n in sorted(names | set(cells)))
         # An attribute may belong to the class, or to a module that is mentioned too.
         holders = (self.cls, *(m for m in modules if inspect.ismodule(m)))

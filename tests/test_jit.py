@@ -7,6 +7,7 @@ process starts, or on two processes having nothing in common, gets a whole one (
 """
 
 import ast
+import compileall
 import gc
 import importlib.util
 import json
@@ -25,7 +26,7 @@ import pytest
 
 import sklearn_margin
 from sklearn_margin import _jit, _kernel_cache
-from sklearn_margin.losses import Hinge, PointwiseLoss
+from sklearn_margin.losses import Focal, Hinge, PointwiseLoss
 
 pytestmark = pytest.mark.compiled
 PACKAGE = Path(sklearn_margin.__file__).parent
@@ -183,11 +184,21 @@ def forked(tmp_path_factory):
     assert nursery.returncode == 0
 
 
-def copy_package(site):
-    """A copy of the package that has compiled nothing yet."""
-    site.mkdir(parents=True, exist_ok=True)
-    shutil.copytree(PACKAGE, site / "sklearn_margin", ignore=shutil.ignore_patterns("__pycache__"))
-    return site
+@pytest.fixture(scope="module")
+def new_site(tmp_path_factory):
+    """Makes copies of the package that have compiled no kernel yet.
+
+    They have Python's own bytecode, which each of dozens of processes would make again.
+    """
+    original = tmp_path_factory.mktemp("original")
+    ignored = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(PACKAGE, original / "sklearn_margin", ignore=ignored)
+    compileall.compile_dir(original, quiet=1)
+
+    def copy(site):
+        return shutil.copytree(original, site)
+
+    return copy
 
 
 def cache_files(site):
@@ -197,14 +208,14 @@ def cache_files(site):
 
 
 @pytest.fixture
-def site(tmp_path):
-    return copy_package(tmp_path / "site")
+def site(tmp_path, new_site):
+    return new_site(tmp_path / "site")
 
 
 @pytest.fixture(scope="module")
-def warm_site(tmp_path_factory, forked):
+def warm_site(tmp_path_factory, new_site, forked):
     """A copy of the package in which another process has done ``WORK``; not to be changed."""
-    site = copy_package(tmp_path_factory.mktemp("warm"))
+    site = new_site(tmp_path_factory.mktemp("warm") / "site")
     (first,) = forked(site, WORK)
     assert first["result"] == pytest.approx(EXPECTED)
     assert first["compiled"] >= 2
@@ -303,6 +314,36 @@ def test_numbers_share_machine_code():
 
     # A call that finds its machine code does not even ask for the compiler's lock.
     assert count("numba:compiler_lock", other_numbers) == 0
+
+
+def test_parameters_that_no_compiled_method_reads_share_machine_code():
+    """The type of ``alpha`` means nothing: methods read what a property makes of it."""
+    y, z = np.array([1.0, -1.0]), np.array([0.2, 0.3])
+    plain = Focal().gradient(y, z)
+
+    def other_types():
+        for alpha in (0.5, (0.5, 0.5), [0.5, 0.5]):
+            np.testing.assert_allclose(Focal(alpha=alpha).gradient(y, z), 0.5 * plain)
+
+    assert count("numba:compile", other_types) == 0
+
+
+def _scaled(loss, r):
+    return loss.scale * abs(r)
+
+
+def test_a_parameter_may_be_read_by_a_function():
+    class ByFunction(PointwiseLoss):
+        def __init__(self, scale=1.0):
+            self.scale = scale
+
+        def sample_value(self, y, z):
+            return _scaled(self, y - z)
+
+        def sample_gradient(self, y, z):
+            return 0.0
+
+    assert ByFunction(3.0).value([3.0], [1.0]) == 6.0
 
 
 def test_a_class_defined_again_shares_machine_code_if_nothing_changed():
@@ -420,6 +461,8 @@ def test_a_cache_nobody_may_write_is_done_without(site, tmp_path, forked):
     # Permissions do not stop root: files stand where the folders would have to be.
     blocker = tmp_path / "file"
     blocker.write_text("")
+    for bytecode in [*site.rglob("__pycache__")]:
+        shutil.rmtree(bytecode)
     folders = [site / "sklearn_margin", *(site / "sklearn_margin").rglob("*/")]
     for folder in folders:
         (folder / "__pycache__").write_text("")
@@ -639,12 +682,12 @@ print(json.dumps({"values": values, "compiled": compiled}))
 
 
 @pytest.fixture(scope="module")
-def edited(tmp_path_factory, forked):
+def edited(tmp_path_factory, new_site, forked):
     """Values and compilations before an edit of everything, in a second process, and after.
 
     The second one is a whole process, whose hashes of strings are others.
     """
-    site = copy_package(tmp_path_factory.mktemp("edited"))
+    site = new_site(tmp_path_factory.mktemp("edited") / "site")
 
     def write(factor):
         for name, text in (("user_losses", USER_MODULE), ("user_helpers", USER_HELPERS)):
@@ -868,7 +911,9 @@ def fit_again_and_again():
 thread = threading.Thread(target=fit_again_and_again)
 thread.start()
 outcomes = []
-for attempt in range(20):
+for attempt in range(100):
+    if attempt >= 8 and 1 in outcomes:
+        break
     time.sleep(0.003 * (attempt % 7))
     child = os.fork()
     if child == 0:
@@ -899,8 +944,7 @@ def test_a_process_may_fork_while_a_thread_fits():
     """And BLAS has its threads again after a first fit of the child, whoever held the limit."""
     outcomes = run(PACKAGE.parent, FORKS)["outcomes"]
     assert set(outcomes) <= {0, 1}
-    assert len(outcomes) == 20
-    assert outcomes.count(1) >= 1  # inherited the limit
+    assert 8 <= len(outcomes) < 100  # until one has inherited the limit
 
 
 # --- modes of numba ---------------------------------------------------------------------------
@@ -933,8 +977,8 @@ MODELS = {
 STOCHASTIC = {"dense": ["LinearClassifier", "RankSVM"], "csr": ["LinearRegressor", "LinearRanker"]}
 # Where everything is compiled again: each kind of loss in one kind of rows.
 if few:
-    STOCHASTIC = {"dense": ["RankSVM"], "csr": ["LinearRegressor"]}
-FEW = {"dense": ["LinearClassifier", "HingeClassifier"], "csr": ["LinearRegressor", "LinearRanker"]}
+    STOCHASTIC = {"dense": [], "csr": ["LinearRegressor"]}
+FEW = {"dense": ["HingeClassifier"], "csr": ["LinearRegressor", "LinearRanker"]}
 coefs = {}
 for kind, data in (("dense", X), ("csr", sp.csr_array(X))):
     for name in FEW[kind] if few else MODELS:
@@ -998,6 +1042,6 @@ def test_modes_of_numba_fit_the_same_models(normal, mode, warm):
     assert outcome["jit"] == compiles
     assert (outcome["compiled"] > 0) == outcome["jit"]
     coefs = outcome["coefs"]
-    assert len(coefs) == (2 * (2 + 1) if compiles else 2 * (7 + 2))
+    assert len(coefs) == (3 + 1 if compiles else 2 * (7 + 2))
     for name, coef in coefs.items():
         np.testing.assert_allclose(coef, normal["coefs"][name], rtol=1e-6, atol=1e-9, err_msg=name)
