@@ -17,7 +17,8 @@ class _SingleThreaded:
 
     Counts its users, because fits may overlap in several threads of a program. The limit is
     set and lifted by threads of their own: threadpoolctl obeys only the thread that holds
-    control as long as that is alive, and the last fit to end need not be the first.
+    control as long as that is alive, and the last fit to end need not be the first. Where BLAS
+    has one thread anyway, as in worker processes, there is nothing to set.
 
     A forked child has one thread, and of its parent's users those of that thread. If that is
     none, the limit that it inherits is lifted with its first fit.
@@ -34,7 +35,7 @@ class _SingleThreaded:
 
     def __enter__(self):
         with self._lock:
-            if self._limit is None:
+            if self._limit is None and self._has_several():
                 _in_new_thread(self._set)
             self._users[threading.get_ident()] += 1
 
@@ -42,13 +43,16 @@ class _SingleThreaded:
         with self._lock:
             self._users[threading.get_ident()] -= 1
             self._users = +self._users
-            if not self._users:
+            if not self._users and self._limit is not None:
                 _in_new_thread(self._lift)
 
-    def _set(self):
+    def _has_several(self):
         if self._controller is None:
-            self._controller = ThreadpoolController()
-        self._limit = self._controller.limit(limits=1, user_api="blas")
+            self._controller = ThreadpoolController().select(user_api="blas")
+        return any(library.num_threads != 1 for library in self._controller.lib_controllers)
+
+    def _set(self):
+        self._limit = self._controller.limit(limits=1)
         self._limit.__enter__()
 
     def _lift(self):
