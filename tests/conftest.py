@@ -15,7 +15,6 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import compress
 
 import pytest
-from sklearn_releases import is_for_newer
 
 # Nothing heavy is imported here: what starts the workers imports this file, too, and they wait.
 
@@ -38,6 +37,8 @@ def pytest_cmdline_main(config):
 def pytest_collection_modifyitems(config, items):
     """Leave out tests that need a newer scikit-learn. Those that start processes are long and share
     much: they are first, so that one worker has all of them and none is waited for at the end."""
+    from sklearn_releases import is_for_newer
+
     newer = [is_for_newer(item) for item in items]
     config.hook.pytest_deselected(items=[*compress(items, newer)])
     items[:] = [item for item, left_out in zip(items, newer, strict=True) if not left_out]

@@ -16,6 +16,7 @@ from loss_catalogue import (
 )
 from scipy.optimize import minimize
 from scipy.special import softmax
+from test_inspection import Missed, Pooled  # of one source, they are compiled once
 
 from sklearn_margin import LinearClassifier
 from sklearn_margin.losses import (
@@ -547,21 +548,6 @@ class Apart(MulticlassLoss):
         out[k] = 1.0 - np.sum(out)
 
 
-class Missed(ProbabilityLoss):
-    """The probability of an error."""
-
-    convex = False
-
-    def phi(self, log_p, q):
-        return q
-
-    def phi_prime(self, log_p, q):
-        return q - 1.0
-
-    def phi_second(self, log_p, q):
-        return q - 1.0
-
-
 class Tempered(ProbabilityLoss):
     """(1 − p^power) / power, without a second derivative."""
 
@@ -588,17 +574,6 @@ class Spread(BatchLoss):
 
     def batch_gradient(self, y, z, out):
         out[:] = 2.0 * (np.mean(y * z) - self.target) * y / len(y)
-
-
-class Pooled(BatchLoss):
-    """log of a weighted sum of exponentials of the margins, for one score or several."""
-
-    def batch_value(self, y, z, s):
-        return np.log(np.sum(s * np.exp(-y * z)))
-
-    def batch_gradient(self, y, z, s, out):
-        e = s * np.exp(-y * z)
-        out[:] = -y * e / np.sum(e)
 
 
 class PooledRows(BatchLoss):

@@ -279,6 +279,12 @@ def is_kinked(name):
     return hinges is not None and hinges(np.ones(1)) is not None
 
 
+@functools.cache
+def to_be_asked(name, fit_intercept, l1_ratio):
+    """An objective that solvers are asked about."""
+    return build(name, problem(name).X, problem(name), fit_intercept, ALPHA, l1_ratio)
+
+
 # Every setting for which the solver has no excuse: the excuses are tested further below.
 CASES = [
     (solver, name, fit_intercept, l1_ratio)
@@ -287,10 +293,7 @@ CASES = [
     for fit_intercept in ((False,) if is_pairwise(name) else (False, True))
     for l1_ratio in (0.0, 0.5)
     if name in FORMULAS
-    and REGISTRY[solver]().obstacle(
-        build(name, problem(name).X, problem(name), fit_intercept, ALPHA, l1_ratio)
-    )
-    is None
+    and REGISTRY[solver]().obstacle(to_be_asked(name, fit_intercept, l1_ratio)) is None
 ]
 
 
