@@ -18,6 +18,11 @@ import pytest
 
 # Nothing heavy is imported here: what starts the workers imports this file, too, and they wait.
 
+# Nor does the garbage collector look, again and again, at the many objects that imports and the
+# collection of tests make, and that live to the end. Later it looks less often than usual: most of
+# what compilation leaves behind lives to the end as well.
+gc.disable()
+
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_cmdline_main(config):
@@ -46,9 +51,10 @@ def pytest_collection_modifyitems(config, items):
 
 
 def pytest_collection_finish():
-    """Thousands of tests and what they import live to the end: the garbage collector need not look
-    at them again and again."""
+    """The garbage collector begins to work, and leaves alone what there is by now."""
     gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
+    gc.enable()
 
 
 @pytest.hookimpl(trylast=True)

@@ -16,7 +16,7 @@ from loss_catalogue import (
 )
 from scipy.optimize import minimize
 from scipy.special import softmax
-from test_inspection import Missed, Pooled  # of one source, they are compiled once
+from test_inspection import Missed  # of one source, it is compiled once
 
 from sklearn_margin import LinearClassifier
 from sklearn_margin.losses import (
@@ -574,6 +574,17 @@ class Spread(BatchLoss):
 
     def batch_gradient(self, y, z, out):
         out[:] = 2.0 * (np.mean(y * z) - self.target) * y / len(y)
+
+
+class Pooled(BatchLoss):
+    """log of a weighted sum of exponentials of the margins, for one score or several."""
+
+    def batch_value(self, y, z, s):
+        return np.log(np.sum(s * np.exp(-y * z)))
+
+    def batch_gradient(self, y, z, s, out):
+        e = s * np.exp(-y * z)
+        out[:] = -y * e / np.sum(e)
 
 
 class PooledRows(BatchLoss):
