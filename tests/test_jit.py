@@ -105,10 +105,11 @@ def run(site, code, **variables):
 
 # Forks a child for each code of a line of orders, all at once, and prints how they ended.
 NURSERY = """
-import importlib, json, os, sys, tempfile, traceback
+import gc, importlib, json, os, sys, tempfile, traceback
 import __main__
 for name in json.loads(sys.argv[1]):
     importlib.import_module(name)
+gc.freeze()
 from numba.core import config
 
 def child(order, code, out, err):
@@ -865,8 +866,8 @@ print(json.dumps({
 """
 
 
-def test_first_use_in_four_threads(site):
-    first = run(site, THREADS)
+def test_first_use_in_four_threads(site, forked):
+    (first,) = forked(site, THREADS)
     assert first["errors"] == []
     assert first["wrong"] == []
     assert first["results"] == 4 * 5
@@ -1029,8 +1030,8 @@ def normal(forked):
     return outcome
 
 
-def test_fits_of_a_second_process_compile_nothing(normal):
-    again = run(PACKAGE.parent, NORMAL)
+def test_fits_of_a_second_process_compile_nothing(normal, forked):
+    (again,) = forked(PACKAGE.parent, NORMAL)
     assert again["compiled"] == 0
     assert again["coefs"] == normal["coefs"]
 
