@@ -1,7 +1,6 @@
 """Fits and predictions of data that is read batch by batch."""
 
 import threading
-import time
 import tracemalloc
 import warnings
 from itertools import pairwise
@@ -146,8 +145,9 @@ def test_threads_change_no_bit(monkeypatch):
     used = set()
 
     def look(*arguments):
-        used.add(threading.get_ident())
-        time.sleep(0.001)  # so that the other thread has work, too
+        if threading.get_ident() not in used:
+            used.add(threading.get_ident())
+            together.wait(60)  # or one thread might do the work of both
         return real(*arguments)
 
     real = parts.look
@@ -156,6 +156,7 @@ def test_threads_change_no_bit(monkeypatch):
     coefs = []
     for n_jobs in (1, 2):
         used.clear()
+        together = threading.Barrier(n_jobs)
         data = batches(np.asarray, LABELS, WEIGHTS, cuts=cuts)
         coefs.append(LinearClassifier("logistic", n_jobs=n_jobs).fit(data).coef_)
         assert len(used) == n_jobs
