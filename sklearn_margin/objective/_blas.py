@@ -49,7 +49,7 @@ class _SingleThreaded:
     def _has_several(self):
         if self._controller is None:
             self._controller = ThreadpoolController().select(user_api="blas")
-        return any(library.num_threads != 1 for library in self._controller.lib_controllers)
+        return not all(map(_is_single, self._controller.lib_controllers))
 
     def _set(self):
         self._limit = self._controller.limit(limits=1)
@@ -62,6 +62,13 @@ class _SingleThreaded:
     def _forget_others(self):
         own = threading.get_ident()
         self._users = Counter({own: self._users[own]}) if self._users[own] else Counter()
+
+
+def _is_single(library):
+    """Whether a library has one thread for all who call it: others than OpenBLAS with threads of
+    its own count them by caller, and a session may have several."""
+    own = library.internal_api == "openblas" and library.threading_layer != "openmp"
+    return own and library.num_threads == 1
 
 
 def _in_new_thread(function):
