@@ -50,6 +50,7 @@ class SmallHinges:
         self.margin = float(objective.loss.margin)
         self.l1, self.l2 = penalty.l1.astype(dtype), penalty.l2.astype(dtype)
         self.has_l1 = penalty.has_l1
+        self.loose = slice(0) if penalty.loose is None else penalty.loose
 
     def _set_terms(self, kink, width):
         more = self.l1 if self.has_l1 else self.l1[:0]
@@ -222,6 +223,8 @@ class SmallHinges:
     def _penalty_gap(self, u, v, unsure, first, loss):
         """The gap with all slopes as they are, or multiplied by κ ≤ 1 to meet an L1 penalty."""
         longest, best = np.abs(v) + unsure, np.inf
+        # A sum that is rounding error is zero, as that of an intercept is.
+        longest[self.loose] *= longest[self.loose] > 2 * unsure[self.loose]
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             shares = np.where(longest > self.l1, self.l1 / longest, 1.0)
             for kappa in (1.0, shares.min(initial=1.0)):

@@ -21,6 +21,8 @@ def why_not_small_hinges(objective) -> str | None:
     loss = objective.loss
     if getattr(loss, "hinge_shape", None) is None:
         return f"the loss {type(loss).__name__} is not piecewise linear"
+    if objective.penalty.has_bounds:
+        return objective.penalty.why_not_free
     if objective.penalty.is_zero:
         return "without a penalty (alpha > 0) there is no certificate"
     n_rows = objective.pairs.n_pairs if objective.pairs is not None else objective.rows.shape[0]

@@ -16,6 +16,7 @@ from sklearn_margin.solvers._hinges import (
     HingeModel,
     SpanModel,
     best_intercept,
+    coefficient_hinges,
     hinge_terms,
     is_sum_of_hinges,
     lies_in_span,
@@ -87,6 +88,7 @@ class InteriorPoint(Solver):
     """
 
     name = "interior_point"
+    keeps_bounds = True
 
     def __init__(self, band: float = 4.0) -> None:
         self.band = band
@@ -140,14 +142,16 @@ class InteriorPoint(Solver):
         run = _follow_path(
             model, start, tol, max_iter, callback, polish=is_small(objective), first=first
         )
-        params = model.decode(run.point.x)
+        params = objective.feasible(model.decode(run.point.x))
         if isinstance(model, SpanModel):
             params, lower = _certified(objective, params, model.rooms(run.proof.t))
         else:
             lower = run.lower if model.exact else _recomputed(model, run)
         result = _result(objective, params, lower, run, tol)
         if objective.penalty.has_l1 and result.converged:
-            params = _with_zeros(objective, result, run.point.t[model.n * model.copies :])
+            params = _with_zeros(
+                objective, result, run.point.t[model.n * model.copies :][: model.d]
+            )
             return _result(objective, params, lower, run, tol)
         return result
 
@@ -203,7 +207,7 @@ def _with_zeros(objective, result, t):
     u, b = objective.split(result.params)
     largest = float(np.abs(u).max(initial=0.0))
     settled = np.abs(u) < np.minimum(t, 1 - t) * largest
-    params = objective.join(np.where(settled, 0.0, u), b)
+    params = objective.feasible(objective.join(np.where(settled, 0.0, u), b))
     limit = result.value + 0.1 * result.gap + 1e-12 * abs(result.value)
     return params if objective.value(params) <= limit else result.params
 
@@ -356,7 +360,8 @@ def _sift(objective, start, tol, max_iter, callback, band):
     weighted = objective.s > 0
     x, error, n_iter = _two_samples(objective, start, max_iter, np.flatnonzero(weighted))
     kinks, left, right = (np.array(part) for part in zip(*hinge_terms(objective), strict=True))
-    certificate = HingeGap(objective, objective.rows, kinks, left, right)
+    bounds = list(coefficient_hinges(objective))[objective.penalty.has_l1 :]
+    certificate = HingeGap(objective, objective.rows, kinks, left, right, bounds=bounds)
     e = objective.scores(x) - kinks
     uncertain = (np.abs(e) <= band * error).any(axis=0)
     for _ in range(3):
@@ -377,7 +382,7 @@ def _sift(objective, start, tol, max_iter, callback, band):
         last = n_iter >= max_iter
         bound = certificate.at(x, e, below, above, projected, np.inf if last else tol)
         if bound.gap <= tol * abs(bound.value) or last:
-            return _result(objective, x, bound.lower, run, tol), x, n_iter
+            return _result(objective, objective.feasible(x), bound.lower, run, tol), x, n_iter
         wrong = ((e > 0) != (before > 0)).any(axis=0) & ~uncertain & weighted
         if not wrong.any():
             break
