@@ -11,6 +11,7 @@ X̃ᵀg must vanish for slopes g to be a dual point.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -218,6 +219,28 @@ class SeparablePenalty:
     def clip(self, u: Array) -> np.ndarray:
         """``u``, with entries beyond a bound at it."""
         return np.clip(u, self.lower, self.upper) if self.has_bounds else u
+
+    def hinges(self, steepest: Array | float) -> Iterator[tuple[Array, Array, Array]]:
+        """The L1 part, then lower and upper bounds as hinges: kinks, and slopes left and right.
+
+        A bound is a hinge of a slope that no slope of the rest of F there can overcome (an exact
+        penalty: Nocedal & Wright, "Numerical Optimization", 2006, section 17.2).
+
+        Parameters
+        ----------
+        steepest : float or ndarray of shape (d,)
+            The largest slope of the loss by coordinate, whatever the scores.
+        """
+        zero = np.zeros(len(self.l1))
+        if self.has_l1:
+            yield zero, -self.l1, self.l1
+        if not self.has_bounds:
+            return
+        for bound, side in ((self.lower, -1.0), (self.upper, 1.0)):
+            held = np.isfinite(bound)
+            kink = np.where(held, bound, 0.0)
+            slope = np.where(held, steepest + self.l1 + self.l2 * np.abs(kink), 0.0)
+            yield kink, np.minimum(side * slope, 0.0), np.maximum(side * slope, 0.0)
 
     # --- along a line ---
 

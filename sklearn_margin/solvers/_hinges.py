@@ -50,7 +50,7 @@ class HingeModel:
         self.l2 = objective.penalty.l2
         kinks, lefts, rights = zip(*hinge_terms(objective, y, weight), strict=True)
         self.copies = len(kinks)
-        own = list(coefficient_hinges(objective))
+        own = coefficient_hinges(objective)
         self.certificate = HingeGap(
             objective, self.rows, np.array(kinks), np.array(lefts), np.array(rights), linear,
             eps=self.eps, bounds=own[objective.penalty.has_l1 :],
@@ -307,26 +307,14 @@ def hinge_terms(objective, y=None, weight=None):
 
 
 def coefficient_hinges(objective):
-    r"""Kinks and slopes of hinges of the coefficients: of an L1 penalty first, then of bounds.
-
-    A bound is a hinge of a slope that no slope of the rest of F can overcome: those of the loss,
-    \|Σ_i g_i x̃_ij\| ≤ √n ‖g‖ with the steepest g there is, and of the penalty at the bound (an
-    exact penalty: Nocedal & Wright, "Numerical Optimization", 2006, section 17.2).
-    """
-    penalty = objective.penalty
-    zero = np.zeros(len(penalty.l1))
-    if penalty.has_l1:
-        yield zero, -penalty.l1, penalty.l1
-    if not penalty.has_bounds:
-        return
+    """Hinges of the coefficients, for the largest slopes that the loss can have: none of X̃ᵀg
+    exceeds √n ‖g‖ with the steepest slopes g by row."""
+    if objective.penalty.is_smooth:
+        return []
     _, lefts, rights = zip(*hinge_terms(objective), strict=True)
     steepest = sum(np.maximum(-left, right) for left, right in zip(lefts, rights, strict=True))
-    loss = np.sqrt(len(steepest)) * float(np.linalg.norm(steepest))
-    for bound, side in ((penalty.lower, -1.0), (penalty.upper, 1.0)):
-        held = np.isfinite(bound)
-        kink = np.where(held, bound, 0.0)
-        slope = np.where(held, loss + penalty.l1 + penalty.l2 * np.abs(kink), 0.0)
-        yield kink, np.minimum(side * slope, 0.0), np.maximum(side * slope, 0.0)
+    largest = np.sqrt(len(steepest)) * float(np.linalg.norm(steepest))
+    return list(objective.penalty.hinges(largest))
 
 
 def lies_in_span(objective):

@@ -21,8 +21,6 @@ def why_not_small_hinges(objective) -> str | None:
     loss = objective.loss
     if getattr(loss, "hinge_shape", None) is None:
         return f"the loss {type(loss).__name__} is not piecewise linear"
-    if objective.penalty.has_bounds:
-        return objective.penalty.why_not_free
     if objective.penalty.is_zero:
         return "without a penalty (alpha > 0) there is no certificate"
     n_rows = objective.pairs.n_pairs if objective.pairs is not None else objective.rows.shape[0]
@@ -127,7 +125,7 @@ def _follow(model, point, goal, max_iter, callback, n_iter):
 def _finish(make, point, model, goal):
     """A certificate near a point, with the coefficients at zero whose multiplier is farther from
     its bounds than they are from zero; if that costs something, with none."""
-    multipliers, t = model.terms(model.width * point.t)[0], model.terms(point.t)[1]
+    multipliers, t = model.terms(model.width * point.t)[0], model.of_l1(point.t)
     wide = make(model.objective, np.longdouble)
     x = point.x.astype(np.longdouble)
     found = wide.certify(x, multipliers, rounds=6)

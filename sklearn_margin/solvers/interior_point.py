@@ -360,7 +360,7 @@ def _sift(objective, start, tol, max_iter, callback, band):
     weighted = objective.s > 0
     x, error, n_iter = _two_samples(objective, start, max_iter, np.flatnonzero(weighted))
     kinks, left, right = (np.array(part) for part in zip(*hinge_terms(objective), strict=True))
-    bounds = list(coefficient_hinges(objective))[objective.penalty.has_l1 :]
+    bounds = coefficient_hinges(objective)[objective.penalty.has_l1 :]
     certificate = HingeGap(objective, objective.rows, kinks, left, right, bounds=bounds)
     e = objective.scores(x) - kinks
     uncertain = (np.abs(e) <= band * error).any(axis=0)
