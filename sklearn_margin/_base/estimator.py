@@ -231,6 +231,7 @@ class LossEstimator(ConvertsToOnnx, DrawnByScikitLearn, CallbackSupportMixin, Ba
             self._check_params()
             table = self._table(X, y, given) if in_batches else None
             if table is not None:
+                self._validate(table.first, "no_validation")
                 self._table_names = getattr(table.first, "columns", None)
                 X, y, given = self._of_table(table, given)
             problem = prepare(X, y, **given)
