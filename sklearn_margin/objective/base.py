@@ -435,7 +435,7 @@ class LinearObjective(Objective):
         for _ in range(_MOST_STEPS):
             curvature = self.curvature(z)
             slope = np.array([np.vdot(curvature.gradient, v) for v in directions], np.float64)
-            size = self._zero_slope(self.slopes(curvature.gradient))
+            size = self._imbalance * self.slopes(curvature.gradient).size
             if np.abs(slope).max() <= 0.1 * size:
                 break
             products = [curvature.product(v) for v in directions]
@@ -443,7 +443,8 @@ class LinearObjective(Objective):
             move = -np.linalg.lstsq(hessian, slope, rcond=None)[0]
             dz = sum(t * v for t, v in zip(move, directions, strict=True)).astype(z.dtype)
             length = 1.0
-            while self.score_value(z + length * dz) > curvature.value and length > 1e-3:
+            most = curvature.value + 4 * float(np.finfo(z.dtype).eps) * abs(curvature.value)
+            while self.score_value(z + length * dz) > most and length > 1e-3:
                 length *= 0.5
             if length <= 1e-3:
                 break
