@@ -30,7 +30,6 @@ __all__ = [
     "Subgradient",
     "candidates",
     "choose",
-    "obstacle",
     "resolve",
 ]
 
