@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 __all__ = [
     "Array",
     "ArrayLike",
+    "Bounds",
     "ByBatch",
+    "Factors",
     "MatrixLike",
     "Method",
     "RandomState",
@@ -41,6 +43,14 @@ MatrixLike: TypeAlias = npt.ArrayLike | HasShape | sp.spmatrix
 #: What they get.
 Array: TypeAlias = npt.NDArray[Any]
 RandomState: TypeAlias = int | np.random.RandomState | None
+#: Lower and upper bounds of coefficients, or those by the name of the feature.
+Bounds: TypeAlias = (
+    tuple[npt.ArrayLike | None, npt.ArrayLike | None]
+    | dict[str, tuple[float | None, float | None]]
+    | None
+)
+#: Factors of the penalty, by feature or by the name of the feature.
+Factors: TypeAlias = npt.ArrayLike | dict[str, float] | None
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 Result = TypeVar("Result")

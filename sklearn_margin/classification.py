@@ -12,7 +12,7 @@ from sklearn_margin._base.classification import BaseClassifier
 from sklearn_margin._base.estimator import resolve_loss
 from sklearn_margin._calibration import calibrate, held_out_scores
 from sklearn_margin._hints import INIT_HINTS
-from sklearn_margin._typing import RandomState
+from sklearn_margin._typing import Bounds, Factors, RandomState
 from sklearn_margin._validation import check_choice, check_weights
 from sklearn_margin.losses import (
     BatchLoss,
@@ -78,6 +78,13 @@ class LinearClassifier(BaseClassifier):
     l1_ratio : float, default=0.0
         Share of the L1 penalty, from 0 to 1: 0 is ridge, 1 is lasso, by which many coefficients are
         exactly 0, and what is between is the elastic net.
+    coef_bounds : tuple of (low, high), dict or None, default=None
+        Bounds that coefficients keep exactly, in each row of ``coef_``: low and high are numbers,
+        arrays of shape (n_features,) or None, so that ``(0, None)`` is for none that is negative;
+        or such pairs by the name of the feature, as in ``{"price": (None, 0)}``.
+    penalty_factors : array-like of shape (n_features,), dict or None, default=None
+        Factors of alpha by feature, or by the name of the feature: 0 is without a penalty, infinity
+        leaves the feature out. None is 1 for all.
     fit_intercept : bool, default=True
         Whether to fit the intercept b, which is not penalised.
     solver : str or Solver, default="auto"
@@ -138,6 +145,8 @@ class LinearClassifier(BaseClassifier):
         *,
         alpha: float = 1e-4,
         l1_ratio: float = 0.0,
+        coef_bounds: Bounds = None,
+        penalty_factors: Factors = None,
         fit_intercept: bool = True,
         solver: str | Solver = "auto",
         tol: float = 1e-4,
@@ -151,6 +160,8 @@ class LinearClassifier(BaseClassifier):
         self.loss = loss
         self.alpha = alpha
         self.l1_ratio = l1_ratio
+        self.coef_bounds = coef_bounds
+        self.penalty_factors = penalty_factors
         self.fit_intercept = fit_intercept
         self.solver = solver
         self.tol = tol
@@ -192,6 +203,13 @@ class HingeClassifier(BaseClassifier):
     l1_ratio : float, default=0.0
         Share of the L1 penalty, from 0 to 1: 0 is ridge, 1 is lasso, by which many coefficients are
         exactly 0, and what is between is the elastic net.
+    coef_bounds : tuple of (low, high), dict or None, default=None
+        Bounds that coefficients keep exactly, in each row of ``coef_``: low and high are numbers,
+        arrays of shape (n_features,) or None, so that ``(0, None)`` is for none that is negative;
+        or such pairs by the name of the feature, as in ``{"price": (None, 0)}``.
+    penalty_factors : array-like of shape (n_features,), dict or None, default=None
+        Factors of alpha by feature, or by the name of the feature: 0 is without a penalty, infinity
+        leaves the feature out. None is 1 for all.
     fit_intercept : bool, default=True
         Whether to fit the intercept b, which is not penalised.
     solver : str or Solver, default="auto"
@@ -264,6 +282,8 @@ class HingeClassifier(BaseClassifier):
         margin: float = 1.0,
         alpha: float = 1e-4,
         l1_ratio: float = 0.0,
+        coef_bounds: Bounds = None,
+        penalty_factors: Factors = None,
         fit_intercept: bool = True,
         solver: str | Solver = "auto",
         tol: float = 1e-4,
@@ -278,6 +298,8 @@ class HingeClassifier(BaseClassifier):
         self.margin = margin
         self.alpha = alpha
         self.l1_ratio = l1_ratio
+        self.coef_bounds = coef_bounds
+        self.penalty_factors = penalty_factors
         self.fit_intercept = fit_intercept
         self.solver = solver
         self.tol = tol

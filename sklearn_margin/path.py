@@ -195,7 +195,12 @@ def _largest_alpha(model, X, y, fit_params):
         return largest if 0 < largest < np.inf else 1.0
     # The same problems with one feature that is always zero: only the intercept matters.
     blank = np.zeros((objectives[0].rows.shape[0], 1))
-    constants = clone(model).set_params(l1_ratio=0.0)._prepare(blank, y, **data).objectives
+    constants = (
+        clone(model)
+        .set_params(l1_ratio=0.0, coef_bounds=None, penalty_factors=None)
+        ._prepare(blank, y, **data)
+        .objectives
+    )
     problems = zip(objectives, constants, strict=True)
     largest = max(_alpha_of_problem(*problem, model.l1_ratio) for problem in problems)
     return largest if 0 < largest < np.inf else 1.0

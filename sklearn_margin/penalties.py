@@ -4,10 +4,14 @@ A penalty is a parameter object with ``is_zero`` and ``in_coordinates(scale)``. 
 it is in the coordinates u = w · scale of a solver: a ``SeparablePenalty``, Σ_j ½ l2_j u_j² +
 l1_j \\|u_j\\| with u_j from lower_j to upper_j. So a new penalty is one class that names four
 numbers per feature; what solvers and duality gaps make of them stands here.
+
+A coefficient without a penalty, among others that have one, is like an intercept: its entry of
+X̃ᵀg must vanish for slopes g to be a dual point.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,9 +22,9 @@ from sklearn_margin._typing import Array
 __all__ = ["ElasticNet", "SeparablePenalty"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ElasticNet:
-    """alpha·((1 − l1_ratio)/2·‖w‖² + l1_ratio·‖w‖₁).
+    r"""alpha·Σ_j f_j·((1 − l1_ratio)/2·w_j² + l1_ratio·\|w_j\|), with w_j from low_j to high_j.
 
     Parameters
     ----------
@@ -28,31 +32,61 @@ class ElasticNet:
         Strength, not negative.
     l1_ratio : float, default=0.0
         Share of the L1 part, from 0 (ridge) to 1 (lasso).
+    factors : ndarray of shape (n_features,), default=None
+        f, not negative; where it is infinite w_j is 0. None is ones.
+    bounds : tuple of two ndarray of shape (n_features,), default=None
+        low and high; None where there are none.
     """
 
     alpha: float = 0.0
     l1_ratio: float = 0.0
+    factors: Array | None = None
+    bounds: tuple[Array, Array] | None = None
 
     @property
     def is_zero(self) -> bool:
         """Whether nothing is penalised."""
-        return not self.alpha > 0
+        if self.factors is None:
+            return not self.alpha > 0
+        return not (self.alpha > 0 and (self.factors[np.isfinite(self.factors)] > 0).any())
 
     @property
     def ridge(self) -> float | None:
-        """λ where the penalty is λ/2·‖w‖² with λ > 0; None where it is not."""
-        return self.alpha if self.alpha > 0 and self.l1_ratio == 0 else None
+        """λ where the penalty is λ/2·‖w‖² with λ > 0, and w any; None where it is not."""
+        plain = self.factors is None and self.bounds is None
+        return self.alpha if plain and self.alpha > 0 and self.l1_ratio == 0 else None
 
     def in_coordinates(self, scale: Array) -> SeparablePenalty:
-        """The penalty of u = w · scale, for ``scale`` of shape (d,)."""
+        """The penalty of u = w · scale, for ``scale`` of shape (d,), or of as many copies of the
+        features as there are scores."""
         limit = np.finfo(np.float64).max
+        strength, lower, upper = self._by_feature(scale)
         with np.errstate(over="ignore", under="ignore"):
-            l2 = self.alpha * (1.0 - self.l1_ratio) / scale / scale  # a square may vanish
-            l1 = self.alpha * self.l1_ratio / scale
+            l2 = strength * (1.0 - self.l1_ratio) / scale / scale  # a square may vanish
+            l1 = strength * self.l1_ratio / scale
         has_l1 = self.alpha * self.l1_ratio > 0
         return SeparablePenalty(
-            np.minimum(l2, limit), np.minimum(l1, limit) if has_l1 else None, penalty=self
-        )
+            np.minimum(l2, limit), np.minimum(l1, limit) if has_l1 else None, lower, upper,
+            penalty=self, loose=None if np.ndim(strength) == 0 else strength == 0,
+        )  # fmt: skip
+
+    def _by_feature(self, scale):
+        """Strength, and lower and upper bounds of u; None where there are none."""
+        if self.factors is None and self.bounds is None:
+            return self.alpha, None, None
+        n_outputs = len(scale) // len(self.bounds[0] if self.factors is None else self.factors)
+        strength, lower, upper, left_out = self.alpha, None, None, None
+        if self.factors is not None:
+            factors = np.tile(self.factors, n_outputs)
+            left_out = np.isinf(factors)
+            strength = self.alpha * np.where(left_out, 1.0, factors)
+        if self.bounds is not None:
+            lower, upper = (np.tile(bound, n_outputs) * scale for bound in self.bounds)
+        if left_out is not None and left_out.any():
+            lower, upper = (np.full(len(scale), v) if b is None else b
+                            for v, b in ((-np.inf, lower), (np.inf, upper)))  # fmt: skip
+            lower, upper = np.where(left_out, 0.0, lower), np.where(left_out, 0.0, upper)
+        return strength, lower, upper
 
 
 class SeparablePenalty:
@@ -68,11 +102,15 @@ class SeparablePenalty:
         Bounds; None where there are none.
     penalty : ElasticNet or its like, default=None
         What this is the form of.
+    loose : ndarray of bool of shape (d,), default=None
+        Coefficients that are not penalised although others are; None is none.
 
     Attributes
     ----------
     has_l1, has_bounds, is_smooth : bool
         Whether there is an L1 part, or a bound; whether there is neither.
+    loose : ndarray of int or None
+        Numbers of coefficients that are not penalised; None where all are, or none is.
     """
 
     def __init__(
@@ -82,6 +120,7 @@ class SeparablePenalty:
         lower: Array | None = None,
         upper: Array | None = None,
         penalty: Any = None,
+        loose: Array | None = None,
     ) -> None:
         self.has_l1 = l1 is not None
         self.has_bounds = lower is not None or upper is not None
@@ -89,7 +128,9 @@ class SeparablePenalty:
         self.l2, self.l1 = l2, np.zeros(len(l2)) if l1 is None else l1
         self.lower = np.full(len(l2), -np.inf) if lower is None else lower
         self.upper = np.full(len(l2), np.inf) if upper is None else upper
-        self.penalty = penalty
+        self.penalty, self.loose = penalty, None
+        if loose is not None and loose.any() and not loose.all():
+            self.loose = np.flatnonzero(loose)
 
     # --- what it is ---
 
@@ -111,7 +152,8 @@ class SeparablePenalty:
     @property
     def is_coercive(self) -> bool:
         """Whether it grows without bounds in every direction."""
-        return bool(np.all(self.l2 > 0)) or self.has_l1
+        held = (self.l2 > 0) | (self.l1 > 0) | (np.isfinite(self.lower) & np.isfinite(self.upper))
+        return bool(np.all(held))
 
     @property
     def why_not_smooth(self) -> str | None:
@@ -123,7 +165,12 @@ class SeparablePenalty:
     @property
     def why_not_free(self) -> str | None:
         """Why coefficients may not be any number; None if they may."""
-        return f"{type(self.penalty).__name__} has bounds" if self.has_bounds else None
+        if not self.has_bounds:
+            return None
+        if not isinstance(self.penalty, ElasticNet):
+            return f"{type(self.penalty).__name__} has bounds"
+        name = "penalty_factors, where infinite," if self.penalty.bounds is None else "coef_bounds"
+        return f"{name} must be kept exactly"
 
     def in_coordinates(self, scale: Array) -> SeparablePenalty:
         """The same penalty in other coordinates u = w · scale."""
@@ -136,7 +183,7 @@ class SeparablePenalty:
         l1 = np.r_[self.l1, more] if self.has_l1 else None
         lower, upper = np.r_[self.lower, more - np.inf], np.r_[self.upper, more + np.inf]
         lower, upper = (lower, upper) if self.has_bounds else (None, None)
-        return SeparablePenalty(np.r_[self.l2, more], l1, lower, upper, penalty=self.penalty)
+        return SeparablePenalty(np.r_[self.l2, more], l1, lower, upper, self.penalty)
 
     # --- value and derivatives ---
 
@@ -172,6 +219,28 @@ class SeparablePenalty:
     def clip(self, u: Array) -> np.ndarray:
         """``u``, with entries beyond a bound at it."""
         return np.clip(u, self.lower, self.upper) if self.has_bounds else u
+
+    def hinges(self, steepest: Array | float) -> Iterator[tuple[Array, Array, Array]]:
+        """The L1 part, then lower and upper bounds as hinges: kinks, and slopes left and right.
+
+        A bound is a hinge of a slope that no slope of the rest of F there can overcome (an exact
+        penalty: Nocedal & Wright, "Numerical Optimization", 2006, section 17.2).
+
+        Parameters
+        ----------
+        steepest : float or ndarray of shape (d,)
+            The largest slope of the loss by coordinate, whatever the scores.
+        """
+        zero = np.zeros(len(self.l1))
+        if self.has_l1:
+            yield zero, -self.l1, self.l1
+        if not self.has_bounds:
+            return
+        for bound, side in ((self.lower, -1.0), (self.upper, 1.0)):
+            held = np.isfinite(bound)
+            kink = np.where(held, bound, 0.0)
+            slope = np.where(held, steepest + self.l1 + self.l2 * np.abs(kink), 0.0)
+            yield kink, np.minimum(side * slope, 0.0), np.maximum(side * slope, 0.0)
 
     # --- along a line ---
 
@@ -258,12 +327,13 @@ class SeparablePenalty:
         longest = np.abs(residual - pull) + slack
         with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
             if self.has_l1:
-                shrunk = float(np.min(self.l1 / longest, initial=1.0))
+                far = self._unbounded(residual - pull, longest)
+                off = far > self.l1
+                shrunk = float(np.min(self.l1[off] / far[off], initial=1.0))
             else:
                 grows = float(np.sum((residual - pull) * u + np.abs(u) * slack))
-                shrunk = float(
-                    np.minimum(max(price - grows, 0.0) / np.sum(longest**2 / self.l2), 1)
-                )
+                square = np.float64(self._over_l2(longest))
+                shrunk = float(np.minimum(max(price - grows, 0.0) / square, 1))
             kappas = [1.0] if np.isinf(price) else [1.0, shrunk]
             gaps = [(1 - k) * price if k < 1 else 0.0 for k in kappas]
             terms = [self._terms(u, residual, slack, k) for k in kappas]
@@ -280,12 +350,23 @@ class SeparablePenalty:
                 np.sum(np.maximum(self._within(u, near - off), self._within(u, near + off)))
             )
         if not self.has_l1:
-            return 0.5 * float(np.sum((np.abs(near) + off) ** 2 / self.l2))
+            return 0.5 * self._over_l2(np.abs(near) + off)
         v = near - self.l2 * u
         over = np.maximum(np.abs(v) + off - self.l1, 0.0)
         conjugate = np.where(over > 1e-15 * self.l1, over**2 / (2 * self.l2), 0.0)
         terms = u * v + np.abs(u) * off + self.l1 * np.abs(u) + 0.5 * self.l2 * u * u
         return float(np.sum(np.maximum(terms + conjugate, 0.0)))
+
+    def _unbounded(self, v, longest):
+        """``longest`` entries of v, where they lead the sum to infinity: to no bound."""
+        if not self.has_bounds:
+            return longest
+        leads = np.where(v > 0, np.isinf(self.lower), np.isinf(self.upper))
+        return np.where(leads, longest, 0.0)
+
+    def _over_l2(self, v):
+        """Σ v_j² / l2_j; nothing for what is zero."""
+        return float(np.sum(np.divide(v**2, self.l2, out=np.zeros_like(v), where=v != 0)))
 
     def _within(self, u, near):
         r"""The terms with bounds, by entry, for κv + l2 u in ``near``.
@@ -338,10 +419,13 @@ class SeparablePenalty:
         counts by the distance from there, √(2 gap/l2). Where there is no l2, all of the dual point
         is shortened, at a price of ``loss``.
         """
-        ridge = self.l2 > 0
-        if not ridge.all():
-            return loss * unit / float(self.l1[~ridge].min())
-        stiff = float(np.sum(1.0 / self.l2))
+        held = np.ones(len(self.l2), dtype=bool)
+        if self.loose is not None:
+            held[self.loose] = False
+        l2, l1 = self.l2[held], self.l1[held]
+        if not (l2 > 0).all():
+            return loss * unit / float(l1[l2 == 0].min())
+        stiff = float(np.sum(1.0 / l2))
         return unit * np.sqrt(2.0 * gap * stiff) + 0.5 * unit**2 * stiff
 
 

@@ -11,7 +11,7 @@ from sklearn.metrics import d2_pinball_score
 from sklearn_margin._arrays import on_host, scores_on_host
 from sklearn_margin._base.regression import OTHER_LOSSES, BaseRegressor
 from sklearn_margin._base.scores import predictions_in_parts
-from sklearn_margin._typing import Array, ArrayLike, MatrixLike, RandomState
+from sklearn_margin._typing import Array, ArrayLike, Bounds, Factors, MatrixLike, RandomState
 from sklearn_margin._validation import check_number
 from sklearn_margin.batches import Batches, by_batch
 from sklearn_margin.losses import Quantile
@@ -47,6 +47,13 @@ class QuantileRegressor(BaseRegressor):
     l1_ratio : float, default=0.0
         Share of the L1 penalty, from 0 to 1: 0 is ridge, 1 is lasso, by which many coefficients are
         exactly 0, and what is between is the elastic net.
+    coef_bounds : tuple of (low, high), dict or None, default=None
+        Bounds that coefficients keep exactly, in each row of ``coef_``: low and high are numbers,
+        arrays of shape (n_features,) or None, so that ``(0, None)`` is for none that is negative;
+        or such pairs by the name of the feature, as in ``{"price": (None, 0)}``.
+    penalty_factors : array-like of shape (n_features,), dict or None, default=None
+        Factors of alpha by feature, or by the name of the feature: 0 is without a penalty, infinity
+        leaves the feature out. None is 1 for all.
     fit_intercept : bool, default=True
         Whether to fit the intercept b, which is not penalised.
     solver : str or Solver, default="auto"
@@ -112,6 +119,8 @@ class QuantileRegressor(BaseRegressor):
         non_crossing: bool = False,
         alpha: float = 1e-4,
         l1_ratio: float = 0.0,
+        coef_bounds: Bounds = None,
+        penalty_factors: Factors = None,
         fit_intercept: bool = True,
         solver: str | Solver = "auto",
         tol: float = 1e-4,
@@ -125,6 +134,8 @@ class QuantileRegressor(BaseRegressor):
         self.non_crossing = non_crossing
         self.alpha = alpha
         self.l1_ratio = l1_ratio
+        self.coef_bounds = coef_bounds
+        self.penalty_factors = penalty_factors
         self.fit_intercept = fit_intercept
         self.solver = solver
         self.tol = tol

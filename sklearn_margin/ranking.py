@@ -6,7 +6,7 @@ from typing import Literal
 
 from sklearn_margin._base.estimator import resolve_loss
 from sklearn_margin._base.ranking import BaseRanker
-from sklearn_margin._typing import RandomState
+from sklearn_margin._typing import Bounds, Factors, RandomState
 from sklearn_margin._validation import check_choice
 from sklearn_margin.losses import (
     Loss,
@@ -49,6 +49,13 @@ class LinearRanker(BaseRanker):
     l1_ratio : float, default=0.0
         Share of the L1 penalty, from 0 to 1: 0 is ridge, 1 is lasso, by which many coefficients are
         exactly 0, and what is between is the elastic net.
+    coef_bounds : tuple of (low, high), dict or None, default=None
+        Bounds that coefficients keep exactly, in each row of ``coef_``: low and high are numbers,
+        arrays of shape (n_features,) or None, so that ``(0, None)`` is for none that is negative;
+        or such pairs by the name of the feature, as in ``{"price": (None, 0)}``.
+    penalty_factors : array-like of shape (n_features,), dict or None, default=None
+        Factors of alpha by feature, or by the name of the feature: 0 is without a penalty, infinity
+        leaves the feature out. None is 1 for all.
     solver : str or Solver, default="auto"
         "newton", "lbfgs", "coordinate_descent", "smoothing", "subgradient", "sgd", a configured
         solver such as ``SGD(batch_size=32)``, or "auto", which chooses by loss, penalty and shape;
@@ -101,6 +108,8 @@ class LinearRanker(BaseRanker):
         *,
         alpha: float = 1e-4,
         l1_ratio: float = 0.0,
+        coef_bounds: Bounds = None,
+        penalty_factors: Factors = None,
         solver: str | Solver = "auto",
         tol: float = 1e-4,
         max_iter: int = 1000,
@@ -112,6 +121,8 @@ class LinearRanker(BaseRanker):
         self.loss = loss
         self.alpha = alpha
         self.l1_ratio = l1_ratio
+        self.coef_bounds = coef_bounds
+        self.penalty_factors = penalty_factors
         self.solver = solver
         self.tol = tol
         self.max_iter = max_iter
@@ -150,6 +161,13 @@ class RankSVM(BaseRanker):
     l1_ratio : float, default=0.0
         Share of the L1 penalty, from 0 to 1: 0 is ridge, 1 is lasso, by which many coefficients are
         exactly 0, and what is between is the elastic net.
+    coef_bounds : tuple of (low, high), dict or None, default=None
+        Bounds that coefficients keep exactly, in each row of ``coef_``: low and high are numbers,
+        arrays of shape (n_features,) or None, so that ``(0, None)`` is for none that is negative;
+        or such pairs by the name of the feature, as in ``{"price": (None, 0)}``.
+    penalty_factors : array-like of shape (n_features,), dict or None, default=None
+        Factors of alpha by feature, or by the name of the feature: 0 is without a penalty, infinity
+        leaves the feature out. None is 1 for all.
     solver : str or Solver, default="auto"
         "newton", "lbfgs", "coordinate_descent", "smoothing", "subgradient", "sgd", a configured
         solver such as ``SGD(batch_size=32)``, or "auto", which chooses by loss, penalty and shape;
@@ -207,6 +225,8 @@ class RankSVM(BaseRanker):
         weighting: Literal["uniform", "difference"] = "uniform",
         alpha: float = 1e-4,
         l1_ratio: float = 0.0,
+        coef_bounds: Bounds = None,
+        penalty_factors: Factors = None,
         solver: str | Solver = "auto",
         tol: float = 1e-4,
         max_iter: int = 1000,
@@ -220,6 +240,8 @@ class RankSVM(BaseRanker):
         self.weighting = weighting
         self.alpha = alpha
         self.l1_ratio = l1_ratio
+        self.coef_bounds = coef_bounds
+        self.penalty_factors = penalty_factors
         self.solver = solver
         self.tol = tol
         self.max_iter = max_iter

@@ -6,7 +6,7 @@ import numpy as np
 
 from sklearn_margin._base.estimator import resolve_loss
 from sklearn_margin._base.regression import OTHER_LOSSES, BaseRegressor
-from sklearn_margin._typing import Array, RandomState
+from sklearn_margin._typing import Array, Bounds, Factors, RandomState
 from sklearn_margin._validation import check_number
 from sklearn_margin.losses import (
     Absolute,
@@ -52,6 +52,13 @@ class LinearRegressor(BaseRegressor):
     l1_ratio : float, default=0.0
         Share of the L1 penalty, from 0 to 1: 0 is ridge, 1 is lasso, by which many coefficients are
         exactly 0, and what is between is the elastic net.
+    coef_bounds : tuple of (low, high), dict or None, default=None
+        Bounds that coefficients keep exactly, in each row of ``coef_``: low and high are numbers,
+        arrays of shape (n_features,) or None, so that ``(0, None)`` is for none that is negative;
+        or such pairs by the name of the feature, as in ``{"price": (None, 0)}``.
+    penalty_factors : array-like of shape (n_features,), dict or None, default=None
+        Factors of alpha by feature, or by the name of the feature: 0 is without a penalty, infinity
+        leaves the feature out. None is 1 for all.
     fit_intercept : bool, default=True
         Whether to fit the intercept b, which is not penalised.
     solver : str or Solver, default="auto"
@@ -107,6 +114,8 @@ class LinearRegressor(BaseRegressor):
         *,
         alpha: float = 1e-4,
         l1_ratio: float = 0.0,
+        coef_bounds: Bounds = None,
+        penalty_factors: Factors = None,
         fit_intercept: bool = True,
         solver: str | Solver = "auto",
         tol: float = 1e-4,
@@ -119,6 +128,8 @@ class LinearRegressor(BaseRegressor):
         self.loss = loss
         self.alpha = alpha
         self.l1_ratio = l1_ratio
+        self.coef_bounds = coef_bounds
+        self.penalty_factors = penalty_factors
         self.fit_intercept = fit_intercept
         self.solver = solver
         self.tol = tol
@@ -165,6 +176,13 @@ class HuberRegressor(BaseRegressor):
     l1_ratio : float, default=0.0
         Share of the L1 penalty, from 0 to 1: 0 is ridge, 1 is lasso, by which many coefficients are
         exactly 0, and what is between is the elastic net.
+    coef_bounds : tuple of (low, high), dict or None, default=None
+        Bounds that coefficients keep exactly, in each row of ``coef_``: low and high are numbers,
+        arrays of shape (n_features,) or None, so that ``(0, None)`` is for none that is negative;
+        or such pairs by the name of the feature, as in ``{"price": (None, 0)}``.
+    penalty_factors : array-like of shape (n_features,), dict or None, default=None
+        Factors of alpha by feature, or by the name of the feature: 0 is without a penalty, infinity
+        leaves the feature out. None is 1 for all.
     fit_intercept : bool, default=True
         Whether to fit the intercept b, which is not penalised.
     solver : str or Solver, default="auto"
@@ -233,6 +251,8 @@ class HuberRegressor(BaseRegressor):
         scale: float | None = None,
         alpha: float = 1e-4,
         l1_ratio: float = 0.0,
+        coef_bounds: Bounds = None,
+        penalty_factors: Factors = None,
         fit_intercept: bool = True,
         solver: str | Solver = "auto",
         tol: float = 1e-4,
@@ -246,6 +266,8 @@ class HuberRegressor(BaseRegressor):
         self.scale = scale
         self.alpha = alpha
         self.l1_ratio = l1_ratio
+        self.coef_bounds = coef_bounds
+        self.penalty_factors = penalty_factors
         self.fit_intercept = fit_intercept
         self.solver = solver
         self.tol = tol

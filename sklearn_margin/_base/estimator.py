@@ -231,15 +231,21 @@ class LossEstimator(ConvertsToOnnx, DrawnByScikitLearn, CallbackSupportMixin, Ba
             self._check_params()
             table = self._table(X, y, given) if in_batches else None
             if table is not None:
+                self._validate(table.first, "no_validation")
+                self._table_names = getattr(table.first, "columns", None)
                 X, y, given = self._of_table(table, given)
             problem = prepare(X, y, **given)
             if table is not None:
                 self._validate(table.first, "no_validation")  # for the names of features
+                del self._table_names
             held_out = self._held_out(problem, X_val, y_val)
             self._store(problem, self._minimize(problem, held_out, context, given))
             self._finish(problem, **given)
         context.call_on_fit_task_end(estimator=self, X=problem.X, y=problem.y)
         return self
+
+    #: Names of the features, while a fit goes on to a table that has them.
+    _table_names: Any = None
 
     #: What splits a target that holds groups; None where none does.
     _unpack: Callable[..., Any] | None = None

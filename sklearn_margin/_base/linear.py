@@ -11,11 +11,12 @@ from sklearn.utils.extmath import safe_sparse_dot
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sklearn_margin._arrays import kind_of
+from sklearn_margin._base.by_feature import coefficient_bounds, penalty_factors
 from sklearn_margin._base.estimator import LossEstimator
 from sklearn_margin._hints import check_rows
 from sklearn_margin.objective import Rows
 from sklearn_margin.penalties import ElasticNet
-from sklearn_margin.solvers import choose
+from sklearn_margin.solvers import choose, obstacle
 from sklearn_margin.solvers.sgd import stream
 
 __all__ = ["LinearModel"]
@@ -24,6 +25,8 @@ __all__ = ["LinearModel"]
 class LinearModel(LossEstimator):
     """Base of the estimators with one coefficient per feature, or a row of them per problem."""
 
+    coef_bounds: Any
+    penalty_factors: Any
     coef_: Any  # an array, or a CSR matrix after ``sparsify``
 
     def _rows(self, X, center):
@@ -31,7 +34,17 @@ class LinearModel(LossEstimator):
         return Rows(X, center=center, n_jobs=self.n_jobs)
 
     def _penalty(self):
-        return ElasticNet(self.alpha, self.l1_ratio)
+        bounds = self._coef_bounds()
+        factors = penalty_factors(self.penalty_factors, self.n_features_in_, self._names, bounds)
+        return ElasticNet(self.alpha, self.l1_ratio, factors, bounds)
+
+    def _coef_bounds(self):
+        return coefficient_bounds(self.coef_bounds, self.n_features_in_, self._names)
+
+    @property
+    def _names(self):
+        """Names of the features, if there are any."""
+        return getattr(self, "feature_names_in_", self._table_names)
 
     def _prepare_fit(self, X, y, **given):
         """As ``_prepare``, of a fit."""
@@ -89,9 +102,20 @@ class LinearModel(LossEstimator):
         dtype = problem.objectives[0].rows.dtype
         return {
             **problem.known,
-            "coef_": np.concatenate(coefs).astype(dtype, copy=False),
+            "coef_": self._within_bounds(np.concatenate(coefs).astype(dtype, copy=False)),
             "intercept_": intercept.astype(dtype, copy=False),
         }
+
+    def _within_bounds(self, coef):
+        """Coefficients without what rounding errors have them beyond their bounds."""
+        bounds = self._coef_bounds()
+        if bounds is None:
+            return coef
+        low, high = (bound.astype(coef.dtype) for bound in bounds)
+        # In single precision the next number may be beyond.
+        low = np.where(low < bounds[0], np.nextafter(low, np.inf, dtype=coef.dtype), low)
+        high = np.where(high > bounds[1], np.nextafter(high, -np.inf, dtype=coef.dtype), high)
+        return np.clip(coef, low, high)
 
     # --- batches ---
 
@@ -105,7 +129,7 @@ class LinearModel(LossEstimator):
 
     def _stream(self, solver, objective, state, previous):
         """One pass over a batch: the state, and coefficients and intercept."""
-        reason = solver.obstacle(objective)
+        reason = obstacle(solver, objective)
         if reason is not None:
             raise ValueError(f"partial_fit cannot be used here: {reason}")
         start = objective.start() if previous is None else objective.from_coef(*previous)

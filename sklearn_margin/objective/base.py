@@ -15,6 +15,8 @@ __all__ = ["LinearObjective", "Objective"]
 
 
 _NO_PENALTY = ElasticNet()
+_MOST_LOOSE = 200  # parameters whose slopes are made to vanish for a certificate
+_MOST_STEPS = 30
 
 
 class Objective:
@@ -385,10 +387,13 @@ class LinearObjective(Objective):
         u, _ = self.split(params)
         slope, b_slope = self.split(gradient)
         most = loss + self.penalty.value(u) if self.may_scale else np.inf
-        slack, share = 0.0, 0.0
+        slack, share, loose = 0.0, 0.0, self.penalty.loose
+        if loose is not None:
+            slope = slope.copy()
+            slope[loose[np.abs(slope[loose]) <= self._zero_slope(slopes)]] = 0.0
         if np.abs(b_slope).max() > self._imbalance * slopes.size:
             share, slack = self.balance(slopes, b_slope) if self.may_scale else (1.0, 0.0)
-            if share >= 1:
+            if share >= 1 or loose is not None:
                 return most
             moved = slopes.moved(share, float(np.max(b_slope)))
             if moved is not None:
@@ -402,6 +407,67 @@ class LinearObjective(Objective):
         r"""What Σg may be of Σ \|g\| and count as zero."""
         rounding = 5 * float(np.finfo(self.rows.dtype).eps) * self.n_outputs
         return rounding if self.may_scale else max(rounding, 1e-12)
+
+    def _zero_slope(self, slopes):
+        """What entries of X̃ᵀg may be and count as zero: columns have root mean square 1."""
+        return self._imbalance * np.sqrt(slopes.n) * slopes.norm
+
+    def _loose(self, params, gradient, slopes):
+        """Numbers of the parameters that no penalty holds and no bound, at a point where one of
+        them has a slope; None where none has."""
+        penalty, (u, _) = self.penalty, self.split(params)
+        loose = penalty.loose
+        low, high, slope = u <= penalty.lower, u >= penalty.upper, self.split(gradient)[0]
+        held = (low & (slope >= 0)) | (high & (slope <= 0))
+        loose = loose[~held[loose]]
+        within = np.abs(slope[loose]) <= self._zero_slope(slopes)
+        intercepts = np.arange(len(u), self.n_params)
+        balanced = np.abs(gradient[intercepts]) <= self._imbalance * slopes.size
+        return None if within.all() and balanced.all() else np.r_[loose, intercepts]
+
+    def settled(self, point) -> Point:
+        """The point from which no step of the parameters that no penalty holds lowers F: there
+        X̃ᵀg vanishes for these, as that of a dual point must. By Newton's method; X is not read."""
+        index = self._loose(point.params, point.gradient, point.slopes)
+        if index is None or not self.has_hessian or len(index) > _MOST_LOOSE:
+            return point
+        directions, z, step = self._directions(index), point.scores, np.zeros(len(index))
+        for _ in range(_MOST_STEPS):
+            curvature = self.curvature(z)
+            slope = np.array([np.vdot(curvature.gradient, v) for v in directions], np.float64)
+            size = self._imbalance * self.slopes(curvature.gradient).size
+            if np.abs(slope).max() <= 0.1 * size:
+                break
+            products = [curvature.product(v) for v in directions]
+            hessian = np.array([[np.vdot(v, p) for v in directions] for p in products], np.float64)
+            move = -np.linalg.lstsq(hessian, slope, rcond=None)[0]
+            dz = sum(t * v for t, v in zip(move, directions, strict=True)).astype(z.dtype)
+            length = 1.0
+            most = curvature.value + 4 * float(np.finfo(z.dtype).eps) * abs(curvature.value)
+            while self.score_value(z + length * dz) > most and length > 1e-3:
+                length *= 0.5
+            if length <= 1e-3:
+                break
+            z, step = z + length * dz, step + length * move
+        params = point.params.copy()
+        params[index] += step
+        u, _ = self.split(params)
+        return Point(self, params) if np.array_equal(self.penalty.clip(u), u) else point
+
+    def _directions(self, index):
+        """Scores of unit parameters."""
+        (n, d), k = self.rows.shape, self.n_outputs
+        which = index[index < k * d] % d
+        columns = self.rows.columns(which)
+        found = [columns[:, j] for j in range(len(which))]
+        found += [np.ones(n, self.rows.dtype)] * (len(index) - len(which))
+        if k == 1:
+            return found
+        outputs = [i // d if i < k * d else i - k * d for i in index]
+        by_output = np.zeros((len(index), n, k), self.rows.dtype)
+        for whole, column, c in zip(by_output, found, outputs, strict=True):
+            whole[:, c] = column
+        return list(by_output)
 
     def balanced(self, params) -> np.ndarray:
         """Parameters with the intercept that is best for the coefficients: the slopes of the loss

@@ -48,7 +48,8 @@ def envelope_certificate(point, smooth, run, exact):
     penalty = objective.penalty.value(point.u)
     value = loss + penalty
     if objective.penalty.is_zero:
-        slope = np.abs(gradient())
+        held = objective.penalty.padded(objective.n_params)
+        slope = np.abs(held.steepest(params, gradient()))
         charge = float(slope @ (np.abs(params) + np.abs(params).max(initial=0.0)))
         zero = np.sqrt(np.finfo(objective.rows.dtype).eps) * slopes.size
         return value, above, above + (charge if slope.max(initial=0.0) <= zero else np.inf)

@@ -72,6 +72,8 @@ class MeanSlopes:
 def own_gap(objective, params) -> float | None:
     """Duality gap at ``params`` from the slopes there; None where no gap is known."""
     point, slopes = objective.at(params), MeanSlopes(objective)
+    if objective.penalty.loose is not None:
+        return point.gap()
     slopes.add(point)
     return slopes.gap(point)[0]
 

@@ -121,7 +121,14 @@ class Point:
         """Duality gap, a bound on F − min F; None where none is known."""
         if not self.objective.has_gap:
             return None
-        return self.objective.gap(self.params, self.gradient, self.slopes, self.loss)
+        gap = self.objective.gap(self.params, self.gradient, self.slopes, self.loss)
+        if self.objective.penalty.loose is not None:
+            other = self.objective.settled(self)
+            if other is not self:
+                slopes, loss = other.slopes, other.loss
+                known = self.objective.gap(other.params, other.gradient, slopes, loss)
+                gap = min(gap, max(self.value - other.value, 0.0) + known)
+        return gap
 
     @property
     def slopes(self) -> Slopes:

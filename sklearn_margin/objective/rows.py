@@ -123,6 +123,11 @@ class Rows:
         X = self.X[index]
         return X.toarray() if self.is_sparse else X
 
+    def columns(self, index) -> np.ndarray:
+        """Some columns of X̃, of shape (n, len(index))."""
+        X = self.X[:, index].toarray() if self.is_sparse else self.X[:, index]
+        return ((X - self.shift[index]) / self.scale[index]).astype(self.dtype)
+
     def dense(self, index) -> np.ndarray:
         """Some of the rows as a dense standardised matrix of float64."""
         return (self.raw(index) - self.shift) / self.scale

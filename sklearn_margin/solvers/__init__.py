@@ -124,14 +124,14 @@ def candidates(
     """
     chosen = resolve(solver, classes)
     if chosen is not None:
-        reason = _obstacle(chosen, objective)
+        reason = obstacle(chosen, objective)
         if reason is None:
             return [chosen]
-        names = [name for name, cls in SOLVERS.items() if _obstacle(cls(), objective) is None]
+        names = [name for name, cls in SOLVERS.items() if obstacle(cls(), objective) is None]
         raise ValueError(
             f"solver={chosen.name!r} cannot be used here: {reason}. Solvers that can: {names}"
         )
-    able = [cls() for cls in SOLVERS.values() if _obstacle(cls(), objective) is None]
+    able = [cls() for cls in SOLVERS.values() if obstacle(cls(), objective) is None]
     ranked = [(rank, s) for s in able if (rank := s.rank(objective, tol)) is not None]
     able = [solver for _, solver in sorted(ranked, key=lambda pair: pair[0])]
     if not able:
@@ -142,7 +142,7 @@ def candidates(
     return exact or able[:1]
 
 
-def _obstacle(solver, objective):
+def obstacle(solver, objective):
     """Why ``solver`` cannot minimise ``objective``, or None if it can."""
     if solver.linear and not objective.is_linear:
         return "scores are not linear in the parameters"

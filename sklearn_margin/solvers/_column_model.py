@@ -86,6 +86,8 @@ class ColumnModel:
         self.size = np.where(self.size > 0, self.size, self.size.mean() or 1.0)
         self.slope = self._projected(sums.g, self.g)
         gradient = self.slope + objective.penalty_gradient(point.params)
+        if penalty.loose is not None:
+            return point.gap()
         return objective.gap(
             point.params, gradient, objective.slopes(curvature.gradient), self.loss
         )

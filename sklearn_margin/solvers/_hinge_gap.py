@@ -22,6 +22,8 @@ its bounds (they contain the Dikin ellipsoid), and the sums above grow by \|δ·
 the central path ‖ω ∘ e‖ is of the size of the gap itself. Nothing need be known of how large the
 optimum is.
 
+*By a bound*: where v_j leads u_j to a bound, \|v_j\| times the way there is the price.
+
 Rounding errors of v are bounded and paid for like v itself. Where they are larger than what the
 slopes have room for, there is no proof, and the gap is that to zero.
 """
@@ -68,12 +70,14 @@ class HingeGap:
         Gradient of what other rows contribute, if they are known to be linear.
     eps : float, default=None
         Rounding error of ``projected``; None is that of the dtype of X.
+    bounds : list of tuple, default=()
+        Bounds of coefficients as ``coefficient_hinges`` has them.
     """
 
-    def __init__(self, objective, rows, kink, low, high, linear=None, eps=None):
+    def __init__(self, objective, rows, kink, low, high, linear=None, eps=None, bounds=()):
         self.objective, self.rows = objective, rows
         self.kink, self.low, self.high = kink, low, high
-        self.linear = linear
+        self.linear, self.bounds = linear, bounds
         self.penalty = objective.penalty
         self.from_zero = linear is None and bool((low <= 0).all() and (high >= 0).all())
         size = np.abs(objective.rows.shift) / objective.rows.scale
@@ -101,7 +105,7 @@ class HingeGap:
         Parameters
         ----------
         x : ndarray of shape (n_params,)
-            The point.
+            The point, which may be beyond bounds.
         e : ndarray of shape (n_hinges, n)
             Scores less kinks there.
         below, above : ndarray of shape (n_hinges, n)
@@ -133,6 +137,9 @@ class HingeGap:
         lower = value - gap
         if self.from_zero and not lower >= 0.0:
             lower = 0.0
+        # F with coefficients beyond a bound at it is no more than with the hinges in its place.
+        value += sum(float(np.sum(np.maximum(left * (u - at), right * (u - at))))
+                     for at, left, right in self.bounds)  # fmt: skip
         return Bound(value, lower, *self._noise(e, own, common))
 
     def most_rows(self, dear):
@@ -193,18 +200,39 @@ class _State:
             size = join(features.T @ by_row, by_row.sum())
         self.error = 4.0 * problem.eps * (size + self.l2 * np.abs(x))
         self.v = projected + self.l2 * x
+        self.held, self.way = np.zeros(len(x)), np.zeros(len(x))
+        if penalty.has_bounds:
+            self._let_bounds_hold(join(penalty.lower, -np.inf), join(penalty.upper, np.inf))
         self.hinges = float(np.sum(np.where(e > 0, above, below) * np.abs(e)))
         self.kinks = self.l1 * np.abs(x) + np.clip(self.v, -self.l1, self.l1) * x
         self.kinks += np.where(self.l1 > 0, self.error * np.abs(x), 0.0)
+        self.kinks += self.held * self.way
         self.sums = self.hinges + float(self.kinks.sum())
         self.work = float(np.sum(self.slopes * e))
         self.total = float(self.slopes.sum())
 
+    def _let_bounds_hold(self, lower, upper):
+        """Take from v what leads to a bound, where anything else would cost more."""
+        x, v, l1 = self.x, self.v, self.l1
+        over = np.sign(v) * np.maximum(np.abs(v) - l1, 0.0)
+        rest = np.where(x != 0, v + l1 * np.sign(x), over)
+        way = np.abs(x - np.where(rest > 0, lower, upper))
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            ridge = np.where(over != 0, 0.5 * over * (over / self.l2), 0.0)
+            cheap = np.abs(rest) * way < l1 * np.abs(x) + np.clip(v, -l1, l1) * x + ridge
+        cheap &= (rest != 0) & np.isfinite(way)
+        self.held, self.way = np.where(cheap, np.abs(rest), 0.0), np.where(cheap, way, 0.0)
+        self.v = np.where(cheap, v - rest, v)
+
     def _ridge(self, slack):
         """What each coordinate costs if v is off by another ``slack``."""
-        rest = np.maximum(np.abs(self.v) + self.error + slack - self.l1, 0.0)
+        off = self.error + slack
+        rest = np.maximum(np.abs(self.v) + off - self.l1, 0.0)
+        bound = self.held >= 2 * off  # which holds the rest, too
+        rest = np.where((self.held > 0) & bound, 0.0, rest)
         with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
             cost = np.where(rest > 0, 0.5 * rest * (rest / self.l2), 0.0)
+        cost += np.where((self.held > 0) & bound, off * self.way, 0.0)
         return np.where(np.isnan(cost), np.inf, cost)
 
     def by_ridge(self):

@@ -17,6 +17,7 @@ __all__ = [
     "HingeModel",
     "SpanModel",
     "best_intercept",
+    "coefficient_hinges",
     "hinge_terms",
     "is_sum_of_hinges",
     "lies_in_span",
@@ -27,7 +28,8 @@ _GOOD = 1e-5  # distance of a unit column from the span of others that a normal 
 
 
 class HingeModel:
-    """Terms of A x − kink, where A is X̃ (once or twice), then, for an L1 penalty, the identity.
+    """Terms of A x − kink, where A is X̃ (once or twice), then, for an L1 penalty, the identity, and
+    for bounds, too: see ``coefficient_hinges``.
 
     Parameters
     ----------
@@ -48,14 +50,14 @@ class HingeModel:
         self.l2 = objective.penalty.l2
         kinks, lefts, rights = zip(*hinge_terms(objective, y, weight), strict=True)
         self.copies = len(kinks)
+        own = coefficient_hinges(objective)
         self.certificate = HingeGap(
             objective, self.rows, np.array(kinks), np.array(lefts), np.array(rights), linear,
-            eps=self.eps,
+            eps=self.eps, bounds=own[objective.penalty.has_l1 :],
         )  # fmt: skip
-        if objective.penalty.has_l1:
-            kinks = (*kinks, np.zeros(self.d))
-            lefts = (*lefts, -objective.penalty.l1)
-            rights = (*rights, objective.penalty.l1)
+        self.repeats = len(own)
+        for kink, left, right in own:
+            kinks, lefts, rights = (*kinks, kink), (*lefts, left), (*rights, right)
         self.kink, self.left = np.concatenate(kinks), np.concatenate(lefts)
         self.width = np.concatenate(rights) - self.left
         self.dead = np.flatnonzero(self.width == 0)  # terms that are linear, or of no weight
@@ -68,8 +70,7 @@ class HingeModel:
         """A x."""
         u, b = self.objective.split(x)
         z = self.rows.scores(u, b).astype(np.float64, copy=False)
-        parts = [z] * self.copies
-        return np.concatenate([*parts, u] if self.objective.penalty.has_l1 else parts)
+        return np.concatenate([*[z] * self.copies, *[u] * self.repeats])
 
     def transpose(self, v):
         """Aᵀ v."""
@@ -124,10 +125,9 @@ class HingeModel:
 
     def of_rows(self, projected, t):
         """Aᵀ slopes without the terms of an L1 penalty, but with the linear part."""
-        if self.objective.penalty.has_l1:
-            first = self.n * self.copies
-            lasso = self.left[first:] + self.width[first:] * t[first:]
-            projected = projected - self.objective.join(lasso, 0.0)
+        if self.repeats:
+            own = self._by_feature(self.left + self.width * t)
+            projected = projected - self.objective.join(own, 0.0)
         return projected + self.linear
 
     def rooms(self, t):
@@ -141,9 +141,12 @@ class HingeModel:
 
     def _fold(self, v):
         """Sum over copies of the rows, in the dtype of X; and the rest."""
-        rest = v[self.n * self.copies :]
         rows = self.by_hinge(v).sum(axis=0).astype(self.rows.dtype, copy=False)
-        return rows, rest if len(rest) else 0.0
+        return rows, self._by_feature(v) if self.repeats else 0.0
+
+    def _by_feature(self, v):
+        """Sums of the terms of coefficients."""
+        return v[self.n * self.copies :].reshape(self.repeats, self.d).sum(axis=0)
 
 
 def _distances(width):
@@ -182,7 +185,9 @@ class DenseModel(HingeModel):
         if self.d > self.n and lies_in_span(objective):
             self._use_span()
         else:
-            weak = np.flatnonzero((self.l2 <= _WEAK_L2) & (objective.penalty.l1 <= _WEAK_L1))
+            penalty = objective.penalty
+            weak = (self.l2 <= _WEAK_L2) & (penalty.l1 <= _WEAK_L1)
+            weak = np.flatnonzero(weak & np.isinf(penalty.lower) & np.isinf(penalty.upper))
             if len(weak):
                 self._change_basis(weak)
         self.k = self.A.shape[1]
@@ -226,27 +231,28 @@ class DenseModel(HingeModel):
     def apply(self, x):
         c, b = self.objective.split(x)
         z = self.A @ c + b
-        parts = [z] * self.copies
-        return np.concatenate([*parts, self.coef(c)] if self.objective.penalty.has_l1 else parts)
+        return np.concatenate([*[z] * self.copies, *[self.coef(c)] * self.repeats])
 
     def transpose(self, v):
-        rows, rest = self.by_hinge(v).sum(axis=0), v[self.n * self.copies :]
+        rows = self.by_hinge(v).sum(axis=0)
         projected = self.A.T @ rows
-        if len(rest):
+        if self.repeats:
+            rest = self._by_feature(v)
             projected += rest if self.T is None else self.T.T @ rest
         return self.objective.join(projected, rows.sum())
 
     def normal_matrix(self, h):
-        rows, rest = self.by_hinge(h).sum(axis=0), h[self.n * self.copies :]
+        rows = self.by_hinge(h).sum(axis=0)
+        rest = self._by_feature(h) if self.repeats else 0.0
         k = self.k
         matrix = np.empty((k + self.objective.fit_intercept,) * 2)
         scaled = np.sqrt(rows)[:, None] * self.A
         matrix[:k, :k] = scaled.T @ scaled
         if self.T is None:
-            matrix[np.diag_indices(k)] += self.l2 + (rest if len(rest) else 0.0)
+            matrix[np.diag_indices(k)] += self.l2 + rest
         else:
             matrix[:k, :k] += self.ridge
-            if len(rest):
+            if self.repeats:
                 matrix[:k, :k] += (self.T.T * rest) @ self.T
         if self.objective.fit_intercept:
             matrix[:k, k] = matrix[k, :k] = self.A.T @ rows
@@ -300,9 +306,20 @@ def hinge_terms(objective, y=None, weight=None):
         yield kink, weight * left, weight * right
 
 
+def coefficient_hinges(objective):
+    """Hinges of the coefficients, for the largest slopes that the loss can have: none of X̃ᵀg
+    exceeds √n ‖g‖ with the steepest slopes g by row."""
+    if objective.penalty.is_smooth:
+        return []
+    _, lefts, rights = zip(*hinge_terms(objective), strict=True)
+    steepest = sum(np.maximum(-left, right) for left, right in zip(lefts, rights, strict=True))
+    largest = np.sqrt(len(steepest)) * float(np.linalg.norm(steepest))
+    return list(objective.penalty.hinges(largest))
+
+
 def lies_in_span(objective):
     """Whether the optimum lies in the span of the rows."""
-    return not objective.penalty.has_l1 and bool(np.all(objective.penalty.l2 > 0))
+    return objective.penalty.is_smooth and bool(np.all(objective.penalty.l2 > 0))
 
 
 class SpanModel(HingeModel):

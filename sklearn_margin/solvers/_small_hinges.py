@@ -21,7 +21,7 @@ class Certificate(NamedTuple):
 
 
 class SmallHinges:
-    r"""Terms of the loss, then, for an L1 penalty, the coefficients themselves.
+    r"""Terms of the loss, then, for an L1 penalty and for bounds, the coefficients themselves.
 
     The variables x begin with the parameters. A term is l·e + (r − l)·[e]₊ with e = A x − kink.
     The first terms, n rows of them, are hinges [e]₊ times their weight: those of the loss.
@@ -50,13 +50,19 @@ class SmallHinges:
         self.margin = float(objective.loss.margin)
         self.l1, self.l2 = penalty.l1.astype(dtype), penalty.l2.astype(dtype)
         self.has_l1 = penalty.has_l1
+        self.lower, self.upper = penalty.lower, penalty.upper
+        self.loose = slice(0) if penalty.loose is None else penalty.loose
 
     def _set_terms(self, kink, width):
-        more = self.l1 if self.has_l1 else self.l1[:0]
-        self.shape = width.shape
-        self.kink = np.concatenate([kink.ravel(), 0.0 * more])
-        self.left = np.concatenate([0.0 * kink.ravel(), -more])
-        self.width = np.concatenate([width.ravel(), 2.0 * more])
+        # No column of X̃ᵀg is larger, whatever the slopes g of the loss.
+        steepest = np.tile(width.sum(axis=1) @ np.abs(self.X), self.objective.n_outputs)
+        own = list(self.objective.penalty.hinges(steepest))
+        kinks, lefts, rights = zip(*own, strict=True) if own else [()] * 3
+        self.shape, self.repeats = width.shape, len(own)
+        self.kink = np.concatenate([kink.ravel(), *kinks]).astype(self.dtype)
+        self.left = np.concatenate([0.0 * kink.ravel(), *lefts]).astype(self.dtype)
+        widths = (right - left for left, right in zip(lefts, rights, strict=True))
+        self.width = np.concatenate([width.ravel(), *widths]).astype(self.dtype)
         self.linear = np.zeros(self.n_params + self.n * self.simplex, self.dtype)
 
     # --- what a subclass provides ---
@@ -115,9 +121,15 @@ class SmallHinges:
         return params.astype(np.float64)
 
     def terms(self, v):
-        """The part of ``v`` by term of the loss, and the rest."""
+        """The part of ``v`` by term of the loss, and the sums of the rest by coefficient."""
         size = self.shape[0] * self.shape[1]
-        return v[:size].reshape(self.shape), v[size:]
+        rest = v[size:].reshape(self.repeats, len(self.l2)).sum(axis=0)
+        return v[:size].reshape(self.shape), rest
+
+    def of_l1(self, v):
+        """The part of ``v`` of the L1 penalty, the first of the terms of coefficients."""
+        size = self.shape[0] * self.shape[1]
+        return v[size : size + len(self.l2)]
 
     def apply(self, x):
         """A x."""
@@ -125,7 +137,7 @@ class SmallHinges:
         if self.simplex:
             e = e - x[self.n_params :, None]
         u = x[: len(self.l2)]
-        return np.concatenate([e.ravel(), u] if self.has_l1 else [e.ravel()])
+        return np.concatenate([e.ravel(), *[u] * self.repeats])
 
     def back(self, v):
         """Slopes of the parameters for those of the terms."""
@@ -154,7 +166,7 @@ class SmallHinges:
         total = terms.sum(axis=1)
         matrix = self.matrix(terms)
         diagonal = np.arange(len(self.l2))
-        matrix[diagonal, diagonal] += self.l2 + (rest if self.has_l1 else 0.0)
+        matrix[diagonal, diagonal] += self.l2 + rest
         if self.objective.fit_intercept:
             # That all intercepts grow alike changes nothing: the heaviest class keeps its own.
             heaviest = len(diagonal) + np.argmax(matrix.diagonal()[len(diagonal) :])
@@ -191,7 +203,7 @@ class SmallHinges:
         of the second sum vanishes. A sum of m terms is off by at most unit · Σ|terms|, with a
         unit of some √m times the rounding error (Higham & Mary 2019).
         """
-        params = self.decode(x)
+        params = self.objective.feasible(self.decode(x))
         x = params.astype(self.dtype)  # as it is returned
         u, b = x[: len(self.l2)], x[len(self.l2) :]
         t = self.margins(x)
@@ -222,6 +234,13 @@ class SmallHinges:
     def _penalty_gap(self, u, v, unsure, first, loss):
         """The gap with all slopes as they are, or multiplied by κ ≤ 1 to meet an L1 penalty."""
         longest, best = np.abs(v) + unsure, np.inf
+        # A sum that is rounding error is zero, as that of an intercept is.
+        longest[self.loose] *= longest[self.loose] > 2 * unsure[self.loose]
+        if self.objective.penalty.has_bounds:
+            v = np.where(longest == 0, 0.0, v)
+            unsure = np.where(longest == 0, 0.0, unsure)
+            gap, kappa = self.objective.penalty.gap(u, v + self.l2 * u, unsure, loss - first)
+            return first + gap
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             shares = np.where(longest > self.l1, self.l1 / longest, 1.0)
             for kappa in (1.0, shares.min(initial=1.0)):
@@ -256,7 +275,9 @@ class SmallHinges:
         """
         over = np.sign(v) * np.maximum(np.abs(v) - self.l1, 0.0)
         missing = np.where(u != 0, v + self.l2 * u + self.l1 * np.sign(u), over)
-        active = (u != 0) | (missing != 0)
+        missing = np.where(u <= self.lower, np.minimum(missing, 0.0), missing)
+        missing = np.where(u >= self.upper, np.maximum(missing, 0.0), missing)
+        active = ((u != 0) & (u > self.lower) & (u < self.upper)) | (missing != 0)
         if self.objective.fit_intercept:
             missing = np.concatenate([missing, total])
             active = np.concatenate([active, np.ones(len(total), bool)])

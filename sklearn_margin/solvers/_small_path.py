@@ -125,7 +125,7 @@ def _follow(model, point, goal, max_iter, callback, n_iter):
 def _finish(make, point, model, goal):
     """A certificate near a point, with the coefficients at zero whose multiplier is farther from
     its bounds than they are from zero; if that costs something, with none."""
-    multipliers, t = model.terms(model.width * point.t)[0], model.terms(point.t)[1]
+    multipliers, t = model.terms(model.width * point.t)[0], model.of_l1(point.t)
     wide = make(model.objective, np.longdouble)
     x = point.x.astype(np.longdouble)
     found = wide.certify(x, multipliers, rounds=6)

@@ -16,6 +16,7 @@ from sklearn_margin.solvers._hinges import (
     HingeModel,
     SpanModel,
     best_intercept,
+    coefficient_hinges,
     hinge_terms,
     is_sum_of_hinges,
     lies_in_span,
@@ -37,6 +38,7 @@ __all__ = ["InteriorPoint"]
 _LARGEST = 3000  # order of the largest matrix to factorise
 _SIFT_ROWS = 20_000  # fewest rows for which sifting pays
 _PATIENCE = 30  # steps without progress
+_NEXT = 1e-7  # of the largest coefficient: how far from a bound one may end that should be at it
 
 
 class InteriorPoint(Solver):
@@ -87,6 +89,7 @@ class InteriorPoint(Solver):
     """
 
     name = "interior_point"
+    keeps_bounds = True
 
     def __init__(self, band: float = 4.0) -> None:
         self.band = band
@@ -140,16 +143,12 @@ class InteriorPoint(Solver):
         run = _follow_path(
             model, start, tol, max_iter, callback, polish=is_small(objective), first=first
         )
-        params = model.decode(run.point.x)
+        params = objective.feasible(model.decode(run.point.x))
         if isinstance(model, SpanModel):
             params, lower = _certified(objective, params, model.rooms(run.proof.t))
         else:
             lower = run.lower if model.exact else _recomputed(model, run)
-        result = _result(objective, params, lower, run, tol)
-        if objective.penalty.has_l1 and result.converged:
-            params = _with_zeros(objective, result, run.point.t[model.n * model.copies :])
-            return _result(objective, params, lower, run, tol)
-        return result
+        return _ended(objective, model, params, lower, run, tol)
 
 
 def _has_small_hinges(objective):
@@ -197,13 +196,27 @@ def _result(objective, params, lower, run, tol):
     return Result(params, value, run.n_iter, bool(converged), gap, "relative gap", reached)
 
 
+def _ended(objective, model, params, lower, run, tol):
+    """The result, with coefficients at kinks and bounds of the penalty that are next to them."""
+    result = _result(objective, params, lower, run, tol)
+    if not result.converged or objective.penalty.is_smooth:
+        return result
+    of_coefficients = run.point.t[model.n * model.copies :]
+    params = _with_zeros(objective, result, of_coefficients[: model.d])
+    return _result(objective, params, lower, run, tol)
+
+
 def _with_zeros(objective, result, t):
     """The solution with the coefficients at zero that the path was leading there: those whose
-    multiplier ``t`` is farther from its bounds than they are from zero."""
-    u, b = objective.split(result.params)
+    multiplier ``t`` is farther from its bounds than they are from zero; and those at a bound that
+    are next to it."""
+    (u, b), penalty = objective.split(result.params), objective.penalty
     largest = float(np.abs(u).max(initial=0.0))
-    settled = np.abs(u) < np.minimum(t, 1 - t) * largest
-    params = objective.join(np.where(settled, 0.0, u), b)
+    if penalty.has_l1:
+        u = np.where(np.abs(u) < np.minimum(t, 1 - t) * largest, 0.0, u)
+    for bound in (penalty.lower, penalty.upper):
+        u = np.where(np.abs(u - bound) <= _NEXT * largest, bound, u)
+    params = objective.feasible(objective.join(u, b))
     limit = result.value + 0.1 * result.gap + 1e-12 * abs(result.value)
     return params if objective.value(params) <= limit else result.params
 
@@ -356,7 +369,8 @@ def _sift(objective, start, tol, max_iter, callback, band):
     weighted = objective.s > 0
     x, error, n_iter = _two_samples(objective, start, max_iter, np.flatnonzero(weighted))
     kinks, left, right = (np.array(part) for part in zip(*hinge_terms(objective), strict=True))
-    certificate = HingeGap(objective, objective.rows, kinks, left, right)
+    bounds = coefficient_hinges(objective)[objective.penalty.has_l1 :]
+    certificate = HingeGap(objective, objective.rows, kinks, left, right, bounds=bounds)
     e = objective.scores(x) - kinks
     uncertain = (np.abs(e) <= band * error).any(axis=0)
     for _ in range(3):
@@ -377,7 +391,8 @@ def _sift(objective, start, tol, max_iter, callback, band):
         last = n_iter >= max_iter
         bound = certificate.at(x, e, below, above, projected, np.inf if last else tol)
         if bound.gap <= tol * abs(bound.value) or last:
-            return _result(objective, x, bound.lower, run, tol), x, n_iter
+            params = objective.feasible(x)
+            return _ended(objective, model, params, bound.lower, run, tol), x, n_iter
         wrong = ((e > 0) != (before > 0)).any(axis=0) & ~uncertain & weighted
         if not wrong.any():
             break

@@ -57,6 +57,7 @@ class Smoothing(Solver):
     """
 
     name = "smoothing"
+    keeps_bounds = True
 
     def __init__(self, factor: float = 0.1) -> None:
         self.factor = factor
@@ -68,10 +69,10 @@ class Smoothing(Solver):
         loss = objective.loss
         if loss.smoothed(1.0) is None:
             return f"the loss {type(loss).__name__} has no Moreau envelope here"
-        if not (objective.penalty.is_coercive or loss.coercive):
+        if objective.penalty.is_zero and not loss.coercive:
             return "without a penalty (alpha > 0) the smoothed problem may have no minimum"
         smooth = objective.with_loss(objective.loss.smoothed(1.0))
-        return (CoordinateDescent() if objective.penalty.has_l1 else Newton()).obstacle(smooth)
+        return (Newton() if objective.penalty.is_smooth else CoordinateDescent()).obstacle(smooth)
 
     def rank(self, objective: Any, tol: float) -> float | None:
         if objective.is_smooth:
@@ -103,7 +104,7 @@ class Smoothing(Solver):
         result, width, _ = self._follow(
             objective, start, tol, max_iter, callback, width, excess, sample
         )
-        exact = getattr(objective.loss, "has_dual", False) and not objective.penalty.has_l1
+        exact = getattr(objective.loss, "has_dual", False) and objective.penalty.is_smooth
         if result.converged and is_small(objective) and exact and objective.why_no_rows is None:
             return polished(objective, result, tol, max_iter, callback, width=width)
         return result
@@ -113,7 +114,7 @@ class Smoothing(Solver):
     ):  # fmt: skip
         """Result of a continuation that begins at ``width``, where ``excess`` is expected; the
         width it came to, and the excess there. The Hessian of a ``sample`` will do if it can."""
-        params = np.array(start, dtype=np.float64)
+        params = objective.feasible(np.array(start, dtype=np.float64))
         width = width or _first_width(objective, params, tol)
         penalized = not objective.penalty.is_zero
         n_iter, excess, last = 0, excess or np.inf, None
@@ -132,7 +133,7 @@ class Smoothing(Solver):
             if not penalized:  # a dual point must then be exact
                 inner_tol = 1e-20
             left = max_iter - n_iter
-            if objective.penalty.has_l1:
+            if not objective.penalty.is_smooth:
                 run = CoordinateDescent().minimize(smooth, params, inner_tol, left, after)
             else:
                 newton = Newton()
@@ -141,6 +142,9 @@ class Smoothing(Solver):
                 run = newton.minimize(smooth, params, inner_tol, left, after, system=system)
             n_iter += run.n_iter
             params = run.params
+            if smooth.penalty.loose is not None and not smooth.is_remote:
+                run = _settled(smooth, run)
+                params = run.params
             value, above, gap = envelope_certificate(
                 objective.at(params), smooth, run, exact=is_small(objective)
             )
@@ -169,6 +173,15 @@ class Smoothing(Solver):
             power = np.clip(np.log(last[1] / excess) / np.log(last[0] / width), 1.0, 2.0)
         wanted = (0.4 * tol / max(excess, 1e-300)) ** (1 / power)
         return width * min(0.5, max(self.factor, wanted))
+
+
+def _settled(smooth, run):
+    """The end of a run, with slopes that vanish where no penalty holds a parameter."""
+    point = smooth.at(run.params)
+    other = smooth.settled(point)
+    if other is point:
+        return run
+    return run._replace(params=other.params, value=other.value, gap=other.gap())
 
 
 def _first_width(objective, params, tol):

@@ -148,6 +148,8 @@ def fit_each_kind() -> None:
     coefficients: Array = calibrated.coef_
     regressor = LinearRegressor(loss=Cauchy(2.0), random_state=0).fit(sparse.csr_matrix(X), z)
     LinearRegressor(Huber(delta=1.0), solver="newton").fit(sparse.csr_array(X), z)
+    LinearRegressor(coef_bounds=(0, None), penalty_factors=[1.0, 0.0, 2.0]).fit(X, z)
+    RankSVM(coef_bounds={"price": (None, 0.0)}, penalty_factors={"age": math.inf})
     scale: float = HuberRegressor(scale=None).fit(X, z).scale_
     quantiles = QuantileRegressor(quantile=[0.1, 0.9], non_crossing=True).fit(X, z)
     width = quantiles.predict(X)[:, 1] - quantiles.predict(X)[:, 0]
