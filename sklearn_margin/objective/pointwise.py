@@ -9,7 +9,9 @@ from sklearn_margin._jit import kernel
 from sklearn_margin._validation import writable
 from sklearn_margin.objective.base import LinearObjective
 from sklearn_margin.objective.certificate import reached_slopes, refined_gap
+from sklearn_margin.objective.point import Look, largest_of
 from sklearn_margin.objective.row_access import Samples
+from sklearn_margin.objective.slopes import SlopeSums
 
 __all__ = ["ConcomitantHuberObjective", "DiagonalCurvature", "PointwiseObjective", "cast_targets"]
 
@@ -220,8 +222,10 @@ class PointwiseObjective(LinearObjective):
         return 0.5 * envelope.envelope_width * float(squares.sum())
 
     def sample(self, size, random_state):
-        """The objective of some rows, drawn at random."""
-        return self.take(np.sort(random_state.permutation(len(self.y))[:size]))
+        """The objective of some rows, one from each of ``size`` ranges: a permutation of all rows
+        would take longer than reading them."""
+        bounds = np.arange(size + 1) * len(self.y) // size
+        return self.take(random_state.randint(bounds[:-1], bounds[1:]))
 
     def split_rows(self, fraction, random_state):
         """Objectives of a random part of the rows, and of the rest."""
@@ -281,7 +285,40 @@ class PointwiseObjective(LinearObjective):
             return self.loss.scores_value_gradient(self.y[w], z, self.s[w], g), g
 
         value, projected, total = self.rows.through_scores(self.by_output(u), b, slopes)
-        return value, self.join(projected.ravel(), total)
+        return float(value), self.join(projected.ravel(), total)
+
+    @property
+    def looks_at_once(self):
+        return self.n_outputs == 1 and self.loss.splits and self.rows.exceed_caches
+
+    def look(self, params, start=None) -> Look:
+        """L and its gradient at ``params``; or, if scores to ``start`` from are given, at those
+        and the scores of ``params`` together."""
+        n, dtype = self.rows.shape[0], self.rows.dtype
+        z, largest = np.empty(n, dtype), []
+        change = None if start is None else np.empty(n, dtype)
+
+        def slopes(w, scores):
+            slope = moved = 0.0
+            if start is not None:
+                change[w] = scores
+                moved = largest_of(scores)
+                scores = scores + start[w]
+            z[w] = scores
+            largest.append((largest_of(scores), moved))
+            g = np.empty_like(scores)
+            loss = self.loss.scores_value_gradient(self.y[w], scores, self.s[w], g)
+            wide = g.astype(np.float64, copy=False)
+            if start is not None:
+                slope = np.vdot(wide, change[w])
+            return np.array([loss, slope, np.abs(wide).sum(), np.vdot(wide, wide)]), g
+
+        u, b = self.split(params)
+        sums, projected, total = self.rows.through_scores(u, b, slopes)
+        loss, slope, size, squares = sums.tolist()
+        gradient = self.join(projected, total)
+        peaks = np.max(largest, axis=0).tolist()
+        return Look(z, change, *peaks, loss, slope, SlopeSums(n, size, squares), gradient)
 
     def loss_gradient_hessian(self, curvature):
         gram, cross, total, projected, slope = self.rows.gram(curvature.h, curvature.gradient)
@@ -326,6 +363,8 @@ class ConcomitantHuberObjective(PointwiseObjective):
         self.smallest = self.smallest_scale(np.ptp(y[s > 0].astype(np.float64)))
         self._last = 0.0  # σ at the scores before: a start for the next search
         self.held: float | None = None  # σ, where it rests on other rows, too
+
+    looks_at_once = False  # slopes rest on σ, which rests on all scores
 
     def smallest_scale(self, width) -> float:
         """The least σ where targets are in a range of this ``width``: a perfect fit has no scale,
