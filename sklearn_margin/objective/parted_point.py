@@ -42,6 +42,10 @@ class PartedPoint:
         self.objective, self.params, self.where = objective, params, where
         self._cautious = False
 
+    def under(self, objective) -> "PartedPoint":
+        """As ``Point.under``."""
+        return PartedPoint(objective, self.params, self.where)
+
     @property
     def u(self):
         return self.objective.split(self.params)[0]

@@ -1,14 +1,14 @@
 """Points and lines: what a solver learns of an objective without holding a number per row."""
 
 from collections.abc import Callable
-from functools import partial
+from functools import cached_property, partial
 from typing import NamedTuple
 
 import numpy as np
 
 from sklearn_margin.objective.slopes import Slopes, SlopeSums
 
-__all__ = ["MOST_LOST", "Envelope", "Line", "Look", "Point", "largest_of"]
+__all__ = ["MOST_LOST", "Envelope", "Line", "Point", "Reading", "largest_of"]
 
 MOST_LOST = 100.0  # rounding errors of scores that were added to, before they are computed anew
 _FARTHEST = 1e3  # how many times their size scores may move along a line
@@ -23,14 +23,13 @@ class Envelope(NamedTuple):
     gradient: Callable  # of F, with the slopes of L_w, when it is called
 
 
-class Look(NamedTuple):
+class Reading(NamedTuple):
     """What one read of X tells of L at some scores: numbers, rather than slopes by row, which would
     be written to memory and read again."""
 
     scores: np.ndarray  # (n,)
-    change: np.ndarray | None  # (n,) of the scores, along a line
     largest: float  # absolute score,
-    largest_change: float  # and change
+    largest_change: float  # and change of a score along a line
     loss: float
     slope: float  # of L along the line
     slopes: SlopeSums
@@ -41,7 +40,7 @@ class Point:
     """A parameter vector of a linear objective, and what is known of the objective there.
 
     Scores are computed once and stay here, with the slopes of the loss by score. What is asked for
-    is computed when it is asked for, and kept; of an objective that ``looks_at_once`` the scores,
+    is computed when it is asked for, and kept; of an objective that ``reads_once`` the scores,
     L and its gradient come from one read of X. A solver sees numbers, and arrays as long as the
     parameters.
 
@@ -87,11 +86,17 @@ class Point:
             self._scores = self.objective.scores(self.params)
         return self._scores
 
-    def take(self, look) -> None:
+    def under(self, objective) -> "Point":
+        """The same point of an objective that differs in its loss."""
+        new = Point(objective, self.params, self._scores)
+        new._lost, new._largest = self._lost, self._largest
+        return new
+
+    def take(self, reading) -> None:
         """Take notice of what one read of X told of this point."""
-        self._scores, self._loss, self._largest = look.scores, look.loss, look.largest
-        self._sums = look.slopes
-        self._gradient = look.gradient + self.objective.penalty_gradient(self.params)
+        self._scores, self._sums = reading.scores, reading.slopes
+        self._loss, self._largest = reading.loss, reading.largest
+        self._gradient = reading.gradient + self.objective.penalty_gradient(self.params)
 
     def _slopes(self):
         if self._known is None:
@@ -102,8 +107,8 @@ class Point:
     @property
     def loss(self) -> float:
         """L, the loss alone."""
-        if self._loss is None and self._scores is None and self.objective.looks_at_once:
-            self.take(self.objective.look(self.params))
+        if self._loss is None and self._scores is None and self.objective.reads_once:
+            self.take(self.objective.read(self.params))
         elif self._loss is None:
             self._loss = self._slopes()[0]
         return self._loss
@@ -352,24 +357,28 @@ class Line:
 class RowLine(Line):
     """A line whose scores are at hand: they need no further product with X.
 
-    If the objective ``looks_at_once``, the point at t = 1, where most steps end, is looked at in
-    the read of X that finds the scores.
+    If the objective ``reads_once``, the point at t = 1, where most steps end, is known
+    from the read of X that finds the scores.
     """
 
     def _shorten(self, point, p):
         self._z, self._lost = point._z, point._lost
         self._g = self._there = None  # slopes of L by score at the step looked at last
         self._end = None  # what is known of t = 1
-        if self.objective.looks_at_once:
-            self._end = self.objective.look(p, self._z)
-            self._dz, largest = self._end.change, self._end.largest_change
+        if self.objective.reads_once:
+            self._end = self.objective.read(p, self._z)
+            factor = self._factor(self._end.largest_change)
         else:
             self._dz = self.objective.scores(p)
-            largest = largest_of(self._dz)
-        factor = self._factor(largest)
+            factor = self._factor(largest_of(self._dz))
         if factor < 1.0:
             p, self._dz, self._end = factor * p, factor * self._dz, None
         return factor, p
+
+    @cached_property
+    def _dz(self):
+        """Change of the scores from t = 0 to 1."""
+        return self._end.scores - self._z
 
     def _scores(self, t):
         return (self._z + t * self._dz).astype(self._z.dtype, copy=False)

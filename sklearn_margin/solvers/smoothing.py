@@ -121,7 +121,7 @@ class Smoothing(Solver):
         lower = 0.0 if objective.may_scale else -np.inf  # of min F
         while True:
             # What is good for F_w need not be for F.
-            smooth = objective.with_loss(objective.loss.smoothed(width), shrinks=False)
+            smooth = objective.with_loss(objective.loss.smoothed(width), shrinks=False).sharing()
 
             def after(inner, params, done=n_iter):
                 nonlocal stop
@@ -141,9 +141,9 @@ class Smoothing(Solver):
                 run = newton.minimize(smooth, params, inner_tol, left, after, system=system)
             n_iter += run.n_iter
             params = run.params
-            value, above, gap = envelope_certificate(
-                objective.at(params), smooth, run, exact=is_small(objective)
-            )
+            # Where Newton's method ended the scores are known.
+            here = smooth.at(params).under(objective)
+            value, above, gap = envelope_certificate(here, smooth, run, exact=is_small(objective))
             excess = above / max(value, 1e-300)
             bound = value - gap
             stale = 0 if value < best_value or bound > lower else stale + 1
