@@ -381,13 +381,16 @@ class RowLine(Line):
         return self._end.scores - self._z
 
     def _scores(self, t):
-        return (self._z + t * self._dz).astype(self._z.dtype, copy=False)
+        z = np.multiply(self._dz, t, dtype=self._z.dtype)
+        z += self._z
+        return z
 
     def _slope(self, t):
         if t == 1.0 and self._end is not None:
             return self._end.loss, self._end.slope
         if self._g is None:
             self._g = np.empty_like(self._z)
+        self._there = None  # its scores make room for others
         z = self._scores(t)
         loss = self.objective.score_gradient(z, self._g)
         self._there = t, z, loss

@@ -251,11 +251,11 @@ def hinge_groups(
             out[order[start + p]] = scale * room.result[p]
 
 
-def work_arrays(size, product):
+def work_arrays(size, product, result=None):
     """Arrays for groups of at most ``size`` rows."""
     return Work(
         np.empty(size), np.empty(size, np.int32), np.empty(size), np.empty(size, np.int32),
-        np.empty(size if product else 0), np.empty(size),
+        np.empty(size if product else 0), np.empty(size) if result is None else result,
     )  # fmt: skip
 
 
@@ -331,7 +331,8 @@ class HingeSums:
         start, stop = index.group_start[group], index.group_start[group + 1]
         begin, end = found.group[group : group + 2]
         runs, n_runs = level_start[found.level[begin : end + 1]] - start, end - begin
-        room = work_arrays(stop - start, product)
+        # What is found by place is found where it will be by row, if no other group needs that.
+        room = work_arrays(stop - start, product, out if stop - start == len(out) else None)
         mean = mean_by_place(v, order, start, stop) if product else 0.0
         alone = level_start[found.level[begin] + 1] == stop  # a single level
 
@@ -363,6 +364,6 @@ class HingeSums:
             if 2 * width < n_runs:
                 list(run(stage, [(*part, False, False, True) for part in parts]))
             width *= 2
-        np.divide(room.result, index.total, out=room.result)
-        out[order[start:stop]] = room.result
+        np.divide(room.result, index.total, out=room.scores)
+        out[order[start:stop]] = room.scores
         return total

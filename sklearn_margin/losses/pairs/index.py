@@ -80,14 +80,14 @@ class PairIndex:
         if self.n_dropped:  # a row of weight 0 forms no pair
             order = order[sample_weight[order] > 0]
         n = len(order)
-        y, codes = y[order].astype(np.float64), codes[order]
+        y, codes = y[order].astype(np.float64, copy=False), codes[order]
         new_group = np.ones(n, dtype=bool)
         new_group[1:] = codes[1:] != codes[:-1]
         new_level = new_group.copy()
         new_level[1:] |= y[1:] != y[:-1]
         level_start = np.append(np.flatnonzero(new_level), n)
         group_level = np.append(np.flatnonzero(new_group[level_start[:-1]]), len(level_start) - 1)
-        s = sample_weight[order].astype(np.float64)
+        s = sample_weight[order].astype(np.float64, copy=False)
         if alone and n and not (s.min() > 1e-75 and s.max() < 1e75):
             s *= _units_of_pairs(s, level_start, group_level)
         self.layout = _Layout(order, y, s, level_start, group_level, weighting == "difference")
