@@ -72,7 +72,7 @@ class PairIndex:
 
     def __init__(self, y, groups, sample_weight, weighting, alone=True):
         if groups is None:
-            codes, order = np.zeros(len(y), dtype=np.int8), np.argsort(y, kind="stable")
+            codes, order = np.zeros(len(y), dtype=np.int8), _by_label(y)
         else:
             codes, order = groups, np.lexsort((y, groups))
         order = order.astype(np.int32 if len(y) < 2**31 else np.int64)
@@ -176,6 +176,18 @@ class PairIndex:
             out[:] = 0.0
         else:
             loss.summation.hessian_product(self, loss, z, v, out, run)
+
+
+def _by_label(y):
+    """Rows by label, those of one label in their order."""
+    if len(np.unique(y[:_SOME])) == len(y[:_SOME]):
+        order = np.argsort(y)  # several times faster, and the same if no label is there twice
+        if (np.diff(y[order]) > 0).all():
+            return order
+    return np.argsort(y, kind="stable")
+
+
+_SOME = 1000
 
 
 def _units_of_pairs(s, level_start, group_level):
