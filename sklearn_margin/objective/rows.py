@@ -174,9 +174,13 @@ class Rows:
         """Count a product with these rows, or with ``n_rows`` of them."""
         self.n_read[0] += self.shape[0] if n_rows is None else n_rows
 
-    def run(self, function: Callable, items: Iterable) -> list:
-        """Results of ``function`` over ``items``, in their order."""
-        serial = self._pool is None or self.shape[0] * self.entries_per_row < _FEW_ENTRIES
+    def run(self, function: Callable, items: Iterable, work: float | None = None) -> list:
+        """Results of ``function`` over ``items``, in their order.
+
+        ``work`` is what all of that takes, in entries of X; None is a read of X.
+        """
+        work = self.shape[0] * self.entries_per_row if work is None else work
+        serial = self._pool is None or work < _FEW_ENTRIES
         return list((map if serial else self._pool.map)(function, items))
 
     def over_slabs(self, work: Callable) -> Iterable:

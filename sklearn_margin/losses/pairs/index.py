@@ -21,7 +21,7 @@ from sklearn_margin.losses.pairs.hinge_runs import find_runs
 __all__ = ["PairIndex"]
 
 _CHUNK_ROWS = 16_384  # rows per unit of parallel work
-_LARGE_ROWS = 4 * _CHUNK_ROWS  # of a group that threads share
+_LARGE_ROWS = 2 * _CHUNK_ROWS  # of a group that threads share
 
 
 class _Layout(NamedTuple):
