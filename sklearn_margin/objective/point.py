@@ -121,6 +121,8 @@ class Point:
     @property
     def gradient(self) -> np.ndarray:
         """Gradient of F (a subgradient where there is a kink)."""
+        if self._gradient is None and self._loss is None:
+            _ = self.loss  # which may come with it
         if self._gradient is None:
             self._gradient = self.objective.gradient_from(self.params, self._slopes()[1])
         return self._gradient
@@ -357,8 +359,8 @@ class Line:
 class RowLine(Line):
     """A line whose scores are at hand: they need no further product with X.
 
-    If the objective ``reads_once``, the point at t = 1, where most steps end, is known
-    from the read of X that finds the scores.
+    If the objective ``reads_once``, the point at t = 1, where most steps end, is known from the
+    read of X that finds the scores.
     """
 
     def _shorten(self, point, p):

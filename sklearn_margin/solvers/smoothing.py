@@ -141,9 +141,10 @@ class Smoothing(Solver):
                 run = newton.minimize(smooth, params, inner_tol, left, after, system=system)
             n_iter += run.n_iter
             params = run.params
-            # Where Newton's method ended the scores are known.
-            here = smooth.at(params).under(objective)
-            value, above, gap = envelope_certificate(here, smooth, run, exact=is_small(objective))
+            exact = is_small(objective)
+            # Where Newton's method ended the scores are known, but for rounding errors of steps.
+            here = objective.at(params) if exact else smooth.at(params).under(objective)
+            value, above, gap = envelope_certificate(here, smooth, run, exact=exact)
             excess = above / max(value, 1e-300)
             bound = value - gap
             stale = 0 if value < best_value or bound > lower else stale + 1
