@@ -60,6 +60,8 @@ class Point:
         self.objective = objective
         self.params = params
         self._scores = scores
+        if scores is None and not objective.reads_once:
+            self._scores = objective.scores(params)
         self._lost = 0.0  # rounding errors of the scores: see ``Line.move``
         self._known = self._loss = None  # L and its slopes; L
         self._gradient = self._curvature = self._largest = self._sums = None
@@ -107,7 +109,7 @@ class Point:
     @property
     def loss(self) -> float:
         """L, the loss alone."""
-        if self._loss is None and self._scores is None and self.objective.reads_once:
+        if self._loss is None and self._scores is None:
             self.take(self.objective.read(self.params))
         elif self._loss is None:
             self._loss = self._slopes()[0]
