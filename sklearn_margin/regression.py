@@ -294,9 +294,10 @@ class HuberRegressor(BaseRegressor):
         }
         if self.scale is None:
             loss = Huber(delta=self.epsilon)
-            return ConcomitantHuberObjective(loss, rows, y, s, **settings)
+            return ConcomitantHuberObjective(loss, rows, y, s, **settings).sharing()
         check_number(self.scale, "scale", minimum=0, closed=False)
-        return PointwiseObjective(Huber(delta=self.epsilon * self.scale), rows, y, s, **settings)
+        loss = Huber(delta=self.epsilon * self.scale)
+        return PointwiseObjective(loss, rows, y, s, **settings).sharing()
 
     def _finish(self, problem, **given):
         objective = problem.objectives[0]
@@ -305,6 +306,6 @@ class HuberRegressor(BaseRegressor):
             self.scale_ = objective.scale_near(params) if self.scale is None else float(self.scale)
             return
         with objective.rows.session():
-            z = objective.scores(objective.from_coef(self.coef_, float(self.intercept_)))
+            z = objective.at(objective.from_coef(self.coef_, float(self.intercept_))).scores
         self.scale_ = objective.scale(z) if self.scale is None else float(self.scale)
         self.outliers_ = np.abs(problem.y - z) > self.epsilon * self.scale_

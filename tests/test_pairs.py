@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from sklearn_margin._groups import encode_groups
 from sklearn_margin.losses import PairwiseHinge, PairwiseLogistic, PairwiseSquaredHinge
+from sklearn_margin.losses.pairs import hinge_sums
 from sklearn_margin.losses.pairs import index as pair_index
 from sklearn_margin.losses.pairs.any_pairs import AnyPairs
 from sklearn_margin.losses.pairs.hinge_sums import HingeSums
@@ -550,6 +551,23 @@ def test_threads_share_a_large_group(cls, weighting, grades, monkeypatch):
         if curved is not None:
             np.testing.assert_allclose(product, apart[2], rtol=1e-9, atol=1e-14)
             np.testing.assert_array_equal(product, first[2])
+
+
+@pytest.mark.compiled
+@every_weighting
+def test_threads_share_one_query_in_parts_of_many_runs(weighting, monkeypatch):
+    rng, n = np.random.default_rng(2), 1500
+    y, z, v, s = rng.normal(size=(4, n))
+    loss, s = PairwiseSquaredHinge(margin=0.5), np.abs(s)
+    apart = sums_by_index(loss, PairIndex(y, None, s, weighting), z, v)
+    monkeypatch.setattr(pair_index, "_LARGE_ROWS", 80)
+    index = PairIndex(y, None, s, weighting)
+    assert index.large == [0]
+    assert len(index.runs.level) > 2 * hinge_sums._PARTS
+    shared = [sums_by_index(loss, index, z, v, run) for run in (map, ThreadPoolExecutor(2).map)]
+    for one, other, same in zip(apart, *shared, strict=True):
+        np.testing.assert_allclose(other, one, rtol=1e-9, atol=1e-13)
+        np.testing.assert_array_equal(other, same)
 
 
 def largest_resident():

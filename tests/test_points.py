@@ -18,6 +18,7 @@ from sklearn_margin.losses import (
     PairwiseSquaredHinge,
 )
 from sklearn_margin.objective import MulticlassObjective, PairwiseObjective, PointwiseObjective
+from sklearn_margin.objective import rows as rows_module
 from sklearn_margin.objective.base import Objective
 from sklearn_margin.objective.row_access import RowAccess, SingleRows
 from sklearn_margin.objective.rows import Rows
@@ -57,6 +58,40 @@ def objective_of(loss, n, d, l1_ratio=0.0, alpha=0.01, container=np.asarray):
 # --- numbers ----------------------------------------------------------------------------------
 
 SMOOTH = [Logistic(), Huber(), CrossEntropy(), PairwiseSquaredHinge()]
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_a_point_of_many_rows_is_read_once_and_a_step_from_there_too(dtype, monkeypatch):
+    def make(n_jobs=None):
+        rng = np.random.default_rng(0)
+        X = rng.normal(size=(3000, 4)).astype(dtype) + 3
+        y = np.sign(X[:, 0] - 3 + rng.normal(size=3000)).astype(dtype)
+        rows, s = Rows(X, center=True, n_jobs=n_jobs), np.full(3000, 1 / 3000, dtype)
+        return PointwiseObjective(
+            Logistic(), rows, y, s, penalty=ElasticNet(0.01), fit_intercept=True
+        )
+
+    def visit(objective):
+        point = objective.at(np.full(5, 0.1))
+        found = [point.value, point.gradient, point.gap(), point.largest_score, point.noise]
+        line = point.along(-point.gradient)
+        found += [line.slope(1.0), line.move(1.0).gradient]
+        assert objective.rows.n_read[0] == 3000 * (2 if objective.reads_once else 4)
+        found += [line.move(1.0).gap(), line.slope(0.3), line.move(0.3).gradient]
+        return [np.asarray(part) for part in found]
+
+    apart = visit(make())
+    monkeypatch.setattr(rows_module, "_BLOCK_BYTES", 1024)
+    monkeypatch.setattr(rows_module, "_FEW_ENTRIES", 0)
+    assert make().reads_once
+    at_once, threaded = visit(make()), []
+    threaded_objective = make(n_jobs=2)
+    with threaded_objective.rows.session():
+        threaded = visit(threaded_objective)
+    tolerance = 1e-12 if dtype == np.float64 else 1e-5
+    for one, other, same in zip(apart, at_once, threaded, strict=True):
+        np.testing.assert_allclose(one, other, rtol=tolerance, atol=tolerance * 1e-2)
+        np.testing.assert_array_equal(other, same)
 
 
 @pytest.mark.parametrize("loss", SMOOTH, ids=repr)

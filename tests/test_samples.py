@@ -41,3 +41,21 @@ def test_no_sample_where_it_does_not_pay(monkeypatch):
     monkeypatch.setattr(_samples, "SMALL", 10)
     assert sizes(_samples.stages(objective_of(Logistic(), n=1_000), cold, 1e-6)) == [1_000]
     assert sizes(_samples.stages(objective_of(Dice()), cold, 1e-6)) == [30_000]
+
+
+def test_a_sample_is_no_larger_than_its_error_asks_for(monkeypatch):
+    monkeypatch.setattr(_samples, "SMALL", 10_000)
+    monkeypatch.setattr(_samples, "_LEAST", 100)
+    assert sizes(_samples.stages(objective_of(Logistic()), np.zeros(6), 0.01))[-2:] == [
+        1200,
+        30_000,
+    ]
+
+
+def test_a_row_of_each_range_is_in_a_sample():
+    objective = objective_of(Logistic(), n=1003)
+    order = np.argsort(objective.rows.X[:, 0])
+    found = objective.sample(100, np.random.RandomState(0)).rows.X[:, 0]
+    where = order[np.searchsorted(objective.rows.X[order, 0], found)]
+    bounds = np.arange(101) * 1003 // 100
+    assert (bounds[:-1] <= where).all() and (where < bounds[1:]).all()

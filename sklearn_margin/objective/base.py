@@ -50,6 +50,8 @@ class Objective:
     draws_batches = False
     #: Why F of all rows at once is out of reach; None if it is not.
     why_not_at_once: str | None = None
+    #: Whether ``read`` finds scores and the gradient of L in one read of X, and that saves time.
+    reads_once = False
     #: Whether slopes of a quadratic model may be a dual point: see ``Line.foreseen_gap``.
     foresees = False
     #: Whether a minimum deserves more digits than were asked for, where they are cheap.

@@ -38,7 +38,7 @@ class _PairCurvature:
         """Hessian times ``v``."""
         objective = self.objective
         out = np.empty(len(v))
-        objective.pairs.hessian_product(objective.loss, self.z, v, out, objective.rows.run)
+        objective.pairs.hessian_product(objective.loss, self.z, v, out, objective.run)
         return out.astype(v.dtype, copy=False)
 
 
@@ -69,11 +69,15 @@ class PairwiseObjective(LinearObjective):
 
     def score_gradient(self, z, out):
         if out.dtype == np.float64:
-            return self.pairs.value_gradient(self.loss, z, out, self.rows.run)
+            return self.pairs.value_gradient(self.loss, z, out, self.run)
         wide = np.empty(len(z))
-        value = self.pairs.value_gradient(self.loss, z, wide, self.rows.run)
+        value = self.pairs.value_gradient(self.loss, z, wide, self.run)
         out[:] = wide
         return value
+
+    def run(self, function, items):
+        """As ``Rows.run``, of work on pairs."""
+        return self.rows.run(function, items, work=len(self.y) * self.extra_work)
 
     @property
     def extra_work(self) -> float:
@@ -154,7 +158,7 @@ class PairwiseObjective(LinearObjective):
         # L is a hinge, too, so all of it comes from one pass.
         g, wide = np.empty_like(z), np.empty(len(z))
         summation = smooth.loss.summation
-        terms, sums = summation.terms, summation.means(self.pairs, z, wide, self.rows.run)
+        terms, sums = summation.terms, summation.means(self.pairs, z, wide, self.run)
         g[:] = wide
         loss, envelope = float(sums[0, 0]), float((terms[:, 1:] * sums).sum())
         slopes = (sums[1, 0] - sums[0, 0]) / smooth.loss.envelope_width

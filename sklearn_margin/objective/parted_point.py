@@ -36,9 +36,15 @@ class SummedSlopes(NamedTuple):
 class PartedPoint:
     """As ``Point``, of an objective in parts."""
 
+    has_gradient = False  # it may take a read
+
     def __init__(self, objective, params, where):
         self.objective, self.params, self.where = objective, params, where
         self._cautious = False
+
+    def under(self, objective) -> "PartedPoint":
+        """As ``Point.under``."""
+        return PartedPoint(objective, self.params, self.where)
 
     @property
     def u(self):

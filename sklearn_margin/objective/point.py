@@ -1,14 +1,14 @@
 """Points and lines: what a solver learns of an objective without holding a number per row."""
 
 from collections.abc import Callable
-from functools import partial
+from functools import cached_property, partial
 from typing import NamedTuple
 
 import numpy as np
 
-from sklearn_margin.objective.slopes import Slopes
+from sklearn_margin.objective.slopes import Slopes, SlopeSums
 
-__all__ = ["MOST_LOST", "Envelope", "Line", "Point", "largest_of"]
+__all__ = ["MOST_LOST", "Envelope", "Line", "Point", "Reading", "largest_of"]
 
 MOST_LOST = 100.0  # rounding errors of scores that were added to, before they are computed anew
 _FARTHEST = 1e3  # how many times their size scores may move along a line
@@ -23,11 +23,25 @@ class Envelope(NamedTuple):
     gradient: Callable  # of F, with the slopes of L_w, when it is called
 
 
+class Reading(NamedTuple):
+    """What one read of X tells of L at some scores: numbers, rather than slopes by row, which would
+    be written to memory and read again."""
+
+    scores: np.ndarray  # (n,)
+    largest: float  # absolute score,
+    largest_change: float  # and change of a score along a line
+    loss: float
+    slope: float  # of L along the line
+    slopes: SlopeSums
+    gradient: np.ndarray  # of L, by parameter
+
+
 class Point:
     """A parameter vector of a linear objective, and what is known of the objective there.
 
     Scores are computed once and stay here, with the slopes of the loss by score. What is asked for
-    is computed when it is asked for, and kept. A solver sees numbers, and arrays as long as the
+    is computed when it is asked for, and kept; of an objective that ``reads_once`` the scores,
+    L and its gradient come from one read of X. A solver sees numbers, and arrays as long as the
     parameters.
 
     Parameters
@@ -45,10 +59,12 @@ class Point:
     def __init__(self, objective, params, scores=None):
         self.objective = objective
         self.params = params
-        self._z = objective.scores(params) if scores is None else scores
+        self._scores = scores
+        if scores is None and not objective.reads_once:
+            self._scores = objective.scores(params)
         self._lost = 0.0  # rounding errors of the scores: see ``Line.move``
         self._known = self._loss = None  # L and its slopes; L
-        self._gradient = self._curvature = self._largest = None
+        self._gradient = self._curvature = self._largest = self._sums = None
 
     @property
     def u(self):
@@ -57,14 +73,32 @@ class Point:
 
     def of(self, objective) -> "Point":
         """The same point of an objective that differs in its penalty."""
-        new = Point(objective, self.params, self._z)
+        new = Point(objective, self.params, self._scores)
         new._known, new._loss, new._largest = self._known, self._loss, self._largest
-        new._lost = self._lost
+        new._lost, new._sums = self._lost, self._sums
         if self._gradient is not None:
             change = objective.penalty_gradient(self.params)
             change -= self.objective.penalty_gradient(self.params)
             new._gradient = self._gradient + change
         return new
+
+    @property
+    def _z(self):
+        if self._scores is None:
+            self._scores = self.objective.scores(self.params)
+        return self._scores
+
+    def under(self, objective) -> "Point":
+        """The same point of an objective that differs in its loss."""
+        new = Point(objective, self.params, self._scores)
+        new._lost, new._largest = self._lost, self._largest
+        return new
+
+    def take(self, reading) -> None:
+        """Take notice of what one read of X told of this point."""
+        self._scores, self._sums = reading.scores, reading.slopes
+        self._loss, self._largest = reading.loss, reading.largest
+        self._gradient = reading.gradient + self.objective.penalty_gradient(self.params)
 
     def _slopes(self):
         if self._known is None:
@@ -75,7 +109,9 @@ class Point:
     @property
     def loss(self) -> float:
         """L, the loss alone."""
-        if self._loss is None:
+        if self._loss is None and self._scores is None:
+            self.take(self.objective.read(self.params))
+        elif self._loss is None:
             self._loss = self._slopes()[0]
         return self._loss
 
@@ -87,9 +123,16 @@ class Point:
     @property
     def gradient(self) -> np.ndarray:
         """Gradient of F (a subgradient where there is a kink)."""
+        if self._gradient is None and self._loss is None:
+            _ = self.loss  # which may come with it
         if self._gradient is None:
             self._gradient = self.objective.gradient_from(self.params, self._slopes()[1])
         return self._gradient
+
+    @property
+    def has_gradient(self) -> bool:
+        """Whether the gradient is known: it needs no further read of X."""
+        return self._gradient is not None
 
     @property
     def scores(self) -> np.ndarray:
@@ -133,7 +176,7 @@ class Point:
     @property
     def slopes(self) -> Slopes:
         """Slopes of the loss by score."""
-        return self.objective.slopes(self._slopes()[1])
+        return self._sums or self.objective.slopes(self._slopes()[1])
 
     def envelope(self, smooth) -> "Envelope":
         """What the smoothed objective ``smooth`` tells of this one here."""
@@ -323,23 +366,42 @@ class Line:
 
 
 class RowLine(Line):
-    """A line whose scores are at hand: they need no further product with X."""
+    """A line whose scores are at hand: they need no further product with X.
+
+    If the objective ``reads_once``, the point at t = 1, where most steps end, is known from the
+    read of X that finds the scores.
+    """
 
     def _shorten(self, point, p):
         self._z, self._lost = point._z, point._lost
-        self._dz = self.objective.scores(p)
         self._g = self._there = None  # slopes of L by score at the step looked at last
-        factor = self._factor(largest_of(self._dz))
+        self._end = None  # what is known of t = 1
+        if self.objective.reads_once:
+            self._end = self.objective.read(p, self._z)
+            factor = self._factor(self._end.largest_change)
+        else:
+            self._dz = self.objective.scores(p)
+            factor = self._factor(largest_of(self._dz))
         if factor < 1.0:
-            p, self._dz = factor * p, factor * self._dz
+            p, self._dz, self._end = factor * p, factor * self._dz, None
         return factor, p
 
+    @cached_property
+    def _dz(self):
+        """Change of the scores from t = 0 to 1."""
+        return self._end.scores - self._z
+
     def _scores(self, t):
-        return (self._z + t * self._dz).astype(self._z.dtype, copy=False)
+        z = np.multiply(self._dz, t, dtype=self._z.dtype)
+        z += self._z
+        return z
 
     def _slope(self, t):
+        if t == 1.0 and self._end is not None:
+            return self._end.loss, self._end.slope
         if self._g is None:
             self._g = np.empty_like(self._z)
+        self._there = None  # its scores make room for others
         z = self._scores(t)
         loss = self.objective.score_gradient(z, self._g)
         self._there = t, z, loss
@@ -365,13 +427,18 @@ class RowLine(Line):
         # those were much larger, as the first steps along the row of an outlier are; then scores
         # are computed anew.
         params, known = self._params(t), None
-        if self._there is not None and self._there[0] == t:
+        ended = t == 1.0 and self._end is not None
+        if ended:
+            z = self._end.scores
+        elif self._there is not None and self._there[0] == t:
             _, z, loss = self._there
             known = loss, self._g
         else:
             z = self._scores(t)
         point = Point(self.objective, params, z)
         point._lost, point._known = self._lost + self._largest, known
+        if ended:
+            point.take(self._end)
         if point._lost > MOST_LOST * point.largest_score:
             return Point(self.objective, params)
         return point

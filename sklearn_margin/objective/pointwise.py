@@ -5,11 +5,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sklearn_margin._jit import kernel
+from sklearn_margin._jit import REASSOCIATE, kernel
 from sklearn_margin._validation import writable
 from sklearn_margin.objective.base import LinearObjective
 from sklearn_margin.objective.certificate import reached_slopes, refined_gap
+from sklearn_margin.objective.point import Reading, largest_of
 from sklearn_margin.objective.row_access import Samples
+from sklearn_margin.objective.slopes import SlopeSums
 
 __all__ = ["ConcomitantHuberObjective", "DiagonalCurvature", "PointwiseObjective", "cast_targets"]
 
@@ -220,8 +222,10 @@ class PointwiseObjective(LinearObjective):
         return 0.5 * envelope.envelope_width * float(squares.sum())
 
     def sample(self, size, random_state):
-        """The objective of some rows, drawn at random."""
-        return self.take(np.sort(random_state.permutation(len(self.y))[:size]))
+        """The objective of some rows, one from each of ``size`` ranges: a permutation of all rows
+        would take longer than reading them."""
+        bounds = np.arange(size + 1) * len(self.y) // size
+        return self.take(random_state.randint(bounds[:-1], bounds[1:]))
 
     def split_rows(self, fraction, random_state):
         """Objectives of a random part of the rows, and of the rest."""
@@ -281,7 +285,33 @@ class PointwiseObjective(LinearObjective):
             return self.loss.scores_value_gradient(self.y[w], z, self.s[w], g), g
 
         value, projected, total = self.rows.through_scores(self.by_output(u), b, slopes)
-        return value, self.join(projected.ravel(), total)
+        return float(value), self.join(projected.ravel(), total)
+
+    @property
+    def reads_once(self):
+        return self.n_outputs == 1 and self.loss.splits and self.rows.exceed_caches
+
+    def read(self, params, start=None) -> Reading:
+        """L and its gradient at ``params``; or, if scores to ``start`` from are given, at those
+        and the scores of ``params`` together."""
+        n, dtype = self.rows.shape[0], self.rows.dtype
+        z, largest = np.empty(n, dtype), []
+
+        def slopes(w, change):
+            there = z[w]
+            np.add(change, 0.0 if start is None else start[w], out=there)
+            largest.append((largest_of(there), largest_of(change)))
+            g = np.empty_like(there)
+            loss = self.loss.scores_value_gradient(self.y[w], there, self.s[w], g)
+            wide = g.astype(np.float64, copy=False)
+            return np.array([loss, wide @ change, np.abs(wide).sum(), wide @ wide]), g
+
+        u, b = self.split(params)
+        sums, projected, total = self.rows.through_scores(u, b, slopes)
+        loss, slope, size, squares = sums.tolist()
+        peaks = np.max(largest, axis=0).tolist()
+        gradient = self.join(projected, total)
+        return Reading(z, *peaks, loss, slope, SlopeSums(n, size, squares), gradient)
 
     def loss_gradient_hessian(self, curvature):
         gram, cross, total, projected, slope = self.rows.gram(curvature.h, curvature.gradient)
@@ -327,6 +357,8 @@ class ConcomitantHuberObjective(PointwiseObjective):
         self._last = 0.0  # σ at the scores before: a start for the next search
         self.held: float | None = None  # σ, where it rests on other rows, too
 
+    reads_once = False  # slopes rest on σ, which rests on all scores
+
     def smallest_scale(self, width) -> float:
         """The least σ where targets are in a range of this ``width``: a perfect fit has no scale,
         and residuals below this one count as zero."""
@@ -337,22 +369,55 @@ class ConcomitantHuberObjective(PointwiseObjective):
         """The minimising σ at scores ``z``."""
         if self.held is not None:
             return max(self.held, self.smallest)
-        sigma = _concomitant_scale(self.y, z, self.s, float(self.loss.delta), self._last)
+        sigma = 0.0
+        if self._last > 0.0:
+            tau = self._scale_from(z, self._last, 1.0, True)
+            sigma = self._last * np.sqrt(tau)
+        if sigma == 0.0:
+            r = (self.y - z)[self.s > 0]
+            largest = largest_of(r)
+            if largest > 0.0:
+                r /= largest
+                tau = float(np.sum(self.s[self.s > 0] * r * r, dtype=np.float64))
+                sigma = largest * np.sqrt(self._scale_from(z, largest, tau, False))
         self._last = sigma
         return max(sigma, self.smallest)
+
+    def _scale_from(self, z, unit, tau, either_side):
+        """τ in units of ``unit``², so that squares neither overflow nor vanish. From the left of
+        the root the first step leads to its right. 0 if there is none."""
+        epsilon = float(self.loss.delta)
+        for k in range(100):
+            bound = epsilon * epsilon * tau
+            parts = self.rows.run(
+                lambda w, bound=bound: _squares_within(
+                    self.y[w], z[w], self.s[w], 1.0 / unit, bound
+                ),
+                self._slices(),
+            )
+            inside, outside = (sum(part) for part in zip(*parts, strict=True))
+            slope = 1.0 - epsilon * epsilon * outside
+            if slope <= 0.0:
+                return 0.0
+            previous, tau = tau, inside / slope
+            if tau >= previous * (1.0 - 1e-15) and not (k == 0 and either_side):
+                break
+        return tau
 
     def score_value(self, z):
         return self.score_gradient(z, np.empty_like(z))
 
     def score_gradient(self, z, out):
-        sigma = self.scale(z)
-        return _concomitant_gradient(self.y, z, self.s, float(self.loss.delta), sigma, out)
+        sigma, epsilon = self.scale(z), float(self.loss.delta)
+        return sigma * self._sum(
+            lambda w: _concomitant_gradient(self.y[w], z[w], self.s[w], epsilon, sigma, out[w])
+        )
 
     def curvature(self, z, cautious=False):
         sigma = self.scale(z)
         epsilon = float(self.loss.delta)
         g = np.empty_like(z)
-        value = _concomitant_gradient(self.y, z, self.s, epsilon, sigma, g)
+        value = self.score_gradient(z, g)
         r = self.y - z
         if cautious:
             # L is at most its value at this σ, and ρ at most a parabola through r_i.
@@ -397,47 +462,18 @@ class ConcomitantHuberObjective(PointwiseObjective):
     draws_samples = has_diagonal_hessian = foresees = False
 
 
-@kernel
-def _concomitant_scale(y, z, s, epsilon, guess):
-    if guess > 0.0:
-        tau = _scale_from(y, z, s, epsilon, guess, 1.0, True)
-        if tau > 0.0:
-            return guess * np.sqrt(tau)
-    largest = 0.0
+@kernel(fastmath=REASSOCIATE)
+def _squares_within(y, z, s, inverse, bound):
+    """Σ s r² over the rows with r² ≤ ``bound``, where r = (y − z)·``inverse``, and Σ s over the
+    others."""
+    inside = outside = 0.0
     for i in range(z.shape[0]):
-        if s[i] != 0:
-            largest = max(largest, abs(y[i] - z[i]))
-    if largest == 0.0:
-        return 0.0
-    tau = 0.0
-    for i in range(z.shape[0]):
-        if s[i] != 0:
-            tau += s[i] * ((y[i] - z[i]) / largest) ** 2
-    return largest * np.sqrt(_scale_from(y, z, s, epsilon, largest, tau, False))
-
-
-@kernel
-def _scale_from(y, z, s, epsilon, unit, tau, either_side):
-    """τ in units of ``unit``², so that squares neither overflow nor vanish. From the left of the
-    root the first step leads to its right. 0 if there is none."""
-    inverse = 1.0 / unit
-    for k in range(100):
-        bound = epsilon * epsilon * tau
-        inside, outside = 0.0, 0.0
-        for i in range(z.shape[0]):
-            if s[i] != 0:
-                r = (y[i] - z[i]) * inverse
-                if r * r <= bound:
-                    inside += s[i] * r * r
-                else:
-                    outside += s[i]
-        slope = 1.0 - epsilon * epsilon * outside
-        if slope <= 0.0:
-            return 0.0
-        previous, tau = tau, inside / slope
-        if tau >= previous * (1.0 - 1e-15) and not (k == 0 and either_side):
-            break
-    return tau
+        r = (y[i] - z[i]) * inverse
+        square = r * r
+        within = square <= bound
+        inside += s[i] * square if within else 0.0
+        outside += 0.0 if within else s[i]
+    return inside, outside
 
 
 @kernel
@@ -454,4 +490,4 @@ def _concomitant_gradient(y, z, s, epsilon, sigma, out):
                 out[i] = -s[i] * epsilon if r > 0 else s[i] * epsilon
         else:
             out[i] = 0.0
-    return sigma * total
+    return total

@@ -100,6 +100,11 @@ class Rows:
         self.slabs = self.blocks if self._explicit else slabs_of(self.X)
 
     @property
+    def exceed_caches(self) -> bool:
+        """Whether a read of X is a read of memory, which two products should share."""
+        return not self.is_sparse and len(self.blocks) >= _MOST_GROUPS
+
+    @property
     def ranges(self) -> list[slice]:
         """Ranges of rows for work that does not read X."""
         return [where for where, _ in self.slabs]
@@ -174,9 +179,13 @@ class Rows:
         """Count a product with these rows, or with ``n_rows`` of them."""
         self.n_read[0] += self.shape[0] if n_rows is None else n_rows
 
-    def run(self, function: Callable, items: Iterable) -> list:
-        """Results of ``function`` over ``items``, in their order."""
-        serial = self._pool is None or self.shape[0] * self.entries_per_row < _FEW_ENTRIES
+    def run(self, function: Callable, items: Iterable, work: float | None = None) -> list:
+        """Results of ``function`` over ``items``, in their order.
+
+        ``work`` is what all of that takes, in entries of X; None is a read of X.
+        """
+        work = self.shape[0] * self.entries_per_row if work is None else work
+        serial = self._pool is None or work < _FEW_ENTRIES
         return list((map if serial else self._pool.map)(function, items))
 
     def over_slabs(self, work: Callable) -> Iterable:
@@ -269,12 +278,13 @@ class Rows:
         u, intercept
             As in ``scores``.
         slopes : callable
-            ``slopes(where, z)`` gives a number and g, of the shape of the scores z of some rows.
+            ``slopes(where, z)`` gives a number (or several, in an array) and g, of the shape of
+            the scores z of some rows.
 
         Returns
         -------
-        total : float
-            Of the numbers.
+        total : ndarray
+            Sums of the numbers.
         projected, total_g
             X̃ᵀg and Σg, as of ``backproject``.
         """
@@ -283,12 +293,13 @@ class Rows:
 
         def work(where, B):
             B = self.standardized(B)
-            z = np.add(times(B, w), offset, dtype=self.dtype, casting="same_kind")
+            z = times(B, w)
+            np.add(z, offset, out=z, casting="unsafe")
             value, g = slopes(where, z)
             return value, transposed_times(B, g), summed(g)
 
         value, projected, total = self.sum_blocks(work)
-        return float(value), *self.finish_backproject(projected, total)
+        return value, *self.finish_backproject(projected, total)
 
     def normal_product(self, h, u, intercept):
         """X̃ᵀ diag(h) (X̃u + intercept), and the sum of diag(h) (X̃u + intercept), in one pass."""

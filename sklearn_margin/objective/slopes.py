@@ -1,10 +1,11 @@
 """Slopes of the loss by score, as certificates see them: through a few sums."""
 
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 
-__all__ = ["Slopes"]
+__all__ = ["SlopeSums", "Slopes"]
 
 
 class Slopes:
@@ -53,3 +54,20 @@ class Slopes:
         k = self.g.shape[1]
         columns = [np.bincount(self.labels, self.g[:, c], minlength=k) for c in range(k)]
         return np.stack(columns, axis=1)
+
+
+class SlopeSums(NamedTuple):
+    """As ``Slopes`` of one score per row, of which the sums alone are known."""
+
+    n: int
+    size: float
+    squares: float
+
+    def moved(self, share, total):
+        """As ``Slopes.moved``."""
+        return None
+
+    @property
+    def norm(self):
+        """‖g‖."""
+        return float(np.sqrt(self.squares))

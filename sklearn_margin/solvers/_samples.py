@@ -6,6 +6,8 @@ from sklearn_margin.solvers.base import SMALL
 
 __all__ = ["stages"]
 
+_LEAST = 100_000  # rows of a sample of many more
+
 
 def stages(objective, start, tol, most=None) -> list[tuple]:
     """What to solve one after the other, each from the point before: samples, then the whole.
@@ -29,7 +31,10 @@ def stages(objective, start, tol, most=None) -> list[tuple]:
     found, small = [(objective, tol)], SMALL
     while len(found) - 1 != most and _wants_sample(found[0][0], start, small):
         whole, goal = found[0]
-        sample = whole.sample(whole.rows.shape[0] // 10, np.random.RandomState(0))
+        # No larger than brings its minimum within half of what is wanted of the whole.
+        size = whole.rows.shape[0] // 10
+        size = int(min(size, max(_LEAST, 2.0 * whole.n_params / max(tol, 1e-300))))
+        sample = whole.sample(size, np.random.RandomState(0))
         error = whole.n_params / sample.rows.shape[0]  # relative, of the minimum of the sample
         found.insert(0, (sample, max(goal, 0.1 * error)))
         small = SMALL // 10

@@ -209,8 +209,11 @@ class _Run:
     def _foresee(self, line, new):
         """The duality gap at a new point, if slopes that are better than those there prove it."""
         exact = new is not None and self.system.is_exact and not self.polish
-        far = expected_excess(self.decrement, line.value) > self._goal(line.value)
-        return line.foreseen_gap(new) if exact and not far else np.inf
+        goal = self._goal(line.value)
+        far = expected_excess(self.decrement, line.value) > goal
+        if not exact or far or (new.has_gradient and new.gap() <= goal):
+            return np.inf
+        return line.foreseen_gap(new)
 
     def result(self) -> Result:
         """What the run came to."""

@@ -122,7 +122,7 @@ class Smoothing(Solver):
         lower = 0.0 if objective.may_scale else -np.inf  # of min F
         while True:
             # What is good for F_w need not be for F.
-            smooth = objective.with_loss(objective.loss.smoothed(width), shrinks=False)
+            smooth = objective.with_loss(objective.loss.smoothed(width), shrinks=False).sharing()
 
             def after(inner, params, done=n_iter):
                 nonlocal stop
@@ -145,9 +145,10 @@ class Smoothing(Solver):
             if smooth.penalty.loose is not None and not smooth.is_remote:
                 run = _settled(smooth, run)
                 params = run.params
-            value, above, gap = envelope_certificate(
-                objective.at(params), smooth, run, exact=is_small(objective)
-            )
+            exact = is_small(objective)
+            # Where Newton's method ended the scores are known, but for rounding errors of steps.
+            here = objective.at(params) if exact else smooth.at(params).under(objective)
+            value, above, gap = envelope_certificate(here, smooth, run, exact=exact)
             excess = above / max(value, 1e-300)
             bound = value - gap
             stale = 0 if value < best_value or bound > lower else stale + 1

@@ -15,7 +15,6 @@ Pahikkala & Salakoski (2011) and Lee & Lin (2014) reach it with search trees.
 Merging begins with the runs of ``hinge_runs``.
 """
 
-import itertools
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -26,7 +25,9 @@ from sklearn_margin.losses.pairs.hinge_runs import load_runs, merge_ranges
 
 __all__ = ["HingeSums"]
 
-_PARTS = 16  # of the work on a group that threads share
+_PARTS = 16  # of the work on a group that threads share, at least
+_SIDES = ((True, False, False), (False, True, False))  # what ``hinge_stage`` does: sums,
+_MERGE_ONLY = ((False, False, True),)  # or the merge
 _MERGE = 25.0  # work of merging a level with another, by row, in terms of an entry of X
 
 
@@ -251,11 +252,11 @@ def hinge_groups(
             out[order[start + p]] = scale * room.result[p]
 
 
-def work_arrays(size, product):
+def work_arrays(size, product, result=None):
     """Arrays for groups of at most ``size`` rows."""
     return Work(
         np.empty(size), np.empty(size, np.int32), np.empty(size), np.empty(size, np.int32),
-        np.empty(size if product else 0), np.empty(size),
+        np.empty(size if product else 0), np.empty(size) if result is None else result,
     )  # fmt: skip
 
 
@@ -330,20 +331,21 @@ class HingeSums:
         order, y, s, level_start, _, difference = index.layout
         start, stop = index.group_start[group], index.group_start[group + 1]
         begin, end = found.group[group : group + 2]
-        runs, n_runs = level_start[found.level[begin : end + 1]] - start, end - begin
-        room = work_arrays(stop - start, product)
+        runs, n_runs = level_start[found.level[begin : end + 1]] - start, int(end - begin)
+        # What is found by place is found where it will be by row, if no other group needs that.
+        room = work_arrays(stop - start, product, out if stop - start == len(out) else None)
         mean = mean_by_place(v, order, start, stop) if product else 0.0
         alone = level_start[found.level[begin] + 1] == stop  # a single level
 
-        def load(part):
+        def load(first, last):
             sums = np.zeros((len(terms), 2))
             load_runs(
                 z, v, mean, order, y, s, level_start, found.level, found.inner, start,
-                *part, alone, difference, terms, product, room, sums,
+                begin + first, begin + last, alone, difference, terms, product, room, sums,
             )  # fmt: skip
             return sums
 
-        def stage(part):
+        def stage(width, *part):
             sums = np.zeros((len(terms), 2))
             hinge_stage(
                 room, y[start:stop], s[start:stop], runs, width, *part, difference, terms,
@@ -351,18 +353,34 @@ class HingeSums:
             )  # fmt: skip
             return sums
 
-        cuts = np.unique(np.searchsorted(runs, np.linspace(0, stop - start, _PARTS + 1)))
-        total = sum(run(load, itertools.pairwise((begin + cuts).tolist())))
-        width = 1
-        while width < n_runs:
-            n_merges = (n_runs + width - 1) // (2 * width)
-            cuts = np.unique(np.linspace(0, n_merges, min(_PARTS, n_merges) + 1).astype(int))
-            parts = list(itertools.pairwise(cuts.tolist()))
-            sides = [(True, False, False), (False, True, False)]
-            total += sum(run(stage, [(*part, *side) for part in parts for side in sides]))
-            if 2 * width < n_runs:
-                list(run(stage, [(*part, False, False, True) for part in parts]))
-            width *= 2
-        np.divide(room.result, index.total, out=room.result)
-        out[order[start:stop]] = room.result
+        total = _merged(n_runs, load, stage, run)
+        np.divide(room.result, index.total, out=room.scores)
+        out[order[start:stop]] = room.scores
         return total
+
+
+def _merged(n_runs, load, stage, run):
+    """Sums of the merge sort of a group that threads share.
+
+    Parts of 2ᵏ runs are loaded and merged by one thread each, which keeps them in its cache; of
+    merges of such parts the sums for either side are apart, and the merge follows.
+    """
+    size = 1 << max((n_runs // _PARTS).bit_length() - 1, 0)
+
+    def merge_part(first):
+        last = min(first + size, n_runs)
+        total, width = load(first, last), 1
+        while width < last - first:
+            begin, n_merges = first // (2 * width), (last - first + width - 1) // (2 * width)
+            total += stage(width, begin, begin + n_merges, True, True, True)
+            width *= 2
+        return total
+
+    total, width = sum(run(merge_part, range(0, n_runs, size))), size
+    while width < n_runs:
+        merges = range((n_runs + width - 1) // (2 * width))
+        for wanted in (_SIDES, _MERGE_ONLY if 2 * width < n_runs else ()):
+            work = [(width, k, k + 1, *which) for k in merges for which in wanted]
+            total += sum(run(lambda part: stage(*part), work))
+        width *= 2
+    return total

@@ -21,7 +21,7 @@ from sklearn_margin.losses.pairs.hinge_runs import find_runs
 __all__ = ["PairIndex"]
 
 _CHUNK_ROWS = 16_384  # rows per unit of parallel work
-_LARGE_ROWS = 4 * _CHUNK_ROWS  # of a group that threads share
+_LARGE_ROWS = 2 * _CHUNK_ROWS  # of a group that threads share
 
 
 class _Layout(NamedTuple):
@@ -72,7 +72,7 @@ class PairIndex:
 
     def __init__(self, y, groups, sample_weight, weighting, alone=True):
         if groups is None:
-            codes, order = np.zeros(len(y), dtype=np.int8), np.argsort(y, kind="stable")
+            codes, order = np.zeros(len(y), dtype=np.int8), _by_label(y)
         else:
             codes, order = groups, np.lexsort((y, groups))
         order = order.astype(np.int32 if len(y) < 2**31 else np.int64)
@@ -80,14 +80,14 @@ class PairIndex:
         if self.n_dropped:  # a row of weight 0 forms no pair
             order = order[sample_weight[order] > 0]
         n = len(order)
-        y, codes = y[order].astype(np.float64), codes[order]
+        y, codes = y[order].astype(np.float64, copy=False), codes[order]
         new_group = np.ones(n, dtype=bool)
         new_group[1:] = codes[1:] != codes[:-1]
         new_level = new_group.copy()
         new_level[1:] |= y[1:] != y[:-1]
         level_start = np.append(np.flatnonzero(new_level), n)
         group_level = np.append(np.flatnonzero(new_group[level_start[:-1]]), len(level_start) - 1)
-        s = sample_weight[order].astype(np.float64)
+        s = sample_weight[order].astype(np.float64, copy=False)
         if alone and n and not (s.min() > 1e-75 and s.max() < 1e75):
             s *= _units_of_pairs(s, level_start, group_level)
         self.layout = _Layout(order, y, s, level_start, group_level, weighting == "difference")
@@ -176,6 +176,18 @@ class PairIndex:
             out[:] = 0.0
         else:
             loss.summation.hessian_product(self, loss, z, v, out, run)
+
+
+def _by_label(y):
+    """Rows by label, those of one label in their order."""
+    if len(np.unique(y[:_SOME])) == len(y[:_SOME]):
+        order = np.argsort(y)  # several times faster, and the same if no label is there twice
+        if (np.diff(y[order]) > 0).all():
+            return order
+    return np.argsort(y, kind="stable")
+
+
+_SOME = 1000
 
 
 def _units_of_pairs(s, level_start, group_level):
