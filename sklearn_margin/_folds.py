@@ -6,61 +6,24 @@ import copy
 import time
 import warnings
 from functools import partial
-from inspect import signature
 from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
 from scipy.stats import rankdata
-from sklearn import config_context, get_config
 from sklearn.base import BaseEstimator, clone
 from sklearn.exceptions import FitFailedWarning
-from sklearn.pipeline import Pipeline
 from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import _num_samples
 
 from sklearn_margin._base.linear import LinearModel
 from sklearn_margin._hints import levels_to_caller
+from sklearn_margin._routing import last_step, transformed, with_last
 from sklearn_margin.path import _fits, _largest_alpha
 
-__all__ = [
-    "Data",
-    "Scoring",
-    "chosen",
-    "cv_results",
-    "fold",
-    "grids",
-    "last_step",
-    "routing_enabled",
-    "transformed",
-]
+__all__ = ["Data", "Fold", "chosen", "cv_results", "fold", "grids"]
 
 _RATIO = 1e-3  # smallest alpha of a grid over the largest, as of ``regularization_path``
-
-
-def routing_enabled() -> bool:
-    """Whether scikit-learn's metadata routing is."""
-    return bool(get_config()["enable_metadata_routing"])
-
-
-def last_step(estimator) -> tuple[str, LinearModel]:
-    """The linear model itself, and the prefix of its parameters.
-
-    Raises
-    ------
-    TypeError
-        If there is none.
-    """
-    last, prefix = estimator, ""
-    if isinstance(estimator, Pipeline):
-        name, last = estimator.steps[-1]
-        prefix = f"{name}__"
-    if not isinstance(last, LinearModel):
-        raise TypeError(
-            "estimator must be a classifier, regressor or ranker of sklearn_margin, or a Pipeline "
-            f"whose last step is one, got {estimator!r}"
-        )
-    return prefix, last
 
 
 class Data(NamedTuple):
@@ -121,27 +84,11 @@ class _Path(NamedTuple):
     seconds: list[float]
 
 
-def _with(estimator, last):
-    """An estimator with another last step; other steps are the same objects."""
-    if not isinstance(estimator, Pipeline):
-        return last
-    new = copy.copy(estimator)
-    new.steps = [*estimator.steps[:-1], (estimator.steps[-1][0], last)]
-    return new
-
-
-def transformed(estimator, X):
-    """Features as the last step of a fitted estimator gets them."""
-    if not isinstance(estimator, Pipeline) or len(estimator.steps) == 1:
-        return X
-    return estimator[:-1].transform(X)
-
-
 def _work(estimator, work, X, y, params):
     """What ``work`` makes of features that are ready for the last step, and who did it."""
     estimator = clone(estimator)
     worker = _Worker(last_step(estimator)[1], work)
-    return worker, _with(estimator, worker).fit(X, y, **params)
+    return worker, with_last(estimator, worker).fit(X, y, **params)
 
 
 def grids(estimator, alphas, l1_ratios, data) -> np.ndarray:
@@ -173,47 +120,6 @@ def _paths(l1_ratios, alphas, model, X, y, params):
             seconds.append(time.perf_counter() - start)
             start = time.perf_counter()
     return _Path(models, seconds)
-
-
-# --- scores ------------------------------------------------------------------------------------
-
-
-class Scoring(NamedTuple):
-    """A scorer: of scikit-learn, or any callable, or None for the method ``score``."""
-
-    name: str
-    scorer: Any
-
-    def takes(self, model, name) -> bool:
-        """Whether it has a use for metadata of a name."""
-        function = model.score if self.scorer is None else self.scorer
-        return name in signature(getattr(function, "_score_func", function)).parameters
-
-    def all(self, worker, estimator, data, ready) -> list:
-        """Scores of the models of a path: numbers, or dicts of them.
-
-        ``ready`` are the features as the last step of ``estimator`` gets them.
-        """
-        models, given = worker.result_.models, data.to_scorers[self.name]
-        if self.scorer is None and isinstance(estimator, Pipeline) and routing_enabled():
-            return list(estimator.score(data.X, data.y, **given))  # it knows who gets what
-        if self.looks_at_predictions:
-            return [self.one(model, ready, data.y, given) for model in models]
-        return [self.one(_with(estimator, model), data.X, data.y, given) for model in models]
-
-    def one(self, estimator, X, y, given):
-        """The score of one model."""
-        if self.scorer is None:
-            return estimator.score(X, y, **given)
-        if not self.looks_at_predictions:
-            return self.scorer(estimator, X, y, **given)
-        with config_context(enable_metadata_routing=True):  # else it takes weights only
-            return self.scorer(estimator, X, y, **given)
-
-    @property
-    def looks_at_predictions(self) -> bool:
-        """Whether it looks at nothing of a pipeline but what the last step makes of features."""
-        return self.scorer is None or hasattr(self.scorer, "_score_func")
 
 
 class Fold(NamedTuple):

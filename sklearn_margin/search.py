@@ -7,30 +7,27 @@ from numbers import Integral
 from typing import Any, Self
 
 import numpy as np
-from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone, is_classifier
-from sklearn.metrics import check_scoring
-from sklearn.model_selection import GroupKFold, check_cv
+from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone
 from sklearn.utils import get_tags, indexable
-from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
+from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_margin._base.ranking import BaseRanker
-from sklearn_margin._folds import (
-    Data,
-    Scoring,
-    chosen,
-    cv_results,
-    fold,
-    grids,
-    last_step,
-    routing_enabled,
-    transformed,
-)
-from sklearn_margin._groups import unpack_target
-from sklearn_margin._hints import available_if, check_rows
+from sklearn_margin._arrays import on_host
+from sklearn_margin._folds import Data, chosen, cv_results, fold, grids
+from sklearn_margin._hints import available_if
 from sklearn_margin._html import DrawnByScikitLearn
 from sklearn_margin._lazy import is_dask
+from sklearn_margin._routing import (
+    is_single,
+    last_step,
+    route,
+    route_to_scorer,
+    routing_enabled,
+    scorings,
+    splitter,
+    transformed,
+)
 from sklearn_margin._typing import Array, ArrayLike, MatrixLike
 from sklearn_margin._validation import check_choice, check_number
 from sklearn_margin.batches import Batches
@@ -40,6 +37,10 @@ __all__ = ["AlphaSearchCV"]
 
 _N_ALPHAS = 50
 _RULES = ("best", "one_standard_error")
+_NOT_IN_MEMORY = (
+    "AlphaSearchCV needs the rows in memory, for folds are parts of them, got {}: search on a "
+    "sample of rows, or fit regularization_path to all and score its models on rows held out"
+)
 
 
 def _chosen_has(name):
@@ -203,20 +204,20 @@ class AlphaSearchCV(DrawnByScikitLearn, MetaEstimatorMixin, BaseEstimator):
         """
         prefix, model = last_step(self.estimator)
         alphas, ratios = self._candidates()
-        scorings = self._scorings()
-        _check_in_memory(X)
-        X, y = indexable(X, y)
-        to_fit, to_split, to_scorers = self._routed(params, scorings, prefix, model)
-        groups = params.get("groups", params.get(f"{prefix}groups"))
-        cv, to_split = self._splitter(model, y, groups, to_split)
+        scorers = self._scorers()
+        if isinstance(X, Batches) or is_dask(X):
+            raise TypeError(_NOT_IN_MEMORY.format(type(X)))
+        X, y = indexable(on_host(X), on_host(y))
+        given = route(self, params, scorers)
+        cv, to_split = splitter(self, y, params, given.to_split)
         splits = list(cv.split(X, y, **to_split))
-        data = Data(X, y, to_fit, to_scorers)
+        data = Data(X, y, given.to_fit, given.to_scorers)
         tried = grids(self.estimator, alphas, ratios, data)
         if self.verbose > 0:
             print(f"{len(splits)} folds of {tried.size} fits each")
         work = delayed(fold)
         folds = Parallel(n_jobs=self.n_jobs, prefer="threads")(
-            work(self.estimator, data, train, test, ratios, tried, scorings, self.error_score)
+            work(self.estimator, data, train, test, ratios, tried, scorers, self.error_score)
             for train, test in splits
         )
         candidates = [
@@ -226,19 +227,20 @@ class AlphaSearchCV(DrawnByScikitLearn, MetaEstimatorMixin, BaseEstimator):
         ]
         results = cv_results(folds, candidates, self.error_score)
         metric = self._metric(results)
+        self.__dict__.pop("best_estimator_", None)
         self.cv_results_, self.n_splits_ = results, len(splits)
-        self.multimetric_ = "mean_test_score" not in results
-        scorers = {each.name: self._scorer(each) for each in scorings}
-        self.scorer_ = scorers.get("score", scorers)
         self.alphas_ = tried[0] if np.ndim(self.l1_ratio) == 0 else tried
+        by_name = {each.name: each.call for each in scorers}
+        self.scorer_ = by_name["score"] if is_single(self.scoring) else by_name
+        self.multimetric_ = metric != "score"
         if metric is not None:
             k = chosen(results, metric, self.rule, tried.shape[1])
             self.best_index_, self.best_params_ = k, candidates[k]
-            self.best_score_ = results[f"mean_test_{metric}"][k]
+            self.best_score_ = float(results[f"mean_test_{metric}"][k])
             self.alpha_ = candidates[k][f"{prefix}alpha"]
             self.l1_ratio_ = candidates[k].get(f"{prefix}l1_ratio", model.l1_ratio)
         if self.refit:
-            self._fit_chosen(X, y, to_fit)
+            self._fit_chosen(X, y, given.to_fit)
         return self
 
     def _fit_chosen(self, X, y, to_fit):
@@ -273,17 +275,12 @@ class AlphaSearchCV(DrawnByScikitLearn, MetaEstimatorMixin, BaseEstimator):
             For wrong data, and whatever the scorer raises.
         """
         check_is_fitted(self)
-        estimator, (prefix, model) = self.best_estimator_, last_step(self.best_estimator_)
-        scorings = self._scorings()
-        scoring = next((each for each in scorings if each.name == self.refit), scorings[0])
-        if routing_enabled():
-            given = process_routing(self, "score", **params)[f"scorer_{scoring.name}"].score
-            score = self._scorer(scoring)(estimator, X, y, **given)
-        else:
-            given = self._to_scorers(params, [scoring], prefix, model)[scoring.name]
-            if scoring.looks_at_predictions:
-                estimator, X = model, transformed(estimator, X)
-            score = scoring.one(estimator, X, y, given)
+        several = scorings(self.estimator, self.scoring)
+        scoring = next((each for each in several if each.name == self.refit), several[0])
+        given, estimator = route_to_scorer(self, params, scoring), self.best_estimator_
+        if scoring.looks_at_predictions and not routing_enabled():
+            estimator, X = last_step(estimator)[1], transformed(estimator, X)
+        score = scoring.one(estimator, X, y, given)
         return score[self.refit] if isinstance(score, dict) else score
 
     @available_if(_chosen_has("predict"))
@@ -383,22 +380,24 @@ class AlphaSearchCV(DrawnByScikitLearn, MetaEstimatorMixin, BaseEstimator):
             raise ValueError("l1_ratio must not be empty")
         return alphas, [{"l1_ratio": float(ratio)} for ratio in ratios]
 
-    def _scorings(self):
-        """The scorers, by name."""
-        if self.scoring is None or isinstance(self.scoring, str) or callable(self.scoring):
-            several = {"score": self.scoring}
-        elif isinstance(self.scoring, dict):
-            several = self.scoring
-        else:
-            several = {name: name for name in self.scoring}
-        return [
-            Scoring(name, None if scorer is None else check_scoring(self.estimator, scorer))
-            for name, scorer in several.items()
-        ]
+    def _scorers(self):
+        """The scorers; raises if it is clear that none of them is the one to choose by."""
+        found = scorings(self.estimator, self.scoring)
+        if not is_single(self.scoring):
+            self._metric({f"mean_test_{each.name}": None for each in found})
+        return found
 
-    def _scorer(self, scoring):
-        """A callable, also where scores are those of the method ``score``."""
-        return check_scoring(self.estimator) if scoring.scorer is None else scoring.scorer
+    def _metric(self, results):
+        """Name of the score to choose by; None if nothing is to be chosen."""
+        if is_single(self.scoring) and "mean_test_score" in results:
+            return "score"
+        if self.refit is not False and f"mean_test_{self.refit}" not in results:
+            names = [k.removeprefix("mean_test_") for k in results if k.startswith("mean_test_")]
+            raise ValueError(
+                f"refit must be the name of the score to choose by, one of {names}, or False, got "
+                f"{self.refit!r}"
+            )
+        return self.refit or None
 
     def get_metadata_routing(self) -> MetadataRouter:
         """Who requests which metadata: the estimator, the splitter and the scorers.
@@ -412,67 +411,10 @@ class AlphaSearchCV(DrawnByScikitLearn, MetaEstimatorMixin, BaseEstimator):
         router = MetadataRouter(owner=self)
         router.add(estimator=self.estimator, method_mapping=to_fit)
         router.add(splitter=self.cv, method_mapping=to_split)
-        for scoring in self._scorings():
+        for scoring in scorings(self.estimator, self.scoring):
             to_score = MethodMapping().add(caller="fit", callee="score")
             router.add(
-                **{f"scorer_{scoring.name}": self._scorer(scoring)},
+                **{f"scorer_{scoring.name}": scoring.call},
                 method_mapping=to_score.add(caller="score", callee="score"),
             )
         return router
-
-    def _routed(self, params, scorings, prefix, model):
-        """Metadata for the fits, for the splitter, and for each scorer by its name."""
-        params = {name: values for name, values in params.items() if values is not None}
-        if routing_enabled():
-            routed = process_routing(self, "fit", **params)
-            to_scorers = {each.name: routed[f"scorer_{each.name}"].score for each in scorings}
-            return routed.estimator.fit, routed.splitter.split, to_scorers
-        groups = params.pop("groups", params.get(f"{prefix}groups"))
-        by_group = groups is not None and isinstance(model, BaseRanker)
-        to_fit = params | ({f"{prefix}groups": groups} if by_group else {})
-        to_split = {} if groups is None else {"groups": groups}
-        return to_fit, to_split, self._to_scorers(to_fit, scorings, prefix, model)
-
-    @staticmethod
-    def _to_scorers(params, scorings, prefix, model):
-        """Without routing, a scorer gets what it has a parameter for of the last step's."""
-        known = {name.removeprefix(prefix): values for name, values in params.items()}
-        return {
-            scoring.name: {k: v for k, v in known.items() if scoring.takes(model, k)}
-            for scoring in scorings
-        }
-
-    def _splitter(self, model, y, groups, to_split):
-        """The splitter, and what it gets; the default one of rankers keeps groups whole."""
-        if isinstance(model, BaseRanker) and (self.cv is None or isinstance(self.cv, Integral)):
-            groups = unpack_target(y, groups)[1]
-            if groups is not None:
-                return GroupKFold(5 if self.cv is None else self.cv), {"groups": groups}
-        return check_cv(self.cv, y, classifier=is_classifier(model)), to_split
-
-    # --- the choice ---
-
-    def _metric(self, results):
-        """Name of the score to choose by; None if nothing is to be chosen."""
-        if "mean_test_score" in results:
-            return "score"
-        if self.refit is False:
-            return None
-        if f"mean_test_{self.refit}" not in results:
-            names = [k.removeprefix("mean_test_") for k in results if k.startswith("mean_test_")]
-            raise ValueError(
-                f"refit must be the name of the score to choose by, one of {names}, or False, got "
-                f"{self.refit!r}"
-            )
-        return self.refit
-
-
-def _check_in_memory(X):
-    """Raise for rows of which folds cannot be taken."""
-    if isinstance(X, Batches) or is_dask(X):
-        raise TypeError(
-            f"AlphaSearchCV needs the rows in memory, for folds are parts of them, got {type(X)}: "
-            "search on a sample of rows, or fit regularization_path to all of them and score its "
-            "models on rows that were held out"
-        )
-    check_rows(X)

@@ -164,7 +164,7 @@ class BaseClassifier(ClassifierMixin, LinearModel):
         classes = np.unique(y[s > 0])
         if len(classes) < 2:
             raise ValueError(
-                f"{type(self).__name__} needs at least 2 classes with a positive weight, got "
+                f"{type(self).__name__} needs at least 2 classes with a positive sample_weight, got "
                 f"{len(classes)} class: {classes}"
             )
         if self.class_weight is not None:
