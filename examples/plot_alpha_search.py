@@ -3,8 +3,8 @@ A search for alpha along paths
 ==============================
 
 ``alpha`` is best chosen by cross-validation. :class:`~sklearn_margin.AlphaSearchCV` follows the
-regularisation path in every fold, so that 50 alphas cost a fraction of 50 fits, and chooses the best
-alpha, or the largest one that is as good within the accuracy of the scores.
+regularisation path in every fold, so that 50 alphas cost a fraction of 50 fits, and chooses the
+best alpha, or the largest one that is as good within the accuracy of the scores.
 """
 
 import matplotlib.pyplot as plt

@@ -150,7 +150,7 @@ class AlphaSearchCV(DrawnByScikitLearn, MetaEstimatorMixin, BaseEstimator):
     >>> model = make_pipeline(StandardScaler(), LinearClassifier("logistic", l1_ratio=1))
     >>> search = AlphaSearchCV(model, alphas=20, rule="one_standard_error").fit(X, y)
     >>> print(f"alpha {search.alpha_:.4f}, accuracy {search.best_score_:.2f}")
-    alpha 0.0000, accuracy 0.00
+    alpha 0.0301, accuracy 0.97
     """
 
     def __init__(
