@@ -33,6 +33,7 @@ class Data(NamedTuple):
     y: Any
     to_fit: dict[str, Any]
     to_scorers: dict[str, dict[str, Any]]
+    offset: Any = None  # that of the last step
 
     def of(self, rows) -> Data:
         """The same of some rows; what is not by row is left as it is."""
@@ -50,6 +51,7 @@ class Data(NamedTuple):
             None if self.y is None else _safe_indexing(self.y, rows),
             {name: part(values) for name, values in self.to_fit.items()},
             dict(zip(self.to_scorers, parts, strict=True)),
+            part(self.offset),
         )
 
 

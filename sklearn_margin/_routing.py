@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from functools import partial, wraps
 from inspect import signature
 from numbers import Integral
 from typing import Any, NamedTuple
@@ -67,6 +68,16 @@ def with_last(estimator, last):
     return new
 
 
+def with_offset(model, offset):
+    """A fitted model that predicts with an offset, for scorers that pass none on."""
+    new = copy.copy(model)
+    for name in ("decision_function", "predict", "predict_proba"):
+        if hasattr(model, name):
+            method = getattr(model, name)
+            setattr(new, name, wraps(method)(partial(method, offset=offset)))
+    return new
+
+
 def transformed(estimator, X):
     """Features as the last step of a fitted estimator gets them."""
     if not isinstance(estimator, Pipeline) or len(estimator.steps) == 1:
@@ -95,6 +106,8 @@ class Scoring(NamedTuple):
         if self.given is None and isinstance(estimator, Pipeline) and routing_enabled():
             return list(estimator.score(data.X, data.y, **given))  # it knows who gets what
         if self.looks_at_predictions:
+            if data.offset is not None and "offset" not in given:
+                models = [with_offset(model, data.offset) for model in models]
             return [self.one(model, ready, data.y, given) for model in models]
         return [self.one(with_last(estimator, model), data.X, data.y, given) for model in models]
 

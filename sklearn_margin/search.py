@@ -211,7 +211,8 @@ class AlphaSearchCV(DrawnByScikitLearn, MetaEstimatorMixin, BaseEstimator):
         given = route(self, params, scorers)
         cv, to_split = splitter(self, y, params, given.to_split)
         splits = list(cv.split(X, y, **to_split))
-        data = Data(X, y, given.to_fit, given.to_scorers)
+        offset = given.to_fit.get("offset", given.to_fit.get(f"{prefix}offset"))
+        data = Data(X, y, given.to_fit, given.to_scorers, offset)
         tried = grids(self.estimator, alphas, ratios, data)
         if self.verbose > 0:
             print(f"{len(splits)} folds of {tried.size} fits each")

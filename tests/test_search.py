@@ -1,5 +1,7 @@
 """The search for alpha: that of GridSearchCV, along paths."""
 
+from inspect import signature
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -106,6 +108,23 @@ def test_weights_are_those_of_fit_and_score():
     piped.fit(X, Z, linearregressor__sample_weight=WEIGHT)
     plain = AlphaSearchCV(scaled(LinearRegressor()), alphas=3).fit(X, Z)
     assert piped.best_score_ != plain.best_score_
+
+
+@pytest.mark.skipif(
+    "offset" not in signature(LinearRegressor.fit).parameters, reason="there are no offsets"
+)
+def test_offsets_are_those_of_fit_and_prediction():
+    """With a squared loss an offset is taken from the target."""
+    offset = 3 * np.cos(np.arange(N))
+    for scoring in (None, "neg_mean_squared_error"):
+        search = AlphaSearchCV(scaled(LinearRegressor(tol=1e-9)), alphas=3, scoring=scoring)
+        search.fit(X, Z + offset, linearregressor__offset=offset)
+        if scoring is not None:
+            without = clone(search).fit(X, Z)
+            np.testing.assert_allclose(search.best_score_, without.best_score_, rtol=1e-6)
+        with config_context(enable_metadata_routing=True):
+            routed = clone(search).fit(X, Z + offset, offset=offset)
+        np.testing.assert_allclose(search.best_score_, routed.best_score_, rtol=1e-12)
 
 
 @pytest.mark.parametrize("scoring", [None, NDCG, {"a": NDCG, "b": NDCG}], ids=["own", "one", "two"])
