@@ -29,8 +29,10 @@ __all__ = [
     "routing_enabled",
     "scorings",
     "splitter",
+    "takes_offset",
     "transformed",
     "with_last",
+    "with_offset",
 ]
 
 
@@ -172,6 +174,7 @@ def route(search, params, scorings) -> Routed:
 
 def route_to_scorer(search, params, scoring) -> dict[str, Any]:
     """Metadata of the score of a search."""
+    params = {name: values for name, values in params.items() if values is not None}
     if routing_enabled():
         routed = process_routing(search, "score", **params)
         return dict(routed[f"scorer_{scoring.name}"].score)
@@ -181,6 +184,16 @@ def route_to_scorer(search, params, scoring) -> dict[str, Any]:
         if not scoring.takes(model, name):
             raise TypeError(f"the scorer {scoring.call!r} takes no {name}")
     return given
+
+
+def takes_offset(scoring, model) -> bool:
+    """Whether an offset is the scorer's; that of others is of the predictions they ask for."""
+    if scoring.given is None or not scoring.looks_at_predictions:
+        return True
+    if not routing_enabled():
+        return scoring.takes(model, "offset")
+    requests = scoring.call.get_metadata_routing().score.requests
+    return bool(requests.get("offset"))
 
 
 def splitter(search, y, params, to_split):

@@ -26,7 +26,9 @@ from sklearn_margin._routing import (
     routing_enabled,
     scorings,
     splitter,
+    takes_offset,
     transformed,
+    with_offset,
 )
 from sklearn_margin._typing import Array, ArrayLike, MatrixLike
 from sklearn_margin._validation import check_choice, check_number
@@ -278,9 +280,15 @@ class AlphaSearchCV(DrawnByScikitLearn, MetaEstimatorMixin, BaseEstimator):
         check_is_fitted(self)
         several = scorings(self.estimator, self.scoring)
         scoring = next((each for each in several if each.name == self.refit), several[0])
-        given, estimator = route_to_scorer(self, params, scoring), self.best_estimator_
-        if scoring.looks_at_predictions and not routing_enabled():
-            estimator, X = last_step(estimator)[1], transformed(estimator, X)
+        estimator, (prefix, model) = self.best_estimator_, last_step(self.best_estimator_)
+        offset = None
+        if not takes_offset(scoring, model):
+            offset = params.pop("offset", params.pop(f"{prefix}offset", None))
+        given = route_to_scorer(self, params, scoring)
+        if offset is not None or (scoring.looks_at_predictions and not routing_enabled()):
+            estimator, X = model, transformed(estimator, X)
+        if offset is not None:
+            estimator = with_offset(estimator, offset)
         score = scoring.one(estimator, X, y, given)
         return score[self.refit] if isinstance(score, dict) else score
 

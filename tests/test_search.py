@@ -122,9 +122,13 @@ def test_offsets_are_those_of_fit_and_prediction():
         if scoring is not None:
             without = clone(search).fit(X, Z)
             np.testing.assert_allclose(search.best_score_, without.best_score_, rtol=1e-6)
+            score = search.score(X, Z + offset, offset=offset)
+            np.testing.assert_allclose(score, without.score(X, Z), rtol=1e-6)
         with config_context(enable_metadata_routing=True):
             routed = clone(search).fit(X, Z + offset, offset=offset)
+            score = routed.score(X, Z + offset, offset=offset)
         np.testing.assert_allclose(search.best_score_, routed.best_score_, rtol=1e-12)
+        assert score == search.score(X, Z + offset, offset=offset)
 
 
 @pytest.mark.parametrize("scoring", [None, NDCG, {"a": NDCG, "b": NDCG}], ids=["own", "one", "two"])
