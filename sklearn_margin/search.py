@@ -204,7 +204,7 @@ class AlphaSearchCV(DrawnByScikitLearn, MetaEstimatorMixin, BaseEstimator):
             For wrong parameters or data, and whatever the estimator, a scorer or the splitter
             raises.
         """
-        prefix, model = last_step(self.estimator)
+        prefix, _ = last_step(self.estimator)
         alphas, ratios = self._candidates()
         scorers = self._scorers()
         if isinstance(X, Batches) or is_dask(X):
@@ -230,21 +230,25 @@ class AlphaSearchCV(DrawnByScikitLearn, MetaEstimatorMixin, BaseEstimator):
         ]
         results = cv_results(folds, candidates, self.error_score)
         metric = self._metric(results)
-        self.__dict__.pop("best_estimator_", None)
         self.cv_results_, self.n_splits_ = results, len(splits)
         self.alphas_ = tried[0] if np.ndim(self.l1_ratio) == 0 else tried
         by_name = {each.name: each.call for each in scorers}
         self.scorer_ = by_name["score"] if is_single(self.scoring) else by_name
         self.multimetric_ = metric != "score"
         if metric is not None:
-            k = chosen(results, metric, self.rule, tried.shape[1])
-            self.best_index_, self.best_params_ = k, candidates[k]
-            self.best_score_ = float(results[f"mean_test_{metric}"][k])
-            self.alpha_ = candidates[k][f"{prefix}alpha"]
-            self.l1_ratio_ = candidates[k].get(f"{prefix}l1_ratio", model.l1_ratio)
+            self._choose(chosen(results, metric, self.rule, tried.shape[1]), metric, prefix)
+        self.__dict__.pop("best_estimator_", None)
         if self.refit:
             self._fit_chosen(X, y, given.to_fit)
         return self
+
+    def _choose(self, k, metric, prefix):
+        """Set the attributes of the model at place k of the table."""
+        self.best_index_, self.best_params_ = k, self.cv_results_["params"][k]
+        self.best_score_ = float(self.cv_results_[f"mean_test_{metric}"][k])
+        own = last_step(self.estimator)[1].l1_ratio
+        self.alpha_ = self.best_params_[f"{prefix}alpha"]
+        self.l1_ratio_ = self.best_params_.get(f"{prefix}l1_ratio", own)
 
     def _fit_chosen(self, X, y, to_fit):
         start = time.perf_counter()
