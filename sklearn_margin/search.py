@@ -426,8 +426,9 @@ class AlphaSearchCV(DrawnByScikitLearn, MetaEstimatorMixin, BaseEstimator):
         router.add(splitter=self.cv, method_mapping=to_split)
         for scoring in scorings(self.estimator, self.scoring):
             to_score = MethodMapping().add(caller="fit", callee="score")
+            scorer = self.estimator if scoring.given is None else scoring.call
             router.add(
-                **{f"scorer_{scoring.name}": scoring.call},
+                **{f"scorer_{scoring.name}": scorer},
                 method_mapping=to_score.add(caller="score", callee="score"),
             )
         return router
