@@ -40,8 +40,9 @@ class Data(NamedTuple):
         n = _num_samples(self.X)
 
         def part(values):
-            by_row = sp.issparse(values) or hasattr(values, "__len__")
-            if isinstance(values, str) or not by_row or _num_samples(values) != n:
+            number = not hasattr(values, "__len__") or getattr(values, "shape", None) == ()
+            several = sp.issparse(values) or not (isinstance(values, str) or number)
+            if not several or _num_samples(values) != n:
                 return values
             return _safe_indexing(values, rows)
 

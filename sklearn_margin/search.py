@@ -210,6 +210,7 @@ class AlphaSearchCV(DrawnByScikitLearn, MetaEstimatorMixin, BaseEstimator):
         if isinstance(X, Batches) or is_dask(X):
             raise TypeError(_NOT_IN_MEMORY.format(type(X)))
         X, y = indexable(on_host(X), on_host(y))
+        params = {name: on_host(values) for name, values in params.items()}
         given = route(self, params, scorers)
         cv, to_split = splitter(self, y, params, given.to_split)
         splits = list(cv.split(X, y, **to_split))
@@ -231,7 +232,8 @@ class AlphaSearchCV(DrawnByScikitLearn, MetaEstimatorMixin, BaseEstimator):
         results = cv_results(folds, candidates, self.error_score)
         metric = self._metric(results)
         self.cv_results_, self.n_splits_ = results, len(splits)
-        self.alphas_ = tried[0] if np.ndim(self.l1_ratio) == 0 else tried
+        ratio: Any = self.l1_ratio
+        self.alphas_ = tried[0] if np.ndim(ratio) == 0 else tried
         by_name = {each.name: each.call for each in scorers}
         self.scorer_ = by_name["score"] if is_single(self.scoring) else by_name
         self.multimetric_ = metric != "score"

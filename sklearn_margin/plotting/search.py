@@ -126,7 +126,7 @@ class AlphaSearchDisplay:
         if not hasattr(search, "best_index_"):
             raise ValueError("nothing was chosen: with several scores, refit must name one")
         alphas, results = np.atleast_2d(search.alphas_), search.cv_results_
-        name = search.refit if search.multimetric_ else "score"
+        name = str(search.refit) if search.multimetric_ else "score"
         folds = [results[f"split{k}_test_{name}"] for k in range(search.n_splits_)]
         names = None
         if len(alphas) > 1:
