@@ -54,9 +54,9 @@ VARIANTS = [
 ]
 # Of each kind; the checks know nothing of the metadata that a search passes on.
 SEARCHES = {
-    "classifier": (AlphaSearchCV(LinearClassifier("squared_hinge"), alphas=2, cv=2), 54),
-    "regressor": (AlphaSearchCV(LinearRegressor(), alphas=2, cv=2), 51),
-    "ranker": (AlphaSearchCV(RankSVM(), alphas=2, cv=2), 41),
+    "classifier": (AlphaSearchCV(LinearClassifier("squared_hinge"), alphas=[0.1], cv=2), 54),
+    "regressor": (AlphaSearchCV(LinearRegressor(), alphas=[0.1], cv=2), 51),
+    "ranker": (AlphaSearchCV(RankSVM(), alphas=[0.1], cv=2), 41),
 }
 SEVERAL = QuantileRegressor(quantile=[0.7, 0.3], non_crossing=True)
 # They want one prediction for each row.
