@@ -9,11 +9,13 @@ from sklearn_margin.path import regularization_path
 from sklearn_margin.quantile import QuantileRegressor
 from sklearn_margin.ranking import LinearRanker, RankSVM
 from sklearn_margin.regression import HuberRegressor, LinearRegressor
+from sklearn_margin.search import AlphaSearchCV
 
 __version__ = "0.1.0.dev0"
 
 __all__ = [
     "SKOPS_TRUSTED",
+    "AlphaSearchCV",
     "Batches",
     "HingeClassifier",
     "HuberRegressor",

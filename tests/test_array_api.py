@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import scipy
 from sklearn import config_context
-from sklearn.base import BaseEstimator
 from sklearn.model_selection import cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MaxAbsScaler
@@ -24,6 +23,7 @@ from sklearn_margin import (
     QuantileRegressor,
     RankSVM,
 )
+from sklearn_margin._base.estimator import LossEstimator
 from sklearn_margin.metrics import pairwise_accuracy_score
 from sklearn_margin.solvers import SGD
 
@@ -263,5 +263,5 @@ def test_every_estimator_is_here():
     assert {type(model) for model, _ in MODELS.values()} == {
         cls
         for cls in vars(sklearn_margin).values()
-        if isinstance(cls, type) and issubclass(cls, BaseEstimator)
+        if isinstance(cls, type) and issubclass(cls, LossEstimator)
     }

@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 import scipy.sparse as sp
 from sklearn import config_context
-from sklearn.base import BaseEstimator, TransformerMixin, clone, is_classifier, is_regressor
+from sklearn.base import TransformerMixin, clone, is_classifier, is_regressor
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
@@ -32,6 +32,7 @@ from sklearn_margin import (
     QuantileRegressor,
     RankSVM,
 )
+from sklearn_margin._base.estimator import LossEstimator
 from sklearn_margin.losses import Absolute, Hinge, Logistic, PairwiseHinge, Squared
 from sklearn_margin.objective import Rows, rows
 from sklearn_margin.solvers import LBFGS, SGD, Newton
@@ -41,7 +42,7 @@ EXPORTED = [
     cls
     for cls in (getattr(sklearn_margin, name) for name in sklearn_margin.__all__)
     if inspect.isclass(cls)
-    and issubclass(cls, BaseEstimator)
+    and issubclass(cls, LossEstimator)
     and not issubclass(cls, TransformerMixin)  # test_embedding.py
 ]
 # alpha is large enough for a unique, well-conditioned solution.

@@ -15,6 +15,7 @@ from sklearn_releases import SKLEARN
 
 import sklearn_margin
 from sklearn_margin import (
+    AlphaSearchCV,
     HingeClassifier,
     HuberRegressor,
     LinearClassifier,
@@ -53,6 +54,12 @@ VARIANTS = [
     LinearRegressor(loss="huber"),
     QuantileRegressor(quantile=0.7, l1_ratio=0.5),
 ]
+# Of each kind; the checks know nothing of the metadata that a search passes on.
+SEARCHES = {
+    "classifier": (AlphaSearchCV(LinearClassifier("squared_hinge"), alphas=[0.1], cv=2), 54),
+    "regressor": (AlphaSearchCV(LinearRegressor(), alphas=[0.1], cv=2), 51),
+    "ranker": (AlphaSearchCV(RankSVM(), alphas=[0.1], cv=2), 41),
+}
 SEVERAL = QuantileRegressor(quantile=[0.7, 0.3], non_crossing=True)
 # They want one prediction for each row.
 ONE_PREDICTION = {
@@ -123,6 +130,15 @@ def test_a_variant(variant):
             raise
 
 
+@pytest.mark.parametrize("kind", SEARCHES)
+def test_a_search(kind):
+    search, at_least = SEARCHES[kind]
+    checks = list(estimator_checks_generator(search))
+    assert len(checks) >= at_least
+    for model, check in checks:
+        check(model)
+
+
 def test_several_quantiles():
     checks = list(estimator_checks_generator(SEVERAL))
     rest = [(model, check) for model, check in checks if name_of(check) not in ONE_PREDICTION]
@@ -170,7 +186,7 @@ def test_column_names(cls):
 def test_every_estimator_is_checked():
     exported = [getattr(sklearn_margin, name) for name in sklearn_margin.__all__]
     estimators = {c for c in exported if isinstance(c, type) and issubclass(c, BaseEstimator)}
-    assert estimators == set(AT_LEAST)
+    assert estimators == {*AT_LEAST, AlphaSearchCV}
 
 
 @pytest.mark.sklearn("1.9")

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from planted import D, planted
-from sklearn.base import BaseEstimator, clone
+from sklearn.base import clone
 from sklearn.compose import make_column_transformer
 from sklearn.impute import KNNImputer, SimpleImputer
 from sklearn.pipeline import make_pipeline
@@ -29,6 +29,7 @@ from sklearn_margin import (
     QuantileRegressor,
     RankSVM,
 )
+from sklearn_margin._base.estimator import LossEstimator
 from sklearn_margin.losses import CrossEntropy, ProbabilityLoss
 from sklearn_margin.solvers import SGD, SOLVERS, Adam
 
@@ -40,7 +41,7 @@ LABELS = {"two": np.array(["no", "yes"]), "three": np.array([3, 5, 9])}
 ESTIMATORS = {
     name: cls
     for name, cls in vars(sklearn_margin).items()
-    if isinstance(cls, type) and issubclass(cls, BaseEstimator)
+    if isinstance(cls, type) and issubclass(cls, LossEstimator)
 }
 
 

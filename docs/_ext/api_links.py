@@ -16,6 +16,7 @@ _METRICS = "rank_a_table ranking"
 #: Pages below ``user_guide`` by object, the first to read first.
 GUIDE = {
     "": {
+        "AlphaSearchCV": "paths rank_a_table",
         "Batches": "large_data large_data_cost",
         "HingeClassifier": "classification losses/binary objective",
         "HuberRegressor": "robust_regression losses/regression objective",
@@ -64,6 +65,7 @@ GUIDE = {
         **dict.fromkeys(["pairwise_accuracy_score", "make_ranking_scorer"], _METRICS),
     },
     "plotting": {
+        "AlphaSearchDisplay": "paths",
         "CoefficientDisplay": "objective paths",
         "ConvergenceDisplay": "certificates progress",
         "EmbeddingDisplay": "embeddings",

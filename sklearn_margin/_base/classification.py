@@ -164,8 +164,8 @@ class BaseClassifier(ClassifierMixin, LinearModel):
         classes = np.unique(y[s > 0])
         if len(classes) < 2:
             raise ValueError(
-                f"{type(self).__name__} needs at least 2 classes with a positive weight, got "
-                f"{len(classes)} class: {classes}"
+                f"{type(self).__name__} needs at least 2 classes with a positive sample_weight, "
+                f"got {len(classes)} class: {classes}"
             )
         if self.class_weight is not None:
             s = s * self._class_factors(y, s, classes)

@@ -6,8 +6,10 @@ from sklearn_margin.plotting.embedding import EmbeddingDisplay, HardnessDisplay
 from sklearn_margin.plotting.loss import LossDisplay
 from sklearn_margin.plotting.path import PathDisplay
 from sklearn_margin.plotting.ranking import RankingDisplay
+from sklearn_margin.plotting.search import AlphaSearchDisplay
 
 __all__ = [
+    "AlphaSearchDisplay",
     "CoefficientDisplay",
     "ConvergenceDisplay",
     "EmbeddingDisplay",

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from scipy import sparse
 
 from sklearn_margin import (
+    AlphaSearchCV,
     Batches,
     HingeClassifier,
     HuberRegressor,
@@ -199,6 +200,9 @@ def check_own_losses() -> None:
     print(value, Cauchy().gradient([0.0, 1.0], [0.0, 0.0]).shape)
     path = regularization_path(LinearRegressor(l1_ratio=1.0), X, z, n_alphas=3)
     print(path.coefs.shape)
+    search = AlphaSearchCV(LinearRegressor(), alphas=3, l1_ratio=[0.0, 1.0]).fit(X, z)
+    best: float = search.score(X, z)
+    print(best, search.predict(X).shape, search.alpha_)
 
 
 def describe(result: Result) -> str:
