@@ -137,7 +137,7 @@ def _step(model, point, projected):
     residual[model.dead] = 0.0
     dual = model.penalty_gradient(point.x) + projected
     omega = 1.0 / (p / (1 - t) + q / t)
-    solve = factorized(model.normal_matrix(weight * omega), hold=True)
+    solve = factorized(model.normal_matrix(weight * omega), damping=model.damping, hold=True)
 
     def direction(target_p, target_q):
         rho = residual + target_p / (1 - t) - target_q / t

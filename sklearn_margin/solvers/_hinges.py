@@ -74,6 +74,7 @@ class HingeModel:
         self.distance = _distances(self.width)
 
     eps = None  # rounding error of products with rows; None is that of X
+    damping = None  # of the normal matrix
     exact = False  # whether products cost so little that nothing is left to updates
 
     def apply(self, x):
@@ -170,17 +171,17 @@ def _distances(width):
 
 
 class BandModel(HingeModel):
-    """The same problem of a band of rows, few enough for a standardised copy in double precision.
-    """
+    """The same problem of a few rows, of which a standardised copy is made."""
 
     exact = True
+    damping = 1e-12  # what a dual residual that is rounding error may move features that depend
 
     def __init__(self, objective, index=None, rest=None):
         super().__init__(objective, index, rest)
         A = self.rows.dense(np.arange(self.n)).astype(np.float64, copy=False)
         # What an offset leaves of a constant column is rounding error.
-        unit = 8 * np.finfo(self.rows.dtype).eps
-        A[:, np.abs(A).max(axis=0, initial=0.0) <= unit * np.abs(self.rows.shift / self.rows.scale)] = 0.0
+        noise = 8 * np.finfo(self.rows.dtype).eps * np.abs(self.rows.shift / self.rows.scale)
+        A[:, np.abs(A).max(axis=0, initial=0.0) <= noise] = 0.0
         self.A = np.column_stack([A, np.ones(self.n)]) if objective.fit_intercept else A
 
     def apply(self, x):

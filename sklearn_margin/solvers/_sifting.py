@@ -30,7 +30,10 @@ _MOST_STEPS = 8
 _FASTER = 0.7
 _LOOKED_AT = 2_000  # rows that tell what is typical
 _ENOUGH = 30  # rows per parameter in a band that is narrow
-_MOST_BANDS = 4
+_MOST_BANDS, _MOST_ITER = 4, 40  # and iterations for a band
+_WIDE = 8  # the share of all rows, inverted, that makes a band wide
+_COVERED = 0.2  # mean square of a feature in a band, of 1 in all rows
+_COVER = 40  # rows for a feature that has less
 
 
 class Sifted(NamedTuple):
@@ -62,18 +65,20 @@ def sift(objective, start, tol, max_iter, callback, band) -> tuple[Sifted | None
     error = sides.approach(band)
     uncertain = sides.near(band * error) & live
     for _ in range(_MOST_BANDS):
+        sides.cover(uncertain, live)
         index = np.flatnonzero(uncertain)
-        if not len(index) < len(live) // 2:
+        if not 0 < len(index) < len(live) // _WIDE:
             break
         model = BandModel(objective, index, sides.rest(index))
-        run = follow_path(model, sides.x, 0.5 * tol, max_iter, callback, first=n_iter)
+        most = min(max_iter, n_iter + _MOST_ITER)
+        run = follow_path(model, sides.x, 0.5 * tol, most, callback, first=n_iter)
         n_iter = run.n_iter
         value, excess, noise, wrong = sides.verify(run.point.x, uncertain)
         gap = max(run.bound.value - run.lower, 0.0) + excess + noise
         if gap <= tol * abs(value) or n_iter >= max_iter:
             t = run.point.t[model.n * model.copies :]
             return Sifted(run.point.x, value, gap, noise, n_iter, t), n_iter
-        if not wrong.any():
+        if not (wrong.any() and excess < value):  # nothing held what a band said of its own
             break
         sides.move(run.point.x)
         uncertain |= (wrong | sides.near(band * error)) & live
@@ -84,7 +89,8 @@ def sift(objective, start, tol, max_iter, callback, band) -> tuple[Sifted | None
 def _of_sample(objective, start, max_iter, rows):
     """About the minimum of a sample of ``rows``, and the iterations it took."""
     drawn = np.random.RandomState(0).randint(len(rows), size=_SAMPLE * objective.n_params)
-    return approach_minimum(BandModel(objective.take(rows[np.unique(drawn)])), start, 1e-3, max_iter)
+    part = objective.take(rows[np.unique(drawn)])
+    return approach_minimum(BandModel(part), start, 1e-3, max_iter)
 
 
 class _Sides:
@@ -133,20 +139,22 @@ class _Sides:
 
     def _project(self, slopes, index):
         """X̃ᵀ times slopes of the rows ``index``."""
+        if len(index) == 0:
+            return 0.0
         slope = slopes.sum(axis=0).astype(self.rows.dtype, copy=False)
         return self.objective.join(*self.rows.take(index).backproject(slope))
 
     def approach(self, band):
         """Step towards the minimum while that gets nearer, and the band is not narrow yet. Returns
         standard errors of scores."""
-        size, error = np.inf, np.zeros(self.e.shape[1])
+        size, error = np.inf, np.full(self.e.shape[1], np.inf)
         for _ in range(_MOST_STEPS):
             before, hessian = size, self._hessian()
             if hessian is None:
                 break
             try:
                 x = self._minimum_of_model(hessian)
-            except LinAlgError:
+            except LinAlgError:  # a Hessian that is not finite
                 break
             error = self.move(x)
             size = float(np.median(error[self.typical]))
@@ -161,7 +169,8 @@ class _Sides:
         gradient = self.gradient + objective.penalty_gradient(self.x)
         if objective.penalty.has_l1:
             penalty = objective.penalty.padded(objective.n_params)
-            return minimize_quadratic(hessian, penalty, self.x, gradient, 0.0)
+            slope = penalty.without_l1(self.x, gradient)
+            return minimize_quadratic(hessian, penalty, self.x, slope, 0.0)
         return self.x - factorized(hessian)(gradient)
 
     def _hessian(self):
@@ -190,8 +199,22 @@ class _Sides:
 
     def near(self, error):
         """The rows that may be on the other side of a kink, with ``error`` in their scores."""
-        near = (np.abs(self.e) <= error).any(axis=0)
-        return near
+        return (np.abs(self.e) <= error).any(axis=0)
+
+    def cover(self, uncertain, live):
+        """Add rows to those that are ``uncertain``, for features that those hardly have: otherwise
+        nothing holds their coefficients."""
+        index = np.flatnonzero(uncertain)
+        square = np.square(self.rows.dense(index)).mean(axis=0) if len(index) else 0.0
+        far = np.abs(self.e).min(axis=0)
+        for j in np.flatnonzero(square < _COVERED):
+            unit = np.zeros(self.rows.shape[1])
+            unit[j] = 1.0
+            column = np.abs(self.rows.scores(unit, 0.0))
+            with np.errstate(divide="ignore", invalid="ignore"):
+                way = np.where(live & (column > 0), far / column, np.inf)
+            nearest = np.argpartition(way, _COVER)[:_COVER]
+            uncertain[nearest[np.isfinite(way[nearest])]] = True
 
     def rest(self, index):
         """What all rows but ``index`` contribute on their sides."""

@@ -31,12 +31,13 @@ from sklearn_margin.solvers.base import (
     is_zero,
     suits_smoothing,
 )
+from sklearn_margin.solvers.smoothing import Smoothing
 
 __all__ = ["InteriorPoint"]
 
 _LARGEST = 3000  # order of the largest matrix to factorise
 _SIFT_ROWS = 20_000  # fewest rows for which sifting pays
-_PATIENCE = 30  # steps without progress
+_ROWS_PER_FEATURE = 500  # from which it is faster than smoothing
 
 
 class InteriorPoint(Solver):
@@ -50,10 +51,12 @@ class InteriorPoint(Solver):
     rows. With more features than rows the problem is solved in the span of the rows.
 
     With many rows, most end up on one side of their kink, where the loss is linear, and it is
-    cheap to find out on which [2]_: two small samples are solved, and how far their scores
-    differ says how uncertain a score is. Rows farther than ``band`` times that from their kink
-    are taken as linear, the others are solved, and if any row proves to lie on the wrong side
-    it joins them. The certificate is always that of the whole problem.
+    cheap to find out on which [2]_: the minimum of a sample is moved by a few Newton steps over
+    all rows, with the Hessian that hinges have in the mean, and how far scores move in the last
+    says how uncertain they are. Rows farther than ``band`` times that from their kink are taken as
+    linear, the others are solved, and if any row proves to lie on the wrong side it joins them. The
+    certificate is always that of the whole problem. Where that does not succeed, ``Smoothing`` is
+    tried before all rows are solved, unless ``tol`` is too fine for it.
 
     Of few rows a standardised copy is made, and columns that hardly a penalty holds and that nearly
     depend on each other are replaced by an orthogonal basis of their span; where even that leaves
@@ -114,6 +117,9 @@ class InteriorPoint(Solver):
             return 0 if is_tiny(objective) or not has_many_rows(objective) else 1.5
         if is_tiny(objective):
             return 1
+        few = objective.rows.shape[0] >= _ROWS_PER_FEATURE * objective.rows.shape[1]
+        if self.band > 0 and few and _has_rows_to_sift(objective):
+            return 0.5
         return 2 if is_wide(objective) or suits_smoothing(objective, tol) else 1
 
     def solve(
@@ -131,11 +137,16 @@ class InteriorPoint(Solver):
             return solve_small_hinges(
                 objective, start, tol=tol, max_iter=max_iter, callback=callback
             )
-        d, first = objective.rows.shape[1], 0
-        if self.band > 0 and np.count_nonzero(objective.s) >= max(_SIFT_ROWS, 100 * d):
+        first = 0
+        if self.band > 0 and _has_rows_to_sift(objective):
             found, first = sift(objective, start, tol, max_iter, callback, self.band)
             if found is not None:
                 return _of_sifted(objective, found, tol)
+            if suits_smoothing(objective, tol) and Smoothing().obstacle(objective) is None:
+                result, stopped = _smoothed(objective, start, tol, max_iter, callback, first)
+                if result.converged or stopped:
+                    return result
+                first = result.n_iter
         model = _model(objective)
         run = follow_path(
             model, start, tol, max_iter, callback, polish=is_small(objective), first=first
@@ -195,6 +206,26 @@ def _result(objective, params, lower, run, tol):
     converged = converged or is_zero(objective, value, gap)
     reached = gap / max(abs(value), 1e-300)
     return Result(params, value, run.n_iter, bool(converged), gap, "relative gap", reached)
+
+
+def _has_rows_to_sift(objective):
+    return np.count_nonzero(objective.s) >= max(_SIFT_ROWS, 100 * objective.rows.shape[1])
+
+
+def _smoothed(objective, start, tol, max_iter, callback, first):
+    """What ``Smoothing`` finds, iterations counted from ``first``, and whether a callback stopped
+    it."""
+    stopped = False
+
+    def after(n_iter, params):
+        nonlocal stopped
+        stopped = callback is not None and bool(callback(first + n_iter, params))
+        return stopped
+
+    result = Smoothing().solve(
+        objective, start, tol=tol, max_iter=max(max_iter - first, 0), callback=after
+    )
+    return result._replace(n_iter=first + result.n_iter, solver=Smoothing.name), stopped
 
 
 def _of_sifted(objective, found, tol):
