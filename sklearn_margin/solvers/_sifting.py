@@ -44,7 +44,7 @@ class Sifted(NamedTuple):
     gap: float
     noise: float  # rounding errors of F
     n_iter: int
-    t: np.ndarray  # multipliers of the hinges of an L1 penalty
+    t: np.ndarray  # multipliers of an L1 penalty's hinges, by coefficient
 
 
 def sift(objective, start, tol, max_iter, callback, band) -> tuple[Sifted | None, int]:

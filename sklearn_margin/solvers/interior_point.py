@@ -118,7 +118,7 @@ class InteriorPoint(Solver):
         if is_tiny(objective):
             return 1
         few = objective.rows.shape[0] >= _ROWS_PER_FEATURE * objective.rows.shape[1]
-        if self.band > 0 and few and _has_rows_to_sift(objective):
+        if self.band > 0 and few and not is_wide(objective) and _has_rows_to_sift(objective):
             return 0.5
         return 2 if is_wide(objective) or suits_smoothing(objective, tol) else 1
 
@@ -142,7 +142,8 @@ class InteriorPoint(Solver):
             found, first = sift(objective, start, tol, max_iter, callback, self.band)
             if found is not None:
                 return _of_sifted(objective, found, tol)
-            if suits_smoothing(objective, tol) and Smoothing().obstacle(objective) is None:
+            smooths = suits_smoothing(objective, tol) and Smoothing().obstacle(objective) is None
+            if smooths and first < max_iter:
                 result, stopped = _smoothed(objective, start, tol, max_iter, callback, first)
                 if result.converged or stopped:
                     return result
@@ -219,21 +220,32 @@ def _smoothed(objective, start, tol, max_iter, callback, first):
 
     def after(n_iter, params):
         nonlocal stopped
-        stopped = callback is not None and bool(callback(first + n_iter, params))
+        stopped = bool(callback(first + n_iter, params))
         return stopped
 
     result = Smoothing().solve(
-        objective, start, tol=tol, max_iter=max(max_iter - first, 0), callback=after
-    )
+        objective, start, tol=tol, max_iter=max_iter - first,
+        callback=None if callback is None else after,
+    )  # fmt: skip
     return result._replace(n_iter=first + result.n_iter, solver=Smoothing.name), stopped
 
 
 def _of_sifted(objective, found, tol):
-    reached = found.gap / max(abs(found.value), 1e-300)
-    converged = reached <= tol or is_zero(objective, found.value, found.gap)
-    return Result(
-        found.params, found.value, found.n_iter, bool(converged), found.gap, "relative gap", reached
-    )
+    """The result that sifting came to."""
+    lower = found.value - found.gap
+
+    def result(params, value, gap):
+        reached = gap / max(abs(value), 1e-300)
+        converged = bool(reached <= tol or is_zero(objective, value, gap))
+        return Result(params, value, found.n_iter, converged, gap, "relative gap", reached)
+
+    whole = result(found.params, found.value, found.gap)
+    if not (objective.penalty.has_l1 and whole.converged):
+        return whole
+    params = _with_zeros(objective, whole, found.t)
+    value = objective.value(params)
+    sparse = result(params, value, max(value - lower, found.gap))
+    return sparse if sparse.converged else whole
 
 
 def _with_zeros(objective, result, t):
