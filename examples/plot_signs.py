@@ -2,11 +2,11 @@
 Signs that make sense: bounds of coefficients
 =============================================
 
-"Moist air makes flights earlier" is what a free fit may say where features go together: temperature,
-humidity and dew point are three numbers for two facts. Whoever must explain a model to the people it
-ranks, or to a regulator, wants signs that hold up. ``coef_bounds`` holds coefficients to them, exactly
-and with a certificate, for every loss; here for :class:`~sklearn_margin.RankSVM`, which ranks the
-flights of each day by their delay.
+"Moist air makes flights earlier" is what a free fit may say where features go together:
+temperature, humidity and dew point are three numbers for two facts. Whoever must explain a model to
+the people it ranks, or to a regulator, wants signs that hold up. ``coef_bounds`` holds coefficients
+to them, exactly and with a certificate, for every loss; here for :class:`~sklearn_margin.RankSVM`,
+which ranks the flights of each day by their delay.
 """
 
 from importlib.metadata import distribution

@@ -21,7 +21,7 @@ from sklearn_margin._linalg import factorized
 from sklearn_margin.losses import Absolute, EpsilonInsensitive, Hinge, Quantile
 from sklearn_margin.objective import PointwiseObjective, Rows
 from sklearn_margin.penalties import ElasticNet
-from sklearn_margin.solvers import InteriorPoint, interior_point
+from sklearn_margin.solvers import InteriorPoint, _central_path
 from sklearn_margin.solvers import base as solver_base
 
 LOSSES = {
@@ -131,7 +131,7 @@ def test_failing_linear_algebra_is_reported_not_raised(monkeypatch):
     def fails(matrix, **settings):
         raise LinAlgError("as if")
 
-    monkeypatch.setattr(interior_point, "factorized", fails)
+    monkeypatch.setattr(_central_path, "factorized", fails)
     result = solve(problem)
     assert not result.converged
     assert result.gap >= result.value - 1e-12

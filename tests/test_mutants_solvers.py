@@ -13,10 +13,12 @@ from sklearn_margin._validation import normalize_weights
 from sklearn_margin.losses import Absolute, CrammerSinger, Hinge, Logistic, WestonWatkins
 from sklearn_margin.objective import MulticlassObjective, PointwiseObjective, Rows
 from sklearn_margin.penalties import ElasticNet
-from sklearn_margin.solvers import SGD, CoordinateDescent, InteriorPoint, Smoothing, interior_point
+from sklearn_margin.solvers import SGD, CoordinateDescent, InteriorPoint, Smoothing, _sifting
+from sklearn_margin.solvers._central_path import _longest, initial_point
 from sklearn_margin.solvers._hinge_gap import HingeGap, _independent, _length
 from sklearn_margin.solvers._hinges import hinge_terms
 from sklearn_margin.solvers._newton_directions import Cholesky, ConjugateGradients
+from sklearn_margin.solvers._sifting import _Sides, sift
 from sklearn_margin.solvers.base import (
     InTurn,
     Iterate,
@@ -27,7 +29,7 @@ from sklearn_margin.solvers.base import (
 )
 from sklearn_margin.solvers.coordinate_descent import _curved_search, _without_rounding
 from sklearn_margin.solvers.dual_cd import _balanced, _HingeDual
-from sklearn_margin.solvers.interior_point import _initial, _longest, _model, _sift
+from sklearn_margin.solvers.interior_point import _model
 from sklearn_margin.solvers.lbfgs import _Plain, _Split
 from sklearn_margin.solvers.multiclass_dual import ClassDual
 from sklearn_margin.solvers.sgd import stream
@@ -279,7 +281,7 @@ def test_a_path_begins_inside_and_in_the_units_of_the_data():
     for unit in (1.0, 1e6):
         objective = problem(Absolute(), unit=unit)
         model = _model(objective)
-        point = _initial(model, objective.start())
+        point = initial_point(model, objective.start())
         assert (np.minimum(point.p, point.q) > 0).all()
         np.testing.assert_allclose(point.p - point.q, point.e, atol=1e-9 * unit)
         assert 0.1 <= point.t.min() <= point.t.max() <= 0.9
@@ -302,36 +304,43 @@ def test_a_path_is_as_long_in_other_units(alpha):
 
 
 def test_rows_that_prove_to_be_on_the_other_side_join_the_band(monkeypatch):
-    """Even where what the band adds to the rest makes for a negative number."""
     objective = problem(Absolute(), n=3000)
     best = InteriorPoint(band=0).solve(objective, objective.start(), tol=1e-9, max_iter=60)
     error = np.where(np.random.default_rng(0).random(3000) < 0.3, 0.003, 0.02)
-    solved, follow = [], interior_point._follow_path
-
-    def samples(objective, start, max_iter, rows):
-        assert len(rows) == 3000
-        return np.add(best.params, [0.0, 0.0, 0.0, 0.02]), error, 5
+    solved, follow = [], _sifting.follow_path
+    start = np.add(best.params, [0.0, 0.0, 0.0, 0.02])
 
     def counted(model, *arguments, **options):
         solved.append(len(model.kink))
-        run = follow(model, *arguments, **options)
-        assert run.bound.value < 0
-        return run
+        return follow(model, *arguments, **options)
 
-    monkeypatch.setattr(interior_point, "_two_samples", samples)
-    monkeypatch.setattr(interior_point, "_follow_path", counted)
-    run, x, n_iter = _sift(objective, objective.start(), 1e-6, 60, None, 2.0)
+    monkeypatch.setattr(_Sides, "approach", lambda self, band: error)
+    monkeypatch.setattr(_sifting, "follow_path", counted)
+    found, n_iter = sift(objective, start, 1e-6, 60, None, 2.0)
     assert len(solved) == 2
     assert 50 < solved[0] < solved[1] < 300
-    assert run.converged
-    assert run.value == pytest.approx(best.value, rel=1e-6)
-    assert run.value - run.gap <= best.value
-    assert run.n_iter == n_iter > 5
-    np.testing.assert_array_equal(run.params, x)
-    # A band that is wide, or empty, is no use.
-    for band in (500.0, 1e-9):
-        assert _sift(objective, objective.start(), 1e-6, 60, None, band)[0] is None
-    assert len(solved) == 2
+    assert found.gap <= 1e-6 * found.value
+    assert found.value == pytest.approx(best.value, rel=1e-6)
+    assert found.value == pytest.approx(objective.value(found.params), rel=1e-12)
+    assert found.value - found.gap <= best.value
+    assert found.n_iter == n_iter > 5
+    # A band that is wide is no use.
+    assert sift(objective, start, 1e-6, 60, None, 500.0)[0] is None
+
+
+def test_steps_lead_to_the_minimum_of_all_rows():
+    """With and without an L1 penalty; and sums over rows follow those that change sides."""
+    for penalty in (0.0, 1.0):
+        objective = problem(Absolute(), 1e-2, n=3000).penalized(ElasticNet(1e-2, penalty))
+        best = InteriorPoint(band=0).solve(objective, objective.start(), tol=1e-9, max_iter=60)
+        sides = _Sides(objective)
+        sides.look(np.array(best.params) + 0.1)
+        error = sides.approach(4.0)
+        far = np.abs(objective.scores(sides.x - best.params))
+        assert np.all(far <= 4.0 * error)
+        assert np.median(error) < 0.03
+        slopes = np.where(sides.e > 0, sides.high, sides.low).sum(axis=0)
+        np.testing.assert_allclose(sides.gradient, objective.loss_gradient(slopes), atol=1e-12)
 
 
 # --- gaps of hinges ---------------------------------------------------------------------------

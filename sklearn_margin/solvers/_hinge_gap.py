@@ -66,20 +66,20 @@ class HingeGap:
         Rows that are modelled.
     kink, low, high : ndarray of shape (n_hinges, n)
         Hinges of the loss, with their slopes weighted.
-    linear : ndarray of shape (n_params,), default=None
-        Gradient of what other rows contribute, if they are known to be linear.
+    rest : Rest, default=None
+        What other rows contribute, if they are known to be linear.
     eps : float, default=None
         Rounding error of ``projected``; None is that of the dtype of X.
     bounds : list of tuple, default=()
         Bounds of coefficients as ``coefficient_hinges`` has them.
     """
 
-    def __init__(self, objective, rows, kink, low, high, linear=None, eps=None, bounds=()):
+    def __init__(self, objective, rows, kink, low, high, rest=None, eps=None, bounds=()):
         self.objective, self.rows = objective, rows
         self.kink, self.low, self.high = kink, low, high
-        self.linear, self.bounds = linear, bounds
+        self.rest, self.bounds = rest, bounds
         self.penalty = objective.penalty
-        self.from_zero = linear is None and bool((low <= 0).all() and (high >= 0).all())
+        self.from_zero = rest is None and bool((low <= 0).all() and (high >= 0).all())
         size = np.abs(objective.rows.shift) / objective.rows.scale
         self.blowup = objective.join(1.0 + size, 1.0)  # of rounding errors, by offsets
         self.dtype_eps = float(np.finfo(rows.dtype).eps)
@@ -87,7 +87,7 @@ class HingeGap:
         small = max(1e-10, 8 * self.dtype_eps)
         whole = float(np.sum(np.maximum(-low, high) * np.abs(kink)))
         # Beside a linear part F may be negative, and zero is a value like any other.
-        self.size = small * whole if linear is None else -np.inf
+        self.size = small * whole if rest is None else -np.inf
         self.eps = self.dtype_eps if eps is None else eps
         self.root_n = np.sqrt(objective.rows.shape[0])  # norm of a column of X̃
         self.sides = [
@@ -111,7 +111,7 @@ class HingeGap:
         below, above : ndarray of shape (n_hinges, n)
             How far slopes are from their bounds, s − low and high − s.
         projected : ndarray of shape (n_params,)
-            X̃ᵀs, and ``linear``.
+            X̃ᵀs, and the gradient of the rest.
         thorough : float, default=inf
             If the ridge is not enough, and the sums are no more than this share of F, slopes are
             moved, which is more work.
@@ -120,8 +120,8 @@ class HingeGap:
         """
         u, _ = self.objective.split(x)
         value = float(np.sum(np.where(e > 0, self.high, self.low) * e)) + self.penalty.value(u)
-        if self.linear is not None:
-            value += float(self.linear @ x)
+        if self.rest is not None:
+            value += float(self.rest.gradient @ x) + self.rest.constant
         own, common = self._errors(x, e, features)
         state = _State(self, x, value, e, below, above, projected, features)
         gap, dear = state.by_ridge()
@@ -195,7 +195,10 @@ class _State:
         self.slopes = problem.low + below
         by_row = np.abs(self.slopes.sum(axis=0))
         if features is None:
-            size = problem.root_n * float(np.linalg.norm(by_row)) * problem.blowup
+            norm = float(np.linalg.norm(by_row))
+            if problem.rest is not None:
+                norm = float(np.hypot(norm, problem.rest.norm))
+            size = problem.root_n * norm * problem.blowup
         else:
             size = join(features.T @ by_row, by_row.sum())
         self.error = 4.0 * problem.eps * (size + self.l2 * np.abs(x))

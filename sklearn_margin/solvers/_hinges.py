@@ -6,6 +6,8 @@ the slope is l + (r − l)·t, and the optimum is where
     t = 0 for e < 0,   t = 1 for e > 0,   λ₂ u + linear + Aᵀ(l + (r − l) t) = 0.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 from scipy.linalg import qr, solve_triangular, svd
 
@@ -13,8 +15,10 @@ from sklearn_margin._linalg import rank_tolerance
 from sklearn_margin.solvers._hinge_gap import Bound, HingeGap
 
 __all__ = [
+    "BandModel",
     "DenseModel",
     "HingeModel",
+    "Rest",
     "SpanModel",
     "best_intercept",
     "coefficient_hinges",
@@ -27,6 +31,14 @@ _WEAK_L2, _WEAK_L1 = 1e-11, 1e-6  # penalties that cancelling coefficients may o
 _GOOD = 1e-5  # distance of a unit column from the span of others that a normal matrix can see
 
 
+class Rest(NamedTuple):
+    """What rows contribute that are not modelled, since they are known to be linear."""
+
+    gradient: np.ndarray  # (n_params,)
+    constant: float  # at x = 0
+    norm: float  # of their slopes
+
+
 class HingeModel:
     """Terms of A x − kink, where A is X̃ (once or twice), then, for an L1 penalty, the identity, and
     for bounds, too: see ``coefficient_hinges``.
@@ -37,14 +49,14 @@ class HingeModel:
         Its loss is piecewise linear.
     index : ndarray of int, default=None
         Rows that are modelled; None is all of them.
-    linear : ndarray of shape (n_params,), default=None
-        Gradient of what the other rows contribute, if they are known to be linear.
+    rest : Rest, default=None
+        What the other rows contribute, if they are known to be linear.
     """
 
-    def __init__(self, objective, index=None, linear=None):
+    def __init__(self, objective, index=None, rest=None):
         self.objective = objective
         self.rows = objective.rows if index is None else objective.rows.take(index)
-        self.linear = np.zeros(objective.n_params) if linear is None else linear
+        self.linear = np.zeros(objective.n_params) if rest is None else rest.gradient
         y, weight = (v if index is None else v[index] for v in (objective.y, objective.s))
         self.n, self.d = len(y), objective.rows.shape[1]
         self.l2 = objective.penalty.l2
@@ -52,7 +64,7 @@ class HingeModel:
         self.copies = len(kinks)
         own = coefficient_hinges(objective)
         self.certificate = HingeGap(
-            objective, self.rows, np.array(kinks), np.array(lefts), np.array(rights), linear,
+            objective, self.rows, np.array(kinks), np.array(lefts), np.array(rights), rest,
             eps=self.eps, bounds=own[objective.penalty.has_l1 :],
         )  # fmt: skip
         self.repeats = len(own)
@@ -64,6 +76,7 @@ class HingeModel:
         self.distance = _distances(self.width)
 
     eps = None  # rounding error of products with rows; None is that of X
+    damping = None  # of the normal matrix
     exact = False  # whether products cost so little that nothing is left to updates
 
     def apply(self, x):
@@ -158,6 +171,38 @@ def _distances(width):
     live = width > 0
     least = 1e-3 * width[live].mean() if live.any() else 0.0
     return np.maximum(1.0, least / np.where(live, width, np.inf))
+
+
+class BandModel(HingeModel):
+    """The same problem of a few rows, of which a standardised copy is made."""
+
+    exact = True
+    damping = 1e-12  # what a dual residual that is rounding error may move features that depend
+
+    def __init__(self, objective, index=None, rest=None):
+        super().__init__(objective, index, rest)
+        A = self.rows.dense(np.arange(self.n)).astype(np.float64, copy=False)
+        # What an offset leaves of a constant column is rounding error.
+        noise = 8 * np.finfo(self.rows.dtype).eps * np.abs(self.rows.shift / self.rows.scale)
+        A[:, np.abs(A).max(axis=0, initial=0.0) <= noise] = 0.0
+        self.A = np.column_stack([A, np.ones(self.n)]) if objective.fit_intercept else A
+
+    def apply(self, x):
+        parts = [self.A @ x] * self.copies
+        u, _ = self.objective.split(x)
+        return np.concatenate([*parts, *[u] * self.repeats])
+
+    def transpose(self, v):
+        projected = self.A.T @ self.by_hinge(v).sum(axis=0)
+        projected[: self.d] += self._by_feature(v) if self.repeats else 0.0
+        return projected
+
+    def normal_matrix(self, h):
+        scaled = np.sqrt(self.by_hinge(h).sum(axis=0))[:, None] * self.A
+        matrix = scaled.T @ scaled
+        rest = self._by_feature(h) if self.repeats else 0.0
+        matrix[np.diag_indices(self.d)] += self.l2 + rest
+        return matrix
 
 
 class DenseModel(HingeModel):

@@ -235,7 +235,8 @@ class InTurn(Solver):
                 callback=None if callback is None else after, random_state=random_state,
                 validation=validation,
             )  # fmt: skip
-            result, n_iter = result._replace(solver=solver.name), n_iter + result.n_iter
+            result = result._replace(solver=result.solver or solver.name)
+            n_iter += result.n_iter
             if result.gap is not None:
                 lower = max(lower, result.value - result.gap)
             if best is None or result.converged or result.value < best.value:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-from scipy.linalg import LinAlgError
 
-from sklearn_margin._linalg import factorized
 from sklearn_margin._validation import check_number
-from sklearn_margin.solvers._hinge_gap import Bound, HingeGap
+from sklearn_margin.solvers._central_path import follow_path
+from sklearn_margin.solvers._hinge_gap import HingeGap
 from sklearn_margin.solvers._hinges import (
     DenseModel,
     HingeModel,
@@ -21,6 +20,7 @@ from sklearn_margin.solvers._hinges import (
     is_sum_of_hinges,
     lies_in_span,
 )
+from sklearn_margin.solvers._sifting import sift
 from sklearn_margin.solvers._small_path import solve_small_hinges, why_not_small_hinges
 from sklearn_margin.solvers.base import (
     Result,
@@ -32,12 +32,13 @@ from sklearn_margin.solvers.base import (
     is_zero,
     suits_smoothing,
 )
+from sklearn_margin.solvers.smoothing import Smoothing
 
 __all__ = ["InteriorPoint"]
 
 _LARGEST = 3000  # order of the largest matrix to factorise
 _SIFT_ROWS = 20_000  # fewest rows for which sifting pays
-_PATIENCE = 30  # steps without progress
+_ROWS_PER_FEATURE = 500  # from which it is faster than smoothing
 _NEXT = 1e-7  # of the largest coefficient: how far from a bound one may end that should be at it
 
 
@@ -52,10 +53,12 @@ class InteriorPoint(Solver):
     rows. With more features than rows the problem is solved in the span of the rows.
 
     With many rows, most end up on one side of their kink, where the loss is linear, and it is
-    cheap to find out on which [2]_: two small samples are solved, and how far their scores
-    differ says how uncertain a score is. Rows farther than ``band`` times that from their kink
-    are taken as linear, the others are solved, and if any row proves to lie on the wrong side
-    it joins them. The certificate is always that of the whole problem.
+    cheap to find out on which [2]_: the minimum of a sample is moved by a few Newton steps over
+    all rows, with the Hessian that hinges have in the mean, and how far scores move in the last
+    says how uncertain they are. Rows farther than ``band`` times that from their kink are taken as
+    linear, the others are solved, and if any row proves to lie on the wrong side it joins them. The
+    certificate is always that of the whole problem. Where that does not succeed, ``Smoothing`` is
+    tried before all rows are solved, unless ``tol`` is too fine for it.
 
     Of few rows a standardised copy is made, and columns that hardly a penalty holds and that nearly
     depend on each other are replaced by an orthogonal basis of their span; where even that leaves
@@ -117,6 +120,9 @@ class InteriorPoint(Solver):
             return 0 if is_tiny(objective) or not has_many_rows(objective) else 1.5
         if is_tiny(objective):
             return 1
+        few = objective.rows.shape[0] >= _ROWS_PER_FEATURE * objective.rows.shape[1]
+        if self.band > 0 and few and not is_wide(objective) and _has_rows_to_sift(objective):
+            return 0.5
         return 2 if is_wide(objective) or suits_smoothing(objective, tol) else 1
 
     def solve(
@@ -134,13 +140,19 @@ class InteriorPoint(Solver):
             return solve_small_hinges(
                 objective, start, tol=tol, max_iter=max_iter, callback=callback
             )
-        d, first = objective.rows.shape[1], 0
-        if self.band > 0 and np.count_nonzero(objective.s) >= max(_SIFT_ROWS, 100 * d):
-            result, start, first = _sift(objective, start, tol, max_iter, callback, self.band)
-            if result is not None:
-                return result
+        first = 0
+        if self.band > 0 and _has_rows_to_sift(objective):
+            found, first = sift(objective, start, tol, max_iter, callback, self.band)
+            if found is not None:
+                return _of_sifted(objective, found, tol)
+            smooths = suits_smoothing(objective, tol) and Smoothing().obstacle(objective) is None
+            if smooths and first < max_iter:
+                result, stopped = _smoothed(objective, start, tol, max_iter, callback, first)
+                if result.converged or stopped:
+                    return result
+                first = result.n_iter
         model = _model(objective)
-        run = _follow_path(
+        run = follow_path(
             model, start, tol, max_iter, callback, polish=is_small(objective), first=first
         )
         params = objective.feasible(model.decode(run.point.x))
@@ -206,6 +218,45 @@ def _ended(objective, model, params, lower, run, tol):
     return _result(objective, params, lower, run, tol)
 
 
+def _has_rows_to_sift(objective):
+    return np.count_nonzero(objective.s) >= max(_SIFT_ROWS, 100 * objective.rows.shape[1])
+
+
+def _smoothed(objective, start, tol, max_iter, callback, first):
+    """What ``Smoothing`` finds, iterations counted from ``first``, and whether a callback stopped
+    it."""
+    stopped = False
+
+    def after(n_iter, params):
+        nonlocal stopped
+        stopped = bool(callback(first + n_iter, params))
+        return stopped
+
+    result = Smoothing().solve(
+        objective, start, tol=tol, max_iter=max_iter - first,
+        callback=None if callback is None else after,
+    )  # fmt: skip
+    return result._replace(n_iter=first + result.n_iter, solver=Smoothing.name), stopped
+
+
+def _of_sifted(objective, found, tol):
+    """The result that sifting came to."""
+    lower = found.value - found.gap
+
+    def result(params, value, gap):
+        reached = gap / max(abs(value), 1e-300)
+        converged = bool(reached <= tol or is_zero(objective, value, gap))
+        return Result(params, value, found.n_iter, converged, gap, "relative gap", reached)
+
+    whole = result(found.params, found.value, found.gap)
+    if objective.penalty.is_smooth or not whole.converged:
+        return whole
+    params = _with_zeros(objective, whole, found.t[: objective.rows.shape[1]])
+    value = objective.value(params)
+    sparse = result(params, value, max(value - lower, found.gap))
+    return sparse if sparse.converged else whole
+
+
 def _with_zeros(objective, result, t):
     """The solution with the coefficients at zero that the path was leading there: those whose
     multiplier ``t`` is farther from its bounds than they are from zero; and those at a bound that
@@ -219,199 +270,3 @@ def _with_zeros(objective, result, t):
     params = objective.feasible(objective.join(u, b))
     limit = result.value + 0.1 * result.gap + 1e-12 * abs(result.value)
     return params if objective.value(params) <= limit else result.params
-
-
-class _Point(NamedTuple):
-    """A point of the path; p, q, t, e by term."""
-
-    x: np.ndarray
-    p: np.ndarray
-    q: np.ndarray
-    t: np.ndarray
-    e: np.ndarray  # A x − kink
-
-
-class _Run(NamedTuple):
-    """What a path has led to."""
-
-    point: _Point  # where F is least
-    bound: Bound  # what is known of it alone
-    proof: _Point  # where the lower bound is from
-    lower: float
-    projected: np.ndarray  # Aᵀ slopes there
-    n_iter: int = 0
-
-    @property
-    def reached(self):
-        """Relative gap, of the least F and the best lower bound."""
-        value, noise = self.bound.value, self.bound.noise
-        return (max(value - self.lower, 0.0) + noise) / max(abs(value), 1e-300)
-
-    def with_point(self, point, bound, projected):
-        """Take notice of a point."""
-        run, old = self, self.bound
-        if bound.lower > run.lower:
-            run = run._replace(proof=point, lower=bound.lower, projected=projected)
-        # Of points whose F differs by rounding errors the one nearest to optimality.
-        noise = 1e-13 * abs(old.value)
-        equal = bound.value <= old.value + noise and bound.gap < old.gap
-        if bound.value < old.value - noise or equal:
-            run = run._replace(point=point, bound=bound)
-        return run
-
-
-def _follow_path(model, start, tol, max_iter, callback=None, polish=False, first=0) -> _Run:
-    """Follow the path until the duality gap is at most ``tol`` of the value.
-
-    Iterations are counted from ``first``.
-    """
-    point = _initial(model, start)
-    goal = 1e-11 if model.rows.dtype == np.float64 else 1e-6
-    run, n_iter, in_vain, least = None, first, 0, np.inf
-    while True:
-        projected = model.transpose(model.left + model.width * point.t)
-        thorough = np.inf if model.exact or n_iter == max_iter else tol
-        bound = model.bound(point.x, point.e, point.t, projected, thorough)
-        if run is None:
-            run = _Run(point, bound, point, bound.lower, projected)
-        elif np.isfinite(bound.value):
-            run = run.with_point(point, bound, projected)
-        if n_iter > first and callback is not None and callback(n_iter, model.decode(run.point.x)):
-            break
-        better = bound.gap < least
-        unfinished = run.reached > tol or (polish and run.reached > goal and better)
-        if n_iter >= max_iter or not unfinished or run.bound.value <= run.bound.floor:
-            break
-        in_vain = 0 if bound.gap < 0.9 * least else in_vain + 1
-        least = min(least, bound.gap)
-        if in_vain == _PATIENCE or not np.isfinite(bound.value):
-            break
-        try:
-            point = _step(model, point, projected)
-        except LinAlgError:
-            break
-        n_iter += 1
-    return run._replace(n_iter=n_iter)
-
-
-def _initial(model, start):
-    x = model.encode(start)
-    e = model.apply(x) - model.kink
-    width, far = model.by_hinge(model.width), np.abs(model.by_hinge(e))
-    spread = float(np.average(far, weights=width)) if width.any() else 0.0
-    margin = np.full(len(e), 2.0 * spread if spread > 0 else 1.0)
-    margin[: width.size] *= model.distance[: width.size]
-    p, q = np.maximum(e, 0) + margin, np.maximum(-e, 0) + margin
-    return _Point(x, p, q, np.clip(p / (p + q), 0.1, 0.9), e)
-
-
-def _step(model, point, projected):
-    """One predictor-corrector step; ``projected`` is Aᵀ times the slopes at ``point``."""
-    p, q, t, weight = point.p, point.q, point.t, model.width
-    total = 2.0 * float(weight @ model.distance)
-    upper, lower = p * (1 - t), q * t
-    tau = float(weight @ (upper + lower)) / total
-    residual = p - q - point.e  # of e = p − q
-    residual[model.dead] = 0.0
-    dual = model.penalty_gradient(point.x) + projected
-    omega = 1.0 / (p / (1 - t) + q / t)
-    solve = factorized(model.normal_matrix(weight * omega), hold=True)
-
-    def direction(target_p, target_q):
-        rho = residual + target_p / (1 - t) - target_q / t
-        dx = solve(model.transpose(weight * omega * rho) - dual)
-        change = model.apply(dx)
-        dt = omega * (change - rho)
-        dt[model.dead] = target_p[model.dead] = target_q[model.dead] = 0.0
-        return dx, (target_p + p * dt) / (1 - t), (target_q - q * dt) / t, dt, change
-
-    def longest(dp, dq, dt):
-        return min(_longest(p, dp), _longest(q, dq), _longest(t, dt), _longest(1 - t, -dt))
-
-    _, dp, dq, dt, _ = direction(-upper, -lower)
-    length = min(1.0, longest(dp, dq, dt))
-    reach = (p + length * dp) * (1 - t - length * dt) + (q + length * dq) * (t + length * dt)
-    if tau > 0:
-        tau *= (float(weight @ reach) / (total * tau)) ** 3
-    target = tau * model.distance
-    dx, dp, dq, dt, change = direction(target - upper + dp * dt, target - lower - dq * dt)
-    length = min(1.0, 0.995 * longest(dp, dq, dt))
-    tiny = np.finfo(np.float64).tiny
-    x = point.x + length * dx
-    return _Point(
-        x,
-        np.maximum(p + length * dp, tiny),
-        np.maximum(q + length * dq, tiny),
-        np.clip(t + length * dt, 1e-20, 1.0 - 1e-16),
-        model.apply(x) - model.kink if model.exact else point.e + length * change,
-    )
-
-
-def _longest(v, dv):
-    """Longest step that keeps v + step·dv non-negative."""
-    worst = float(np.min(dv / v, initial=0.0))
-    return -1.0 / worst if worst < 0 else np.inf
-
-
-def _sift(objective, start, tol, max_iter, callback, band):
-    """Solve the rows whose side is uncertain, the others taken as linear.
-
-    Returns
-    -------
-    result : Result or None
-        None where that does not lead to a certificate: the band is empty or wide, or rows keep
-        changing sides.
-    start : ndarray of shape (n_params,)
-        Where to start then.
-    n_iter : int
-        Iterations so far.
-    """
-    weighted = objective.s > 0
-    x, error, n_iter = _two_samples(objective, start, max_iter, np.flatnonzero(weighted))
-    kinks, left, right = (np.array(part) for part in zip(*hinge_terms(objective), strict=True))
-    bounds = coefficient_hinges(objective)[objective.penalty.has_l1 :]
-    certificate = HingeGap(objective, objective.rows, kinks, left, right, bounds=bounds)
-    e = objective.scores(x) - kinks
-    uncertain = (np.abs(e) <= band * error).any(axis=0)
-    for _ in range(3):
-        index = np.flatnonzero(uncertain & weighted)
-        if not 2 * objective.n_params < len(index) < len(e[0]) // 2:
-            break
-        slope = np.where(e > 0, right, left)
-        total = np.where(uncertain, 0.0, slope.sum(axis=0))
-        linear = objective.join(*objective.rows.backproject(total.astype(objective.rows.dtype)))
-        model = HingeModel(objective, index, linear)
-        run = _follow_path(model, x, 0.1 * tol, max_iter, callback, first=n_iter)
-        x, n_iter = run.point.x, run.n_iter
-        before, e = e, objective.scores(x) - kinks
-        # The certificate over all rows: multipliers of the band, known slopes elsewhere.
-        below, above = slope - left, right - slope
-        below[:, index], above[:, index] = model.rooms(run.proof.t)
-        projected = model.of_rows(run.projected, run.proof.t)
-        last = n_iter >= max_iter
-        bound = certificate.at(x, e, below, above, projected, np.inf if last else tol)
-        if bound.gap <= tol * abs(bound.value) or last:
-            params = objective.feasible(x)
-            return _ended(objective, model, params, bound.lower, run, tol), x, n_iter
-        wrong = ((e > 0) != (before > 0)).any(axis=0) & ~uncertain & weighted
-        if not wrong.any():
-            break
-        band *= 2
-        uncertain |= wrong | (np.abs(before) <= band * error).any(axis=0)
-    return None, (x if n_iter >= max_iter else start), n_iter
-
-
-def _two_samples(objective, start, max_iter, rows):
-    """Mean of the solutions of two samples of rows, and standard errors of its scores."""
-    order = np.random.RandomState(0).permutation(rows)
-    n, d = objective.rows.shape
-    size = min(int((n * np.sqrt(d)) ** (2 / 3)), len(order) // 2)
-    solutions, n_iter = [], 0
-    for part in (order[:size], order[size : 2 * size]):
-        run = _follow_path(HingeModel(objective.take(np.sort(part))), start, 1e-3, max_iter)
-        solutions.append(run.point.x)
-        n_iter = max(n_iter, run.n_iter)
-    difference = 0.5 * np.abs(objective.scores(solutions[0] - solutions[1]).astype(np.float64))
-    # Of a typical row, and of rows far out more.
-    error = np.maximum(1.4826 * np.median(difference), difference)
-    return 0.5 * (solutions[0] + solutions[1]), error, n_iter
