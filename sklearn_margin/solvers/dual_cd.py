@@ -36,9 +36,9 @@ class DualCD(Solver):
     For the multiclass hinges, "crammer_singer" and "weston_watkins", all slopes of a row are
     minimised over at a time, which is a small projection [2]_.
 
-    After each pass over rows of one score, the slopes go to the minimum in the plane of the move
-    that the pass made and the move before: conjugate gradients, which have the pass for a
-    preconditioner [3]_.
+    After each pass over rows of one score, if it reads far more entries than there are features,
+    the slopes go to the minimum in the plane of the move that the pass made and the move before:
+    conjugate gradients, which have the pass for a preconditioner [3]_.
 
     Rows are visited in random order of short runs of neighbours, and in random order within a
     run: as random as convergence needs, and several times faster than random access.
