@@ -13,7 +13,14 @@ from sklearn_margin._validation import normalize_weights
 from sklearn_margin.losses import Absolute, CrammerSinger, Hinge, Logistic, WestonWatkins
 from sklearn_margin.objective import MulticlassObjective, PointwiseObjective, Rows
 from sklearn_margin.penalties import ElasticNet
-from sklearn_margin.solvers import SGD, CoordinateDescent, InteriorPoint, Smoothing, _sifting
+from sklearn_margin.solvers import (
+    SGD,
+    CoordinateDescent,
+    InteriorPoint,
+    Smoothing,
+    _newton_directions,
+    _sifting,
+)
 from sklearn_margin.solvers._central_path import _longest, initial_point
 from sklearn_margin.solvers._hinge_gap import HingeGap, _independent, _length
 from sklearn_margin.solvers._hinges import hinge_terms
@@ -96,9 +103,13 @@ def test_conjugate_gradients_solve_stop_and_count():
 
 @pytest.mark.parametrize(("decrement", "step", "again"), [(0.1, 0.4, True), (0.11, 0.4, False),
                                                            (0.05, 0.3, False)])  # fmt: skip
-def test_a_factor_serves_while_it_cuts_the_decrement(decrement, step, again):
+def test_a_factor_serves_while_it_cuts_the_decrement(decrement, step, again, monkeypatch):
     objective = problem(Logistic())
     system, point = Cholesky(), objective.at(np.zeros(4))
+    system(point, False, None)()
+    system.note(1.0, 1.0)
+    assert not system.reuse  # of a problem so tiny another one is cheap
+    monkeypatch.setattr(_newton_directions, "forming_is_cheap", lambda objective: False)
     system(point, False, None)()
     assert not system.stale
     system.note(1.0, 1.0)

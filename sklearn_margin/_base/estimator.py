@@ -40,6 +40,7 @@ from sklearn_margin._validation import check_number
 from sklearn_margin.batches import Batches
 from sklearn_margin.inspection import check_on_rows, hint_for
 from sklearn_margin.losses.base import Loss
+from sklearn_margin.objective._blas import single_threaded
 from sklearn_margin.solvers import SGD, SOLVERS, InTurn, Solver, candidates, resolve
 
 __all__ = [
@@ -227,7 +228,8 @@ class LossEstimator(ConvertsToOnnx, DrawnByScikitLearn, CallbackSupportMixin, Ba
         given = {name: on_host(value) for name, value in given.items()}
         context = self._init_callback_context(max_subtasks=self._n_tasks())
         context.call_on_fit_task_begin(estimator=self, X=X, y=y)
-        with self._unchanged_if_failed():
+        # One limit of BLAS threads for all of it: to set and lift it takes threads of its own.
+        with self._unchanged_if_failed(), single_threaded:
             self._check_params()
             table = self._table(X, y, given) if in_batches else None
             if table is not None:
@@ -274,7 +276,7 @@ class LossEstimator(ConvertsToOnnx, DrawnByScikitLearn, CallbackSupportMixin, Ba
 
         An error leaves the estimator as it was.
         """
-        with self._unchanged_if_failed():
+        with self._unchanged_if_failed(), single_threaded:
             self._check_params()
             given = {name: on_host(value) for name, value in given.items()}
             problem = self._prepare(on_host(X), on_host(y), batch=True, **given)

@@ -441,6 +441,8 @@ def _sparse_blocks(X, size):
 
 def _block_gram(B, weight):
     root = np.sqrt(weight)
+    if sp.issparse(B) and _is_better_dense(B):
+        B = B.toarray()
     if sp.issparse(B):
         scaled = sp.diags_array(root) @ B
         gram = (scaled.T @ scaled).toarray()
@@ -448,3 +450,10 @@ def _block_gram(B, weight):
         scaled = B * root[:, None]
         gram = scaled.T @ scaled
     return gram, B.T @ weight, summed(weight)
+
+
+def _is_better_dense(B):
+    """Whether the Gram matrix of sparse rows is faster made of dense ones: they have few zeros, or
+    it is less work than there is in beginning a sparse product."""
+    n, d = B.shape
+    return 8 * B.nnz > n * d or n * d * d < 3_000_000

@@ -37,18 +37,25 @@ def descend(dual, *, tol, max_iter, callback, shrinking) -> Result:
     everything = np.flatnonzero(dual.objective.s > 0)
     part = dual.part(everything)
     best, lower, work, checked, violation_then = None, -np.inf, 0.0, 0.0, np.inf
-    shown, stop = 0, False
+    shown, stop, short = 0, False, 1.0
     while True:
         work += len(part.active) / max(len(everything), 1)
         part, violation = dual.epoch(part, rng, shrinking)
-        settled = violation <= 0.1 * violation_then or len(part.active) == 0
-        if not settled and work < min(1.25 * checked + 1, max_iter):
+        least = -np.inf if best is None else tol * best.value
+        if dual.expected is None:
+            promising, growth = violation <= 0.1 * violation_then, 1.25
+        else:
+            promising, growth = short * dual.expected <= 0.9 * least, 1.5
+        settled = promising or len(part.active) == 0
+        if not settled and work < min(growth * checked + 1, max_iter):
             continue
         checked, violation_then = work, violation
         n_iter = min(int(np.ceil(work)), max_iter)
         dual.store(part)
         goal = max_iter if callback is None else 0
-        point = _certificate(dual, tol, np.inf if best is None else best.value, n_iter >= goal)
+        point, gap = _certificate(dual, tol, np.inf if best is None else best.value, n_iter >= goal)
+        # Epochs see no gap of the rows that they leave out.
+        short = max(1.0, gap / max(dual.expected or 0.0, 1e-300))
         lower = max(lower, point.lower)
         if best is None or point.value < best.value:
             best = point
@@ -64,19 +71,19 @@ def descend(dual, *, tol, max_iter, callback, shrinking) -> Result:
 
 
 def _certificate(dual, tol, best, needed):
-    """A certificate. Only one that is ``needed``, or good enough for ``tol`` if the value ``best``
-    is known, is worth coefficients without the rounding errors of many updates, which are a read
-    of X. Others give no bound."""
-    point = dual.certify()
+    """A certificate, and about its gap. Only one that is ``needed``, or good enough for ``tol`` if
+    the value ``best`` is known, is worth coefficients without the rounding errors of many updates,
+    which are a read of X. Others give no bound."""
     if dual.objective.fit_intercept:  # it computes them for balanced slopes in any case
-        return point
-    value = min(point.value, best)
-    enough = value - point.lower + point.noise <= tol * abs(value) or value <= point.floor
-    if enough:
+        point = dual.certify()
+        return point, point.value - point.lower
+    point = dual.look()
+    gap = point.value - point.lower
+    if gap <= tol * min(point.value, best) or point.value <= point.floor:
         dual.refresh()
-        return dual.certify()
+        return dual.certify(), gap
     # Not for the passes that follow: a callback changes no fit.
-    return dual.certify(anew=True) if needed else point._replace(lower=-np.inf)
+    return dual.certify(anew=True) if needed else point._replace(lower=-np.inf), gap
 
 
 class Certificate(NamedTuple):
@@ -135,6 +142,9 @@ class Dual:
         ‖x_i‖²/alpha + 1/ρ: the curvature along a slope.
     """
 
+    #: About the duality gap, by the last visit of each active row; None if it is not known.
+    expected: float | None = None
+
     def __init__(self, objective, start):
         self.objective = objective
         rows = objective.rows
@@ -183,6 +193,10 @@ class Dual:
 
     def certificate(self, slopes, coef, feasible) -> "Certificate":
         """A primal point from slopes, and what these prove of it."""
+
+    def look(self) -> "Certificate":
+        """About the ``certificate`` of what slopes and coefficients are, without an intercept."""
+        return self.certify()
 
     def unsettled(self, point, index):
         """Of the rows ``index`` those to go on with from the certificate ``point``."""

@@ -42,11 +42,12 @@ def _shuffle_run(run, first, size, state):
 @kernel
 def visit_hinges(rows, active, order, keep, hinges, t, state, thresholds, seed):
     """Exact minimisation along each coordinate of the active rows; ``keep`` marks the rows that
-    stay active. Returns the sum of slopes and the extremes of the projected gradient."""
+    stay active. Returns the sum of slopes, the extremes of the projected gradient, and the duality
+    gap of the rows, each as it was visited."""
     kink, low, high, norm = hinges
     w, multiplier, total, inverse_alpha, inverse_rho = state
     below, above = thresholds
-    highest, lowest = 0.0, 0.0
+    highest, lowest, gap = 0.0, 0.0, 0.0
     m = active.shape[0]
     run = np.empty(RUN, np.int64)
     random = np.uint32(seed)
@@ -65,6 +66,7 @@ def visit_hinges(rows, active, order, keep, hinges, t, state, thresholds, seed):
             for c in range(kink.shape[0]):
                 e = z - kink[c, i] - change * norm[i]
                 old = t[c, i]
+                gap += ((high[c, i] if e > 0.0 else low[c, i]) - old) * e
                 violation = e
                 if old <= low[c, i]:
                     settled = settled and e < below
@@ -88,7 +90,7 @@ def visit_hinges(rows, active, order, keep, hinges, t, state, thresholds, seed):
             if change != 0.0:
                 row_add(rows, i, -change * inverse_alpha, w)
                 total += change
-    return total, highest, lowest
+    return total, highest, lowest, gap
 
 
 @kernel(fastmath=REASSOCIATE)

@@ -27,7 +27,8 @@ class Cholesky:
     """Newton directions by Cholesky factorisation of the Hessian.
 
     A factor serves for further steps while they keep cutting the decrement: the Hessian of a
-    sample, or of the step before, is often good enough, and a gradient is much cheaper.
+    sample, or of the step before, is often good enough, and a gradient is much cheaper. Not so of
+    a tiny problem.
 
     Attributes
     ----------
@@ -69,6 +70,8 @@ class Cholesky:
             return lambda: -self.factor(point.gradient)
         # Of a narrow envelope few rows are curved: its Hessian comes with a read, and changes.
         self.fresh = point.objective.is_remote and hasattr(point.objective.loss, "envelope_width")
+        # Of a tiny problem it is less work than the steps that it saves.
+        self.fresh = self.fresh or forming_is_cheap(point.objective)
         point.find_curvature(cautious)
         if point.hessian_products > _MOST_PRODUCTS and not forming_is_cheap(point.objective):
             self.factor = None

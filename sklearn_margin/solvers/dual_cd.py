@@ -36,9 +36,9 @@ class DualCD(Solver):
     For the multiclass hinges, "crammer_singer" and "weston_watkins", all slopes of a row are
     minimised over at a time, which is a small projection [2]_.
 
-    After each pass over rows of one score, the slopes go to the minimum in the plane of the move
-    that the pass made and the move before: conjugate gradients, which have the pass for a
-    preconditioner [3]_.
+    After each pass over rows of one score, if it reads far more entries than there are features,
+    the slopes go to the minimum in the plane of the move that the pass made and the move before:
+    conjugate gradients, which have the pass for a preconditioner [3]_.
 
     Rows are visited in random order of short runs of neighbours, and in random order within a
     run: as random as convergence needs, and several times faster than random access.
@@ -176,7 +176,7 @@ class _HingeDual(Dual):
 
     def visit(self, part, order, keep, shrinking, seed):
         thresholds = self.thresholds if shrinking else (-np.inf, np.inf)
-        self.total, highest, lowest = visit_hinges(
+        self.total, highest, lowest, self.expected = visit_hinges(
             part.rows, part.active, order, keep, part.arrays, part.slopes, self.state,
             thresholds, seed,
         )  # fmt: skip
@@ -189,6 +189,9 @@ class _HingeDual(Dual):
         These are conjugate gradients in their form of three terms, and the epoch is the
         preconditioner. It is not the same one every time, which the exact minimum allows for [3]_.
         """
+        entries = self.objective.rows.entries_per_row * len(part.active)
+        if entries < _ENTRIES_PER_FEATURE * len(self.coef):
+            return  # it would cost as much as another epoch
         now = part.slopes, self.coef, self.total
         if part.last is not None:
             moves = [tuple(b - a for a, b in zip(part.last, now, strict=True)), part.momentum]
@@ -258,15 +261,31 @@ class _HingeDual(Dual):
     def balanced(self):
         return _balanced(self.slopes, self.arrays.low, self.arrays.high), True
 
+    def _distances(self, coef):
+        """Parameters without an intercept, and distances of scores from kinks."""
+        params = self.objective.from_coef(coef)
+        u = self.objective.split(params)[0]
+        return params, self.objective.rows.scores(u, 0.0) - self.arrays.kink
+
+    def look(self):
+        params, e = self._distances(self.coef)
+        _, low, high, _ = self.arrays
+        steepest = np.where(e > 0, high, low)
+        square = 0.5 * self.objective.penalty.ridge * float(self.coef @ self.coef)
+        value = float(np.vdot(steepest, e)) + square
+        lower = value - float(np.vdot(steepest - self.slopes, e))
+        # A value of about zero is for the certificate to judge.
+        return Certificate(params, value, lower, e, floor=self.bounds.size)
+
     def certificate(self, slopes, coef, feasible):
         """A primal point, and its duality gap.
 
         Since w = −Xᵀt/alpha, F − D = Σ [l e + (r − l)[e]₊ − t e] with e = X w + b − kink: a
         sum of terms that are not negative, but for rounding errors.
         """
-        objective, (kink, low, high, _) = self.objective, self.arrays
-        u, b = objective.split(objective.from_coef(coef))[0], 0.0
-        e = objective.rows.scores(u, 0.0) - kink
+        objective, (_, low, high, _) = self.objective, self.arrays
+        params, e = self._distances(coef)
+        u, b = objective.split(params)[0], 0.0
         if objective.fit_intercept:
             b = best_intercept(-e, low, high)
             e += b
@@ -283,6 +302,7 @@ class _HingeDual(Dual):
         return Certificate(params, bound.value, bound.lower, e, bound.noise, bound.floor)
 
 
+_ENTRIES_PER_FEATURE = 10  # of the active rows, from which operations on coefficients are cheap
 _FEW = 0.2  # share of slopes at a bound whose moves are taken back
 
 

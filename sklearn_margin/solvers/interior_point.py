@@ -15,7 +15,6 @@ from sklearn_margin.solvers._hinges import (
     HingeModel,
     SpanModel,
     best_intercept,
-    coefficient_hinges,
     hinge_terms,
     is_sum_of_hinges,
     lies_in_span,
