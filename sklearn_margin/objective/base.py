@@ -386,7 +386,7 @@ class LinearObjective(Objective):
         slope, b_slope = self.split(gradient)
         most = loss + self.penalty.value(u) if self.may_scale else np.inf
         slack, share = 0.0, 0.0
-        if np.abs(b_slope).max() > self._imbalance * slopes.size:
+        if np.abs(b_slope).max() > self.imbalance * slopes.size:
             share, slack = self.balance(slopes, b_slope) if self.may_scale else (1.0, 0.0)
             if share >= 1:
                 return most
@@ -398,7 +398,7 @@ class LinearObjective(Objective):
         return min(gap + share * loss, most)
 
     @property
-    def _imbalance(self):
+    def imbalance(self):
         r"""What Σg may be of Σ \|g\| and count as zero."""
         rounding = 5 * float(np.finfo(self.rows.dtype).eps) * self.n_outputs
         return rounding if self.may_scale else max(rounding, 1e-12)
@@ -447,6 +447,11 @@ class LinearObjective(Objective):
         to zero, and a bound on the change of entries of X̃ᵀg."""
         share = abs(total) / (0.5 * (slopes.size + abs(total)))
         return share, share * np.sqrt(slopes.n) * slopes.norm
+
+    def approximate_inverse(self, curvature):
+        """Function that solves with an approximation of the Hessian of F, made of fewer numbers
+        than that has; None if none is known."""
+        return None
 
     def hessian_products(self, curvature) -> float:
         """What forming the Hessian costs, in products with it, where that depends on the point."""

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from sklearn_margin.objective.base import LinearObjective
+from sklearn_margin.objective.kronecker import kronecker_inverse
 from sklearn_margin.objective.pointwise import PointwiseObjective
 from sklearn_margin.objective.slopes import Slopes
 
@@ -97,6 +98,9 @@ class MulticlassObjective(PointwiseObjective):
 
     # --- F and its derivatives ---
 
+    def approximate_inverse(self, curvature):
+        return kronecker_inverse(self, curvature) if self.loss.splits else None
+
     def curvature(self, z, cautious=False):
         g, a = np.empty_like(z), np.empty_like(z)
         value = self._sum(
@@ -116,6 +120,18 @@ class MulticlassObjective(PointwiseObjective):
         u, b = self.split(direction)
         _, projected, total = self.rows.through_scores(self.by_output(u), b, slopes)
         return self.join(projected.ravel(), total)
+
+    def hessian_sums(self, curvature):
+        parts = self.rows.run(partial(self._sums_of_some, curvature), self._pieces())
+        return sum(total for total, _ in parts), np.concatenate([traces for _, traces in parts])
+
+    def _sums_of_some(self, curvature, w):
+        return self.loss.hessian_sums(self.y[w], curvature.a[w], self.s[w])
+
+    def _pieces(self):
+        """Ranges of rows of which all small Hessians are no more than a chunk."""
+        n, step = len(self.y), max(1, _CHUNK // self.n_outputs**2)
+        return [slice(first, first + step) for first in range(0, n, step)]
 
     def _foresee(self, w, z, dz, there):
         k, s, g, a = self.y[w], self.s[w], np.empty_like(z), np.empty_like(z)

@@ -124,6 +124,8 @@ class PointwiseObjective(LinearObjective):
         return self.rows.ranges if self.loss.splits else [slice(None)]
 
     draws_samples = takes_samples = forms_hessian = True
+    #: Of a part of the rows that was taken, the share of the weights; None if that is not known.
+    share: float | None = None
 
     @property
     def has_diagonal_hessian(self):
@@ -232,11 +234,14 @@ class PointwiseObjective(LinearObjective):
 
     def take(self, index):
         """The objective of some of the rows, in the same coordinates."""
-        s = self.s[index]
+        s, share = self.s[index], None
         if self.loss.splits:
             total = s.sum()
+            share = float(total / self.s.sum()) if total > 0 else None
             s = s / total if total > 0 else np.full_like(s, 1 / len(s))
-        return type(self)(self.loss, self.rows.take(index), self.y[index], s, **self._settings())
+        part = type(self)(self.loss, self.rows.take(index), self.y[index], s, **self._settings())
+        part.share = share
+        return part
 
     def _settings(self):
         return {"penalty": self.penalty.penalty, "fit_intercept": self.fit_intercept}
@@ -258,6 +263,11 @@ class PointwiseObjective(LinearObjective):
         if loss.splits and not self.loss.splits:
             new.s = (self.s / self.s.sum(dtype=np.float64)).astype(self.s.dtype)
         return new
+
+    def hessian_sums(self, curvature):
+        """Sum over rows of the Hessians of L by score, of shape (n_outputs, n_outputs), and their
+        traces by row."""
+        return np.array([[curvature.h.sum(dtype=np.float64)]]), curvature.h
 
     def loss_product(self, curvature, direction):
         if curvature.q is not None:

@@ -169,21 +169,23 @@ class Rows:
         """Count a product with these rows, or with ``n_rows`` of them."""
         self.n_read[0] += self.shape[0] if n_rows is None else n_rows
 
-    def run(self, function: Callable, items: Iterable) -> list:
-        """Results of ``function`` over ``items``, in their order."""
-        serial = self._pool is None or self.shape[0] * self.entries_per_row < _FEW_ENTRIES
+    def run(self, function: Callable, items: Iterable, width: int = 1) -> list:
+        """Results of ``function`` over ``items``, in their order; ``width`` is what the work by
+        entry of X is multiplied by."""
+        work = self.shape[0] * self.entries_per_row * width
+        serial = self._pool is None or work < _FEW_ENTRIES
         return list((map if serial else self._pool.map)(function, items))
 
-    def over_slabs(self, work: Callable) -> Iterable:
+    def over_slabs(self, work: Callable, width: int = 1) -> Iterable:
         """Results of ``work((where, B))`` over ranges of rows, in their order: one read of X."""
         self.count_read()
-        return self.run(work, self.slabs)
+        return self.run(work, self.slabs, width)
 
-    def over_groups(self, work: Callable, size: int) -> Iterable:
+    def over_groups(self, work: Callable, size: int, width: int = 1) -> Iterable:
         """Sums of what ``work(where, B)`` gives over groups of consecutive blocks, in their order:
         one read of X; see ``sum_blocks``."""
         self.count_read()
-        return self.run(*grouped(self.blocks, work, self.shape, size))
+        return self.run(*grouped(self.blocks, work, self.shape, size), width)
 
     # --- products in standardised coordinates ---
 
@@ -205,16 +207,16 @@ class Rows:
             z = times(self.standardized(B), w)
             np.add(z, intercept + offset, out=out[where], casting="unsafe")
 
-        collections.deque(self.over_slabs(work), maxlen=0)
+        collections.deque(self.over_slabs(work, width_of(out)), maxlen=0)
         return out
 
-    def sum_blocks(self, work: Callable, size: int = 0) -> tuple:
+    def sum_blocks(self, work: Callable, size: int = 0, width: int = 1) -> tuple:
         """Sum over blocks, in float64 and in order, of the tuples ``work(where, B)`` gives.
 
         ``size`` is the number of entries of a partial sum, if large: then fewer are held at
         the same time. How blocks are grouped depends on the shape of X alone.
         """
-        return tuple(_add_up(self.over_groups(work, size)))
+        return tuple(_add_up(self.over_groups(work, size, width)))
 
     def backproject(self, g) -> tuple[np.ndarray, float | np.ndarray]:
         """X̃ᵀg and Σg; for g of shape (n, n_outputs), of shapes (n_outputs, d) and (n_outputs,)."""
@@ -223,7 +225,7 @@ class Rows:
             where, B = block
             return transposed_times(self.standardized(B), g[where]), summed(g[where])
 
-        return self.finish_backproject(*_add_up(self.over_slabs(work)))
+        return self.finish_backproject(*_add_up(self.over_slabs(work, width_of(g))))
 
     def finish_backproject(self, projected, total):
         """Turn Σ over blocks of Bᵀg and Σg into X̃ᵀg and Σg."""
@@ -282,7 +284,7 @@ class Rows:
             value, g = slopes(where, z)
             return value, transposed_times(B, g), summed(g)
 
-        value, projected, total = self.sum_blocks(work)
+        value, projected, total = self.sum_blocks(work, width=width_of(w))
         return float(value), *self.finish_backproject(projected, total)
 
     def normal_product(self, h, u, intercept):
@@ -378,6 +380,11 @@ def _add_up(parts):
             for total, p in zip(totals, part, strict=True):
                 total += p
     return totals
+
+
+def width_of(z):
+    """Columns of scores or coefficients."""
+    return z.shape[1] if z.ndim > 1 else 1
 
 
 def times(B, w):

@@ -162,6 +162,7 @@ class _Run:
             p = self.objective.anchored(solve())
         except LinAlgError:  # a Hessian that is not finite: there is no way on
             p, gap = np.zeros_like(point.gradient), np.inf if gap is None else gap
+        gap = None if gap is None else min(gap, self.system.gap)
         self.p, self.decrement = p, max(-float(point.gradient @ p), 0.0)
         bound = 0.5 * self.decrement if gap is None else gap
         converged = bound <= goal
