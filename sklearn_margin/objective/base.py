@@ -448,9 +448,10 @@ class LinearObjective(Objective):
         share = abs(total) / (0.5 * (slopes.size + abs(total)))
         return share, share * np.sqrt(slopes.n) * slopes.norm
 
-    def approximate_inverse(self, curvature):
-        """Function that solves with an approximation of the Hessian of F, made of fewer numbers
-        than that has; None if none is known."""
+    def approximate_hessian(self, curvature):
+        """An approximation of Hessians of F, made of fewer numbers than those have, whose method
+        ``inverse(objective, curvature)`` is a function that solves with it; None if none is
+        known."""
         return None
 
     def hessian_products(self, curvature) -> float:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from sklearn_margin.objective.base import LinearObjective
-from sklearn_margin.objective.kronecker import kronecker_inverse
+from sklearn_margin.objective.kronecker import kronecker_hessian
 from sklearn_margin.objective.pointwise import PointwiseObjective
 from sklearn_margin.objective.slopes import Slopes
 
@@ -98,8 +98,8 @@ class MulticlassObjective(PointwiseObjective):
 
     # --- F and its derivatives ---
 
-    def approximate_inverse(self, curvature):
-        return kronecker_inverse(self, curvature) if self.loss.splits else None
+    def approximate_hessian(self, curvature):
+        return kronecker_hessian(self, curvature) if self.loss.splits else None
 
     def curvature(self, z, cautious=False):
         g, a = np.empty_like(z), np.empty_like(z)

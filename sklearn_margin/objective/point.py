@@ -328,7 +328,8 @@ class RowLine(Line):
         return factor, p
 
     def _scores(self, t):
-        return (self._z + t * self._dz).astype(self._z.dtype, copy=False)
+        change = self._dz if t == 1.0 else t * self._dz
+        return (self._z + change).astype(self._z.dtype, copy=False)
 
     def _slope(self, t):
         if self._g is None:

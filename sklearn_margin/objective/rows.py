@@ -39,7 +39,7 @@ from sklearn_margin.objective.row_kernels import (
     single_rows,
 )
 
-__all__ = ["Rows", "blocks_of", "grouped", "slabs_of", "summed", "times"]
+__all__ = ["Rows", "blocks_of", "grouped", "slabs_of", "summed"]
 
 _BLOCK_BYTES = 1 << 20  # about one core's level-2 cache
 _FEW_ENTRIES = 2_000_000  # below which handing work to threads costs more than it saves
@@ -204,7 +204,7 @@ class Rows:
 
         def work(block):
             where, B = block
-            z = times(self.standardized(B), w)
+            z = self.standardized(B) @ w
             np.add(z, intercept + offset, out=out[where], casting="unsafe")
 
         collections.deque(self.over_slabs(work, width_of(out)), maxlen=0)
@@ -280,7 +280,7 @@ class Rows:
 
         def work(where, B):
             B = self.standardized(B)
-            z = np.add(times(B, w), offset, dtype=self.dtype, casting="same_kind")
+            z = np.add(B @ w, offset, dtype=self.dtype, casting="same_kind")
             value, g = slopes(where, z)
             return value, transposed_times(B, g), summed(g)
 
@@ -385,12 +385,6 @@ def _add_up(parts):
 def width_of(z):
     """Columns of scores or coefficients."""
     return z.shape[1] if z.ndim > 1 else 1
-
-
-def times(B, w):
-    """Bw, for w of shape (d,) or (d, n_outputs)."""
-    # BLAS is faster at a few long rows than at many short ones.
-    return B @ w if w.ndim == 1 or sp.issparse(B) else (w.T @ B.T).T
 
 
 def transposed_times(B, g):

@@ -104,7 +104,7 @@ class ConjugateGradients:
     long, and the sample shows them as well as all rows do.
 
     The Hessian of a loss of several scores has an approximation that is known by far fewer numbers
-    (``kronecker_inverse``). That is the preconditioner from the first direction on.
+    (``KroneckerHessian``). That is the preconditioner from the first direction on.
 
     With a sample of the rows, ``part``, products are with its Hessian, which are cheaper by far,
     as long as the directions they give keep cutting the decrement: each takes one read of X for
@@ -117,7 +117,7 @@ class ConjugateGradients:
     def __init__(self, patience=30, most=500):
         self.patience = patience
         self.most = most
-        self.gram = None
+        self.gram = self.approximate = None
         self.part = None
         self.stale = False
         self.gap = np.inf  # duality gap at the last point, if the sample proves one
@@ -126,7 +126,7 @@ class ConjugateGradients:
 
     def begin(self):
         """A new problem."""
-        self.decrement, self.factor, self.inverse = np.inf, None, None
+        self.decrement, self.factor = np.inf, None
         self.proves = True  # whether the sample may make a certificate
 
     def begin_with(self, hessian, dtype):
@@ -229,10 +229,10 @@ class ConjugateGradients:
         objective = curved.objective
         if objective.is_remote and len(gradient) <= _MANY_COLUMNS:
             return self._of_sample(curved)
-        if self.inverse is None and not objective.is_remote:
-            self.inverse = objective.approximate_inverse(curved.curvature)
-        if self.inverse is not None:
-            return self.inverse
+        if self.approximate is None and not objective.is_remote:
+            self.approximate = objective.approximate_hessian(curved.curvature)
+        if self.approximate is not None:
+            return self.approximate.inverse(objective, curved.curvature)
         l2 = objective.penalty.padded(objective.n_params).l2
         if self.gram is None and np.ptp(l2) <= 0.2 * l2.max():
             return lambda v: v  # any other number would make the same directions
