@@ -12,7 +12,8 @@ from sklearn_margin.objective.slopes import Slopes
 
 __all__ = ["MulticlassObjective", "stationary"]
 
-_CHUNK = 1_000_000  # entries of rows that are made dense at a time
+_CHUNK = 1_000_000  # entries of small Hessians that are held at a time
+_ROWS = 200_000  # entries of rows that are made dense at a time: they stay in a cache
 _AT_A_TIME = 4  # parts of a Hessian that are held
 
 
@@ -157,7 +158,7 @@ class MulticlassObjective(PointwiseObjective):
         d, k = self.rows.shape[1], self.n_outputs
         width = d + self.fit_intercept
         used = np.flatnonzero((curvature.a != 0).any(axis=1) & (self.s > 0))
-        step = max(1, _CHUNK // max(width, 1))
+        step = max(1, _ROWS // max(width, 1))
         parts = np.array_split(used, max(1, -(-len(used) // step)))
         hessian = np.zeros((k, width, k, width))
         for first in range(0, len(parts), _AT_A_TIME):
@@ -199,8 +200,8 @@ class MulticlassObjective(PointwiseObjective):
                 weight = small[:, a, b]
                 used = np.flatnonzero(weight)
                 if len(used):
-                    part = X[used]
-                    out[a, :, b, :] = (part * weight[used, None]).T @ part
+                    part, weight = (X, weight) if len(used) == len(X) else (X[used], weight[used])
+                    out[a, :, b, :] = (part * weight[:, None]).T @ part
         return out
 
     def _envelope_gain(self, envelope, g):

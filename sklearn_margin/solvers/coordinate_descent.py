@@ -27,6 +27,9 @@ from sklearn_margin.solvers.base import (
 
 __all__ = ["CoordinateDescent"]
 
+# A Hessian of several scores per row is worth more: each product with it would read X.
+_BY_CLASS = 3
+
 
 class CoordinateDescent(Solver):
     """Proximal Newton method for losses with a (generalised) Hessian and any penalty.
@@ -106,7 +109,7 @@ class CoordinateDescent(Solver):
     def _model(self, objective, previous=None):
         """The quadratic model of an objective, and of a sample of it before."""
         most = min(FEW_COLUMNS, self.gram_max) if objective.is_remote else self.gram_max
-        by_class = objective.n_outputs > 1 and objective.n_params <= most
+        by_class = objective.n_outputs > 1 and objective.n_params <= _BY_CLASS * most
         if by_class or forms_gram(objective, self.gram_max):
             return GramModel(objective, None if previous is None else previous.hessian)
         return ColumnModel(objective) if _has_columns(objective) else _FaceModel(objective)
