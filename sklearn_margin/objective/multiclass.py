@@ -25,6 +25,11 @@ class _RowCurvature(NamedTuple):
     a: np.ndarray  # (n, n_outputs): what the loss makes of the scores
     objective: "MulticlassObjective"
 
+    @property
+    def h(self):
+        """What ``excess`` needs of the curvature."""
+        return self.a
+
     def product(self, v):
         """Hessian times ``v``."""
         objective, out = self.objective, np.empty_like(v)
@@ -142,6 +147,9 @@ class MulticlassObjective(PointwiseObjective):
         np.add(g, moved, out=dz)
         self.loss.scores_curvature(k, there, s, g, a)
         return self.loss.slopes_excess(k, a, s, np.subtract(dz, g, out=moved))
+
+    def _excess(self, w, z, g, a, e):
+        return self.loss.slopes_excess(self.y[w], a, self.s[w], e)
 
     @property
     def forms_hessian(self):

@@ -29,31 +29,32 @@ def sample_gap(point, part, p) -> float:
     point : Point
         Of an objective that ``foresees``; its gradient is known.
     part : Point
-        The same parameters of a sample of its rows, with the curvature there.
+        Of a sample of its rows, with the curvature there: at the same parameters, or where the
+        Hessian of the sample was found before.
     p : ndarray of shape (n_params,)
-        About the Newton direction by the Hessian of the sample.
+        About the Newton direction by that Hessian.
 
     Returns
     -------
     float
         Infinity where the dual point is not known to be one.
     """
-    objective, sample = point.objective, part.objective
-    z, curvature, share = part.scores, part.curvature, sample.share
-    dz = sample.scores(p)
+    objective, sample, curvature = point.objective, part.objective, part.curvature
+    v = sample.scores(p)
     if objective.fit_intercept:
         _, missing = objective.split(point.gradient)
-        missing = missing + curvature.product(dz).sum(axis=0, dtype=np.float64)
+        missing = missing + curvature.product(v).sum(axis=0, dtype=np.float64)
         total, _ = sample.hessian_sums(curvature)
         shift = np.linalg.lstsq(total, -np.atleast_1d(missing), rcond=None)[0]
-        dz += shift if dz.ndim > 1 else shift[0]
-    dz /= share
-    excess = share * sample.foreseen(z, dz, z)
+        v += shift if v.ndim > 1 else shift[0]
+    change = curvature.product(v)  # with weights that sum to one: for the whole, times the share
+    z = part.scores if part.params is point.params else sample.scores(point.params)
+    excess = sample.share * sample.excess(z, change / sample.share)
     if not np.isfinite(excess):
         return np.inf
-    change = (dz - curvature.gradient) * z.dtype.type(share)
     slope, total = objective.split(point.gradient + sample.loss_gradient(change))
     if np.max(np.abs(total)) > objective.imbalance * point.slopes.size:
         return np.inf
+    residual = objective.penalty.without_l1(point.u, slope)
     price = objective.scale_price(point.loss)
-    return excess + objective.penalty.gap(point.u, slope, 0.0, price)[0]
+    return excess + objective.penalty.gap(point.u, residual, 0.0, price)[0]

@@ -111,7 +111,7 @@ class CoordinateDescent(Solver):
         most = min(FEW_COLUMNS, self.gram_max) if objective.is_remote else self.gram_max
         by_class = objective.n_outputs > 1 and objective.n_params <= _BY_CLASS * most
         if by_class or forms_gram(objective, self.gram_max):
-            return GramModel(objective, None if previous is None else previous.hessian)
+            return GramModel(objective, previous)
         return ColumnModel(objective) if _has_columns(objective) else _FaceModel(objective)
 
     def minimize(
@@ -133,6 +133,7 @@ class CoordinateDescent(Solver):
                 best = Iterate(point.params, value, gap, gap)
                 break
             expected = 0.5 * abs(model.minimize())
+            gap = None if gap is None else min(gap, model.gap)
             bound = expected if gap is None else gap
             better = best is None or value < best.value * (1 - 4 * eps) or bound < 0.5 * best.bound
             stale = 0 if better else stale + 1
@@ -197,7 +198,7 @@ class _FaceModel:
         self.objective = objective
         self.penalty = objective.penalty.padded(objective.n_params)
 
-    hessian = None  # which is not formed
+    gap = np.inf  # no other is known than that of the slopes
 
     def look_again(self, objective, params):
         """Nothing of a sample is kept."""
