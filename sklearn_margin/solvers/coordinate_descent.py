@@ -48,7 +48,8 @@ class CoordinateDescent(Solver):
     Parameters
     ----------
     gram_max : int, default=1000
-        Most parameters of a problem of which the Hessian (the Gram matrix) is formed.
+        Most parameters of a problem of which the Hessian (the Gram matrix) is formed; three times
+        as many where there are several scores per row.
 
     References
     ----------
