@@ -158,6 +158,15 @@ class Point:
         self._gradient, hessian = self.objective.gradient_hessian(self.params, self._curvature)
         return hessian
 
+    def approximate_hessian(self):
+        """An approximation of Hessians of F near the point, of fewer numbers; None if none is
+        known. After ``find_curvature``."""
+        return self.objective.approximate_hessian(self._curvature)
+
+    def solves_with(self, approximate) -> Callable:
+        """Function that solves with such an approximation in place of the Hessian here."""
+        return approximate.inverse(self.objective, self._curvature)
+
     def hessian_product(self, v) -> np.ndarray:
         """Product of the Hessian of F with ``v``; after ``find_curvature``."""
         return self.objective.hessian_product(self._curvature, v)

@@ -230,9 +230,9 @@ class ConjugateGradients:
         if objective.is_remote and len(gradient) <= _MANY_COLUMNS:
             return self._of_sample(curved)
         if self.approximate is None and not objective.is_remote:
-            self.approximate = objective.approximate_hessian(curved.curvature)
+            self.approximate = curved.approximate_hessian()
         if self.approximate is not None:
-            return self.approximate.inverse(objective, curved.curvature)
+            return curved.solves_with(self.approximate)
         l2 = objective.penalty.padded(objective.n_params).l2
         if self.gram is None and np.ptp(l2) <= 0.2 * l2.max():
             return lambda v: v  # any other number would make the same directions
