@@ -1,6 +1,6 @@
 """The Hessian of a loss of several scores per row, about, as a Kronecker product."""
 
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.linalg import LinAlgError, eigh
@@ -11,7 +11,8 @@ _PRODUCTS = 4  # with the Hessian, that are about as much work as its factors
 _DAMPING = 1e-10  # of the mean eigenvalue of the Gram matrix
 
 
-class KroneckerHessian(NamedTuple):
+@dataclass(frozen=True)
+class KroneckerHessian:
     r"""A ⊗ G + Λ in place of the Hessian Σ_i H_i ⊗ x̃_i x̃_iᵀ + Λ of F.
 
     A is the sum of the Hessians H_i of the loss by score, G the mean of x̃_i x̃_iᵀ with the traces
