@@ -286,6 +286,12 @@ class MulticlassLoss(Loss):
         self._run(_hessians, k, curvature, s, out)
         return out
 
+    def hessian_sums(self, k: Array, curvature: Array, s: Array) -> tuple[Array, Array]:
+        """Sum of the Hessians of ``s * loss``, of shape (n_classes, n_classes), and their traces
+        by sample."""
+        hessians = self.scores_hessians(k, curvature, s)
+        return hessians.sum(axis=0, dtype=np.float64), np.einsum("ijj->i", hessians)
+
 
 @kernel
 def _value_gradient(loss, k, z, s, out):

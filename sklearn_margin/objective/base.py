@@ -393,7 +393,7 @@ class LinearObjective(Objective):
         if loose is not None:
             slope = slope.copy()
             slope[loose[np.abs(slope[loose]) <= self._zero_slope(slopes)]] = 0.0
-        if np.abs(b_slope).max() > self._imbalance * slopes.size:
+        if np.abs(b_slope).max() > self.imbalance * slopes.size:
             share, slack = self.balance(slopes, b_slope) if self.may_scale else (1.0, 0.0)
             if share >= 1 or loose is not None:
                 return most
@@ -405,14 +405,14 @@ class LinearObjective(Objective):
         return min(gap + share * loss, most)
 
     @property
-    def _imbalance(self):
+    def imbalance(self):
         r"""What Σg may be of Σ \|g\| and count as zero."""
         rounding = 5 * float(np.finfo(self.rows.dtype).eps) * self.n_outputs
         return rounding if self.may_scale else max(rounding, 1e-12)
 
     def _zero_slope(self, slopes):
         """What entries of X̃ᵀg may be and count as zero: columns have root mean square 1."""
-        return self._imbalance * np.sqrt(slopes.n) * slopes.norm
+        return self.imbalance * np.sqrt(slopes.n) * slopes.norm
 
     def _loose(self, params, gradient, slopes):
         """Numbers of the parameters that no penalty holds and no bound, at a point where one of
@@ -424,7 +424,7 @@ class LinearObjective(Objective):
         loose = loose[~held[loose]]
         within = np.abs(slope[loose]) <= self._zero_slope(slopes)
         intercepts = np.arange(len(u), self.n_params)
-        balanced = np.abs(gradient[intercepts]) <= self._imbalance * slopes.size
+        balanced = np.abs(gradient[intercepts]) <= self.imbalance * slopes.size
         return None if within.all() and balanced.all() else np.r_[loose, intercepts]
 
     def settled(self, point) -> Point:
@@ -437,7 +437,7 @@ class LinearObjective(Objective):
         for _ in range(_MOST_STEPS):
             curvature = self.curvature(z)
             slope = np.array([np.vdot(curvature.gradient, v) for v in directions], np.float64)
-            size = self._imbalance * self.slopes(curvature.gradient).size
+            size = self.imbalance * self.slopes(curvature.gradient).size
             if np.abs(slope).max() <= 0.1 * size:
                 break
             products = [curvature.product(v) for v in directions]
@@ -515,6 +515,12 @@ class LinearObjective(Objective):
         to zero, and a bound on the change of entries of X̃ᵀg."""
         share = abs(total) / (0.5 * (slopes.size + abs(total)))
         return share, share * np.sqrt(slopes.n) * slopes.norm
+
+    def approximate_hessian(self, curvature):
+        """An approximation of Hessians of F, made of fewer numbers than those have, whose method
+        ``inverse(objective, curvature)`` is a function that solves with it; None if none is
+        known."""
+        return None
 
     def hessian_products(self, curvature) -> float:
         """What forming the Hessian costs, in products with it, where that depends on the point."""

@@ -6,12 +6,14 @@ from typing import NamedTuple
 import numpy as np
 
 from sklearn_margin.objective.base import LinearObjective
+from sklearn_margin.objective.kronecker import kronecker_hessian
 from sklearn_margin.objective.pointwise import PointwiseObjective
 from sklearn_margin.objective.slopes import Slopes
 
 __all__ = ["MulticlassObjective", "stationary"]
 
-_CHUNK = 1_000_000  # entries of rows that are made dense at a time
+_CHUNK = 1_000_000  # entries of small Hessians that are held at a time
+_ROWS = 200_000  # entries of rows that are made dense at a time: they stay in a cache
 _AT_A_TIME = 4  # parts of a Hessian that are held
 
 
@@ -22,6 +24,11 @@ class _RowCurvature(NamedTuple):
     gradient: np.ndarray  # (n, n_outputs)
     a: np.ndarray  # (n, n_outputs): what the loss makes of the scores
     objective: "MulticlassObjective"
+
+    @property
+    def h(self):
+        """What ``excess`` needs of the curvature."""
+        return self.a
 
     def product(self, v):
         """Hessian times ``v``."""
@@ -97,6 +104,9 @@ class MulticlassObjective(PointwiseObjective):
 
     # --- F and its derivatives ---
 
+    def approximate_hessian(self, curvature):
+        return kronecker_hessian(self, curvature) if self.loss.splits else None
+
     def curvature(self, z, cautious=False):
         g, a = np.empty_like(z), np.empty_like(z)
         value = self._sum(
@@ -117,6 +127,18 @@ class MulticlassObjective(PointwiseObjective):
         _, projected, total = self.rows.through_scores(self.by_output(u), b, slopes)
         return self.join(projected.ravel(), total)
 
+    def hessian_sums(self, curvature):
+        parts = self.rows.run(partial(self._sums_of_some, curvature), self._pieces())
+        return sum(total for total, _ in parts), np.concatenate([traces for _, traces in parts])
+
+    def _sums_of_some(self, curvature, w):
+        return self.loss.hessian_sums(self.y[w], curvature.a[w], self.s[w])
+
+    def _pieces(self):
+        """Ranges of rows of which all small Hessians are no more than a chunk."""
+        n, step = len(self.y), max(1, _CHUNK // self.n_outputs**2)
+        return [slice(first, first + step) for first in range(0, n, step)]
+
     def _foresee(self, w, z, dz, there):
         k, s, g, a = self.y[w], self.s[w], np.empty_like(z), np.empty_like(z)
         self.loss.scores_curvature(k, z, s, g, a)
@@ -125,6 +147,9 @@ class MulticlassObjective(PointwiseObjective):
         np.add(g, moved, out=dz)
         self.loss.scores_curvature(k, there, s, g, a)
         return self.loss.slopes_excess(k, a, s, np.subtract(dz, g, out=moved))
+
+    def _excess(self, w, z, g, a, e):
+        return self.loss.slopes_excess(self.y[w], a, self.s[w], e)
 
     @property
     def forms_hessian(self):
@@ -141,7 +166,7 @@ class MulticlassObjective(PointwiseObjective):
         d, k = self.rows.shape[1], self.n_outputs
         width = d + self.fit_intercept
         used = np.flatnonzero((curvature.a != 0).any(axis=1) & (self.s > 0))
-        step = max(1, _CHUNK // max(width, 1))
+        step = max(1, _ROWS // max(width, 1))
         parts = np.array_split(used, max(1, -(-len(used) // step)))
         hessian = np.zeros((k, width, k, width))
         for first in range(0, len(parts), _AT_A_TIME):
@@ -183,8 +208,8 @@ class MulticlassObjective(PointwiseObjective):
                 weight = small[:, a, b]
                 used = np.flatnonzero(weight)
                 if len(used):
-                    part = X[used]
-                    out[a, :, b, :] = (part * weight[used, None]).T @ part
+                    part, weight = (X, weight) if len(used) == len(X) else (X[used], weight[used])
+                    out[a, :, b, :] = (part * weight[:, None]).T @ part
         return out
 
     def _envelope_gain(self, envelope, g):

@@ -208,6 +208,15 @@ class Point:
         self._gradient, hessian = self.objective.gradient_hessian(self.params, self._curvature)
         return hessian
 
+    def approximate_hessian(self):
+        """An approximation of Hessians of F near the point, of fewer numbers; None if none is
+        known. After ``find_curvature``."""
+        return self.objective.approximate_hessian(self._curvature)
+
+    def solves_with(self, approximate) -> Callable:
+        """Function that solves with such an approximation in place of the Hessian here."""
+        return approximate.inverse(self.objective, self._curvature)
+
     def hessian_product(self, v) -> np.ndarray:
         """Product of the Hessian of F with ``v``; after ``find_curvature``."""
         return self.objective.hessian_product(self._curvature, v)
@@ -392,6 +401,8 @@ class RowLine(Line):
         return self._end.scores - self._z
 
     def _scores(self, t):
+        if t == 1.0:
+            return (self._z + self._dz).astype(self._z.dtype, copy=False)
         z = np.multiply(self._dz, t, dtype=self._z.dtype)
         z += self._z
         return z

@@ -126,6 +126,8 @@ class PointwiseObjective(LinearObjective):
         return self.rows.ranges if self.loss.splits else [slice(None)]
 
     draws_samples = takes_samples = forms_hessian = True
+    #: Of a part of the rows that was taken, the share of the weights; None if that is not known.
+    share: float | None = None
 
     @property
     def has_diagonal_hessian(self):
@@ -186,26 +188,36 @@ class PointwiseObjective(LinearObjective):
         return self._sum(lambda w: self._foresee(w, z[w], dz[w], there[w]))
 
     def _foresee(self, w, z, dz, there):
-        """``foreseen`` of some rows: the slopes go to ``dz``, the excess is returned.
-
-        With e the slopes less those at ``there``, the excess of a row is an integral of slopes from
-        ``there`` to the score that has its slope, no more than e times that way. Where slopes
-        change by e, or more, on twice the way e/h, that is long enough.
-        """
-        y, s, eps = self.y[w], self.s[w], np.finfo(z.dtype).eps
-        g, h, further = np.empty_like(z), np.empty_like(z), np.empty_like(z)
-        self.loss.scores_gradient_hessian(y, z, s, g, h)
+        """``foreseen`` of some rows: the slopes go to ``dz``, the excess is returned."""
+        g, h = np.empty_like(z), np.empty_like(z)
+        self.loss.scores_gradient_hessian(self.y[w], z, self.s[w], g, h)
         dz *= h
         dz += g
-        self.loss.scores_gradient_hessian(y, there, s, g, h)
+        self.loss.scores_gradient_hessian(self.y[w], there, self.s[w], g, h)
         e = dz - g
-        e[np.abs(e) <= 8 * eps * np.abs(dz)] = 0
+        e[np.abs(e) <= 8 * np.finfo(z.dtype).eps * np.abs(dz)] = 0
+        return self._excess(w, there, g, h, e)
+
+    def excess(self, z, change) -> float:
+        """At least L(z) + L*(g + ``change``) − (g + change)·z, with the slopes g at scores z;
+        infinity if g + change are not known to be a dual point."""
+        there = self.curvature(z)
+        return self._sum(lambda w: self._excess(w, z[w], there.gradient[w], there.h[w], change[w]))
+
+    def _excess(self, w, z, g, h, e):
+        """``excess`` of some rows, where ``h`` is the curvature.
+
+        The excess of a row is an integral of slopes from z to the score that has its slope, no more
+        than e times that way. Where slopes change by e, or more, on twice the way e/h, that is long
+        enough.
+        """
+        further, eps = np.empty_like(z), np.finfo(z.dtype).eps
         movable = h > 0
         if e[~movable].any():
             return np.inf
         way = np.divide(2 * e, h, out=np.zeros_like(e), where=movable)
-        way += np.sign(e) * 8 * eps * np.abs(there)
-        self.loss.scores_value_gradient(y, there + way, s, further)
+        way += np.sign(e) * 8 * eps * np.abs(z)
+        self.loss.scores_value_gradient(self.y[w], z + way, self.s[w], further)
         if (np.abs(e) > (further - g) * np.sign(e)).any():
             return np.inf
         return float(np.vdot(e, way))
@@ -236,11 +248,14 @@ class PointwiseObjective(LinearObjective):
 
     def take(self, index):
         """The objective of some of the rows, in the same coordinates."""
-        s = self.s[index]
+        s, share = self.s[index], None
         if self.loss.splits:
             total = s.sum()
+            share = float(total / self.s.sum()) if total > 0 else None
             s = s / total if total > 0 else np.full_like(s, 1 / len(s))
-        return type(self)(self.loss, self.rows.take(index), self.y[index], s, **self._settings())
+        part = type(self)(self.loss, self.rows.take(index), self.y[index], s, **self._settings())
+        part.share = share
+        return part
 
     def _settings(self):
         return {"penalty": self.penalty.penalty, "fit_intercept": self.fit_intercept}
@@ -262,6 +277,11 @@ class PointwiseObjective(LinearObjective):
         if loss.splits and not self.loss.splits:
             new.s = (self.s / self.s.sum(dtype=np.float64)).astype(self.s.dtype)
         return new
+
+    def hessian_sums(self, curvature):
+        """Sum over rows of the Hessians of L by score, of shape (n_outputs, n_outputs), and their
+        traces by row."""
+        return np.array([[curvature.h.sum(dtype=np.float64)]]), curvature.h
 
     def loss_product(self, curvature, direction):
         if curvature.q is not None:

@@ -39,7 +39,7 @@ from sklearn_margin.objective.row_kernels import (
     single_rows,
 )
 
-__all__ = ["Rows", "blocks_of", "grouped", "slabs_of", "summed", "times"]
+__all__ = ["Rows", "blocks_of", "grouped", "slabs_of", "summed"]
 
 _BLOCK_BYTES = 1 << 20  # about one core's level-2 cache
 _FEW_ENTRIES = 2_000_000  # below which handing work to threads costs more than it saves
@@ -179,25 +179,27 @@ class Rows:
         """Count a product with these rows, or with ``n_rows`` of them."""
         self.n_read[0] += self.shape[0] if n_rows is None else n_rows
 
-    def run(self, function: Callable, items: Iterable, work: float | None = None) -> list:
+    def run(
+        self, function: Callable, items: Iterable, work: float | None = None, width: int = 1
+    ) -> list:
         """Results of ``function`` over ``items``, in their order.
 
-        ``work`` is what all of that takes, in entries of X; None is a read of X.
+        ``work`` is what all of that takes, in entries of X; None is a read of X times ``width``.
         """
-        work = self.shape[0] * self.entries_per_row if work is None else work
+        work = self.shape[0] * self.entries_per_row * width if work is None else work
         serial = self._pool is None or work < _FEW_ENTRIES
         return list((map if serial else self._pool.map)(function, items))
 
-    def over_slabs(self, work: Callable) -> Iterable:
+    def over_slabs(self, work: Callable, width: int = 1) -> Iterable:
         """Results of ``work((where, B))`` over ranges of rows, in their order: one read of X."""
         self.count_read()
-        return self.run(work, self.slabs)
+        return self.run(work, self.slabs, width=width)
 
-    def over_groups(self, work: Callable, size: int) -> Iterable:
+    def over_groups(self, work: Callable, size: int, width: int = 1) -> Iterable:
         """Sums of what ``work(where, B)`` gives over groups of consecutive blocks, in their order:
         one read of X; see ``sum_blocks``."""
         self.count_read()
-        return self.run(*grouped(self.blocks, work, self.shape, size))
+        return self.run(*grouped(self.blocks, work, self.shape, size), width=width)
 
     # --- products in standardised coordinates ---
 
@@ -216,19 +218,19 @@ class Rows:
 
         def work(block):
             where, B = block
-            z = times(self.standardized(B), w)
+            z = self.standardized(B) @ w
             np.add(z, intercept + offset, out=out[where], casting="unsafe")
 
-        collections.deque(self.over_slabs(work), maxlen=0)
+        collections.deque(self.over_slabs(work, width_of(out)), maxlen=0)
         return out
 
-    def sum_blocks(self, work: Callable, size: int = 0) -> tuple:
+    def sum_blocks(self, work: Callable, size: int = 0, width: int = 1) -> tuple:
         """Sum over blocks, in float64 and in order, of the tuples ``work(where, B)`` gives.
 
         ``size`` is the number of entries of a partial sum, if large: then fewer are held at
         the same time. How blocks are grouped depends on the shape of X alone.
         """
-        return tuple(_add_up(self.over_groups(work, size)))
+        return tuple(_add_up(self.over_groups(work, size, width)))
 
     def backproject(self, g) -> tuple[np.ndarray, float | np.ndarray]:
         """X̃ᵀg and Σg; for g of shape (n, n_outputs), of shapes (n_outputs, d) and (n_outputs,)."""
@@ -237,7 +239,7 @@ class Rows:
             where, B = block
             return transposed_times(self.standardized(B), g[where]), summed(g[where])
 
-        return self.finish_backproject(*_add_up(self.over_slabs(work)))
+        return self.finish_backproject(*_add_up(self.over_slabs(work, width_of(g))))
 
     def finish_backproject(self, projected, total):
         """Turn Σ over blocks of Bᵀg and Σg into X̃ᵀg and Σg."""
@@ -293,12 +295,12 @@ class Rows:
 
         def work(where, B):
             B = self.standardized(B)
-            z = times(B, w)
+            z = B @ w
             np.add(z, offset, out=z, casting="unsafe")
             value, g = slopes(where, z)
             return value, transposed_times(B, g), summed(g)
 
-        value, projected, total = self.sum_blocks(work)
+        value, projected, total = self.sum_blocks(work, width=width_of(w))
         return value, *self.finish_backproject(projected, total)
 
     def normal_product(self, h, u, intercept):
@@ -396,10 +398,9 @@ def _add_up(parts):
     return totals
 
 
-def times(B, w):
-    """Bw, for w of shape (d,) or (d, n_outputs)."""
-    # BLAS is faster at a few long rows than at many short ones.
-    return B @ w if w.ndim == 1 or sp.issparse(B) else (w.T @ B.T).T
+def width_of(z):
+    """Columns of scores or coefficients."""
+    return z.shape[1] if z.ndim > 1 else 1
 
 
 def transposed_times(B, g):

@@ -5,6 +5,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from sklearn_margin._jit import REASSOCIATE, kernel
+
 __all__ = ["SlopeSums", "Slopes"]
 
 
@@ -29,7 +31,7 @@ class Slopes:
     @cached_property
     def size(self) -> float:
         r"""Σ \|g\|."""
-        return float(np.abs(self.g).sum(dtype=np.float64))
+        return float(_sum_of_sizes(self.g.reshape(-1)))
 
     @cached_property
     def squares(self) -> np.ndarray:
@@ -52,8 +54,9 @@ class Slopes:
     def by_class(self) -> np.ndarray:
         """Σ g over the rows of each class, of shape (n_classes, n_outputs)."""
         k = self.g.shape[1]
-        columns = [np.bincount(self.labels, self.g[:, c], minlength=k) for c in range(k)]
-        return np.stack(columns, axis=1)
+        sums = np.zeros((k, k))
+        _add_by_class(self.g, self.labels, sums)
+        return sums
 
 
 class SlopeSums(NamedTuple):
@@ -71,3 +74,20 @@ class SlopeSums(NamedTuple):
     def norm(self):
         """‖g‖."""
         return float(np.sqrt(self.squares))
+
+
+@kernel(fastmath=REASSOCIATE)
+def _sum_of_sizes(g):
+    total = 0.0
+    for i in range(g.shape[0]):
+        total += abs(g[i])
+    return total
+
+
+@kernel
+def _add_by_class(g, labels, sums):
+    """Add the rows of ``g`` to those of ``sums`` that ``labels`` says."""
+    for i in range(g.shape[0]):
+        row = sums[labels[i]]
+        for j in range(g.shape[1]):
+            row[j] += g[i, j]

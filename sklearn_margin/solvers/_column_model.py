@@ -60,7 +60,7 @@ class ColumnModel:
         self.rng = np.random.RandomState(0)
         self.is_hard = False  # whether the last face was left with violations
 
-    hessian = None  # which is not formed
+    gap = np.inf  # no other is known than that of the slopes
 
     def look_again(self, objective, params):
         """Nothing of a sample is kept."""

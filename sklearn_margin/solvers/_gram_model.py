@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from sklearn_margin.objective.sample_gap import sample_gap
 from sklearn_margin.solvers._column_model import straight_search
 from sklearn_margin.solvers._quadratic import minimize_quadratic
 from sklearn_margin.solvers.base import MOST_EXCESS, expected_excess, is_small
@@ -23,27 +24,35 @@ class GramModel:
     Parameters
     ----------
     objective : LinearObjective
-    hessian : ndarray of shape (n_params, n_params), default=None
-        One to begin with; None is that of a similar objective, if it is known.
+    sampled : GramModel, default=None
+        That of a sample of the rows, whose Hessian this one begins with; None is that of a similar
+        objective, if it is known.
 
     Attributes
     ----------
     hessian : ndarray of shape (n_params, n_params)
         That of the loss and the smooth part of the penalty.
+    gap : float
+        A duality gap at the point, which the step to the minimum of the model proves.
+    formed_at : Point or None
+        Where ``look_again`` found the Hessian.
     """
 
-    def __init__(self, objective, hessian=None):
-        self._similar = hessian is None
+    formed_at = None
+
+    def __init__(self, objective, sampled=None):
+        self._similar = sampled is None
         self.objective = objective
-        self.hessian = hessian = objective.known_hessian() if hessian is None else hessian
+        self.hessian = objective.known_hessian() if sampled is None else sampled.hessian
+        self._part = None if sampled is None else sampled.formed_at
         self.penalty = objective.penalty.padded(objective.n_params)
-        self._reuse, self._expected = hessian is not None, np.inf
+        self._reuse, self._expected = self.hessian is not None, np.inf
         self._foresees, self._foreseen = objective.foresees, np.inf
         self._is_cheap = objective.n_params <= _FEW
 
     def linearize(self, point, cautious, goal):
         """Duality gap at ``point``, whose model is minimised next; ``goal`` is what it may be."""
-        self.point, self.goal, self.cautious = point, goal, cautious
+        self.point, self.goal, self.cautious, self.gap = point, goal, cautious, np.inf
         self.stale = self._reuse and not cautious
         if not self.stale:
             self._form()
@@ -57,10 +66,12 @@ class GramModel:
         """Find the Hessian at a point to start from."""
         self.point, self.cautious = objective.at(params), False
         self._form()
+        self.formed_at = self.point
 
     def _form(self):
         self.point.find_curvature(self.cautious)
         self.hessian, self.stale = self.point.hessian(), False
+        self.formed_at, self._part = None, None
         # Damped by coordinate: those of strong penalties must not hold the others.
         diagonal, gradient = self.hessian.diagonal(), self.point.gradient
         damping = np.where(diagonal > 0, 1e-15 * diagonal, 1e-12 * np.abs(gradient))
@@ -78,7 +89,14 @@ class GramModel:
             self._form()
             slope = self._minimize()
         self._expected = abs(slope)
+        self.gap = self._proved_gap(abs(slope)) if self._part is not None else np.inf
         return slope
+
+    def _proved_gap(self, decrement):
+        """Duality gap at the point, if the rows of the sample that the Hessian is of prove one."""
+        share = self._part.objective.share
+        worthwhile = self._foresees and share is not None and 0.5 * decrement / share <= self.goal
+        return sample_gap(self.point, self._part, self.change) if worthwhile else np.inf
 
     def _is_near(self, slope):
         """Whether the slopes of the model may be a certificate after this step."""

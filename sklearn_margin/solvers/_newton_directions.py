@@ -7,6 +7,7 @@ import numpy as np
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
 from sklearn_margin._linalg import factorized
+from sklearn_margin.objective.sample_gap import sample_gap
 from sklearn_margin.solvers.base import (
     FEW_COLUMNS,
     MOST_EXCESS,
@@ -37,6 +38,7 @@ class Cholesky:
     """
 
     part = None  # a sample of the rows: its Hessian is in the factor
+    gap = np.inf  # a duality gap that a direction proves: none does
 
     def __init__(self):
         self.factor = None  # solves with a Hessian
@@ -104,8 +106,13 @@ class ConjugateGradients:
     overlapping features, such as splines beside one-hot columns, are what makes a direction
     long, and the sample shows them as well as all rows do.
 
+    The Hessian of a loss of several scores has an approximation that is known by far fewer numbers
+    (``KroneckerHessian``). That is the preconditioner from the first direction on.
+
     With a sample of the rows, ``part``, products are with its Hessian, which are cheaper by far,
-    as long as the directions they give keep cutting the decrement. After that, if rows are
+    as long as the directions they give keep cutting the decrement: each takes one read of X for
+    the gradient and one for the scores. The rows of the sample then make the certificate, too
+    (``sample_gap``), as soon as the decrement is a small enough share of F. After that, if rows are
     elsewhere, a product is a read: few parameters are worth forming the Hessian in one, and for
     more the Hessian of the sample is the preconditioner.
     """
@@ -113,15 +120,17 @@ class ConjugateGradients:
     def __init__(self, patience=30, most=500):
         self.patience = patience
         self.most = most
-        self.gram = None
+        self.gram = self.approximate = None
         self.part = None
         self.stale = False
+        self.gap = np.inf  # duality gap at the last point, if the sample proves one
         self.is_long = False  # whether a direction took many reads
         self.begin()
 
     def begin(self):
         """A new problem."""
         self.decrement, self.factor = np.inf, None
+        self.proves = True  # whether the sample may make a certificate
 
     def begin_with(self, hessian, dtype):
         """Hessians are not formed."""
@@ -131,7 +140,7 @@ class ConjugateGradients:
 
     def __call__(self, point, cautious, goal):
         """A function for the Newton direction at a point."""
-        self.is_exact = False
+        self.is_exact, self.gap = False, np.inf
 
         def solve():
             self.stale = self.part is not None and not cautious
@@ -171,8 +180,17 @@ class ConjugateGradients:
         precondition, exact = self._preconditioner(curved, gradient), not self.stale
         enough = partial(_is_accurate, point, goal) if exact and goal is not None else None
         wanted, start = -objective.anchored(gradient), np.zeros_like(gradient)
+        proves = self.stale and goal is not None and self.proves and _may_prove(curved)
+        if proves:
+            enough = partial(_proves, point, goal, curved.objective.share)
         p = self._solve(point, curved, precondition, wanted, enough)
         decrement = float(wanted @ p)
+        if proves:
+            if _price(decrement, curved.objective.share) <= goal:
+                self.gap = sample_gap(point, curved, p)
+                self.proves = self.gap < np.inf
+            if self.proves:
+                return p
         in_sight = expected_excess(decrement, point.value) <= MOST_EXCESS * (goal or 0.0)
         if self.stale and in_sight:
             point.find_curvature()
@@ -191,7 +209,7 @@ class ConjugateGradients:
             precondition,
             wanted,
             point.loss,
-            least=1e-8,
+            least=0.1 if self.stale else 1e-8,  # no more than the Hessian of a sample is worth
             most=_MOST_READS if curved.objective.is_remote else self.most,
             noise=point.noise,
             until=enough,
@@ -214,6 +232,10 @@ class ConjugateGradients:
         objective = curved.objective
         if objective.is_remote and len(gradient) <= _MANY_COLUMNS:
             return self._of_sample(curved)
+        if self.approximate is None and not objective.is_remote:
+            self.approximate = curved.approximate_hessian()
+        if self.approximate is not None:
+            return curved.solves_with(self.approximate)
         l2 = objective.penalty.padded(objective.n_params).l2
         if self.gram is None and np.ptp(l2) <= 0.2 * l2.max():
             return lambda v: v  # any other number would make the same directions
@@ -228,6 +250,28 @@ class ConjugateGradients:
         # Columns have unit spread, so the loss's part of the diagonal is about constant.
         inverse = 1.0 / (max(curvature / float(gradient @ gradient), 1e-12) + l2)
         return lambda v: inverse * v
+
+
+def _may_prove(part):
+    """Whether the rows of a sample may make a certificate of all."""
+    sample = part.objective
+    return sample.share is not None and not hasattr(sample.loss, "envelope_width")
+
+
+def _price(decrement, share):
+    """About what slopes cost that a sample of this ``share`` of the rows corrects."""
+    return 0.5 * decrement / share
+
+
+def _proves(point, goal, share, p, r, decrement):
+    """Whether a direction p by the Hessian of a sample, which leaves the residual r, makes a
+    certificate, or is too long for one."""
+    price = _price(decrement, share)
+    if price > goal:
+        return True
+    penalty = point.objective.penalty
+    missing = -point.objective.split(r)[0] - penalty.hessian_product(point.objective.split(p)[0])
+    return price + penalty.gap(point.u, missing)[0] <= 0.9 * goal
 
 
 def _is_accurate(point, goal, p, r, decrement, start=0.0, before=0.0):

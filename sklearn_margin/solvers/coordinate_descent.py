@@ -27,6 +27,9 @@ from sklearn_margin.solvers.base import (
 
 __all__ = ["CoordinateDescent"]
 
+# A Hessian of several scores per row is worth more: each product with it would read X.
+_BY_CLASS = 3
+
 
 class CoordinateDescent(Solver):
     """Proximal Newton method for losses with a (generalised) Hessian and any penalty.
@@ -45,7 +48,8 @@ class CoordinateDescent(Solver):
     Parameters
     ----------
     gram_max : int, default=1000
-        Most parameters of a problem of which the Hessian (the Gram matrix) is formed.
+        Most parameters of a problem of which the Hessian (the Gram matrix) is formed; three times
+        as many where there are several scores per row.
 
     References
     ----------
@@ -106,9 +110,9 @@ class CoordinateDescent(Solver):
     def _model(self, objective, previous=None):
         """The quadratic model of an objective, and of a sample of it before."""
         most = min(FEW_COLUMNS, self.gram_max) if objective.is_remote else self.gram_max
-        by_class = objective.n_outputs > 1 and objective.n_params <= most
+        by_class = objective.n_outputs > 1 and objective.n_params <= _BY_CLASS * most
         if by_class or forms_gram(objective, self.gram_max):
-            return GramModel(objective, None if previous is None else previous.hessian)
+            return GramModel(objective, previous)
         return ColumnModel(objective) if _has_columns(objective) else _FaceModel(objective)
 
     def minimize(
@@ -130,6 +134,7 @@ class CoordinateDescent(Solver):
                 best = Iterate(point.params, value, gap, gap)
                 break
             expected = 0.5 * abs(model.minimize())
+            gap = None if gap is None else min(gap, model.gap)
             bound = expected if gap is None else gap
             better = best is None or value < best.value * (1 - 4 * eps) or bound < 0.5 * best.bound
             stale = 0 if better else stale + 1
@@ -194,7 +199,7 @@ class _FaceModel:
         self.objective = objective
         self.penalty = objective.penalty.padded(objective.n_params)
 
-    hessian = None  # which is not formed
+    gap = np.inf  # no other is known than that of the slopes
 
     def look_again(self, objective, params):
         """Nothing of a sample is kept."""

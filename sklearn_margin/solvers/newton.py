@@ -36,7 +36,10 @@ class Newton(Solver):
 
     Where rows ≫ features a random sample of the rows is solved first: its solution is off by
     no more than its sampling error, and its Hessian serves for the first steps on all rows.
-    Iterations are counted on all rows. The certificate is that of the whole problem.
+    Iterations are counted on all rows. The certificate is that of the whole problem: where the
+    steps are by conjugate gradients, with slopes that the rows of the sample correct, at the price
+    of no further read. Losses of several scores per row have a Kronecker product for the
+    preconditioner [1]_.
 
     ``tol`` is compared with the duality gap relative to F; where there is none (alpha = 0, a
     loss that is not convex) with half the squared Newton decrement over F, which estimates the
@@ -46,6 +49,11 @@ class Newton(Solver):
     ----------
     gram_max : int, default=1000
         Most parameters of a problem of which the Hessian (the Gram matrix) is formed.
+
+    References
+    ----------
+    .. [1] Martens & Grosse, "Optimizing neural networks with Kronecker-factored approximate
+       curvature", ICML 2015.
 
     Examples
     --------
@@ -162,6 +170,7 @@ class _Run:
             p = self.objective.anchored(solve())
         except LinAlgError:  # a Hessian that is not finite: there is no way on
             p, gap = np.zeros_like(point.gradient), np.inf if gap is None else gap
+        gap = None if gap is None else min(gap, self.system.gap)
         self.p, self.decrement = p, max(-float(point.gradient @ p), 0.0)
         bound = 0.5 * self.decrement if gap is None else gap
         converged = bound <= goal
