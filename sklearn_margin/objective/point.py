@@ -320,7 +320,7 @@ class RowLine(Line):
 
     def _shorten(self, point, p):
         self._z, self._lost = point._z, point._lost
-        self._dz = self.objective.scores(p)
+        self._dz = self.objective.scores_along(p)
         self._g = self._there = None  # slopes of L by score at the step looked at last
         factor = self._factor(largest_of(self._dz))
         if factor < 1.0:

@@ -357,7 +357,7 @@ def _sift(objective, start, tol, max_iter, callback, band):
     x, error, n_iter = _two_samples(objective, start, max_iter, np.flatnonzero(weighted))
     kinks, left, right = (np.array(part) for part in zip(*hinge_terms(objective), strict=True))
     certificate = HingeGap(objective, objective.rows, kinks, left, right)
-    e = objective.scores(x) - kinks
+    e = objective.scores_along(x) - kinks  # which know of an offset
     uncertain = (np.abs(e) <= band * error).any(axis=0)
     for _ in range(3):
         index = np.flatnonzero(uncertain & weighted)
@@ -369,7 +369,7 @@ def _sift(objective, start, tol, max_iter, callback, band):
         model = HingeModel(objective, index, linear)
         run = _follow_path(model, x, 0.1 * tol, max_iter, callback, first=n_iter)
         x, n_iter = run.point.x, run.n_iter
-        before, e = e, objective.scores(x) - kinks
+        before, e = e, objective.scores_along(x) - kinks
         # The certificate over all rows: multipliers of the band, known slopes elsewhere.
         below, above = slope - left, right - slope
         below[:, index], above[:, index] = model.rooms(run.proof.t)
@@ -396,7 +396,8 @@ def _two_samples(objective, start, max_iter, rows):
         run = _follow_path(HingeModel(objective.take(np.sort(part))), start, 1e-3, max_iter)
         solutions.append(run.point.x)
         n_iter = max(n_iter, run.n_iter)
-    difference = 0.5 * np.abs(objective.scores(solutions[0] - solutions[1]).astype(np.float64))
+    difference = np.abs(objective.scores_along(solutions[0] - solutions[1]).astype(np.float64))
+    difference *= 0.5
     # Of a typical row, and of rows far out more.
     error = np.maximum(1.4826 * np.median(difference), difference)
     return 0.5 * (solutions[0] + solutions[1]), error, n_iter
