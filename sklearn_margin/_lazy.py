@@ -77,7 +77,7 @@ def lazily(estimator, method, X, offset=None):
     import dask
     import dask.array as da
 
-    work = OfBlock(estimator, method.__name__, X)
+    work = OfBlock(estimator, method.__name__, X, offset is not None)
     sample = work.sample
     form = {"dtype": sample.dtype, "meta": np.empty((0,) * sample.ndim, sample.dtype)}
     if offset is not None or not hasattr(X, "chunks"):
@@ -103,11 +103,12 @@ class OfBlock:
     nothing.
     """
 
-    def __init__(self, estimator, name, X):
+    def __init__(self, estimator, name, X, has_offset=False):
         check_is_fitted(estimator)
         check_table(X)
         n_features = X.shape[1] if X.shape[1] == X.shape[1] else estimator.n_features_in_
-        self.sample = np.asarray(getattr(estimator, name)(names_of(X, n_features)))
+        given = {"offset": 0.0} if has_offset else {}
+        self.sample = np.asarray(getattr(estimator, name)(names_of(X, n_features), **given))
         self.estimator, self.name = copy.copy(estimator), name
         if not hasattr(X, "columns"):  # of which was warned once
             vars(self.estimator).pop("feature_names_in_", None)

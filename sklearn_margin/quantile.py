@@ -207,6 +207,7 @@ class QuantileRegressor(BaseRegressor):
             A column per quantile, in the order given, if ``quantile`` is a list. One for each
             batch, or a lazy Dask array.
         """
+        self._expect_offset(offset)
         z = self._scores(X, offset)
         if np.ndim(self.intercept_) == 0:
             return z

@@ -325,6 +325,7 @@ class BaseClassifier(ClassifierMixin, LinearModel):
         -------
         ndarray of shape (n_samples,); one for each batch, or a lazy Dask array
         """
+        self._expect_offset(offset)
         scores, give = scores_on_host(self.decision_function(X, **given_offset(offset)))
         index = (scores > 0).astype(np.intp) if scores.ndim == 1 else scores.argmax(axis=1)
         return give(self.classes_[index])
@@ -388,6 +389,7 @@ class BaseClassifier(ClassifierMixin, LinearModel):
         -------
         ndarray of shape (n_samples, n_classes); one for each batch, or a lazy Dask array
         """
+        self._expect_offset(offset)
         scores, give = scores_on_host(self.decision_function(X, **given_offset(offset)))
         probability = self._probability(scores)
         if isinstance(self._fitted_loss(), MulticlassLoss):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any, Self
 
 import numpy as np
@@ -12,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sklearn_margin._arrays import kind_of, on_host
 from sklearn_margin._base.estimator import LossEstimator
-from sklearn_margin._hints import check_rows
+from sklearn_margin._hints import check_rows, levels_to_caller
 from sklearn_margin._validation import check_offset, writable
 from sklearn_margin.objective import Rows
 from sklearn_margin.penalties import ElasticNet
@@ -76,6 +77,16 @@ class LinearModel(LossEstimator):
             objectives = [objective.with_offset(writable(column)) for objective, column in pairs]
         known = {**problem.known, "_has_offset": has_offset}
         return problem._replace(objectives=objectives, known=known)
+
+    def _expect_offset(self, offset):
+        """Warn of a prediction without an offset by a model that was fitted with one."""
+        if offset is None and getattr(self, "_has_offset", False):
+            warnings.warn(
+                f"this {type(self).__name__} was fitted with an offset and predicts without one, "
+                "as if it were 0: pass offset=..., or offset=0 if that is meant",
+                UserWarning,
+                stacklevel=levels_to_caller(),
+            )
 
     def _start(self, objective, random_state):
         """Where to start; for a loss that is not convex, the optimum of a convex one."""

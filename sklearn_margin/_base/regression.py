@@ -181,6 +181,7 @@ class BaseRegressor(RegressorMixin, LinearModel):
         -------
         ndarray of shape (n_samples,); one for each batch, or a lazy Dask array
         """
+        self._expect_offset(offset)
         return self._scores(X, offset)
 
     def score(

@@ -62,7 +62,7 @@ def predictions_in_parts(estimator, X, y, **given):
         raise ValueError(f"score of {type(estimator).__name__} requires y to be passed")
     if not is_dask(X):
         return None
-    predict = OfBlock(estimator, "predict", X)
+    predict = OfBlock(estimator, "predict", X, given.get("offset") is not None)
     return Predictions(blocks_of(X, {"y": y, **given}, _predicted, predict, unpack, "part"))
 
 

@@ -119,6 +119,13 @@ class LinearObjective(Objective):
         """The offset of some of the rows."""
         return None if self.offset is None else self.offset[index]
 
+    def offsets_for_kernels(self) -> np.ndarray:
+        """The offset of shape (n, n_outputs), of float64; (n, 0) if there is none."""
+        n = self.rows.shape[0]
+        if self.offset is None:
+            return np.empty((n, 0))
+        return self.offset.reshape(n, -1).astype(np.float64)
+
     @property
     def offset_size(self) -> float:
         """Root mean square of the offset."""

@@ -133,11 +133,9 @@ class PairwiseObjective(LinearObjective):
         weights = np.full(n, until[-1] / self.pairs.total)
         if layout.difference:
             weights *= layout.y[better] - layout.y[other]
-        rows = [layout.order[places].astype(np.int64) for places in (better, other)]
-        offsets = np.empty((n, 0))
-        if self.offset is not None:
-            offsets = np.subtract(*(self.offset[i] for i in rows), dtype=np.float64)[:, None]
-        return Samples(*rows, np.zeros(n), weights, offsets)
+        first, second = (layout.order[places].astype(np.int64) for places in (better, other))
+        offsets = self.offsets_for_kernels()
+        return Samples(first, second, np.zeros(n), weights, offsets[first] - offsets[second])
 
     def envelope_excess(self, smooth, z):
         if self.pairs.n_pairs == 0 or self.pairs.total == 0:

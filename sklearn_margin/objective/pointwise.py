@@ -137,12 +137,6 @@ class PointwiseObjective(LinearObjective):
         labels, offsets = self.y[first].astype(np.float64), self.offsets_for_kernels()[first]
         return Samples(first, np.full(len(first), -1), labels, weights, offsets)
 
-    def offsets_for_kernels(self) -> np.ndarray:
-        """The offset of shape (n, n_outputs), of float64; (n, 0) if there is none."""
-        if self.offset is None:
-            return np.empty((len(self.y), 0))
-        return self.offset.reshape(len(self.y), -1).astype(np.float64)
-
     def refined_gap(self, params):
         if self.n_outputs > 1 or not (self.has_gap and self.has_hessian and self.loss.splits):
             return np.inf

@@ -41,6 +41,9 @@ class RowAccess(Protocol):
     #: Offset of the scores; None if there is none.
     offset: np.ndarray | None
 
+    def offsets_for_kernels(self) -> np.ndarray:
+        """The offset of shape (n, n_outputs), of float64; (n, 0) if there is none."""
+
     def scores(self, params) -> np.ndarray:
         """Scores at a point, of shape (n,) or (n, n_outputs)."""
 
