@@ -195,11 +195,11 @@ class LinearModel(LossEstimator):
     def _plus_offset(self, scores, offset):
         """Scores with an offset."""
         n, *several = scores.shape
-        kind, dtype = kind_of(scores), np.float64 if kind_of(scores) else scores.dtype
+        kind, n_scores = kind_of(scores), several[0] if several else 1
+        dtype = scores.dtype if kind is None else np.float64
         offset = check_offset(
-            on_host(offset), n, dtype, n_scores=(several or [1])[0], shared=self._shares_offset
-        )
-        offset = offset.reshape(scores.shape)
+            on_host(offset), n, dtype, n_scores=n_scores, shared=self._shares_offset
+        ).reshape(scores.shape)
         return scores + (offset if kind is None else kind.array(offset, scores.dtype))
 
     def _squeezed(self):
