@@ -276,8 +276,7 @@ class BaseClassifier(ClassifierMixin, LinearModel):
             Non-negative weights.
         offset : float or array-like of shape (n_samples,) or (n_samples, n_classes), default=None
             What is added to the scores before the loss sees them, with no coefficient: the margin
-            of another model, a known effect. A column
-            for each class if there are more than two.
+            of another model, a known effect. A column for each class if there are more than two.
 
         Returns
         -------

@@ -108,13 +108,9 @@ class BaseRegressor(RegressorMixin, LinearModel):
 
         encode = numbers_coder(table, largest_weight(table))
         objectives = parted_objectives(
-            table,
-            encode,
-            make,
-            center=self.fit_intercept,
-            n_jobs=self.n_jobs,
+            table, encode, make, center=self.fit_intercept, n_jobs=self.n_jobs,
             shares_offset=self._shares_offset,
-        )
+        )  # fmt: skip
         return Problem(objectives, table, None, {"_has_offset": table.kept.offset is not None})
 
     def _validation(self, problem, rows, y_val):
