@@ -186,6 +186,33 @@ def test_an_offset_is_as_good_as_other_targets(model):
     )
 
 
+@pytest.mark.parametrize("loss", ["quantile", "huber"])
+def test_many_rows_are_sampled_and_sifted_with_their_offsets(loss):
+    rng = np.random.default_rng(2)
+    many, offset = rng.normal(size=(25_000, 2)), 5.0 * rng.normal(size=25_000)
+    y = many[:, 0] + offset + rng.standard_t(2, size=25_000)
+    model = LinearRegressor(loss, alpha=1e-3, tol=1e-6)
+    coef, gap = model.fit(many, y, offset=offset).coef_, model.dual_gap_
+    model.fit(many, y - offset)
+    np.testing.assert_allclose(coef, model.coef_, atol=2e-3)
+    assert gap < 1e-5
+
+
+def test_many_rows_of_several_classes_prove_their_gap():
+    rng = np.random.default_rng(3)
+    many, offset = rng.normal(size=(20_000, 2)), 2.0 * rng.normal(size=(20_000, 3))
+    y = np.argmax(many @ rng.normal(size=(2, 3)) + offset + rng.gumbel(size=(20_000, 3)), axis=1)
+    rows, s = Rows(many, center=True), np.full(20_000, 1 / 20_000)
+    settings = {"penalty": ElasticNet(1e-3), "fit_intercept": True, "n_outputs": 3}
+    objective = MulticlassObjective(CrossEntropy(), rows, y, s, **settings).with_offset(offset)
+    rough, fine = (
+        Newton().solve(objective, objective.start(), tol=tol, max_iter=100) for tol in (1e-3, 1e-9)
+    )
+    assert rough.value == pytest.approx(objective.value(rough.params), rel=1e-12)
+    assert rough.gap >= rough.value - fine.value - 1e-12
+    assert rough.gap <= 1e-3 * rough.value and fine.gap <= 1e-9 * fine.value
+
+
 def test_several_quantiles_have_an_offset_each_or_one_for_all():
     model = QuantileRegressor(quantile=[0.2, 0.7], alpha=0.01)
     one = model.fit(X, T, offset=OFFSET).coef_
