@@ -65,7 +65,7 @@ for n in sizes:
     for found, probability in zip(losses.values(), predicted, strict=True):
         found.append(log_loss(y_test, probability))
 
-figure, ax = plt.subplots(figsize=(6, 4.2), layout="constrained")
+figure, ax = plt.subplots(figsize=(5.6, 4.2), layout="constrained")
 ax.axhline(
     log_loss(y_test, boosted.predict_proba(X_test)), color="0.5", ls="--", label="the old one"
 )

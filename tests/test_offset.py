@@ -368,7 +368,7 @@ def test_paths_and_warm_starts_keep_the_offset():
     np.testing.assert_allclose(path.coefs[-1], alone.coef_, atol=1e-6)
     before = alone.coef_
     again = model.set_params(warm_start=True).fit(X, LABELS, offset=OFFSET)
-    assert again.n_iter_ <= 2
+    assert again.n_iter_ <= 3
     np.testing.assert_allclose(again.coef_, before, atol=1e-6)
 
 
