@@ -375,6 +375,7 @@ def test_paths_and_warm_starts_keep_the_offset():
 # --- routing ----------------------------------------------------------------------------------
 
 
+@pytest.mark.sklearn("1.8")  # before, a search passes nothing on to the score of a pipeline
 def test_an_offset_is_routed_without_a_request():
     model = make_pipeline(StandardScaler(), LinearClassifier("logistic"))
     with config_context(enable_metadata_routing=True):
@@ -382,14 +383,17 @@ def test_an_offset_is_routed_without_a_request():
         search.fit(X, LABELS, offset=OFFSET)
         assert search.score(X, LABELS, offset=OFFSET) > 0.7
         assert len(search.best_estimator_.predict(X, offset=OFFSET)) == N
+
+
+def test_scorers_of_rankings_add_the_offset():
+    with config_context(enable_metadata_routing=True):
         ranker = GridSearchCV(
             LinearRanker(), {"alpha": [1e-3, 1.0]}, cv=GroupKFold(2),
             scoring=make_ranking_scorer(pairwise_accuracy_score),
         )  # fmt: skip
         ranker.fit(X, CLASSES, groups=GROUPS, offset=OFFSET)
-    best = ranker.best_estimator_
-    with config_context(enable_metadata_routing=True):
         score = ranker.score(X, CLASSES, groups=GROUPS, offset=OFFSET)
+    best = ranker.best_estimator_
     assert score == best.score(X, CLASSES, groups=GROUPS, offset=OFFSET)
     with pytest.raises(ValueError, match="offset cannot be added to what response_method"):
         scorer = make_ranking_scorer(pairwise_accuracy_score, response_method="predict_proba")
