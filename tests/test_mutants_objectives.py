@@ -134,7 +134,7 @@ def test_parts_of_the_rows(n, fraction, held):
 
 def test_draws_of_rows():
     objective = logistic_problem()
-    first, second, labels, weights = objective.draw(np.random.RandomState(0))
+    first, second, labels, weights, _ = objective.draw(np.random.RandomState(0))
     assert sorted(first) == list(range(40))
     assert (second == -1).all()
     np.testing.assert_array_equal(labels, objective.y[first])
@@ -342,7 +342,7 @@ def test_every_pair_is_drawn_as_often_as_it_weighs(groups):
     wanted[i, j] = u
     counts, random_state = np.zeros((12, 12)), np.random.RandomState(0)
     for _ in range(2_000):
-        better, worse, _, weights = objective.draw(random_state)
+        better, worse, _, weights, _ = objective.draw(random_state)
         np.add.at(counts, (better, worse), 1)
         np.testing.assert_allclose(weights * expected[better, worse], wanted[better, worse])
     counts /= counts.sum()

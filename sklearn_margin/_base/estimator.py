@@ -240,6 +240,12 @@ class LossEstimator(ConvertsToOnnx, DrawnByScikitLearn, CallbackSupportMixin, Ba
             if table is not None:
                 self._validate(table.first, "no_validation")  # for the names of features
                 del self._table_names
+            if X_val is not None and given.get("offset") is not None:
+                raise ValueError(
+                    "offset: the validation set X_val, y_val has none; without it, "
+                    f"{self._stochastic.__name__}(early_stopping=True) holds out a part of the "
+                    "training rows, with their offsets"
+                )
             held_out = self._held_out(problem, X_val, y_val)
             self._store(problem, self._minimize(problem, held_out, context, given))
             self._finish(problem, **given)

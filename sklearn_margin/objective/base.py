@@ -81,9 +81,9 @@ class Objective:
 class LinearObjective(Objective):
     """Loss of linear scores plus a penalty.
 
-    F(u, b) = L(X̃u + b) + penalty(u), where X̃ are standardised rows (see ``rows``) and L is
-    a function of the score vector that a subclass provides. The parameter vector is
-    [u_1 … u_d, b], without b if there is no intercept.
+    F(u, b) = L(X̃u + b + o) + penalty(u), where X̃ are standardised rows (see ``rows``), o is an
+    offset of the scores, if there is one, and L is a function of the score vector that a subclass
+    provides. The parameter vector is [u_1 … u_d, b], without b if there is no intercept.
 
     Parameters
     ----------
@@ -100,7 +100,11 @@ class LinearObjective(Objective):
         Length of the parameter vector.
     penalty : SeparablePenalty
         In solver coordinates.
+    offset : ndarray of the shape of the scores, or None
+        What is added to the scores of every point, in the dtype of X: see ``with_offset``.
     """
+
+    offset: np.ndarray | None = None
 
     def __init__(self, loss, rows: Rows, *, penalty=_NO_PENALTY, fit_intercept=False):
         self.loss = loss
@@ -108,6 +112,30 @@ class LinearObjective(Objective):
         self.fit_intercept = fit_intercept
         self.penalty = penalty.in_coordinates(np.tile(rows.scale, self.n_outputs))
         self.n_params = self.n_outputs * (rows.shape[1] + fit_intercept)
+
+    def with_offset(self, offset) -> "LinearObjective":
+        """The same objective with another offset of its scores; None is none."""
+        new = copy.copy(self)
+        new.offset, new.shared = offset, None
+        return new
+
+    def _offset_of(self, index):
+        """The offset of some of the rows."""
+        return None if self.offset is None else self.offset[index]
+
+    def offsets_for_kernels(self) -> np.ndarray:
+        """The offset of shape (n, n_outputs), of float64; (n, 0) if there is none."""
+        n = self.rows.shape[0]
+        if self.offset is None:
+            return np.empty((n, 0))
+        return self.offset.reshape(n, -1).astype(np.float64)
+
+    @property
+    def offset_size(self) -> float:
+        """Root mean square of the offset."""
+        if self.offset is None:
+            return 0.0
+        return float(np.sqrt(np.square(self.offset, dtype=np.float64).sum() / len(self.offset)))
 
     def placed(self, **attributes) -> "LinearObjective":
         """The same objective with other rows, and what belongs to rows."""
@@ -301,10 +329,10 @@ class LinearObjective(Objective):
             self.shared["point"] = point
 
     def loss_at(self, score) -> float:
-        """L where all scores are one number."""
+        """L where all scores are one number, and the offset."""
         n, k = self.rows.shape[0], self.n_outputs
         shape = (n, k) if k > 1 else n
-        return self.score_value(np.full(shape, score, dtype=self.rows.dtype))
+        return self.score_value(self.shifted(np.full(shape, score, dtype=self.rows.dtype)))
 
     def start(self) -> np.ndarray:
         """A point to start from: no coefficients, and a sensible intercept."""
@@ -316,8 +344,18 @@ class LinearObjective(Objective):
 
     def scores(self, params, out=None) -> np.ndarray:
         """Scores by row, of shape (n,) or, if there are several, (n, n_outputs)."""
-        u, b = self.split(params)
+        return self.shifted(self.scores_along(params, out=out))
+
+    def scores_along(self, direction, out=None) -> np.ndarray:
+        """How scores change along a direction: those of a point without the offset."""
+        u, b = self.split(direction)
         return self.rows.scores(self.by_output(u), b, out=out)
+
+    def shifted(self, z, where=...):
+        """Scores along a direction, of some rows, with the offset; ``z`` is overwritten."""
+        if self.offset is not None:
+            z += self.offset[where]
+        return z
 
     def value(self, params) -> float:
         """F."""
@@ -359,7 +397,8 @@ class LinearObjective(Objective):
 
         For convex L the score gradient g is a dual point, by Fenchel's equality
         L*(g) = g·z − L(z). With v = X̃ᵀg and penalties P_j the gap is
-        Σ [P_j(u_j) + P_j*(−v_j) + u_j v_j]: with an L2 penalty alone, ½ Σ (∂F/∂u_j)² / λ_j.
+        Σ [P_j(u_j) + P_j*(−v_j) + u_j v_j]: with an L2 penalty alone, ½ Σ (∂F/∂u_j)² / λ_j. So it
+        is with an offset o, too: the dual objective has −g·o more, which is in g·z.
 
         Losses that are not negative have ℓ*(0) ≤ 0, and by convexity ℓ*(κ g) ≤ κ ℓ*(g) for
         κ in [0, 1]. That gives two ways to mend a g that is not feasible, at a price of
@@ -550,7 +589,7 @@ class LinearObjective(Objective):
 
     def loss_product(self, curvature, direction) -> np.ndarray:
         """Product of the Hessian of L with ``direction``."""
-        return self.loss_gradient(curvature.product(self.scores(direction)))
+        return self.loss_gradient(curvature.product(self.scores_along(direction)))
 
     def penalty_product(self, direction) -> np.ndarray:
         """Product of the Hessian of the penalty with ``direction``."""

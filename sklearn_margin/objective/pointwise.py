@@ -78,7 +78,9 @@ class PointwiseObjective(LinearObjective):
 
     def start(self):
         params = super().start()
-        middle = self.loss.start_score(self.y, self.s) if self.fit_intercept else 0.0
+        # Losses of residuals start from those targets; those of classes do not look at them.
+        y = self.y if self.offset is None or self.n_outputs > 1 else self.y - self.offset
+        middle = self.loss.start_score(y, self.s) if self.fit_intercept else 0.0
         if self.loss.coercive:
             self._check_range(middle)
         if self.fit_intercept:
@@ -88,7 +90,7 @@ class PointwiseObjective(LinearObjective):
     def _check_range(self, z):
         """Raise ``ValueError`` if the loss of targets at a score ``z`` leaves the floating-point
         range: squares of 1e200 are infinite, those of 1e-200 vanish."""
-        z = np.full(len(self.y), z, dtype=self.y.dtype)
+        z = self.shifted(np.full(len(self.y), z, dtype=self.y.dtype))
         g = np.empty_like(z)
         with np.errstate(over="ignore"):
             value = self.score_gradient(z, g)
@@ -136,8 +138,8 @@ class PointwiseObjective(LinearObjective):
     def draw(self, random_state, limit=None):
         first = random_state.permutation(len(self.y))[:limit]
         weights = self.s[first].astype(np.float64) * (len(self.y) if self.loss.splits else 1)
-        labels = self.y[first].astype(np.float64)
-        return Samples(first, np.full(len(first), -1), labels, weights)
+        labels, offsets = self.y[first].astype(np.float64), self.offsets_for_kernels()[first]
+        return Samples(first, np.full(len(first), -1), labels, weights, offsets)
 
     def refined_gap(self, params):
         if self.n_outputs > 1 or not (self.has_gap and self.has_hessian and self.loss.splits):
@@ -255,7 +257,7 @@ class PointwiseObjective(LinearObjective):
             s = s / total if total > 0 else np.full_like(s, 1 / len(s))
         part = type(self)(self.loss, self.rows.take(index), self.y[index], s, **self._settings())
         part.share = share
-        return part
+        return part.with_offset(self._offset_of(index))
 
     def _settings(self):
         return {"penalty": self.penalty.penalty, "fit_intercept": self.fit_intercept}
@@ -301,7 +303,7 @@ class PointwiseObjective(LinearObjective):
         """L and its gradient, of a loss that is a sum over rows."""
 
         def slopes(w, z):
-            g = np.empty_like(z)
+            g, z = np.empty_like(z), self.shifted(z, w)
             return self.loss.scores_value_gradient(self.y[w], z, self.s[w], g), g
 
         value, projected, total = self.rows.through_scores(self.by_output(u), b, slopes)
@@ -320,6 +322,8 @@ class PointwiseObjective(LinearObjective):
         def slopes(w, change):
             there = z[w]
             np.add(change, 0.0 if start is None else start[w], out=there)
+            if start is None:
+                self.shifted(there, w)
             largest.append((largest_of(there), largest_of(change)))
             g = np.empty_like(there)
             loss = self.loss.scores_value_gradient(self.y[w], there, self.s[w], g)
@@ -378,6 +382,13 @@ class ConcomitantHuberObjective(PointwiseObjective):
         self.held: float | None = None  # σ, where it rests on other rows, too
 
     reads_once = False  # slopes rest on σ, which rests on all scores
+
+    def with_offset(self, offset):
+        new = super().with_offset(offset)
+        if offset is not None:
+            residuals = (self.y.astype(np.float64) - offset)[self.s > 0]
+            new.smallest = self.smallest_scale(np.ptp(residuals))
+        return new
 
     def smallest_scale(self, width) -> float:
         """The least σ where targets are in a range of this ``width``: a perfect fit has no scale,

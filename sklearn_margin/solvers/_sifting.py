@@ -129,7 +129,7 @@ class _Sides:
     def move(self, x):
         """Go to the point ``x``: one read, besides rows that change sides. Returns by how much
         scores change."""
-        dz = self.objective.scores(x - self.x)
+        dz = self.objective.scores_along(x - self.x)
         new = self.e + dz
         index = np.flatnonzero(((new > 0) != (self.e > 0)).any(axis=0))
         self.gradient += self._project(
@@ -242,7 +242,7 @@ class _Sides:
             Rows that are on another side.
         """
         objective = self.objective
-        z = objective.scores(x)
+        z = objective.scores_along(x)  # the kinks have the offset
         u, _ = objective.split(x)
         unit = float(np.finfo(self.rows.dtype).eps)
         blowup = np.abs(self.rows.shift) / self.rows.scale
