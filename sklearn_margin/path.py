@@ -156,7 +156,7 @@ def _fits(model, grid, X, y, fit_params):
         if problem is None:
             problem = model._prepare_fit(X, y, **given)
             problem = problem._replace(objectives=[o.sharing() for o in problem.objectives])
-        penalty = model._penalty()
+        penalty = model._penalty(problem.objectives[0].rows.shape[1])
         return problem._replace(objectives=[o.penalized(penalty) for o in problem.objectives])
 
     with ExitStack() as stack:

@@ -172,7 +172,7 @@ class QuantileRegressor(BaseRegressor):
         return [
             PointwiseObjective(
                 Quantile(quantile=quantile), rows, y, s,
-                penalty=self._penalty(), fit_intercept=self.fit_intercept,
+                penalty=self._penalty(rows.shape[1]), fit_intercept=self.fit_intercept,
             )
             for quantile in self._quantile_list()
         ]  # fmt: skip

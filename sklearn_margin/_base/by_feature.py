@@ -132,7 +132,7 @@ def _numbers(given, default, what, n_features):
     """An array of one number for each feature, which may be infinite."""
     if given is None:
         return np.full(n_features, default)
-    values = as_array(given, what)
+    values = np.asarray(given, dtype=object) if isinstance(given, str) else as_array(given, what)
     if values.dtype.kind not in "iufO" or values.ndim > 1:
         raise ValueError(f"{what} must be a number or one-dimensional, got {given!r}")
     try:

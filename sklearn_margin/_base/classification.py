@@ -203,7 +203,7 @@ class BaseClassifier(ClassifierMixin, LinearModel):
         """One objective for all classes, or one for each against the rest."""
         if not loss.splits:
             loss.check_batch_weights(s)
-        settings = {"penalty": self._penalty(), "fit_intercept": self.fit_intercept}
+        settings = {"penalty": self._penalty(rows.shape[1]), "fit_intercept": self.fit_intercept}
         if len(classes) > 2 and isinstance(loss, (MulticlassLoss, BatchLoss)):
             # Rows of weight 0 may have a label that is no class.
             index = np.minimum(np.searchsorted(classes, y), len(classes) - 1)

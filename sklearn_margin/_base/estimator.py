@@ -233,8 +233,6 @@ class LossEstimator(ConvertsToOnnx, DrawnByScikitLearn, CallbackSupportMixin, Ba
             self._check_params()
             table = self._table(X, y, given) if in_batches else None
             if table is not None:
-                self._validate(table.first, "no_validation")
-                self._table_names = getattr(table.first, "columns", None)
                 X, y, given = self._of_table(table, given)
             problem = prepare(X, y, **given)
             if table is not None:
@@ -272,6 +270,7 @@ class LossEstimator(ConvertsToOnnx, DrawnByScikitLearn, CallbackSupportMixin, Ba
     def _of_table(self, table, given):
         """What a fit is given of a table: the rows themselves, if they are few."""
         check_has_target(self, table)
+        self._table_names = getattr(table.first, "columns", None)
         if not table.complete:
             return table, None, dict.fromkeys(given)
         kept = table.kept

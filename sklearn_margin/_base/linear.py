@@ -59,13 +59,10 @@ class LinearModel(LossEstimator):
         """Rows of validated features, for objectives."""
         return Rows(X, center=center, n_jobs=self.n_jobs)
 
-    def _penalty(self):
-        bounds = self._coef_bounds()
-        factors = penalty_factors(self.penalty_factors, self.n_features_in_, self._names, bounds)
+    def _penalty(self, n_features):
+        bounds = coefficient_bounds(self.coef_bounds, n_features, self._names)
+        factors = penalty_factors(self.penalty_factors, n_features, self._names, bounds)
         return ElasticNet(self.alpha, self.l1_ratio, factors, bounds)
-
-    def _coef_bounds(self):
-        return coefficient_bounds(self.coef_bounds, self.n_features_in_, self._names)
 
     @property
     def _names(self):
@@ -159,7 +156,7 @@ class LinearModel(LossEstimator):
 
     def _within_bounds(self, coef):
         """Coefficients without what rounding errors have them beyond their bounds."""
-        bounds = self._coef_bounds()
+        bounds = coefficient_bounds(self.coef_bounds, coef.shape[-1], self._names)
         if bounds is None:
             return coef
         low, high = (bound.astype(coef.dtype) for bound in bounds)

@@ -254,7 +254,9 @@ class BaseRanker(LinearModel):
         if groups is not None:
             codes = encode_groups(groups, len(y))
             codes = codes.astype(np.int32 if len(y) < 2**31 else np.int64)
-        return PairwiseObjective(self._loss(), rows, y, s, codes, penalty=self._penalty())
+        return PairwiseObjective(
+            self._loss(), rows, y, s, codes, penalty=self._penalty(rows.shape[1])
+        )
 
     @keeps_signature(with_callbacks)
     def fit_pairs(
@@ -316,7 +318,8 @@ class BaseRanker(LinearModel):
         assert_all_finite(D.data if sp.issparse(D) else D, input_name="X1 - X2")
         rows = Rows(D, center=False, n_jobs=self.n_jobs)
         objective = PointwiseObjective(
-            loss.binary, rows, t.astype(D.dtype), s.astype(D.dtype), penalty=self._penalty(),
+            loss.binary, rows, t.astype(D.dtype), s.astype(D.dtype),
+            penalty=self._penalty(rows.shape[1]),
         )  # fmt: skip
         n_pairs = int(np.count_nonzero(objective.s))
         _warn_of_no_margin(loss)

@@ -35,8 +35,8 @@ class CoordinateDescent(Solver):
     """Proximal Newton method for losses with a (generalised) Hessian and any penalty.
 
     Each iteration minimises the quadratic model of the loss plus the exact penalty and searches
-    along the step. With at most ``gram_max`` parameters, and a loss by rows, the model is the
-    Gram matrix X̃ᵀDX̃ and is minimised by coordinate descent [1]_. With more, and sparse rows, that
+    along the step. With at most ``gram_max`` parameters (three times as many of several scores by
+    row), and a loss by rows, the model is the Gram matrix X̃ᵀDX̃ and is minimised by coordinate descent [1]_. With more, and sparse rows, that
     visits the columns of X, of which it makes a copy. Otherwise, and in the end, the model is
     minimised by conjugate gradients on the face of the penalty where coefficients keep their
     signs [2]_.
@@ -48,8 +48,7 @@ class CoordinateDescent(Solver):
     Parameters
     ----------
     gram_max : int, default=1000
-        Most parameters of a problem of which the Hessian (the Gram matrix) is formed; three times
-        as many where there are several scores per row.
+        Most parameters of a problem of which the Hessian (the Gram matrix) is formed.
 
     References
     ----------
