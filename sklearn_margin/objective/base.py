@@ -280,6 +280,15 @@ class LinearObjective(Objective):
             loss = loss.for_classes(self.n_outputs)
         return None if loss is None else self.with_loss(loss)
 
+    def of_columns(self, columns) -> "LinearObjective":
+        """The same objective where the coefficients of all but some columns of X are zero."""
+        k, d = self.n_outputs, self.rows.shape[1]
+        index = (d * np.arange(k)[:, None] + columns).ravel()
+        return self.placed(
+            rows=self.rows.columns(columns), penalty=self.penalty.take(index), shared=None,
+            n_params=k * (len(columns) + self.fit_intercept),
+        )  # fmt: skip
+
     # --- coordinates ---
 
     def split(self, params) -> tuple[np.ndarray, float]:
@@ -499,7 +508,7 @@ class LinearObjective(Objective):
         """Scores of unit parameters."""
         (n, d), k = self.rows.shape, self.n_outputs
         which = index[index < k * d] % d
-        columns = self.rows.columns(which)
+        columns = self.rows.standardized_columns(which)
         found = [columns[:, j] for j in range(len(which))]
         found += [np.ones(n, self.rows.dtype)] * (len(index) - len(which))
         if k == 1:

@@ -121,6 +121,15 @@ class Rows:
         new._divide()
         return new
 
+    def columns(self, index) -> "Rows":
+        """Some of the columns, copied, in the same coordinates. Their reads are counted apart."""
+        X = self.X[:, index]
+        new = self.like(X if self.is_sparse else np.ascontiguousarray(X))
+        new.n_read = [0]
+        for name in ("shift", "scale", "_implicit_shift", "_implicit_scale"):
+            setattr(new, name, getattr(self, name)[index])
+        return new
+
     # --- single rows ---
 
     def raw(self, index) -> np.ndarray:
@@ -128,7 +137,7 @@ class Rows:
         X = self.X[index]
         return X.toarray() if self.is_sparse else X
 
-    def columns(self, index) -> np.ndarray:
+    def standardized_columns(self, index) -> np.ndarray:
         """Some columns of X̃, of shape (n, len(index))."""
         X = self.X[:, index].toarray() if self.is_sparse else self.X[:, index]
         return ((X - self.shift[index]) / self.scale[index]).astype(self.dtype)
