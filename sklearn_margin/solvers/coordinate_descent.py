@@ -182,8 +182,8 @@ def _has_columns(objective):
 
 
 def _has_sets(objective):
-    """Whether to minimise over few columns at a time: where there are more columns than rows, and of
-    sparse rows few entries, or columns too many for a Hessian and no faster way."""
+    """Whether to minimise over few columns at a time: where there are more columns than rows, and
+    few entries if they are sparse, or too many columns for a Hessian and no faster way."""
     (n, d), rows = objective.rows.shape, objective.rows
     by_row = objective.is_linear and objective.why_no_rows is None
     wide = not rows.is_sparse or (d > n and n * rows.entries_per_row <= SMALL)
