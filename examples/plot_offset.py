@@ -74,7 +74,7 @@ for name, found in losses.items():
 ax.set(xscale="log", xticks=sizes, xlabel="rows of the new year", ylabel="log loss on new rows")
 ax.set_xticklabels(sizes)
 ax.minorticks_off()
-ax.legend(frameon=False)
+ax.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 0.1))
 ax.set_title("What changed is learned from few rows")
 
 # %%
