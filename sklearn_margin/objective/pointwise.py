@@ -8,8 +8,8 @@ import numpy as np
 from sklearn_margin._jit import REASSOCIATE, kernel
 from sklearn_margin._validation import writable
 from sklearn_margin.objective.base import LinearObjective
-from sklearn_margin.objective.certificate import reached_slopes, refined_gap
 from sklearn_margin.objective.point import Reading, largest_of
+from sklearn_margin.objective.refined_gap import reached_slopes, refined_gap
 from sklearn_margin.objective.row_access import Samples
 from sklearn_margin.objective.slopes import SlopeSums
 
