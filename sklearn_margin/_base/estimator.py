@@ -246,8 +246,8 @@ class LossEstimator(ConvertsToOnnx, DrawnByScikitLearn, CallbackSupportMixin, Ba
         context.call_on_fit_task_end(estimator=self, X=problem.X, y=problem.y)
         return self
 
-    #: Names of the features, while a fit goes on to a table that has them.
-    _table_names: Any = None
+    #: Names of the features of a table, None if it has none; only while it is being fitted.
+    _table_names: Any
 
     #: What splits a target that holds groups; None where none does.
     _unpack: Callable[..., Any] | None = None
