@@ -24,11 +24,11 @@ from sklearn_margin.objective import (
     Rows,
     rows,
 )
-from sklearn_margin.objective.certificate import _gap
 from sklearn_margin.objective.envelope import envelope_certificate
 from sklearn_margin.objective.mean_slopes import MeanSlopes, _balanced, own_gap
 from sklearn_margin.objective.multiclass import stationary
 from sklearn_margin.objective.pointwise import cast_targets
+from sklearn_margin.objective.refined_gap import _gap
 from sklearn_margin.penalties import ElasticNet
 from sklearn_margin.solvers import Newton, Smoothing
 

@@ -66,8 +66,9 @@ class LinearModel(LossEstimator):
 
     @property
     def _names(self):
-        """Names of the features, if there are any."""
-        return getattr(self, "feature_names_in_", self._table_names)
+        """Names of the features, if there are any: of the table that is being fitted, if it is one,
+        since ``feature_names_in_`` may be of an earlier fit."""
+        return vars(self).get("_table_names", getattr(self, "feature_names_in_", None))
 
     def _prepare_fit(self, X, y, **given):
         """As ``_prepare``, of a fit."""

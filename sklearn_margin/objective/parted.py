@@ -18,9 +18,9 @@ from scipy.optimize import minimize
 
 from sklearn_margin.objective import parts as work
 from sklearn_margin.objective.base import LinearObjective
+from sklearn_margin.objective.concomitant import ConcomitantHuberObjective
 from sklearn_margin.objective.parted_point import PartedPoint
 from sklearn_margin.objective.parts import Along, Blank, Extras, Here, Level, Look, Shifted
-from sklearn_margin.objective.pointwise import ConcomitantHuberObjective
 
 __all__ = ["PartedHuberObjective", "PartedObjective", "PartedRows", "Parts", "parted"]
 
