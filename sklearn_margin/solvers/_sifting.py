@@ -25,15 +25,25 @@ from sklearn_margin.solvers._quadratic import minimize_quadratic
 __all__ = ["Sifted", "sift"]
 
 _SAMPLE = 40  # rows per parameter that are solved first
-_WINDOW = 40  # kinks per parameter that tell the Hessian, among ten times as many
+_WINDOW = 100  # kinks per parameter that tell the Hessian, among ten times as many
 _MOST_STEPS = 8
 _FASTER = 0.7
 _LOOKED_AT = 2_000  # rows that tell what is typical
-_ENOUGH = 30  # rows per parameter in a band that is narrow
+_ENOUGH = 60  # rows per parameter in a band that is narrow
 _MOST_BANDS, _MOST_ITER = 4, 40  # and iterations for a band
 _WIDE = 8  # the share of all rows, inverted, that makes a band wide
-_COVERED = 0.2  # mean square of a feature in a band, of 1 in all rows
+_PRIOR = 4.0
+_WIDER = 2
+_ARMIJO, _NOISE = 0.1, 1e-6
 _COVER = 40  # rows for a feature that has less
+
+
+def _effective(X):
+    """How many of the rows know each column of X, which has mean square 1 in all rows."""
+    square = np.square(X)
+    total = square.sum(axis=0)
+    few = total**2 / np.maximum(np.square(square).sum(axis=0), 1e-300)
+    return few * np.minimum(total / max(len(X), 1), 1.0)
 
 
 class Sifted(NamedTuple):
@@ -63,16 +73,22 @@ def sift(objective, start, tol, max_iter, callback, band) -> tuple[Sifted | None
         start, n_iter = _of_sample(objective, start, max_iter, np.flatnonzero(live))
     sides.look(objective.feasible(np.array(start, dtype=np.float64)))
     error = sides.approach(band)
+    if error is None:
+        return None, n_iter
     uncertain = sides.near(band * error) & live
     for _ in range(_MOST_BANDS):
+        if not 0 < np.count_nonzero(uncertain) < len(live) // _WIDE:
+            break
         sides.cover(uncertain, live)
         index = np.flatnonzero(uncertain)
-        if not 0 < len(index) < len(live) // _WIDE:
-            break
         model = BandModel(objective, index, sides.rest(index))
         most = min(max_iter, n_iter + _MOST_ITER)
         run = follow_path(model, sides.x, 0.5 * tol, most, callback, first=n_iter)
         n_iter = run.n_iter
+        band *= _WIDER
+        if run.lower <= 0.0:  # rows that are left out are needed to hold some coefficient
+            uncertain |= sides.near(band * error) & live
+            continue
         x = objective.feasible(run.point.x)
         value, excess, noise, wrong = sides.verify(x, uncertain)
         gap = max(run.bound.value - run.lower, 0.0) + excess + noise
@@ -83,7 +99,6 @@ def sift(objective, start, tol, max_iter, callback, band) -> tuple[Sifted | None
             break
         sides.move(x)
         uncertain |= (wrong | sides.near(band * error)) & live
-        band *= 2
     return None, n_iter
 
 
@@ -127,9 +142,29 @@ class _Sides:
         return np.where(e > 0, self.high[:, where], self.low[:, where])
 
     def move(self, x):
-        """Go to the point ``x``: one read, besides rows that change sides. Returns by how much
-        scores change."""
-        dz = self.objective.scores(x - self.x)
+        """Go to the point ``x``: one read, besides rows that change sides."""
+        self._go(x, self.objective.scores(x - self.x), 1.0)
+
+    def step_to(self, x):
+        """Step towards ``x`` so far that F falls, which takes one read. Returns by how much scores
+        change; None if F does not fall as it should."""
+        penalty, split = self.objective.penalty, self.objective.split
+        p = x - self.x
+        dz = self.objective.scores(p)
+        before, held = self._loss(self.e), penalty.value(split(self.x)[0])
+        for length in (1.0, 0.5):
+            change = penalty.value(split(self.x + length * p)[0]) - held
+            slope = length * float(self.gradient @ p) + change
+            change += self._loss(self.e + length * dz) - before
+            if change <= _ARMIJO * slope + _NOISE * before:
+                return self._go(self.x + length * p, dz, length)
+        return None
+
+    def _loss(self, e):
+        return float(np.vdot(self._slope(e, slice(None)), e))
+
+    def _go(self, x, dz, length):
+        dz = length * dz
         new = self.e + dz
         index = np.flatnonzero(((new > 0) != (self.e > 0)).any(axis=0))
         self.gradient += self._project(
@@ -147,8 +182,8 @@ class _Sides:
 
     def approach(self, band):
         """Step towards the minimum while that gets nearer, and the band is not narrow yet. Returns
-        standard errors of scores."""
-        size, error = np.inf, np.full(self.e.shape[1], np.inf)
+        standard errors of scores; None where the loss is not what it has been taken for."""
+        size, error = np.inf, None
         for _ in range(_MOST_STEPS):
             before, hessian = size, self._hessian()
             if hessian is None:
@@ -157,13 +192,14 @@ class _Sides:
                 x = self._minimum_of_model(hessian)
             except LinAlgError:  # a Hessian that is not finite
                 break
-            error = self.move(x)
-            size = float(np.median(error[self.typical]))
+            moved = self.step_to(x)
+            if moved is None:
+                return None
+            error, size = moved, float(np.median(moved[self.typical]))
             narrow = band * size * self.density <= _ENOUGH * self.objective.n_params
             if narrow or not 0 < size < _FASTER * before:
                 break
-        typical = 1.4826 * float(np.median(error[self.typical]))
-        return np.maximum(error, typical, out=error)
+        return None if error is None else np.maximum(error, 1.4826 * size, out=error)
 
     def _minimum_of_model(self, hessian):
         objective = self.objective
@@ -193,9 +229,12 @@ class _Sides:
         part = objective.placed(rows=self.rows.take(np.arange(self.e.shape[1])[some][index]))
         curvature = DiagonalCurvature(0.0, np.zeros_like(weight), weight)
         hessian = part.loss_gradient_hessian(curvature)[1]
-        # Columns have mean square 1: those that the window hardly knows count like the others.
-        diagonal, mean = np.einsum("ii->i", hessian), float(weight.sum())
-        diagonal[diagonal < 0.2 * mean] = mean
+        # Columns have mean square 1. Of one that few rows of the window know that says as much.
+        known = _effective(part.rows.dense(slice(None)))
+        known = np.append(known, len(index)) if objective.fit_intercept else known
+        trust = np.sqrt(np.minimum(known / _PRIOR, 1.0))
+        hessian *= np.outer(trust, trust)
+        np.einsum("ii->i", hessian)[:] += (1.0 - trust**2) * float(weight.sum())
         return objective.with_penalty(hessian)
 
     def near(self, error):
@@ -206,16 +245,26 @@ class _Sides:
         """Add rows to those that are ``uncertain``, for features that those hardly have: otherwise
         nothing holds their coefficients."""
         index = np.flatnonzero(uncertain)
-        square = np.square(self.rows.dense(index)).mean(axis=0) if len(index) else 0.0
-        far = np.abs(self.e).min(axis=0)
-        for j in np.flatnonzero(square < _COVERED):
-            unit = np.zeros(self.rows.shape[1])
-            unit[j] = 1.0
-            column = np.abs(self.rows.scores(unit, 0.0))
+        weak = np.flatnonzero(_effective(self.rows.dense(index)) < _COVER)
+        if len(weak) == 0:
+            return
+        far = np.where(live, np.abs(self.e).min(axis=0), np.inf)
+
+        shift, scale = self.rows.shift[weak], self.rows.scale[weak]
+
+        def nearest(where):
+            size = np.abs((self.rows.raw(where)[:, weak] - shift) / scale)
             with np.errstate(divide="ignore", invalid="ignore"):
-                way = np.where(live & (column > 0), far / column, np.inf)
-            nearest = np.argpartition(way, _COVER)[:_COVER]
-            uncertain[nearest[np.isfinite(way[nearest])]] = True
+                way = np.where(size >= 1, far[where, None] / size, np.inf)
+            most = min(_COVER, len(way) - 1)
+            first = np.argpartition(way, most, axis=0)[:_COVER]
+            return np.take_along_axis(way, first, axis=0), first + where.start
+
+        way, index = zip(*self.rows.run(nearest, self.rows.ranges), strict=True)
+        way, index = np.concatenate(way), np.concatenate(index)
+        first = np.argpartition(way, min(_COVER, len(way) - 1), axis=0)[:_COVER]
+        some = np.isfinite(np.take_along_axis(way, first, axis=0))
+        uncertain[np.take_along_axis(index, first, axis=0)[some]] = True
 
     def rest(self, index):
         """What all rows but ``index`` contribute on their sides."""
