@@ -32,9 +32,8 @@ _LOOKED_AT = 2_000  # rows that tell what is typical
 _ENOUGH = 60  # rows per parameter in a band that is narrow
 _MOST_BANDS, _MOST_ITER = 4, 40  # and iterations for a band
 _WIDE = 8  # the share of all rows, inverted, that makes a band wide
-_PRIOR = 4.0
-_WIDER = 2
-_ARMIJO, _NOISE = 0.1, 1e-6
+_FEW = 4.0  # rows that do not tell the Hessian of a feature
+_ARMIJO, _NOISE = 0.1, 1e-6  # share of the slope by which F falls; what is no rise of it
 _COVER = 40  # rows for a feature that has less
 
 
@@ -57,24 +56,27 @@ class Sifted(NamedTuple):
     t: np.ndarray  # multipliers of the hinges of coefficients
 
 
-def sift(objective, start, tol, max_iter, callback, band) -> tuple[Sifted | None, int]:
+def sift(objective, start, tol, max_iter, callback, band) -> tuple[Sifted | None, int, np.ndarray]:
     """Solve the rows whose side is uncertain, the others taken as linear.
 
     Returns
     -------
     found : Sifted or None
-        None where that does not lead to a certificate: the band is wide, or rows keep changing
-        sides.
+        None where that does not lead to a certificate: the loss is not what steps take it for, the
+        band is wide, or rows keep changing sides.
     n_iter : int
         Iterations so far.
+    params : ndarray of shape (n_params,)
+        Where another solver may go on.
     """
-    sides, n_iter, live = _Sides(objective), 0, objective.s > 0
+    sides, n_iter, live, best = _Sides(objective), 0, objective.s > 0, start
     if not objective.split(start)[0].any():
         start, n_iter = _of_sample(objective, start, max_iter, np.flatnonzero(live))
     sides.look(objective.feasible(np.array(start, dtype=np.float64)))
     error = sides.approach(band)
+    best = objective.feasible(sides.x) if sides.n_steps else best
     if error is None:
-        return None, n_iter
+        return None, n_iter, best
     uncertain = sides.near(band * error) & live
     for _ in range(_MOST_BANDS):
         if not 0 < np.count_nonzero(uncertain) < len(live) // _WIDE:
@@ -85,8 +87,8 @@ def sift(objective, start, tol, max_iter, callback, band) -> tuple[Sifted | None
         most = min(max_iter, n_iter + _MOST_ITER)
         run = follow_path(model, sides.x, 0.5 * tol, most, callback, first=n_iter)
         n_iter = run.n_iter
-        band *= _WIDER
-        if run.lower <= 0.0:  # rows that are left out are needed to hold some coefficient
+        band *= 2
+        if run.lower <= 0.0 and n_iter < max_iter:  # too few rows to hold all coefficients
             uncertain |= sides.near(band * error) & live
             continue
         x = objective.feasible(run.point.x)
@@ -94,12 +96,12 @@ def sift(objective, start, tol, max_iter, callback, band) -> tuple[Sifted | None
         gap = max(run.bound.value - run.lower, 0.0) + excess + noise
         if gap <= tol * abs(value) or n_iter >= max_iter:
             t = run.point.t[model.n * model.copies :]
-            return Sifted(x, value, gap, noise, n_iter, t), n_iter
+            return Sifted(x, value, gap, noise, n_iter, t), n_iter, x
         if not (wrong.any() and excess < value):  # nothing held what a band said of its own
             break
         sides.move(x)
         uncertain |= (wrong | sides.near(band * error)) & live
-    return None, n_iter
+    return None, n_iter, best
 
 
 def _of_sample(objective, start, max_iter, rows):
@@ -125,6 +127,7 @@ class _Sides:
         self.objective, self.rows = objective, objective.rows
         self.kink, self.low, self.high = map(np.array, zip(*hinge_terms(objective), strict=True))
         self.e = np.empty_like(self.kink)
+        self.n_steps = 0
         self.typical = slice(None, None, max(1, self.e.shape[1] // _LOOKED_AT))
 
     def look(self, x):
@@ -170,7 +173,7 @@ class _Sides:
         self.gradient += self._project(
             self._slope(new[:, index], index) - self._slope(self.e[:, index], index), index
         )
-        self.x, self.e = x, new
+        self.x, self.e, self.n_steps = x, new, self.n_steps + 1
         return np.abs(dz, dtype=np.float64)
 
     def _project(self, slopes, index):
@@ -183,7 +186,7 @@ class _Sides:
     def approach(self, band):
         """Step towards the minimum while that gets nearer, and the band is not narrow yet. Returns
         standard errors of scores; None where the loss is not what it has been taken for."""
-        size, error = np.inf, None
+        size, error, slow = np.inf, None, 0
         for _ in range(_MOST_STEPS):
             before, hessian = size, self._hessian()
             if hessian is None:
@@ -197,7 +200,8 @@ class _Sides:
                 return None
             error, size = moved, float(np.median(moved[self.typical]))
             narrow = band * size * self.density <= _ENOUGH * self.objective.n_params
-            if narrow or not 0 < size < _FASTER * before:
+            slow = slow + 1 if size >= _FASTER * before else 0
+            if narrow or size == 0.0 or slow == 2:
                 break
         return None if error is None else np.maximum(error, 1.4826 * size, out=error)
 
@@ -232,7 +236,7 @@ class _Sides:
         # Columns have mean square 1. Of one that few rows of the window know that says as much.
         known = _effective(part.rows.dense(slice(None)))
         known = np.append(known, len(index)) if objective.fit_intercept else known
-        trust = np.sqrt(np.minimum(known / _PRIOR, 1.0))
+        trust = np.sqrt(np.minimum(known / _FEW, 1.0))
         hessian *= np.outer(trust, trust)
         np.einsum("ii->i", hessian)[:] += (1.0 - trust**2) * float(weight.sum())
         return objective.with_penalty(hessian)

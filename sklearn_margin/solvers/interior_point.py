@@ -36,7 +36,8 @@ __all__ = ["InteriorPoint"]
 
 _LARGEST = 3000  # order of the largest matrix to factorise
 _SIFT_ROWS = 20_000  # fewest rows for which sifting pays
-_ROWS_PER_FEATURE = 500  # from which it is faster than smoothing
+_ROWS_PER_FEATURE = 500  # from which it is faster than smoothing,
+_ROWS_PER_GRAM = 25  # and per entry of a matrix of features
 _NEXT = 1e-7  # of the largest coefficient: how far from a bound one may end that should be at it
 
 
@@ -137,7 +138,7 @@ class InteriorPoint(Solver):
             )
         first = 0
         if self.band > 0 and _has_rows_to_sift(objective):
-            found, first = sift(objective, start, tol, max_iter, callback, self.band)
+            found, first, start = sift(objective, start, tol, max_iter, callback, self.band)
             if found is not None:
                 return _of_sifted(objective, found, tol)
         model = _model(objective)
@@ -159,7 +160,8 @@ class Sifting(InteriorPoint):
     def rank(self, objective: Any, tol: float) -> float | None:
         if objective.is_smooth or objective.n_outputs > 1 or not suits_smoothing(objective, tol):
             return None
-        few = objective.rows.shape[0] >= _ROWS_PER_FEATURE * objective.rows.shape[1]
+        n, d = objective.rows.shape
+        few = n >= max(_ROWS_PER_FEATURE * d, _ROWS_PER_GRAM * d * d)
         return 0.5 if few and _has_rows_to_sift(objective) else None
 
     def solve(
@@ -173,10 +175,10 @@ class Sifting(InteriorPoint):
         random_state: np.random.RandomState | None = None,
         validation: Any = None,
     ) -> Result:
-        found, n_iter = sift(objective, start, tol, max_iter, callback, self.band)
+        found, n_iter, best = sift(objective, start, tol, max_iter, callback, self.band)
         if found is not None:
             return _of_sifted(objective, found, tol)
-        return Result(start, objective.value(start), n_iter, converged=False)
+        return Result(best, objective.value(best), n_iter, converged=False)
 
 
 def _has_small_hinges(objective):
