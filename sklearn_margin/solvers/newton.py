@@ -220,7 +220,9 @@ class _Run:
         exact = new is not None and self.system.is_exact and not self.polish
         goal = self._goal(line.value)
         far = expected_excess(self.decrement, line.value) > goal
-        if not exact or far or (new.has_gradient and new.gap() <= goal):
+        if not exact or far or not self.objective.has_gap:
+            return np.inf
+        if new.has_gradient and new.gap() <= goal:
             return np.inf
         return line.foreseen_gap(new)
 
