@@ -9,6 +9,7 @@ import numpy as np
 
 from sklearn_margin._validation import check_number
 from sklearn_margin.solvers._column_model import ColumnModel
+from sklearn_margin.solvers._condensed import solve_condensed
 from sklearn_margin.solvers._gram_model import GramModel
 from sklearn_margin.solvers._samples import stages
 from sklearn_margin.solvers.base import (
@@ -97,6 +98,9 @@ class CoordinateDescent(Solver):
         random_state: np.random.RandomState | None = None,
         validation: Any = None,
     ) -> Result:
+        found = solve_condensed(self, objective, start, tol, max_iter, callback)
+        if found is not None:
+            return found
         model = None
         for sample, goal in stages(objective, start, tol, most=1)[:-1]:
             model = self._model(sample)

@@ -9,6 +9,7 @@ import numpy as np
 from scipy.linalg import LinAlgError
 
 from sklearn_margin._validation import check_number
+from sklearn_margin.solvers._condensed import solve_condensed
 from sklearn_margin.solvers._newton_directions import Cholesky, ConjugateGradients
 from sklearn_margin.solvers._samples import stages
 from sklearn_margin.solvers.base import (
@@ -91,6 +92,9 @@ class Newton(Solver):
         random_state: np.random.RandomState | None = None,
         validation: Any = None,
     ) -> Result:
+        found = solve_condensed(self, objective, start, tol, max_iter, callback)
+        if found is not None:
+            return found
         system = self.system(objective)
         system.begin_with(objective.known_hessian(), objective.rows.dtype)
         for sample, goal in stages(objective, start, tol)[:-1]:
