@@ -53,10 +53,13 @@ class CondensedRows(PointwiseObjective):
         η, of R, too.
     sizes : ndarray of shape (d + 1,)
         √M_jj about the pilot means, of the columns of X̃ and of y.
+    hessian : ndarray of shape (d, d)
+        Of L, which is the same everywhere.
     """
 
     error: float
     sizes: np.ndarray
+    hessian: np.ndarray
 
     def doubt(self, u) -> tuple[np.ndarray, float]:
         """By how much entries of X̃ᵀg may be off, and L."""
@@ -75,6 +78,9 @@ class CondensedRows(PointwiseObjective):
         residual = self.penalty.without_l1(params, slope)
         gap, _ = self.penalty.gap(params, residual, slack, self.scale_price(loss + more))
         return min(gap, loss + more + self.penalty.value(params))
+
+    def loss_gradient_hessian(self, curvature):
+        return self.loss_gradient(curvature.gradient), self.hessian.copy()
 
     def refined_gap(self, params):
         return np.inf  # it would be that of these rows
@@ -111,7 +117,7 @@ def condense(objective) -> Condensed:
     X = np.ascontiguousarray(R[:, :-1])
     unit = Rows(X, center=False).in_coordinates(np.zeros(m - 1), np.ones(m - 1))
     new = CondensedRows(objective.loss, unit, R[:, -1].copy(), np.full(m, 1.0 / m))
-    new.error, new.sizes = error, sizes
+    new.error, new.sizes, new.hessian = error, sizes, 2 * M[:-1, :-1]
     return Condensed(new.sharing(), means[:-1], pilot + float(means[-1]))
 
 
