@@ -29,7 +29,7 @@ def solve_condensed(solver, objective, start, tol, max_iter, callback=None) -> R
     Result or None
         None where rows are not condensed, or where it is not converged for certain.
     """
-    if not _can_condense(objective, tol):
+    if not _can_condense(objective, tol, solver.gram_max):
         return None
     kept = {} if objective.shared is None else objective.shared
     if "condensed" not in kept:
@@ -48,10 +48,11 @@ def solve_condensed(solver, objective, start, tol, max_iter, callback=None) -> R
     return found._replace(params=whole(found.params)) if found.converged and known else None
 
 
-def _can_condense(objective, tol):
+def _can_condense(objective, tol, most):
     """Whether rows can be condensed, and that saves time."""
     plain = type(objective) is PointwiseObjective and type(objective.loss) is Squared
     if not plain or tol < _FINEST or is_small(objective):
         return False
     n, d = objective.rows.shape
-    return 4 * d <= n and d <= (_MOST_ONCE if objective.shared is None else _MOST)
+    most = min(most, _MOST_ONCE if objective.shared is None else _MOST)
+    return 4 * d <= n and d <= most

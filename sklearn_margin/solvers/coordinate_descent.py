@@ -42,9 +42,10 @@ class CoordinateDescent(Solver):
     minimised by conjugate gradients on the face of the penalty where coefficients keep their
     signs [2]_.
 
-    Where rows ≫ features a random sample of the rows is solved first. ``tol`` is compared with
-    the duality gap relative to F; without one (alpha = 0, a loss that is not convex) with half
-    the decrease that the model predicts, over F.
+    With the squared loss and few features d + 1 rows, made in one read of X, stand for the others.
+    Otherwise, where rows ≫ features, a random sample of the rows is solved first. ``tol`` is
+    compared with the duality gap relative to F; without one (alpha = 0, a loss that is not convex)
+    with half the decrease that the model predicts, over F.
 
     Parameters
     ----------

@@ -42,6 +42,8 @@ class Newton(Solver):
     of no further read. Losses of several scores per row have a Kronecker product for the
     preconditioner [1]_.
 
+    With the squared loss and few features d + 1 rows, made in one read of X, stand for the others.
+
     ``tol`` is compared with the duality gap relative to F; where there is none (alpha = 0, a
     loss that is not convex) with half the squared Newton decrement over F, which estimates the
     relative suboptimality (Boyd & Vandenberghe, "Convex Optimization", 2004, section 9.5).
