@@ -161,7 +161,8 @@ def _fits(model, grid, X, y, fit_params):
 
     with ExitStack() as stack:
         for alpha in grid:
-            yield model.set_params(alpha=float(alpha))._fit(prepare, X, y, **fit_params)
+            model.alpha = float(alpha)
+            yield model._fit(prepare, X, y, **fit_params)
             if alpha == grid[0]:
                 stack.enter_context(problem.objectives[0].rows.session())
 

@@ -210,6 +210,20 @@ class Rows:
         self.count_read()
         return self.run(*grouped(self.blocks, work, self.shape, size), width=width)
 
+    def precisely(self) -> tuple["Rows", float]:
+        """The same rows for products in float64 in which little cancels, and by what factor the
+        algebra of the shift makes rounding errors larger."""
+        new = copy.copy(self)
+        new.dtype = np.dtype(np.float64)
+        ratio = np.max(np.abs(self.shift) / self.scale, initial=0.0)
+        if self.dtype != np.float64 or (ratio > 3 and not self.is_sparse):
+            new._explicit, new.slabs = True, new.blocks
+            new._implicit_scale = np.ones_like(self.scale)
+            new._implicit_shift = new._implicit_scale * 0.0
+            if self.is_sparse:
+                new._implicit_shift = self.shift / self.scale
+        return new, 1.0 if new._explicit and not self.is_sparse else 4 * (1 + float(ratio) ** 2)
+
     # --- products in standardised coordinates ---
 
     def coefficients(self, u):

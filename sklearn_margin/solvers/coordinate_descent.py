@@ -9,6 +9,7 @@ import numpy as np
 
 from sklearn_margin._validation import check_number
 from sklearn_margin.solvers._column_model import ColumnModel
+from sklearn_margin.solvers._condensed import solve_condensed
 from sklearn_margin.solvers._face_model import FaceModel
 from sklearn_margin.solvers._gram_model import GramModel
 from sklearn_margin.solvers._samples import stages
@@ -44,9 +45,10 @@ class CoordinateDescent(Solver):
     end, the model is minimised by conjugate gradients on the face of the penalty where coefficients
     keep their signs [2]_.
 
-    Where rows ≫ features a random sample of the rows is solved first. ``tol`` is compared with
-    the duality gap relative to F; without one (alpha = 0, a loss that is not convex) with half
-    the decrease that the model predicts, over F.
+    With the squared loss and few features d + 1 rows, made in one read of X, stand for the others.
+    Otherwise, where rows ≫ features, a random sample of the rows is solved first. ``tol`` is
+    compared with the duality gap relative to F; without one (alpha = 0, a loss that is not convex)
+    with half the decrease that the model predicts, over F.
 
     Parameters
     ----------
@@ -101,6 +103,9 @@ class CoordinateDescent(Solver):
         random_state: np.random.RandomState | None = None,
         validation: Any = None,
     ) -> Result:
+        found = solve_condensed(self, objective, start, tol, max_iter, callback)
+        if found is not None:
+            return found
         model = None
         for sample, goal in stages(objective, start, tol, most=1)[:-1]:
             model = self._model(sample)
