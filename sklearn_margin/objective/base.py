@@ -56,6 +56,9 @@ class Objective:
     foresees = False
     #: Whether a minimum deserves more digits than were asked for, where they are cheap.
     polish = True
+    #: What objectives that differ in their penalties share: the Hessian of L that was formed last,
+    #: the point where the last solver ended, and condensed rows.
+    shared: dict | None = None
     #: Work by row besides products with X, in entries of X.
     extra_work = 0.0
 
@@ -213,10 +216,6 @@ class LinearObjective(Objective):
     def has_gap(self) -> bool:
         """Whether there is a duality gap: the loss is convex, and something is penalised."""
         return self.loss.convex and not self.penalty.is_zero
-
-    #: What objectives that differ in their penalties share: the Hessian of L that was formed last,
-    #: and the point where the last solver ended.
-    shared: dict | None = None
 
     def sharing(self) -> "LinearObjective":
         """The same objective, which shares what it learns with those it is ``penalized`` to."""
