@@ -106,10 +106,12 @@ class _Together:
             found.append(new)
         return found
 
-    def _scores(self, k, X):
+    def _scores(self, k, X, offset=None):
         """Scores by model k."""
         if X is not self.X:
-            return self.models[k]._scores(X)
+            return self.models[k]._scores(X, offset)
+        if offset is not None:
+            return self.models[k]._plus_offset(self._scores(k, X), offset)
         place = k % self.size
         if self.first != k - place:
             self.first = k - place

@@ -54,6 +54,9 @@ class Objective:
     foresees = False
     #: Whether a minimum deserves more digits than were asked for, where they are cheap.
     polish = True
+    #: What objectives that differ in their penalties share: the Hessian of L that was formed last,
+    #: the point where the last solver ended, and condensed rows.
+    shared: dict | None = None
     #: Work by row besides products with X, in entries of X.
     extra_work = 0.0
 
@@ -181,10 +184,6 @@ class LinearObjective(Certified, Objective):
     def has_hessian(self) -> bool:
         """Whether ``curvature`` is available."""
         return self.loss.has_hessian
-
-    #: What objectives that differ in their penalties share: the Hessian of L that was formed last,
-    #: and the point where the last solver ended.
-    shared: dict | None = None
 
     def sharing(self) -> "LinearObjective":
         """The same objective, which shares what it learns with those it is ``penalized`` to."""
