@@ -137,6 +137,11 @@ def candidates(
     if not able:
         name = type(objective.loss).__name__
         where = f": {objective.why_no_rows}. Take alpha > 0" if objective.is_remote else ""
+        if objective.is_linear and objective.penalty.is_zero and objective.penalty.has_bounds:
+            where = (
+                ": coef_bounds, and penalty_factors that are infinite, need a penalty of some "
+                "coefficient here. Take alpha > 0, and a factor that is neither zero nor infinite"
+            )
         raise ValueError(f"no solver can minimise {name} with this penalty{where}")
     exact = [solver for solver in able if solver.exact] if objective.is_linear else []
     return exact or able[:1]
