@@ -91,7 +91,8 @@ def regularization_path(
     the loss at the scores of the best model without coefficients, the largest such alpha if
     there are several classes or quantiles. At a kink of the loss g is the subgradient that
     makes this alpha smallest, which is a linear programme over the rows at the kink (many, for
-    the hinge: a whole class). Where that would be large, for losses of several scores, and for
+    the hinge: a whole class). Slopes are divided by ``penalty_factors``; coefficients that are not
+    penalised, and bounds, are not looked at. Where that would be large, for losses of several scores, and for
     losses of your own that do not say where their kinks are, it may start from a larger alpha.
 
     Without L1 coefficients are never zero. By convexity they save at most ‖Xᵀg‖²/(2·alpha) of
@@ -215,14 +216,28 @@ def _alpha_of_problem(objective, constant, l1_ratio):
     else:
         point = _smooth_point(objective, constant)
     slope = _slope(objective, point.g)
+    slope, factors = _penalized(objective, slope)
     if l1_ratio == 0:
-        return _alpha_without_l1(slope, point.value)
-    bound = _smallest_bound(objective, point, float(np.abs(slope).max()))
+        return _alpha_without_l1(slope, factors, point.value)
+    bound = float(np.abs(slope / factors).max(initial=0.0))
+    if objective.penalty.penalty.factors is None:
+        bound = _smallest_bound(objective, point, bound)
     return _alpha_with_l1(objective, bound, l1_ratio)
 
 
-def _alpha_without_l1(slope, value):
-    return float(slope @ slope) / (2 * _SHARE * max(value, np.finfo(np.float64).tiny))
+def _penalized(objective, slope):
+    """Slopes of the coefficients that have a penalty, and the factors of that."""
+    factors = objective.penalty.penalty.factors
+    if factors is None:
+        return slope, np.ones(len(slope))
+    factors = np.tile(factors, objective.n_outputs)
+    penalized = (factors > 0) & np.isfinite(factors)
+    return slope[penalized], factors[penalized]
+
+
+def _alpha_without_l1(slope, factors, value):
+    saved = float(np.sum(slope**2 / factors))
+    return saved / (2 * _SHARE * max(value, np.finfo(np.float64).tiny))
 
 
 def _alpha_with_l1(objective, bound, l1_ratio):
@@ -238,9 +253,11 @@ def _alpha_in_parts(objective, l1_ratio):
         objective = objective.with_loss(objective.loss.smoothed(width))
     point = objective.at(objective.best_constant())
     slope = _in_raw_coordinates(objective, point.loss_gradient, point.slopes.size)
+    slope, factors = _penalized(objective, slope)
     if l1_ratio == 0:
-        return _alpha_without_l1(slope, whole.at(point.params).loss)
-    return _alpha_with_l1(objective, float(np.abs(slope).max()), l1_ratio)
+        return _alpha_without_l1(slope, factors, whole.at(point.params).loss)
+    bound = float(np.abs(slope / factors).max(initial=0.0))
+    return _alpha_with_l1(objective, bound, l1_ratio)
 
 
 class _Point(NamedTuple):

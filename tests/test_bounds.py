@@ -272,6 +272,15 @@ def test_warm_starts_and_paths(frame):
     assert free.set_params(coef_bounds=BY_NAME).fit(X, y > 0).coef_[0, 0] == 0
 
 
+def test_a_path_starts_where_factors_let_all_be_zero(frame):
+    X, y = frame
+    factors = {"age": 0.5, "fare": 4.0, "price": np.inf}
+    model = LinearRegressor("squared", l1_ratio=1.0, penalty_factors=factors)
+    path = regularization_path(model, X, y, n_alphas=3, alpha_ratio=0.5)
+    assert not path.coefs[0].any()
+    assert path.coefs[1].any()
+
+
 # --- what is refused --------------------------------------------------------------------------
 
 
