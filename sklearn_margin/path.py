@@ -91,9 +91,9 @@ def regularization_path(
     the loss at the scores of the best model without coefficients, the largest such alpha if
     there are several classes or quantiles. At a kink of the loss g is the subgradient that
     makes this alpha smallest, which is a linear programme over the rows at the kink (many, for
-    the hinge: a whole class). Slopes are divided by ``penalty_factors``; coefficients that are not
-    penalised, and bounds, are not looked at. Where that would be large, for losses of several scores, and for
-    losses of your own that do not say where their kinks are, it may start from a larger alpha.
+    the hinge: a whole class). Where that would be large, for losses of several scores, with
+    ``penalty_factors``, by which slopes are divided, and for losses of your own that do not say
+    where their kinks are, it may start from a larger alpha. Bounds are not looked at.
 
     Without L1 coefficients are never zero. By convexity they save at most ‖Xᵀg‖²/(2·alpha) of
     the loss: the grid starts where that is 1 % of it.
