@@ -306,7 +306,18 @@ def _in_raw_coordinates(objective, gradient, size):
     slope, _ = objective.split(gradient)
     noise = 100 * np.finfo(objective.rows.dtype).eps * size
     slope = np.where(np.abs(slope) <= noise, 0.0, slope)
-    return (objective.by_output(slope) * objective.rows.scale).ravel()
+    return (objective.by_output(slope) * (objective.rows.scale * _per_factor(objective))).ravel()
+
+
+def _per_factor(objective):
+    """What a slope counts by feature: a factor of the penalty divides alpha's share of it, its
+    square without L1. Where there is no penalty, or no coefficient, it says nothing of alpha."""
+    penalty = objective.penalty.penalty
+    if penalty.factors is None:
+        return 1.0
+    held = np.isfinite(penalty.factors) & (penalty.factors > 0)
+    share = np.divide(1.0, penalty.factors, out=np.zeros(len(held)), where=held)
+    return share if penalty.l1_ratio > 0 else np.sqrt(share)
 
 
 def _smallest_bound(objective, point, bound):
@@ -319,7 +330,9 @@ def _smallest_bound(objective, point, bound):
     np.subtract.at(rest, point.index, point.free - point.low)
     # Over v in [0, 1]^m and τ, in units of ``bound``: minimise τ with |Xᵀ(rest + width·v)| ≤ τ.
     fixed = _slope(objective, rest.astype(objective.rows.dtype)) / bound
-    K = (objective.rows.dense(point.index) * objective.rows.scale).T * (width / bound)
+    K = (objective.rows.dense(point.index) * (objective.rows.scale * _per_factor(objective))).T * (
+        width / bound
+    )
     sums = {}
     if objective.fit_intercept:
         share = float(np.sum(point.free - point.low) / width.sum())
