@@ -142,3 +142,13 @@ def test_a_grid_with_l2_alone_counts_factors_of_the_penalty():
     plain = regularization_path(model, X, y, n_alphas=2)
     path = regularization_path(model.set_params(penalty_factors=[4.0] * 3), X, y, n_alphas=2)
     np.testing.assert_allclose(path.alphas, plain.alphas / 4)
+
+
+def test_a_column_that_a_bound_holds_proves_nothing_of_its_copy():
+    """The lower bound was 0.14, where the minimum is 0.1."""
+    model = LinearRegressor(
+        "absolute", alpha=0, fit_intercept=False, penalty_factors=[np.inf, 1.0],
+        solver="interior_point",
+    ).fit([[1.0, 2.0], [1.0, 2.0]], [-0.8, -0.6])  # fmt: skip
+    value = np.abs(2.0 * model.coef_[1] - np.array([-0.8, -0.6])).mean()
+    assert value - 0.1 <= model.dual_gap_ + 1e-15
