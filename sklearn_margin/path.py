@@ -91,9 +91,9 @@ def regularization_path(
     the loss at the scores of the best model without coefficients, the largest such alpha if
     there are several classes or quantiles. At a kink of the loss g is the subgradient that
     makes this alpha smallest, which is a linear programme over the rows at the kink (many, for
-    the hinge: a whole class). Where that would be large, for losses of several scores, with
-    ``penalty_factors``, by which slopes are divided, and for losses of your own that do not say
-    where their kinks are, it may start from a larger alpha. Bounds are not looked at.
+    the hinge: a whole class). Where that would be large, for losses of several scores, and for
+    losses of your own that do not say where their kinks are, it may start from a larger alpha.
+    Slopes are divided by ``penalty_factors``; bounds are not looked at.
 
     Without L1 coefficients are never zero. By convexity they save at most ‖Xᵀg‖²/(2·alpha) of
     the loss: the grid starts where that is 1 % of it.
@@ -216,28 +216,14 @@ def _alpha_of_problem(objective, constant, l1_ratio):
     else:
         point = _smooth_point(objective, constant)
     slope = _slope(objective, point.g)
-    slope, factors = _penalized(objective, slope)
     if l1_ratio == 0:
-        return _alpha_without_l1(slope, factors, point.value)
-    bound = float(np.abs(slope / factors).max(initial=0.0))
-    if objective.penalty.penalty.factors is None:
-        bound = _smallest_bound(objective, point, bound)
+        return _alpha_without_l1(slope, point.value)
+    bound = _smallest_bound(objective, point, float(np.abs(slope).max()))
     return _alpha_with_l1(objective, bound, l1_ratio)
 
 
-def _penalized(objective, slope):
-    """Slopes of the coefficients that have a penalty, and the factors of that."""
-    factors = objective.penalty.penalty.factors
-    if factors is None:
-        return slope, np.ones(len(slope))
-    factors = np.tile(factors, objective.n_outputs)
-    penalized = (factors > 0) & np.isfinite(factors)
-    return slope[penalized], factors[penalized]
-
-
-def _alpha_without_l1(slope, factors, value):
-    saved = float(np.sum(slope**2 / factors))
-    return saved / (2 * _SHARE * max(value, np.finfo(np.float64).tiny))
+def _alpha_without_l1(slope, value):
+    return float(slope @ slope) / (2 * _SHARE * max(value, np.finfo(np.float64).tiny))
 
 
 def _alpha_with_l1(objective, bound, l1_ratio):
@@ -253,11 +239,9 @@ def _alpha_in_parts(objective, l1_ratio):
         objective = objective.with_loss(objective.loss.smoothed(width))
     point = objective.at(objective.best_constant())
     slope = _in_raw_coordinates(objective, point.loss_gradient, point.slopes.size)
-    slope, factors = _penalized(objective, slope)
     if l1_ratio == 0:
-        return _alpha_without_l1(slope, factors, whole.at(point.params).loss)
-    bound = float(np.abs(slope / factors).max(initial=0.0))
-    return _alpha_with_l1(objective, bound, l1_ratio)
+        return _alpha_without_l1(slope, whole.at(point.params).loss)
+    return _alpha_with_l1(objective, float(np.abs(slope).max()), l1_ratio)
 
 
 class _Point(NamedTuple):
@@ -324,7 +308,18 @@ def _in_raw_coordinates(objective, gradient, size):
     slope, _ = objective.split(gradient)
     noise = 100 * np.finfo(objective.rows.dtype).eps * size
     slope = np.where(np.abs(slope) <= noise, 0.0, slope)
-    return (objective.by_output(slope) * objective.rows.scale).ravel()
+    return (objective.by_output(slope) * (objective.rows.scale * _per_factor(objective))).ravel()
+
+
+def _per_factor(objective):
+    """What a slope counts by feature: a factor of the penalty divides alpha's share of it, its
+    square without L1. Where there is no penalty, or no coefficient, it says nothing of alpha."""
+    penalty = objective.penalty.penalty
+    if penalty.factors is None:
+        return 1.0
+    held = np.isfinite(penalty.factors) & (penalty.factors > 0)
+    share = np.divide(1.0, penalty.factors, out=np.zeros(len(held)), where=held)
+    return share if penalty.l1_ratio > 0 else np.sqrt(share)
 
 
 def _smallest_bound(objective, point, bound):
@@ -337,7 +332,9 @@ def _smallest_bound(objective, point, bound):
     np.subtract.at(rest, point.index, point.free - point.low)
     # Over v in [0, 1]^m and τ, in units of ``bound``: minimise τ with |Xᵀ(rest + width·v)| ≤ τ.
     fixed = _slope(objective, rest.astype(objective.rows.dtype)) / bound
-    K = (objective.rows.dense(point.index) * objective.rows.scale).T * (width / bound)
+    K = (objective.rows.dense(point.index) * (objective.rows.scale * _per_factor(objective))).T * (
+        width / bound
+    )
     sums = {}
     if objective.fit_intercept:
         share = float(np.sum(point.free - point.low) / width.sum())

@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 from problems import draw
 
-from sklearn_margin import HuberRegressor, LinearRanker, LinearRegressor, losses
+from sklearn_margin import (
+    HuberRegressor,
+    LinearRanker,
+    LinearRegressor,
+    losses,
+    regularization_path,
+)
 
 
 def fitted(seed, solver):
@@ -111,3 +117,38 @@ def test_bounds_that_fix_all_coefficients_leave_lbfgs_nothing_to_do():
 def test_hinges_of_pairs_within_bounds_say_that_they_need_a_penalty(params):
     with pytest.raises(ValueError, match=r"coef_bounds, and penalty_factors .* Take alpha > 0"):
         LinearRanker("hinge", **params).fit([[0.0, 1.0], [1.0, 0.0], [2.0, 3.0]], [0, 1, 2])
+
+
+@pytest.mark.parametrize("loss", ["squared", "absolute"])
+@pytest.mark.parametrize("factor", [0.01, 100.0])
+def test_a_grid_starts_where_factors_of_the_penalty_let_all_coefficients_be_zero(loss, factor):
+    """It started as if there were none: of 0.01 with coefficients, of 100 far too high."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(40, 3))
+    y = X @ [1.0, 2.0, 0.0] + rng.normal(size=40)
+    model = LinearRegressor(loss, l1_ratio=1.0, tol=1e-8)
+    plain = regularization_path(model, X, y, n_alphas=2)
+    scaled = model.set_params(penalty_factors=np.full(3, factor))
+    path = regularization_path(scaled, X, y, n_alphas=2)
+    assert not path.coefs[0].round(6).any()
+    np.testing.assert_allclose(path.alphas, plain.alphas / factor, rtol=1e-6)
+    np.testing.assert_allclose(path.coefs[1], plain.coefs[1], atol=1e-4)
+
+
+def test_a_grid_with_l2_alone_counts_factors_of_the_penalty():
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(40, 3)), rng.normal(size=40)
+    model = LinearRegressor("squared")
+    plain = regularization_path(model, X, y, n_alphas=2)
+    path = regularization_path(model.set_params(penalty_factors=[4.0] * 3), X, y, n_alphas=2)
+    np.testing.assert_allclose(path.alphas, plain.alphas / 4)
+
+
+def test_a_column_that_a_bound_holds_proves_nothing_of_its_copy():
+    """The lower bound was 0.14, where the minimum is 0.1."""
+    model = LinearRegressor(
+        "absolute", alpha=0, fit_intercept=False, penalty_factors=[np.inf, 1.0],
+        solver="interior_point",
+    ).fit([[1.0, 2.0], [1.0, 2.0]], [-0.8, -0.6])  # fmt: skip
+    value = np.abs(2.0 * model.coef_[1] - np.array([-0.8, -0.6])).mean()
+    assert value - 0.1 <= model.dual_gap_ + 1e-15

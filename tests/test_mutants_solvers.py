@@ -23,6 +23,7 @@ from sklearn_margin.solvers import (
     _sifting,
 )
 from sklearn_margin.solvers._central_path import _longest, initial_point
+from sklearn_margin.solvers._face_model import _curved_search
 from sklearn_margin.solvers._hinge_gap import HingeGap, _independent, _length
 from sklearn_margin.solvers._hinges import hinge_terms
 from sklearn_margin.solvers._newton_directions import Cholesky, ConjugateGradients
@@ -35,7 +36,7 @@ from sklearn_margin.solvers.base import (
     conjugate_gradients,
     enough,
 )
-from sklearn_margin.solvers.coordinate_descent import _curved_search, _without_rounding
+from sklearn_margin.solvers.coordinate_descent import _without_rounding
 from sklearn_margin.solvers.dual_cd import _balanced, _HingeDual
 from sklearn_margin.solvers.interior_point import _model
 from sklearn_margin.solvers.lbfgs import _Plain, _Split

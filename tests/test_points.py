@@ -241,7 +241,7 @@ CASES = [
     (Newton(gram_max=0), Huber(), 0.0),
     (Newton(), PairwiseSquaredHinge(), 0.0),
     (CoordinateDescent(), Logistic(), 0.5),
-    (CoordinateDescent(gram_max=0), Huber(), 1.0),
+    (CoordinateDescent(gram_max=0), Huber(), 0.0),
     (LBFGS(), Logistic(), 0.0),
     (LBFGS(), CrossEntropy(), 0.5),
     (Smoothing(), Hinge(), 0.0),

@@ -301,6 +301,9 @@ class _State:
         if len(ignored) and not drop:
             ridge = self.l2[ignored] > 0
             ignored, chosen = ignored[~ridge], chosen.copy()
+        # What a bound holds was taken from v, which then is no sum over rows any more.
+        if len(ignored) and self.held[columns].any():
+            return np.inf, dear
         if not self._vanish(A, columns[chosen], ignored, index):
             return np.inf, dear
         moved = columns[chosen]
