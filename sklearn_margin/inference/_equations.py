@@ -16,7 +16,15 @@ import scipy.sparse as sp
 
 from sklearn_margin.objective.pointwise import DiagonalCurvature
 
-__all__ = ["Equations", "correction", "covariance", "gram", "meat"]
+__all__ = [
+    "Equations",
+    "check_minimum",
+    "check_regular",
+    "correction",
+    "covariance",
+    "gram",
+    "meat",
+]
 
 _FAR = 0.1  # standard errors that a coefficient may be off by
 _SINGULAR = 1e-11
@@ -131,20 +139,21 @@ def covariance(fit, equations, middle):
         raise ValueError(f"{fit.n} rows are too few for the errors of {fit.n_params} parameters")
     turns = []
     for objective, each, raw in zip(fit.objectives, equations, fit.raw, strict=True):
-        _check_regular(fit, objective, each.hessian)
+        check_regular(fit, objective, each.hessian)
         turns.append(np.linalg.solve(each.hessian, raw.T).T)
     turn = scipy.linalg.block_diag(*turns)
     found = turn @ middle @ turn.T
     found = 0.5 * (found + found.T)
     errors = np.sqrt(np.maximum(found.diagonal(), np.finfo(float).tiny))
     off = turn @ np.concatenate([each.gradient for each in equations])
-    _check_minimum(fit, np.abs(off) / errors)
+    check_minimum(fit, np.abs(off) / errors)
     off = turn @ np.concatenate([each.shrinkage for each in equations])
     _check_shrinkage(fit, np.abs(off) / errors)
     return found
 
 
-def _check_regular(fit, objective, hessian):
+def check_regular(fit, objective, hessian):
+    """Raise ``ValueError`` if a Hessian is singular."""
     values, vectors = np.linalg.eigh(hessian)
     if values[0] > _SINGULAR * values[-1]:
         return
@@ -155,7 +164,8 @@ def _check_regular(fit, objective, hessian):
     )
 
 
-def _check_minimum(fit, off):
+def check_minimum(fit, off):
+    """Raise ``ValueError`` if the minimum is ``off`` standard errors away, by parameter."""
     j = int(off.argmax())
     if off[j] > _FAR:
         raise ValueError(

@@ -1,9 +1,9 @@
 """Fits near a known solution, of losses that are piecewise linear: few rows can change their piece.
 
-Where a loss is linear in label and score, rows are as good as their weighted mean. So all rows that
-are far from a kink, for the fit at hand, become one row for each piece, and the problem that is left
-has some √(n p) rows. It has the minimum of the whole one if no row that was averaged has changed its
-piece there; those that have are then kept, and it is solved again [1]_ [2]_.
+Where a loss is linear in label and score, rows are as good as their weighted mean. So rows that are
+far from a kink, for the fit at hand, become one row for each piece, and the problem that is left
+has some √(n p) rows. It has the minimum of the whole one if no row that was averaged has changed
+its piece there; those that have are then kept, and it is solved again [1]_ [2]_.
 
 .. [1] Portnoy & Koenker, "The Gaussian hare and the Laplacian tortoise", Statistical Science 12,
    1997.
@@ -74,7 +74,9 @@ class FarRows:
         kept, start = self.near.copy(), self.params
         for _ in range(_MOST_TRIES):
             start = solver(self._smaller(objective, kept), start)
-            moved = (self._pieces(objective.scores(start)) != self.piece) & ~kept & (objective.s > 0)
+            moved = (
+                (self._pieces(objective.scores(start)) != self.piece) & ~kept & (objective.s > 0)
+            )
             if not moved.any():
                 return start
             kept |= moved

@@ -123,7 +123,7 @@ def _difference_quotients(fit, objective, params, tau, width):
     scores = []
     for near in (tau - width, tau + width):
         there = objective.with_loss(Quantile(quantile=near))
-        scores.append(there.scores(fit.solve(there, params)))
+        scores.append(there.scores(fit.solve(there, params).params))
     between = scores[1] - scores[0]
     small = np.sqrt(np.finfo(np.float64).eps)
     return np.where(between > small, 2 * width / np.maximum(between - small, small), 0.0)

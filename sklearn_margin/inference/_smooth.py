@@ -8,7 +8,14 @@ from sklearn_margin.losses.pointwise import BinaryLoss
 from sklearn_margin.objective import PairwiseObjective
 from sklearn_margin.objective.pointwise import ConcomitantHuberObjective
 
-__all__ = ["HUBER", "SANDWICHES", "equations_of", "is_squared", "smooth_covariance"]
+__all__ = [
+    "HUBER",
+    "SANDWICHES",
+    "check_classes",
+    "equations_of",
+    "is_squared",
+    "smooth_covariance",
+]
 
 SANDWICHES = ("HC0", "HC1", "HC2", "HC3", "cluster")
 HUBER = ("H1", "H2", "H3")
@@ -56,10 +63,9 @@ def equations_of(fit, objective, params):
         z = objective.scores(params)
         curvature = objective.curvature(z)
         gradient, hessian = objective.loss_gradient_hessian(curvature)
-    if objective.n_outputs == 1 and isinstance(objective.loss, BinaryLoss):
-        _check_overlap(fit, objective, z, hessian)
-    elif objective.n_outputs > 1:
-        _check_errors(fit, z.argmax(axis=1) == objective.y)
+    check_classes(fit, objective, z)
+    if isinstance(objective.loss, BinaryLoss):
+        _check_overlap(fit, objective, hessian)
     shrinkage = objective.penalty_gradient(params)
     nuisance = None
     if isinstance(objective, ConcomitantHuberObjective) and curvature.q is not None:
@@ -144,12 +150,28 @@ def _huber_middle(fit, objective, params, each, method):
     return each.hessian @ found @ each.hessian
 
 
-def _check_overlap(fit, objective, z, hessian):
-    """Raise ``ValueError`` if the classes can be separated, and coefficients are as large as the
-    solver let them grow."""
-    _check_errors(fit, objective.y * z > 0)
-    # In quasi-separation a direction is known to no row: Σ_i h_i t_i² over the largest t_i² is how
-    # many rows speak of the coefficient along it.
+def check_classes(fit, objective, z):
+    """Raise ``ValueError`` if the scores put each row into its class."""
+    if objective.n_outputs > 1:
+        right = z.argmax(axis=1) == objective.y
+    elif isinstance(objective.loss, BinaryLoss):
+        right = objective.y * z > 0
+    else:
+        return
+    if right[fit.used].all():
+        raise ValueError(
+            "the classes are separable: without a penalty coefficients would grow without end, so "
+            "that they have no errors. Take more rows or fewer features"
+        )
+
+
+def _check_overlap(fit, objective, hessian):
+    """Raise ``ValueError`` if some rows are separated, and a coefficient is as large as the solver
+    let it grow.
+
+    Along a direction with scores t, Σ_i h_i t_i² over the largest t_i² is how many rows say how
+    long it is.
+    """
     direction = np.linalg.eigh(hessian)[1][:, 0]
     t = objective.scores(direction)[fit.used]
     largest = float(np.max(t**2, initial=0.0))
@@ -158,12 +180,4 @@ def _check_overlap(fit, objective, z, hessian):
         raise ValueError(
             f"{name} separates the classes, or some rows of them: its coefficient has no finite "
             "estimate, and no error. Leave it out, or join categories"
-        )
-
-
-def _check_errors(fit, right):
-    if right[fit.used].all():
-        raise ValueError(
-            "the classes are separable: without a penalty coefficients would grow without end, so "
-            "that they have no errors. Take more rows or fewer features"
         )

@@ -128,6 +128,21 @@ class CoefInference:
         low, high = np.quantile(self.replicates, [0.5 - level / 2, 0.5 + level / 2], axis=0)
         return low, high
 
+    def half_widths(self, level: float = 0.95) -> NDArray[Any]:
+        """Half the lengths of symmetric intervals of coefficients, for error bars.
+
+        Parameters
+        ----------
+        level : float, default=0.95
+            Of the intervals.
+
+        Returns
+        -------
+        ndarray with the shape of ``coef_``, without an intercept
+        """
+        low, high = self.confidence_interval(level)
+        return ((high - low) / 2)[..., int(self.feature_names[0] == "intercept") :]
+
     def to_frame(self, level: float = 0.95) -> Any:
         """A data frame with a row for each parameter; it needs pandas.
 
@@ -175,7 +190,7 @@ class CoefInference:
         wide = max(map(len, names))
         letter = "z" if np.isinf(self.degrees_of_freedom) else "t"
         head = ("coef", "std. error", letter, "p-value", "2.5 %", "97.5 %")
-        widths, formats = (11, 11, 8, 8, 10, 10), (".4f", ".4f", ".2f", ".4f", ".4f", ".4f")
+        widths, formats = (11, 11, 8, 8, 10, 10), (".4g", ".4g", ".2f", ".4f", ".4g", ".4g")
         parts = [(f"{h:>{w}}" for h, w in zip(head, widths, strict=True))]
         parts += [
             (f"{value:>{w}{f}}" for value, w, f in zip(row, widths, formats, strict=True))
