@@ -93,7 +93,9 @@ def _follow_edges(Z, e, left, width, basis, inverse, most):
                     count += 1
         last = -1
         while falls > 0 and count > 0:  # to the nearest kink, and on
-            k = np.argmin(rise[:count])
+            k = 0
+            for other in range(1, count):
+                k = other if rise[other] < rise[k] else k
             last, count = ahead[k], count - 1
             falls -= width[last] * abs(along[last])
             rise[k], ahead[k] = rise[count], ahead[count]
@@ -139,8 +141,16 @@ def _worst(Z, e, left, width, basis, used, inverse):
 @kernel
 def _replace_row(inverse, row, out):
     """The inverse after ``row`` has replaced row ``out`` of the matrix."""
-    share = np.dot(row, inverse)
-    inverse[:, out] /= share[out]
-    for j in range(len(row)):
+    p = len(row)
+    pivot = 0.0
+    for k in range(p):
+        pivot += row[k] * inverse[k, out]
+    for k in range(p):
+        inverse[k, out] /= pivot
+    for j in range(p):
         if j != out:
-            inverse[:, j] -= share[j] * inverse[:, out]
+            share = 0.0
+            for k in range(p):
+                share += row[k] * inverse[k, j]
+            for k in range(p):
+                inverse[k, j] -= share * inverse[k, out]
