@@ -96,7 +96,7 @@ def coef_inference(
     Intervals are by the t distribution for least squares, else by the normal one.
 
     For quantiles, "kernel" is Powell's sandwich, "hks" that of Hendricks and Koenker from the
-    difference of neighbouring quantiles, "iid" and "robust" have the density the same in each row;
+    difference of neighbouring quantiles, which have to be linear, too, "iid" and "robust" have the density the same in each row;
     all but "robust" count on the share of rows below the quantile being right in every row [2]_.
 
     The bootstrap fits the model anew to each of `n_bootstrap` vectors of weights, exponential and
@@ -126,7 +126,7 @@ def coef_inference(
     >>> summary.feature_names
     ['intercept', 'x0', 'x1']
     >>> summary.standard_errors.round(2)
-    array([0.06, 0.06, 0.06])
+    array([0.06, 0.07, 0.07])
     >>> low, high = summary.confidence_interval(0.9)
     >>> (low < [0, 1, 0]) & ([0, 1, 0] < high)
     array([ True,  True,  True])

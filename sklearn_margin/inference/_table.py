@@ -59,10 +59,10 @@ class CoefInference:
     >>> isinstance(summary, CoefInference)
     True
     >>> print(summary)
-                    coef  std. error      t  p-value    2.5 %  97.5 %
-    intercept    15.2133      0.2948  51.61   0.0000  14.6340 15.7927
-    age           1.3301      0.6380   2.08   0.0377   0.0762  2.5840
-    bmi           9.2482      0.6597  14.02   0.0000   7.9517 10.5447
+                coef std. error       t p-value     2.5 %    97.5 %
+    intercept      15.21     0.2962   51.36  0.0000     14.63      15.8
+    age             1.33     0.6314    2.11  0.0357   0.08925     2.571
+    bmi            9.248     0.5916   15.63  0.0000     8.085     10.41
     HC1 standard errors, t distribution with 439 degrees of freedom
     """
 
