@@ -55,7 +55,7 @@ print(pd.DataFrame(table, index=by_day.feature_names).round(2))
 # %%
 # Intervals of 95 % by day. What matters for the median and for the worst tenth is not the same.
 
-fig, axes = plt.subplots(1, 2, figsize=(8, 2.8), layout="constrained")
+fig, axes = plt.subplots(1, 2, figsize=(5.6, 2.4), layout="constrained")
 for ax, quantile in zip(axes, (0.5, 0.9), strict=True):
     CoefficientDisplay.from_estimator(model, target=quantile, errors=by_day, ax=ax)
     ax.set(title=f"quantile {quantile}", xlabel="minutes, for a standard deviation")

@@ -58,13 +58,17 @@ GUIDE = {
         **dict.fromkeys(["Solver", "InTurn", "candidates", "choose", "resolve"], "solvers"),
         "Result": "certificates solvers",
     },
+    "inference": {
+        "CoefInference": "inference",
+        "coef_inference": "inference",
+    },
     "metrics": {
         **dict.fromkeys(["ndcg_score", "average_precision_score"], _METRICS),
         **dict.fromkeys(["reciprocal_rank_score", "precision_at_k_score"], _METRICS),
         **dict.fromkeys(["pairwise_accuracy_score", "make_ranking_scorer"], _METRICS),
     },
     "plotting": {
-        "CoefficientDisplay": "objective paths",
+        "CoefficientDisplay": "objective paths inference",
         "ConvergenceDisplay": "certificates progress",
         "EmbeddingDisplay": "embeddings",
         "HardnessDisplay": "embeddings",

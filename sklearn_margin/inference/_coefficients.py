@@ -96,8 +96,9 @@ def coef_inference(
     Intervals are by the t distribution for least squares, else by the normal one.
 
     For quantiles, "kernel" is Powell's sandwich, "hks" that of Hendricks and Koenker from the
-    difference of neighbouring quantiles, which have to be linear, too, "iid" and "robust" have the density the same in each row;
-    all but "robust" count on the share of rows below the quantile being right in every row [2]_.
+    difference of neighbouring quantiles, which have to be linear, too; "iid" and "robust" have one
+    density for all rows. All but "robust" count on the share of rows below the quantile being right
+    in every row [2]_.
 
     The bootstrap fits the model anew to each of `n_bootstrap` vectors of weights, exponential and
     independent by row, or group where there are groups, from the solution at hand [3]_. With an L2
@@ -127,7 +128,7 @@ def coef_inference(
     ['intercept', 'x0', 'x1']
     >>> summary.standard_errors.round(2)
     array([0.06, 0.07, 0.07])
-    >>> low, high = summary.confidence_interval(0.9)
+    >>> low, high = summary.confidence_interval()
     >>> (low < [0, 1, 0]) & ([0, 1, 0] < high)
     array([ True,  True,  True])
     """
