@@ -53,12 +53,12 @@ table = {name: summary.standard_errors[0] for name, summary in errors.items()}
 print(pd.DataFrame(table, index=by_day.feature_names).round(2))
 
 # %%
-# Intervals of 95 % by day. What matters for the median and for the worst tenth is not the same.
+# Intervals of 95 % by day, for one standard deviation of each feature. What matters for the median and for the worst tenth is not the same.
 
 fig, axes = plt.subplots(1, 2, figsize=(5.6, 2.4), layout="constrained")
 for ax, quantile in zip(axes, (0.5, 0.9), strict=True):
     CoefficientDisplay.from_estimator(model, target=quantile, errors=by_day, ax=ax)
-    ax.set(title=f"quantile {quantile}", xlabel="minutes, for a standard deviation")
+    ax.set(title=f"quantile {quantile}", xlabel="minutes, for one deviation")
 
 wider = np.median(by_day.standard_errors / by_flight.standard_errors)
 print(f"errors by day are {wider:.1f} times those by flight")
