@@ -53,7 +53,8 @@ table = {name: summary.standard_errors[0] for name, summary in errors.items()}
 print(pd.DataFrame(table, index=by_day.feature_names).round(2))
 
 # %%
-# Intervals of 95 % by day, for one standard deviation of each feature. What matters for the median and for the worst tenth is not the same.
+# Intervals of 95 % by day, for one standard deviation of each feature. What matters for the median
+# and for the worst tenth is not the same.
 
 fig, axes = plt.subplots(1, 2, figsize=(5.6, 2.4), layout="constrained")
 for ax, quantile in zip(axes, (0.5, 0.9), strict=True):
