@@ -130,10 +130,12 @@ def _difference_quotients(fit, objective, params, tau, width):
 
 
 def _least_gradient(objective, params, e, g, tau, shrinkage):
-    """The subgradient of least norm, and its slopes: those of rows at the kink are free.
+    """The subgradient of least norm, and slopes by row.
 
-    Rows within a hundred-thousandth of the spread of the residuals are at it, for solvers end near
-    a vertex and not at one.
+    Slopes at the kink are free for the former, and among the latter as large as those of other rows
+    are in root mean square, for they are to tell the variance of these. Rows within a
+    hundred-thousandth of the spread of the residuals are at it, for solvers end near a vertex and
+    not at one.
     """
     near = np.abs(e) <= 1e-5 * np.std(e)
     at = np.flatnonzero(near & (objective.s > 0))
@@ -143,5 +145,7 @@ def _least_gradient(objective, params, e, g, tau, shrinkage):
         if objective.fit_intercept:
             Z = np.column_stack([Z, np.ones(len(at))])
         Z *= objective.s[at][:, None]
-        g[at] = objective.s[at] * lsq_linear(Z.T, -rest, bounds=(-tau, 1.0 - tau)).x
+        free = lsq_linear(Z.T, -rest, bounds=(-tau, 1.0 - tau)).x
+        g[at] = objective.s[at] * np.copysign(np.sqrt(tau * (1.0 - tau)), free)
+        return rest + Z.T @ free, g
     return objective.loss_gradient(g) + shrinkage, g
