@@ -114,6 +114,7 @@ def test_huber_with_its_scale():
     np.testing.assert_allclose(errors(model, Y, "HC0"), expected, rtol=1e-5)
 
 
+@pytest.mark.filterwarnings("ignore:Convergence cycle")  # of statsmodels, at its solution
 @pytest.mark.parametrize("quantile", [0.25, 0.5])
 def test_quantiles(quantile):
     y = 1000 * Y  # residuals below 1e-6 are 1e-6 to statsmodels
