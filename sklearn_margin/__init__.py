@@ -32,5 +32,5 @@ __all__ = [
 
 def __dir__():
     """What there is to use: modules that only serve the estimators are left out."""
-    modules = {"losses", "metrics", "plotting", "solvers"} & set(globals())
+    modules = {"inference", "losses", "metrics", "plotting", "solvers"} & set(globals())
     return sorted([*__all__, *modules, *(name for name in globals() if name.startswith("__"))])

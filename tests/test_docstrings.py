@@ -22,6 +22,7 @@ from sklearn_margin.solvers import Solver
 
 MODULES = [
     "sklearn_margin",
+    "sklearn_margin.inference",
     "sklearn_margin.losses",
     "sklearn_margin.metrics",
     "sklearn_margin.plotting",

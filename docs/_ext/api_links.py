@@ -59,6 +59,10 @@ GUIDE = {
         **dict.fromkeys(["Solver", "InTurn", "candidates", "choose", "resolve"], "solvers"),
         "Result": "certificates solvers",
     },
+    "inference": {
+        "CoefInference": "inference",
+        "coef_inference": "inference",
+    },
     "metrics": {
         **dict.fromkeys(["ndcg_score", "average_precision_score"], _METRICS),
         **dict.fromkeys(["reciprocal_rank_score", "precision_at_k_score"], _METRICS),
@@ -66,7 +70,7 @@ GUIDE = {
     },
     "plotting": {
         "AlphaSearchDisplay": "paths",
-        "CoefficientDisplay": "objective paths",
+        "CoefficientDisplay": "objective paths inference",
         "ConvergenceDisplay": "certificates progress",
         "EmbeddingDisplay": "embeddings",
         "HardnessDisplay": "embeddings",

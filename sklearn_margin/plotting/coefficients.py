@@ -11,6 +11,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_margin._validation import check_number
+from sklearn_margin.inference import CoefInference
 from sklearn_margin.plotting._axes import axes_of, last_step, set_title
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ class CoefficientDisplay:
         feature_names: ArrayLike | None = None,
         top: int = 20,
         target: Any = None,
-        errors: ArrayLike | None = None,
+        errors: ArrayLike | CoefInference | None = None,
         ax: Axes | None = None,
         **kwargs: Any,
     ) -> Self:
@@ -108,8 +109,9 @@ class CoefficientDisplay:
         target : class label or float, default=None
             Of a model with several rows of coefficients, the class or the quantile whose row to
             draw.
-        errors : array-like with the shape of ``coef_``, default=None
-            Standard errors or the like, drawn to both sides.
+        errors : array-like with the shape of ``coef_`` or CoefInference, default=None
+            Standard errors or the like, drawn to both sides; of what
+            ``sklearn_margin.inference.coef_inference`` gives, 95 % intervals.
         ax : matplotlib Axes, default=None
             Where to draw; None is a new figure.
         **kwargs
@@ -137,6 +139,8 @@ class CoefficientDisplay:
         coef = model.coef_.toarray() if sp.issparse(model.coef_) else np.asarray(model.coef_)
         row = target_row(coef, target_names(model), target)
         names = check_names(feature_names, coef.shape[-1], lambda: _names_seen(estimator))
+        if isinstance(errors, CoefInference):
+            errors = errors.half_widths().reshape(coef.shape)
         half = None if errors is None else np.asarray(errors, dtype=np.float64)
         if half is not None and half.shape != coef.shape:
             raise ValueError(f"errors has shape {half.shape}, expected {coef.shape}")
