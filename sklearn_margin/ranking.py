@@ -9,6 +9,7 @@ from sklearn_margin._base.ranking import BaseRanker
 from sklearn_margin._typing import Bounds, Factors, RandomState
 from sklearn_margin._validation import check_choice
 from sklearn_margin.losses import (
+    ListwiseSoftmax,
     Loss,
     MarginRanking,
     PairwiseHinge,
@@ -21,6 +22,7 @@ from sklearn_margin.solvers import Solver
 __all__ = ["LinearRanker", "RankSVM"]
 
 _LOSSES = {
+    "listwise_softmax": ListwiseSoftmax,
     "margin_ranking": MarginRanking,
     "pairwise_hinge": PairwiseHinge,
     "pairwise_logistic": PairwiseLogistic,
@@ -134,7 +136,7 @@ class LinearRanker(BaseRanker):
     _losses = _LOSSES
 
     def _loss(self):
-        return resolve_loss(self.loss, PairwiseLoss, _LOSSES)
+        return resolve_loss(self.loss, (PairwiseLoss, ListwiseSoftmax), _LOSSES)
 
 
 class RankSVM(BaseRanker):

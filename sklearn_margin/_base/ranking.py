@@ -25,9 +25,15 @@ from sklearn_margin._tables import Table
 from sklearn_margin._typing import Array, ArrayLike, MatrixLike, keeps_signature
 from sklearn_margin._validation import normalize_weights
 from sklearn_margin.batches import Batches, by_batch
+from sklearn_margin.losses.listwise import ListwiseSoftmax
 from sklearn_margin.losses.pairs.given import check_signs
 from sklearn_margin.metrics import pairwise_accuracy_score
-from sklearn_margin.objective import PairwiseObjective, PointwiseObjective, Rows
+from sklearn_margin.objective import (
+    ListwiseObjective,
+    PairwiseObjective,
+    PointwiseObjective,
+    Rows,
+)
 
 __all__ = ["BaseRanker", "check_groups_given", "check_monitors", "looks_like_grades"]
 
@@ -247,7 +253,9 @@ class BaseRanker(LinearModel):
         if groups is not None:
             codes = encode_groups(groups, len(y))
             codes = codes.astype(np.int32 if len(y) < 2**31 else np.int64)
-        return PairwiseObjective(self._loss(), rows, y, s, codes, penalty=self._penalty())
+        loss = self._loss()
+        make = ListwiseObjective if isinstance(loss, ListwiseSoftmax) else PairwiseObjective
+        return make(loss, rows, y, s, codes, penalty=self._penalty())
 
     @keeps_signature(with_callbacks)
     def fit_pairs(

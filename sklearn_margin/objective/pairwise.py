@@ -6,7 +6,6 @@ import numpy as np
 
 from sklearn_margin.losses.pairs.base import EnvelopeGain
 from sklearn_margin.losses.pairs.hinge import SmoothedPairwiseHinge
-from sklearn_margin.losses.pairs.index import PairIndex
 from sklearn_margin.objective.base import LinearObjective
 from sklearn_margin.objective.row_access import Samples
 
@@ -62,7 +61,7 @@ class PairwiseObjective(LinearObjective):
     def __init__(self, loss, rows, y, s, groups=None, **settings):
         super().__init__(loss, rows, **settings)
         self.y, self.s, self.groups = y, s, groups
-        self.pairs = PairIndex(y, groups, s, loss.pair_weighting)
+        self.pairs = loss.index(y, groups, s)
 
     def score_value(self, z):
         return self.score_gradient(z, np.empty_like(z))
