@@ -54,6 +54,23 @@ class ListwiseObjective(PairwiseObjective):
     def score_gradient(self, z, out):
         return self.pairs.softmax(z, out, self.run)[0]
 
+    forms_hessian = True
+
+    def loss_gradient_hessian(self, curvature):
+        """The Hessian is Σ_g w_g [Σ_i q_i x̃_i x̃_iᵀ − m_g m_gᵀ], with the means m_g = Σ_i q_i x̃_i."""
+        pairs, q, rows = self.pairs, curvature.softmax, self.rows
+        weight = pairs.weight / (pairs.total or 1.0)
+        h = np.zeros_like(curvature.gradient)
+        h[pairs.layout.order] = q * np.repeat(weight, np.diff(pairs.group_start))
+        hessian, _, _, projected, total = rows.gram(h, curvature.gradient)
+        mean = sp.csr_array(
+            (q.astype(rows.dtype), pairs.layout.order, pairs.group_start), (len(weight), len(h))
+        )
+        means = mean @ rows.X
+        means = (means.toarray() if sp.issparse(means) else means) - rows.shift
+        means *= np.sqrt(weight)[:, None] / rows.scale
+        return self.join(projected.ravel(), total), hessian - means.T @ means
+
     @property
     def foresees(self):
         return self.has_gap
