@@ -41,6 +41,7 @@ GUIDE = {
         "Quantile": "quantiles losses/regression",
         **dict.fromkeys(["PairwiseHinge", "PairwiseSquaredHinge", "PairwiseLogistic"], _PAIRS),
         "MarginRanking": _PAIRS,
+        "ListwiseSoftmax": "ranking losses/listwise",
         **dict.fromkeys(["Contrastive", "Triplet", "InfoNCE", "Circle", "NCA"], "embeddings"),
         **dict.fromkeys(["MultipleNegativesRanking", "GE2E", "ArcFace"], "embeddings"),
         "Loss": "custom_losses losses/index",

@@ -23,8 +23,8 @@ class ListwiseSoftmax(RankingLoss):
 
     In a list (a group) with the probabilities q = softmax(z) of its scores it is
     −Σ p_i log q_i, where p_i is the share of row i in the gains of the list: the negative
-    log-likelihood of which row is first, if that is drawn in proportion to the gains. Value, gradient
-    and Hessian product cost O(n).
+    log-likelihood of which row is first, if that is drawn in proportion to the gains. Value,
+    gradient and Hessian product cost O(n).
 
     Lists count alike, however long they are, or by the mean of their rows' weights. A list without
     a row of positive gain is left out.
@@ -55,6 +55,7 @@ class ListwiseSoftmax(RankingLoss):
     1.386294
     """
 
+    formula: tuple[str, ...] = ("index",)
     nonnegative = True
     has_hessian = is_smooth = True
 

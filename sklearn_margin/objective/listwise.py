@@ -57,7 +57,7 @@ class ListwiseObjective(PairwiseObjective):
     forms_hessian = True
 
     def loss_gradient_hessian(self, curvature):
-        """The Hessian is Σ_g w_g [Σ_i q_i x̃_i x̃_iᵀ − m_g m_gᵀ], with the means m_g = Σ_i q_i x̃_i."""
+        """That of a list is w (Σ_i q_i x̃_i x̃_iᵀ − m mᵀ), with the mean m = Σ_i q_i x̃_i."""
         pairs, q, rows = self.pairs, curvature.softmax, self.rows
         weight = pairs.weight / (pairs.total or 1.0)
         h = np.zeros_like(curvature.gradient)
