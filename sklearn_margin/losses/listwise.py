@@ -13,7 +13,7 @@ from sklearn_margin._typing import Array
 from sklearn_margin._validation import check_choice
 from sklearn_margin.losses.cross_entropy import Logistic
 from sklearn_margin.losses.pairs.index import PairIndex
-from sklearn_margin.losses.ranking import RankingLoss
+from sklearn_margin.losses.ranking import RankingLoss, Sides
 
 __all__ = ["ListwiseSoftmax"]
 
@@ -65,8 +65,15 @@ class ListwiseSoftmax(RankingLoss):
     def check_params(self) -> None:
         check_choice(self.gain, "gain", ("linear", "exponential"))
 
-    def index(self, y: Array, groups: Array | None, s: Array, alone: bool = True) -> ListIndex:
-        return ListIndex(y, groups, s, self.gain, alone)
+    def index(
+        self,
+        y: Array,
+        groups: Array | None,
+        s: Array,
+        alone: bool = True,
+        sides: Sides = (None, None),
+    ) -> ListIndex:
+        return ListIndex(y, groups, s, self.gain, alone, sides[0])
 
     @property
     def index_key(self) -> str:
@@ -86,6 +93,9 @@ class ListIndex(PairIndex):
     y, groups, sample_weight, alone
         As of ``PairIndex``.
     gain : {"linear", "exponential"}
+    factor : ndarray of shape (n,), default=None
+        Factors of gains. Lists then count by the sum of their gains, for shares in a list would not
+        know a factor that its rows share.
 
     Attributes
     ----------
@@ -97,20 +107,26 @@ class ListIndex(PairIndex):
         Sums of these, as those of pairs in ``PairIndex``. ``n_pairs`` is that of pairs.
     """
 
-    def __init__(self, y, groups, sample_weight, gain, alone=True):
+    def __init__(self, y, groups, sample_weight, gain, alone=True, factor=None):
         super().__init__(y, groups, sample_weight, "uniform", alone)
         y, first = self.layout.y, self.group_start[:-1]
         if len(y) and y.min() < 0:
             raise ValueError(f"y must not be negative, which gains are, got {y.min()}")
         sizes = np.diff(self.group_start)
         highest = np.repeat(y[self.group_start[1:] - 1], sizes)
+        if factor is not None:  # sums of lists are compared
+            highest = np.full(len(y), y.max(initial=0.0))
         gains = _relative_gains(y, highest, gain)
+        if factor is not None:
+            gains *= factor[self.layout.order]
         sums = np.add.reduceat(gains, first) if len(y) else np.zeros(0)
         self.target = gains / np.repeat(np.where(sums > 0, sums, 1.0), sizes)
         s = sample_weight[self.layout.order].astype(np.float64)
         if alone and len(s):
             s /= s.max()
         means = np.add.reduceat(s, first) / sizes if len(y) else np.zeros(0)
+        if factor is not None:
+            means = means * sums / sums.max(initial=1e-300)
         self.weight = np.where(sums > 0, means, 0.0)
         self.own_total = self.total = float(self.weight.sum())
 

@@ -11,13 +11,22 @@ from sklearn_margin._typing import Array, ArrayLike
 from sklearn_margin.losses.base import Loss
 from sklearn_margin.losses.pointwise import check_scores
 
-__all__ = ["RankingLoss"]
+__all__ = ["RankingLoss", "Sides"]
+
+Sides = tuple[Array | None, Array | None]
 
 
 class RankingLoss(Loss):
     """A loss of the scores of groups of rows, which says what it sums over: ``index``."""
 
-    def index(self, y: Array, groups: Array | None, s: Array, alone: bool = True) -> Any:
+    def index(
+        self,
+        y: Array,
+        groups: Array | None,
+        s: Array,
+        alone: bool = True,
+        sides: Sides = (None, None),
+    ) -> Any:
         """What the loss is a mean over: an object with ``value_gradient``, ``hessian_product`` and
         the attributes of ``PairIndex``, whose parameters these are."""
         raise NotImplementedError

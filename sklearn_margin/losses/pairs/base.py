@@ -10,7 +10,7 @@ from sklearn_margin.losses.base import Loss
 from sklearn_margin.losses.pairs.any_pairs import AnyPairs
 from sklearn_margin.losses.pairs.index import PairIndex
 from sklearn_margin.losses.pointwise import BinaryLoss
-from sklearn_margin.losses.ranking import RankingLoss
+from sklearn_margin.losses.ranking import RankingLoss, Sides
 
 __all__ = ["EnvelopeGain", "GivenPairs", "PairwiseLoss"]
 
@@ -81,8 +81,15 @@ class PairwiseLoss(RankingLoss):
         """The parameter ``weighting``, or "uniform" for a loss without it."""
         return getattr(self, "weighting", "uniform")
 
-    def index(self, y: Array, groups: Array | None, s: Array, alone: bool = True) -> PairIndex:
-        return PairIndex(y, groups, s, self.pair_weighting, alone)
+    def index(
+        self,
+        y: Array,
+        groups: Array | None,
+        s: Array,
+        alone: bool = True,
+        sides: Sides = (None, None),
+    ) -> PairIndex:
+        return PairIndex(y, groups, s, self.pair_weighting, alone, sides)
 
     @property
     def index_key(self) -> str:
