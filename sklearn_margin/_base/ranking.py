@@ -18,7 +18,12 @@ from sklearn_margin._base.estimator import Problem, learns_in_batches
 from sklearn_margin._base.linear import LinearModel
 from sklearn_margin._base.scores import predictions_in_parts
 from sklearn_margin._base.tables import grades_coder, largest_weight, parted_objectives
-from sklearn_margin._groups import encode_groups, unpack_target
+from sklearn_margin._groups import (
+    encode_groups,
+    events_of,
+    inverse_propensity,
+    unpack_target,
+)
 from sklearn_margin._hints import INIT_HINTS, PAIR_HINTS, available_if, levels_to_caller
 from sklearn_margin._sklearn import ROUTES_TO_SCORE, with_callbacks
 from sklearn_margin._tables import Table
@@ -27,7 +32,7 @@ from sklearn_margin._validation import normalize_weights
 from sklearn_margin.batches import Batches, by_batch
 from sklearn_margin.losses.listwise import ListwiseSoftmax
 from sklearn_margin.losses.pairs.given import check_signs
-from sklearn_margin.metrics import pairwise_accuracy_score
+from sklearn_margin.metrics import concordance_index_score, pairwise_accuracy_score
 from sklearn_margin.objective import (
     ListwiseObjective,
     PairwiseObjective,
@@ -141,6 +146,7 @@ class BaseRanker(LinearModel):
         groups: ArrayLike | None = None,
         X_val: MatrixLike | None = None,
         y_val: ArrayLike | None = None,
+        propensity: ArrayLike | None = None,
     ) -> Self:
         """Fit the model.
 
@@ -152,7 +158,8 @@ class BaseRanker(LinearModel):
         y : array-like of shape (n_samples,) or (n_samples, 2), default=None
             Relevance, graded or real-valued, higher is better; or the columns
             [relevance, group], for use where only y is passed on. None where X is ``Batches``,
-            which hold it.
+            which hold it. Or censored times: a structured array with the fields event (bool) and
+            time, of which the pairs count whose order is known, the earlier time being an event.
         sample_weight : float or array-like of shape (n_samples,), default=None
             Non-negative weights; a pair has the product of the weights of its rows.
         groups : array-like of shape (n_samples,), default=None
@@ -161,6 +168,10 @@ class BaseRanker(LinearModel):
         X_val, y_val : array-like, default=None
             Validation set for ``solver=SGD(early_stopping=True)``, in place of a part of the
             training groups; y_val has the columns [relevance, group] if there are groups.
+        propensity : array-like of shape (n_samples,), default=None
+            Probability, above 0 and at most 1, that a relevant row was seen and its click
+            recorded, where y are clicks. The weight of a pair is divided by that of its better row,
+            and gains in lists are divided by it.
 
         Returns
         -------
@@ -172,9 +183,10 @@ class BaseRanker(LinearModel):
         ValueError, TypeError
             For a wrong parameter or wrong data; the estimator stays as it was.
         """
+        prepare = partial(self._prepare_fit, propensity=propensity)
         return self._fit(
-            self._prepare_fit, X, y, sample_weight=sample_weight, groups=groups, X_val=X_val,
-            y_val=y_val, in_batches=True,
+            prepare, X, y, sample_weight=sample_weight, groups=groups, X_val=X_val, y_val=y_val,
+            in_batches=True,
         )  # fmt: skip
 
     def _prepare_fit(self, X, y, **given):
@@ -192,8 +204,10 @@ class BaseRanker(LinearModel):
             _warn_of_no_margin(problem.objectives[0].loss)
         return problem
 
-    def _prepare(self, X, y, sample_weight=None, groups=None, *, batch=False):
+    def _prepare(self, X, y, sample_weight=None, groups=None, *, propensity=None, batch=False):
         if isinstance(X, Table):
+            if propensity is not None:
+                raise ValueError(f"propensity is for rows in memory only: {X.why_elsewhere}")
             return self._prepare_table(X)
         continues = self._continues(batch)
         if y is None:
@@ -205,7 +219,7 @@ class BaseRanker(LinearModel):
             s = np.broadcast_to(1.0 / X.shape[0], X.shape[0])
         else:
             s = normalize_weights(sample_weight, X.shape[0], np.float64)
-        objective = self._objective(self._rows(X, True), y, s, groups)
+        objective = self._objective(self._rows(X, True), y, s, groups, propensity)
         if not continues and objective.groups is None and looks_like_grades(objective.y):
             warnings.warn(
                 f"{type(self).__name__} got grades y without groups, and compares all rows with "
@@ -246,16 +260,20 @@ class BaseRanker(LinearModel):
         coef = super()._fitted(problem, solutions)["coef_"]
         return {**problem.known, "coef_": coef[0]}
 
-    def _objective(self, rows, y, s, groups):
+    def _objective(self, rows, y, s, groups, propensity=None):
+        sides = inverse_propensity(propensity, rows.shape[0]), events_of(y)
         y, groups = unpack_target(y, groups)
         check_consistent_length(range(rows.shape[0]), y)
         codes = None
         if groups is not None:
             codes = encode_groups(groups, len(y))
             codes = codes.astype(np.int32 if len(y) < 2**31 else np.int64)
-        loss = self._loss()
-        make = ListwiseObjective if isinstance(loss, ListwiseSoftmax) else PairwiseObjective
-        return make(loss, rows, y, s, codes, penalty=self._penalty())
+        loss, make = self._loss(), PairwiseObjective
+        if isinstance(loss, ListwiseSoftmax):
+            make = ListwiseObjective
+            if sides[1] is not None:
+                raise ValueError("censored times have no gains: choose a pairwise loss")
+        return make(loss, rows, y, s, codes, sides, penalty=self._penalty())
 
     @keeps_signature(with_callbacks)
     def fit_pairs(
@@ -384,7 +402,8 @@ class BaseRanker(LinearModel):
     ) -> float:
         """Share of pairs within groups that the scores put in the right order.
 
-        The pairs of all groups are pooled; a tie of scores counts one half.
+        The pairs of all groups are pooled; a tie of scores counts one half. Of censored times it is
+        the concordance index.
 
         Parameters
         ----------
@@ -418,4 +437,6 @@ class BaseRanker(LinearModel):
         if codes is None:
             check_groups_given(self)
         scores: Any = self.predict(X)
+        if events_of(y) is not None:
+            return concordance_index_score(y, scores, groups=codes, sample_weight=sample_weight)
         return pairwise_accuracy_score(relevance, scores, groups=codes, sample_weight=sample_weight)
