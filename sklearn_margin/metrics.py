@@ -424,8 +424,7 @@ def make_ranking_scorer(metric: Callable[..., float], **kwargs: Any) -> Callable
     As :func:`sklearn.metrics.make_scorer`, and besides
 
     * with metadata routing enabled it requests `groups`, and what `metric` has of `sample_weight`
-      and `propensity`;
-      with routing disabled the same object finds the groups in packed `y`;
+      and `propensity`; with routing disabled the same object finds the groups in packed `y`;
     * it refuses to score without groups, rather than take each test fold for one query. If all
       rows are one query, use ``sklearn.metrics.make_scorer(metric)``.
 
