@@ -154,6 +154,8 @@ class PairIndex:
         weight = self.layout.s[better] * self.layout.t[other]
         if self.layout.difference:
             weight *= self.layout.y[better] - self.layout.y[other]
+        if len(weight) > self.n_pairs:  # some rows have no weight on one side
+            better, other, weight = (a[weight > 0] for a in (better, other, weight))
         return self.layout.order[better], self.layout.order[other], weight
 
     def value_gradient(self, loss, z, out, run: Callable = map) -> float:
