@@ -23,6 +23,7 @@ __all__ = ["regularization_path"]
 _SHARE = 0.01  # of the loss: the most that coefficients can save at the first alpha without L1
 _WIDTH = 1e-3  # of the envelope of a multiclass loss with kinks
 _NARROW = 1e-6  # of that of a loss of one score, of which the best constant is found by bisection
+_BY_ROW = ("sample_weight", "groups", "offset")  # what there is besides X and y
 _LARGEST = 1_000_000  # entries of the rows at a kink beyond which a linear programme is slow
 
 
@@ -57,7 +58,7 @@ def regularization_path(
     alpha_ratio : float, default=1e-3
         Smallest alpha of the grid over the largest, between 0 and 1.
     **fit_params
-        Passed to ``fit``: ``sample_weight``, for rankers ``groups``.
+        Passed to ``fit``: ``sample_weight``, ``offset``, for rankers ``groups``.
 
     Returns
     -------
@@ -115,7 +116,7 @@ def regularization_path(
     check_number(n_alphas, "n_alphas", minimum=1, integer=True)
     check_number(alpha_ratio, "alpha_ratio", minimum=0, maximum=1, closed=False)
     model = clone(estimator).set_params(alpha=1.0, warm_start=True)
-    names = dict.fromkeys(("sample_weight", "groups")) | fit_params
+    names = dict.fromkeys(_BY_ROW) | fit_params
     table = model._table(X, y, names)
     if table is not None:  # its first read serves all fits
         X, y, found = model._of_table(table, dict.fromkeys(names))
@@ -155,12 +156,13 @@ def _fits(model, grid, X, y, fit_params):
         if problem is None:
             problem = model._prepare_fit(X, y, **given)
             problem = problem._replace(objectives=[o.sharing() for o in problem.objectives])
-        penalty = model._penalty()
+        penalty = model._penalty(problem.objectives[0].rows.shape[1])
         return problem._replace(objectives=[o.penalized(penalty) for o in problem.objectives])
 
     with ExitStack() as stack:
         for alpha in grid:
-            yield model.set_params(alpha=float(alpha))._fit(prepare, X, y, **fit_params)
+            model.alpha = float(alpha)
+            yield model._fit(prepare, X, y, **fit_params)
             if alpha == grid[0]:
                 stack.enter_context(problem.objectives[0].rows.session())
 
@@ -186,7 +188,7 @@ def _decreasing(alphas):
 
 def _largest_alpha(model, X, y, fit_params):
     """The alpha a grid starts from; 1 if coefficients are of no use, whatever alpha is."""
-    data = {name: fit_params[name] for name in ("sample_weight", "groups") if name in fit_params}
+    data = {name: fit_params[name] for name in _BY_ROW if name in fit_params}
     model._check_params()
     objectives = model._prepare(X, y, **data).objectives
     if isinstance(X, Table):
@@ -277,8 +279,7 @@ def _smooth_point(objective, constant):
 
 def _piecewise_linear_point(objective):
     """The best point without coefficients, for a loss that is a sum of hinges."""
-    terms = hinge_terms(objective, objective.y, objective.s)
-    kink, low, high = (np.array(part) for part in zip(*terms, strict=True))
+    kink, low, high = (np.array(part) for part in zip(*hinge_terms(objective), strict=True))
     b = 0.0
     if objective.fit_intercept:
         b = best_intercept(kink, low, high)

@@ -241,6 +241,9 @@ def test_names_of_a_stream(frame, monkeypatch, kept):
     there = model.fit(Batches(batches)).coef_
     np.testing.assert_allclose(there, model.fit(X, y > 0).coef_, rtol=1e-3, atol=1e-6)
     assert there[0, 0] == 0
+    # A model that was fitted to these columns in another order goes by the names of the stream.
+    np.testing.assert_array_equal(model.fit(X[X.columns[::-1]], y > 0).coef_[0, 3], 0)
+    np.testing.assert_array_equal(model.fit(Batches(batches)).coef_, there)
 
 
 def test_single_precision_stays_within(frame):
