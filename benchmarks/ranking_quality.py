@@ -19,7 +19,7 @@ from sklearn.model_selection import GroupShuffleSplit
 
 from benchmarks import flights
 from benchmarks.harness import OURS, SPENT, THREADS, installed
-from sklearn_margin import RankSVM
+from sklearn_margin import LinearRanker, RankSVM
 from sklearn_margin._ndcg import grouped_ndcg
 from sklearn_margin.metrics import pairwise_accuracy_score
 
@@ -61,6 +61,14 @@ def rank_svm(loss):
         return model.fit(part.X, part.y, groups=part.groups).predict
 
     return Ranker(f"RankSVM {loss.replace('_', ' ')}", fit, ALPHAS)
+
+
+def listwise():
+    def fit(part, alpha):
+        model = LinearRanker("listwise_softmax", alpha=alpha, n_jobs=THREADS)
+        return model.fit(part.X, part.y, groups=part.groups).predict
+
+    return Ranker("listwise softmax", fit, ALPHAS)
 
 
 def ridge():
@@ -112,23 +120,24 @@ def xgb_trees():
     return Ranker("XGBRanker trees", fit, (3, 6), "xgboost", "depth")
 
 
-def lightgbm_trees():
+def lightgbm_trees(objective="lambdarank"):
     def fit(part, leaves):
         from lightgbm import LGBMRanker
 
         model = LGBMRanker(
-            n_estimators=100, num_leaves=leaves, n_jobs=THREADS, random_state=0, verbosity=-1
-        )
+            objective=objective, n_estimators=100, num_leaves=leaves, n_jobs=THREADS,
+            random_state=0, verbosity=-1,
+        )  # fmt: skip
         sizes = np.unique(part.groups, return_counts=True)[1]
         return model.fit(part.X, part.y.astype(int), group=sizes).predict
 
-    return Ranker("LGBMRanker", fit, (7, 31), "lightgbm", "leaves")
+    return Ranker(f"LGBMRanker {objective}", fit, (7, 31), "lightgbm", "leaves")
 
 
 # The first is the one whose time is the unit.
 RANKERS = (
-    rank_svm("squared_hinge"), rank_svm("hinge"), ridge(), survival_svm(), xgb_linear(),
-    xgb_trees(), lightgbm_trees(),
+    rank_svm("squared_hinge"), rank_svm("hinge"), listwise(), ridge(), survival_svm(),
+    xgb_linear(), xgb_trees(), lightgbm_trees(), lightgbm_trees("rank_xendcg"),
 )  # fmt: skip
 
 

@@ -49,6 +49,7 @@ from sklearn_margin.losses import (
     Hinge,
     Huber,
     InfoNCE,
+    ListwiseSoftmax,
     Logistic,
     ModifiedHuber,
     MultipleNegativesRanking,
@@ -95,6 +96,7 @@ RANKING = [
     (PairwiseHinge(), "Joachims 2002", Ridge()),
     (PairwiseSquaredHinge(), "Lee & Lin 2014", Ridge()),
     (PairwiseLogistic(), "Burges et al. 2005", Ridge()),
+    (ListwiseSoftmax(), "Cao et al. 2007", Ridge()),
 ]
 EMBEDDING = [
     (Contrastive(), "Hadsell et al. 2006", PCA(8)),

@@ -59,6 +59,8 @@ def unpack_target(
     (array([2., 0.]), ['a', 'b'])
     """
     y = as_array(y, input_name)
+    if y.dtype.names is not None:
+        return _survival(y, input_name)[1], None if groups is None else as_array(groups, "groups")
     if not is_packed(y):
         relevance = float_column(y, input_name, warn=True)
         return relevance, None if groups is None else as_array(groups, "groups")
@@ -72,6 +74,46 @@ def unpack_target(
                 "differently. Pass the groups once."
             )
     return relevance, packed
+
+
+def events_of(y: Any, input_name: str = "y") -> NDArray[np.bool_] | None:
+    """Whether the time of each row is that of an event, of a structured `y`; None of any other."""
+    names = getattr(getattr(y, "dtype", None), "names", None)
+    return None if names is None else _survival(y, input_name)[0]
+
+
+def _survival(y, input_name):
+    """Events and times, of a structured array that has them as its fields, as scikit-survival's.
+
+    A censored time is known to be exceeded. So it becomes the next larger number, above an event at
+    the same time.
+    """
+    kinds = "".join(y.dtype[k].kind for k in range(len(y.dtype.names)))
+    if y.ndim != 1 or kinds not in ("bf", "bi", "bu"):
+        raise ValueError(
+            f"{input_name} with named fields must have two, whether there was an event (bool) and "
+            f"the time (a number), got {y.dtype}"
+        )
+    event, time = (y[name] for name in y.dtype.names)
+    time = float_column(time, f"the time in {input_name}")
+    return event.copy(), np.where(event, time, np.nextafter(time, np.inf))
+
+
+def inverse_propensity(propensity: ArrayLike | None, n_samples: int) -> NDArray[Any] | None:
+    """One over each propensity; None if there are none.
+
+    Raises
+    ------
+    ValueError
+        If they are not one number for each row, above 0 and at most 1.
+    """
+    if propensity is None:
+        return None
+    propensity = float_column(propensity, "propensity", n_samples=n_samples)
+    if not (propensity.min() > 0 and propensity.max() <= 1):
+        wrong = propensity[(propensity <= 0) | (propensity > 1)][0]
+        raise ValueError(f"propensity must be above 0 and at most 1, got {wrong}")
+    return 1.0 / propensity
 
 
 def is_packed(y: ArrayLike) -> bool:
@@ -170,6 +212,8 @@ class ScoredRows(NamedTuple):
     score: NDArray[np.float64]
     codes: NDArray[np.int64]  # group, 0 to n_groups - 1
     weight: NDArray[np.float64] | None  # the largest is 1
+    better: NDArray[np.float64] | None = None  # factors: of gains, and of the better row of a pair
+    worse: NDArray[np.float64] | None = None  # and of the worse one
 
 
 def check_scored_rows(
@@ -177,21 +221,30 @@ def check_scored_rows(
     y_score: ArrayLike,
     groups: ArrayLike | None,
     sample_weight: ArrayLike | None,
+    propensity: ArrayLike | None = None,
+    *,
+    censored: bool = False,
 ) -> ScoredRows:
     """Validate what every ranking metric takes; its errors call the arguments by these names."""
+    event = events_of(y_true, "y_true")
+    if (event is not None) != censored:
+        needs = "have the fields event and time" if censored else "have no named fields"
+        raise ValueError(f"y_true must {needs}: concordance_index_score is of censored times")
     relevance, groups = unpack_target(y_true, groups, input_name="y_true")
     n_samples = relevance.shape[0]
+    sides = [inverse_propensity(propensity, n_samples), event]
     score = float_column(y_score, "y_score", n_samples=n_samples)
     codes = encode_groups(groups, n_samples)
     if sample_weight is None:
-        return ScoredRows(relevance, score, codes, None)
+        return ScoredRows(relevance, score, codes, None, *sides)
     weight = check_weights(sample_weight, n_samples)
     weight /= weight.max()  # a common factor means nothing, and may overflow
     kept = weight > 0
     if kept.all():
-        return ScoredRows(relevance, score, codes, weight)
+        return ScoredRows(relevance, score, codes, weight, *sides)
     codes = encode_groups(codes[kept], int(kept.sum()))
-    return ScoredRows(relevance[kept], score[kept], codes, weight[kept])
+    sides = [None if side is None else side[kept] for side in sides]
+    return ScoredRows(relevance[kept], score[kept], codes, weight[kept], *sides)
 
 
 class RankedRows(NamedTuple):
@@ -291,6 +344,8 @@ def count_pairs(rows: ScoredRows) -> PairCounts:
     group_start = np.flatnonzero(new_group)
     paired = np.add.reduceat(new_level, group_start, dtype=np.int64) > 1  # groups
     lower, upper, unit = _pair_factors(rows, paired)
+    lower = lower if rows.worse is None else lower * rows.worse
+    upper = upper if rows.better is None else upper * rows.better
     total = _pairs_between_levels(lower[by_label], upper[by_label], new_group, new_level)
     level = np.empty(n_rows, dtype=np.int64)  # of the label: 0, 1, … within each group
     level[by_label] = np.cumsum(new_level)
@@ -301,7 +356,7 @@ def count_pairs(rows: ScoredRows) -> PairCounts:
     by_score = by_score[np.lexsort((rows.score[by_score], rows.codes[by_score]))]
     lower, upper, level = lower[by_score], upper[by_score], level[by_score]
     new_tie = new_group | run_starts(rows.score[by_score])
-    tied = _pairs_between_levels(lower, upper, new_tie, new_tie | run_starts(level))
+    tied = _pairs_between_levels(upper, lower, new_tie, new_tie | run_starts(level))
     start = np.repeat(group_start, run_sizes(group_start, n_rows))
     return PairCounts(total, _ordered_pairs(level, start, lower, upper), tied, unit)
 

@@ -5,6 +5,7 @@ import numpy as np
 from sklearn_margin.losses.base import Loss
 from sklearn_margin.losses.batch import BatchLoss
 from sklearn_margin.losses.embedding.base import EmbeddingLoss
+from sklearn_margin.losses.listwise import ListwiseSoftmax
 from sklearn_margin.losses.multiclass import MulticlassLoss
 from sklearn_margin.losses.pairs.base import PairwiseLoss
 from sklearn_margin.losses.pairs.index import PairIndex
@@ -210,6 +211,37 @@ class PairForm(Form):
         return "returned"
 
 
+class ListForm(Form):
+    """A loss of lists; x are the scores of two lists, and there is one case."""
+
+    names = ("value", "gradient", "")
+
+    def __init__(self, loss):
+        super().__init__(loss)
+        self.labels = np.array([0.0, 2.0, 1.0, 0.0, 3.0, 1.0, 1.0])
+        self.index = loss.index(self.labels, np.array([0, 0, 0, 0, 1, 1, 1]), np.ones(7))
+
+    def _value_gradient(self, case, x):
+        out = np.empty(len(x))
+        return self.index.value_gradient(self.loss, np.array(x), out), out
+
+    def product(self, case, x, v):
+        out = np.empty(len(x))
+        self.index.hessian_product(self.loss, np.array(x), np.array(v), out)
+        return out
+
+    def points(self, rng):
+        for spread in (0.0, 0.3, 1.0, 2.0, 5.0):
+            yield None, spread * rng.normal(size=len(self.labels))
+
+    def line(self, rng, case):
+        start, direction = rng.normal(size=(2, len(self.labels)))
+        return start, direction, np.linspace(-4, 4, 101)
+
+    def where(self, case, x):
+        return f"y={show(self.labels)}, z={show(x)}"
+
+
 class RowForm(Form):
     """A loss of a row of scores; a case is the index of the true class."""
 
@@ -373,6 +405,8 @@ def forms_of(loss: Loss, y=None) -> list[Form]:
         return [EmbeddingForm(loss, y)]
     if isinstance(loss, PairwiseLoss):
         return [PairForm(loss)]
+    if isinstance(loss, ListwiseSoftmax):
+        return [ListForm(loss)]
     several = loss.multiclass
     by_class = isinstance(loss, MulticlassLoss) or several is not None
     if isinstance(loss, BatchLoss):

@@ -45,16 +45,25 @@ def grouped_ndcg(
     gain: str,
     sample_weight: ArrayLike | None,
     ignore_ties: bool = False,
+    propensity: ArrayLike | None = None,
 ) -> GroupedNDCG:
     """Check the arguments of ``metrics.ndcg_score`` but `k`, and compute what it needs."""
     if gain not in ("linear", "exponential"):
         raise ValueError(f"gain must be 'linear' or 'exponential', got {gain!r}")
-    rows = check_scored_rows(y_true, y_score, groups, sample_weight)
+    rows = check_scored_rows(y_true, y_score, groups, sample_weight, propensity)
     if rows.relevance.min() < 0:
         raise ValueError(f"y_true must not be negative for NDCG, got {rows.relevance.min()}")
     ranked = rank_within_groups(rows.score, rows.codes)
-    ideal = rank_within_groups(rows.relevance, rows.codes)
-    gains, start = _relative_gains(rows, gain, ideal), ranked.group_start
+    start, weight = ranked.group_start, group_weights(rows)
+    if rows.better is None:
+        ideal = rank_within_groups(rows.relevance, rows.codes)
+        gains = _relative_gains(rows, gain, ideal)
+    else:
+        gains = rows.better * _gains(rows.relevance, gain, rows.relevance.max())
+        ideal = rank_within_groups(gains, rows.codes)
+        totals = np.bincount(rows.codes, weights=gains)
+        if totals.any():
+            weight = totals if weight is None else weight * totals
     ideal_gains, gains = gains[ideal.order], gains[ranked.order]
     if not ignore_ties:
         gains = average_over_ties(gains, ranked)
@@ -63,15 +72,19 @@ def grouped_ndcg(
     best = running_sums(ideal_gains * discount, start)
     by_place = np.divide(achieved, best, out=np.zeros_like(best), where=best > 0)
     by_place = np.clip(by_place, 0, 1)  # rounding may leave the interval
-    return GroupedNDCG(by_place, start, run_sizes(start, len(best)), group_weights(rows))
+    return GroupedNDCG(by_place, start, run_sizes(start, len(best)), weight)
 
 
 def _relative_gains(rows: ScoredRows, gain: str, ideal: RankedRows) -> NDArray[np.float64]:
     """Gains divided by the largest of the group, which cannot overflow; 0 if that is 0."""
     first = ideal.order[ideal.group_start]
-    gains = rows.relevance
-    if gain == "exponential":  # (2**r - 1) / 2**highest
-        highest = gains[first][rows.codes]
-        gains = -np.expm1(-gains * np.log(2)) * np.exp2(gains - highest)
+    gains = _gains(rows.relevance, gain, rows.relevance[first][rows.codes])
     largest = gains[first][rows.codes]
     return gains / np.where(largest > 0, largest, 1)
+
+
+def _gains(relevance, gain, highest):
+    """Gains, of which exponential ones are (2**r - 1) / 2**highest."""
+    if gain == "exponential":
+        return -np.expm1(-relevance * np.log(2)) * np.exp2(relevance - highest)
+    return relevance

@@ -63,6 +63,8 @@ def columns_of(batch, n, k, unpack, what) -> ByRow:
         values = np.asarray(on_host(values))
         if values.ndim == 0 and name in ("sample_weight", "offset"):
             values = np.full(n, values)
+        if values.dtype.names is not None:
+            raise ValueError(f"{name} of {what} {k} has named fields, which are for rows in memory")
         packed = name == "y" and unpack is not None and values.ndim == 2 and values.shape[1] == 2
         if packed and n > 0:
             values, found["groups"] = unpack(values, batch.groups)

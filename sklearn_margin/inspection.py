@@ -23,6 +23,7 @@ from sklearn_margin._loss_checks import (
 from sklearn_margin._loss_forms import (
     BatchForm,
     EmbeddingForm,
+    ListForm,
     PairForm,
     RowForm,
     ScoreForm,
@@ -33,6 +34,7 @@ from sklearn_margin._loss_forms import (
 from sklearn_margin._typing import ArrayLike, RandomState
 from sklearn_margin.losses.base import Loss
 from sklearn_margin.losses.embedding.base import EmbeddingLoss
+from sklearn_margin.losses.listwise import ListwiseSoftmax
 from sklearn_margin.losses.multiclass import MulticlassLoss, TwoClasses
 from sklearn_margin.losses.pairs.any_pairs import AnyPairs
 from sklearn_margin.losses.pairs.base import PairwiseLoss
@@ -113,7 +115,7 @@ def _check_forms(loss, y, rng):
         if isinstance(form, ScoreForm) and hasattr(form.loss, "piecewise_linear"):
             check_hinges(form, cases)
         check_envelopes(form, cases, rng)
-        if not isinstance(loss, MarginRanking):
+        if not isinstance(loss, (MarginRanking, ListwiseSoftmax)):  # a list has a mean weight
             _check_weights(form, rng)
     if isinstance(loss, PairwiseLoss):
         _check_pair_terms(loss, rng)
@@ -172,6 +174,9 @@ def _form_on_rows(objective, rng):
         return form, list(form.points(rng))[1:2]
     if isinstance(loss, PairwiseLoss):
         return PairForm(loss), [(None, np.array([d])) for d in (0.0, 0.7, -0.7, 1.9, -1.9)]
+    if isinstance(loss, ListwiseSoftmax):
+        form = ListForm(loss)
+        return form, list(form.points(rng))[:3]
     y = objective.y[_some_rows(objective)]
     if not loss.splits:
         n_classes = objective.n_outputs if objective.n_outputs > 1 else 0

@@ -47,6 +47,7 @@ from sklearn_margin._validation import check_offset, float_column
 
 __all__ = [
     "average_precision_score",
+    "concordance_index_score",
     "make_ranking_scorer",
     "ndcg_score",
     "pairwise_accuracy_score",
@@ -64,6 +65,7 @@ def ndcg_score(
     gain: str = "linear",
     ignore_ties: bool = False,
     sample_weight: ArrayLike | None = None,
+    propensity: ArrayLike | None = None,
 ) -> float:
     r"""Normalised discounted cumulative gain, averaged over groups.
 
@@ -93,6 +95,10 @@ def ndcg_score(
         Rank rows of equal score in the order in which they are given. Faster.
     sample_weight : array-like of shape (n_samples,), default=None
         Weight of each row; a group weighs as much as its rows in the mean.
+    propensity : array-like of shape (n_samples,), default=None
+        Probability, above 0 and at most 1, that a relevant row was seen and its click recorded,
+        where y_true are clicks. Gains are divided by it [1]_, and groups count by the sum
+        of these, times their weight.
 
     Returns
     -------
@@ -103,6 +109,11 @@ def ndcg_score(
     ------
     ValueError
         If a relevance is negative, `gain` unknown or ``k < 1``, and as every metric of this module.
+
+    References
+    ----------
+    .. [1] Joachims, Swaminathan & Schnabel, "Unbiased learning-to-rank with biased feedback", WSDM
+       2017.
 
     Examples
     --------
@@ -119,6 +130,7 @@ def ndcg_score(
         gain=gain,
         sample_weight=sample_weight,
         ignore_ties=ignore_ties,
+        propensity=propensity,
     )
     return ndcg.mean(k)
 
@@ -284,6 +296,7 @@ def pairwise_accuracy_score(
     *,
     groups: ArrayLike | None = None,
     sample_weight: ArrayLike | None = None,
+    propensity: ArrayLike | None = None,
 ) -> float:
     r"""Share of the correctly ordered pairs, pooled over all groups.
 
@@ -304,6 +317,9 @@ def pairwise_accuracy_score(
         Group of each row; None is one group, or those in y_true.
     sample_weight : array-like of shape (n_samples,), default=None
         Weight of each row; a pair weighs as much as the product of its rows' weights.
+    propensity : array-like of shape (n_samples,), default=None
+        Probability, above 0 and at most 1, that a relevant row was seen and its click recorded,
+        where y_true are clicks. A pair's weight is divided by that of its better row.
 
     Returns
     -------
@@ -327,7 +343,64 @@ def pairwise_accuracy_score(
     >>> pairwise_accuracy_score([2, 1, 0, 1, 0], [3, 1, 2, 4, 4], groups=[0, 0, 0, 1, 1])
     0.625
     """
-    rows = check_scored_rows(y_true, y_score, groups, sample_weight)
+    rows = check_scored_rows(y_true, y_score, groups, sample_weight, propensity)
+    return share_of_pairs(*count_pairs(rows)[:3])
+
+
+def concordance_index_score(
+    y_true: ArrayLike,
+    y_score: ArrayLike,
+    *,
+    groups: ArrayLike | None = None,
+    sample_weight: ArrayLike | None = None,
+) -> float:
+    r"""Harrell's concordance index: share of the correctly ordered pairs whose order is known.
+
+    .. math:: \frac{\sum_{(i,j)} w_i w_j \left([s_i > s_j] + \frac12 [s_i = s_j]\right)}
+                   {\sum_{(i,j)} w_i w_j}
+
+    over the pairs (i, j) of one group in which j had its event before the time of i, or at the time
+    when i was censored; two events at one time are no pair [1]_. It is
+    ``concordance_index_censored`` of scikit-survival for risks −s, but that there scores that
+    differ by 1e-8 or less are tied.
+
+    Parameters
+    ----------
+    y_true : structured array of shape (n_samples,)
+        With two fields: whether there was an event (bool), and its time or that of censoring.
+    y_score : array-like of shape (n_samples,)
+        Predicted scores, higher for rows that should last longer.
+    groups : array-like of shape (n_samples,), default=None
+        Group (stratum) of each row; None is one group.
+    sample_weight : array-like of shape (n_samples,), default=None
+        Weight of each row; a pair weighs as much as the product of its rows' weights.
+
+    Returns
+    -------
+    score : float
+        Between 0 and 1, higher is better, 0.5 for a constant score. NaN, with an
+        ``UndefinedMetricWarning``, if no order of two rows is known.
+
+    Raises
+    ------
+    ValueError
+        If y_true has no such fields, and as every metric of this module.
+
+    References
+    ----------
+    .. [1] Harrell, Califf, Pryor, Lee & Rosati, "Evaluating the yield of medical tests", JAMA 247,
+       1982.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_margin.metrics import concordance_index_score
+    >>> y = [(True, 1.0), (False, 2.0), (True, 3.0)]
+    >>> y = np.array(y, dtype=[("event", bool), ("time", float)])
+    >>> concordance_index_score(y, [1.0, 0.0, 3.0])
+    0.5
+    """
+    rows = check_scored_rows(y_true, y_score, groups, sample_weight, censored=True)
     return share_of_pairs(*count_pairs(rows)[:3])
 
 
@@ -351,8 +424,9 @@ def make_ranking_scorer(metric: Callable[..., float], **kwargs: Any) -> Callable
 
     As :func:`sklearn.metrics.make_scorer`, and besides
 
-    * with metadata routing enabled it requests `groups` and `offset`, and `sample_weight` if
-      `metric` has it; with routing disabled the same object finds the groups in packed `y`;
+    * with metadata routing enabled it requests `groups` and `offset`, and what `metric` has of
+      `sample_weight` and `propensity`; with routing disabled the same object finds the groups in
+      packed `y`;
     * an `offset` is added to the scores that it asks the estimator for;
     * it refuses to score without groups, rather than take each test fold for one query. If all
       rows are one query, use ``sklearn.metrics.make_scorer(metric)``.
@@ -389,8 +463,8 @@ def make_ranking_scorer(metric: Callable[..., float], **kwargs: Any) -> Callable
     scorer = make_scorer(_GroupsRequired(metric, kwargs.get("response_method")), **kwargs)
     # A scorer accepts requests only while routing is enabled, and ignores them while it is not.
     with config_context(enable_metadata_routing=True):
-        request = {name: True for name in ("groups", "sample_weight") if name in accepted}
-        return scorer.set_score_request(**request, offset=True)
+        names = [name for name in ("groups", "sample_weight", "propensity") if name in accepted]
+        return scorer.set_score_request(**dict.fromkeys(names, True), offset=True)
 
 
 class _GroupsRequired:

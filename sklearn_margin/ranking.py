@@ -9,6 +9,7 @@ from sklearn_margin._base.ranking import BaseRanker
 from sklearn_margin._typing import Bounds, Factors, RandomState
 from sklearn_margin._validation import check_choice
 from sklearn_margin.losses import (
+    ListwiseSoftmax,
     Loss,
     MarginRanking,
     PairwiseHinge,
@@ -21,6 +22,7 @@ from sklearn_margin.solvers import Solver
 __all__ = ["LinearRanker", "RankSVM"]
 
 _LOSSES = {
+    "listwise_softmax": ListwiseSoftmax,
     "margin_ranking": MarginRanking,
     "pairwise_hinge": PairwiseHinge,
     "pairwise_logistic": PairwiseLogistic,
@@ -32,17 +34,19 @@ _HINGES = ("squared_hinge", "hinge", "pairwise_squared_hinge", "pairwise_hinge")
 
 
 class LinearRanker(BaseRanker):
-    """Linear ranking with a pairwise loss of your choice.
+    """Linear ranking with a loss of your choice, of pairs or of lists.
 
     Over the pairs (i, j) in one group with y_i > y_j, minimises
     Σ u_ij φ((x_i − x_j)·w) / Σ u_ij + alpha·((1 − l1_ratio)/2·‖w‖² + l1_ratio·‖w‖₁), with the
-    pair weights u_ij of the loss. For hinge losses the cost of a pass is O(n log n).
+    pair weights u_ij of the loss. For hinge losses the cost of a pass is O(n log n). The loss
+    "listwise_softmax" is a mean over groups in place of pairs.
 
     Parameters
     ----------
-    loss : str or PairwiseLoss, default="pairwise_squared_hinge"
+    loss : str, PairwiseLoss or ListwiseSoftmax, default="pairwise_squared_hinge"
         "pairwise_squared_hinge", "pairwise_hinge", "pairwise_logistic" or, the same in short,
-        "squared_hinge", "hinge", "logistic"; "margin_ranking"; or a loss object.
+        "squared_hinge", "hinge", "logistic"; "margin_ranking"; "listwise_softmax"; or a loss
+        object.
     alpha : float, default=1e-4
         Strength of the penalty, at least 0. The loss is a mean over P pairs: in place of a factor C
         of their sum take alpha = 1/(C·P). After a fit ``n_pairs_`` is P.
@@ -134,7 +138,7 @@ class LinearRanker(BaseRanker):
     _losses = _LOSSES
 
     def _loss(self):
-        return resolve_loss(self.loss, PairwiseLoss, _LOSSES)
+        return resolve_loss(self.loss, (PairwiseLoss, ListwiseSoftmax), _LOSSES)
 
 
 class RankSVM(BaseRanker):

@@ -90,10 +90,18 @@ def one_dice(p, q, t, s):
     return 1 - (2 * np.sum(s * q * t) + p.smooth) / size
 
 
+def listwise(p, y, z):
+    gains = y if p.gain == "linear" else 2.0**y - 1
+    return gains / gains.sum() @ (logsumexp(z) - z) if gains.any() else None
+
+
+#: Value of one list of labels and scores; None if it is left out.
+LIST_FORMULA = {"ListwiseSoftmax": listwise}
+
 #: Value for all labels, scores and weights.
 BATCH_FORMULA = {"Dice": dice}
 
-FORMULAS = [SCORE_FORMULA, ROW_FORMULA, BATCH_FORMULA]
+FORMULAS = [SCORE_FORMULA, ROW_FORMULA, LIST_FORMULA, BATCH_FORMULA]
 
 # --- parameters and kinks ---------------------------------------------------------------------
 
@@ -111,6 +119,7 @@ SETTINGS = {
     ],
     "Hinge": [{"margin": 0.0}, {"margin": 0.3}, {"margin": 2}],
     "Huber": [{"delta": 0.1}, {"delta": 3}],
+    "ListwiseSoftmax": [{"gain": "exponential"}],
     "PairwiseHinge": [
         {"margin": 0.0},
         {"margin": 0.3, "weighting": "uniform"},
@@ -201,7 +210,8 @@ DEFAULT_FORMS = [(cls(), columns) for cls in PUBLIC for columns in forms(cls())]
 def entry(loss, columns):
     """The functions that check the arrays a user gives, and kind of scores: what forms share."""
     cls = type(loss)
-    return cls.value, cls.gradient, getattr(cls, "check_labels", None), bool(columns)
+    checks = getattr(cls, "check_labels", None)
+    return cls.value, cls.gradient, checks, bool(columns), isinstance(loss, losses.ListwiseSoftmax)
 
 
 #: A form for each way in; what is true of checks of arrays is tested of these.
@@ -217,9 +227,13 @@ def is_pairwise(loss):
     return isinstance(loss, PairwiseLoss)
 
 
+def is_listwise(loss):
+    return isinstance(loss, losses.ListwiseSoftmax)
+
+
 def takes_signs(loss):
     """Whether labels of one score are −1 and +1."""
-    return not is_pairwise(loss) and (
+    return not (is_pairwise(loss) or is_listwise(loss)) and (
         isinstance(loss, BinaryLoss) or not isinstance(loss, PointwiseLoss)
     )
 
@@ -270,6 +284,14 @@ def mean_by_loop(loss, y, z, s=None, groups=None):
                     u = s[i] * s[j] * (1 if loss.weighting == "uniform" else y[i] - y[j])
                     terms.append(u * float(formula(loss, z[i] - z[j])))
                     masses.append(u)
+    elif is_listwise(loss):
+        groups = np.zeros(n) if groups is None else groups
+        for group in np.unique(groups[s > 0]):
+            here = (groups == group) & (s > 0)
+            value = LIST_FORMULA[type(loss).__name__](loss, y[here], z[here])
+            if value is not None:
+                terms.append(s[here].mean() * value)
+                masses.append(s[here].mean())
     else:
         for i in range(n):
             terms.append(s[i] * float(formula(loss, y[i], z[i])))

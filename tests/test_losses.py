@@ -24,6 +24,7 @@ from loss_catalogue import (
     form_id,
     forms,
     formula,
+    is_listwise,
     is_pairwise,
     mean_by_loop,
     mean_of_methods,
@@ -342,7 +343,7 @@ def test_a_scalar_weight_is_no_weight(loss, columns):
         np.testing.assert_array_equal(loss.gradient(y, z, weight, **more), gradient)
 
 
-@every_form
+@parametrize_forms([case for case in FORMS if not is_listwise(case[0])])
 def test_an_integer_weight_is_repetition(loss, columns):
     y, z, more = draw(loss, columns)
     times = np.random.default_rng(5).integers(0, 4, len(z))
@@ -417,6 +418,8 @@ def by_python(loss, y, z):
 def test_methods_of_every_loss_bear_single_precision():
     """In plain Python, where a number of single precision makes all it meets single."""
     for loss, columns in DEFAULT_FORMS:
+        if is_listwise(loss):  # which has no method of one score
+            continue
         y, z, _ = draw(loss, columns)
         extreme = np.random.default_rng(4).choice([-1e3, 1e3, 0.0, 999.0], size=z.shape)
         form = (loss.multiclass or loss) if columns else loss.for_classes(2)

@@ -136,8 +136,9 @@ ABSTRACT = {"Loss", "PointwiseLoss", "ProbabilityLoss", *(family.__name__ for fa
 CATALOGUE = {
     name: getattr(losses, name)
     for name in losses.__all__
-    # Those of embeddings have objectives, and tests, of their own.
-    if name not in ABSTRACT and not issubclass(getattr(losses, name), losses.EmbeddingLoss)
+    # Those of embeddings and of lists have objectives, and tests, of their own.
+    if name not in ABSTRACT
+    and not issubclass(getattr(losses, name), (losses.EmbeddingLoss, losses.ListwiseSoftmax))
 }
 CUSTOM = {"LogCosh": LogCosh, "Cauchy": Cauchy, "Staircase": Staircase}
 LOSSES = {name: cls(**SETTINGS.get(name, {})) for name, cls in {**CATALOGUE, **CUSTOM}.items()}

@@ -41,6 +41,7 @@ GUIDE = {
         "Quantile": "quantiles losses/regression",
         **dict.fromkeys(["PairwiseHinge", "PairwiseSquaredHinge", "PairwiseLogistic"], _PAIRS),
         "MarginRanking": _PAIRS,
+        "ListwiseSoftmax": "ranking losses/listwise",
         **dict.fromkeys(["Contrastive", "Triplet", "InfoNCE", "Circle", "NCA"], "embeddings"),
         **dict.fromkeys(["MultipleNegativesRanking", "GE2E", "ArcFace"], "embeddings"),
         "Loss": "custom_losses losses/index",
@@ -67,6 +68,7 @@ GUIDE = {
         **dict.fromkeys(["ndcg_score", "average_precision_score"], _METRICS),
         **dict.fromkeys(["reciprocal_rank_score", "precision_at_k_score"], _METRICS),
         **dict.fromkeys(["pairwise_accuracy_score", "make_ranking_scorer"], _METRICS),
+        "concordance_index_score": _METRICS,
     },
     "plotting": {
         "AlphaSearchDisplay": "paths",

@@ -18,16 +18,27 @@ from sklearn_margin._base.estimator import Problem, learns_in_batches
 from sklearn_margin._base.linear import LinearModel, check_offset_given, given_offset
 from sklearn_margin._base.scores import predictions_in_parts
 from sklearn_margin._base.tables import grades_coder, largest_weight, parted_objectives
-from sklearn_margin._groups import encode_groups, unpack_target
+from sklearn_margin._groups import (
+    encode_groups,
+    events_of,
+    inverse_propensity,
+    unpack_target,
+)
 from sklearn_margin._hints import INIT_HINTS, PAIR_HINTS, available_if, levels_to_caller
 from sklearn_margin._sklearn import ROUTES_TO_SCORE, with_callbacks
 from sklearn_margin._tables import Table
 from sklearn_margin._typing import Array, ArrayLike, MatrixLike, keeps_signature
 from sklearn_margin._validation import normalize_weights
 from sklearn_margin.batches import Batches, by_batch_with_offset
+from sklearn_margin.losses.listwise import ListwiseSoftmax
 from sklearn_margin.losses.pairs.given import check_signs
-from sklearn_margin.metrics import pairwise_accuracy_score
-from sklearn_margin.objective import PairwiseObjective, PointwiseObjective, Rows
+from sklearn_margin.metrics import concordance_index_score, pairwise_accuracy_score
+from sklearn_margin.objective import (
+    ListwiseObjective,
+    PairwiseObjective,
+    PointwiseObjective,
+    Rows,
+)
 
 __all__ = ["BaseRanker", "check_groups_given", "check_monitors", "looks_like_grades"]
 
@@ -136,6 +147,7 @@ class BaseRanker(LinearModel):
         X_val: MatrixLike | None = None,
         y_val: ArrayLike | None = None,
         offset: ArrayLike | None = None,
+        propensity: ArrayLike | None = None,
     ) -> Self:
         """Fit the model.
 
@@ -147,7 +159,8 @@ class BaseRanker(LinearModel):
         y : array-like of shape (n_samples,) or (n_samples, 2), default=None
             Relevance, graded or real-valued, higher is better; or the columns
             [relevance, group], for use where only y is passed on. None where X is ``Batches``,
-            which hold it.
+            which hold it. Or censored times: a structured array with the fields event (bool) and
+            time, of which the pairs count whose order is known, the earlier time being an event.
         sample_weight : float or array-like of shape (n_samples,), default=None
             Non-negative weights; a pair has the product of the weights of its rows.
         groups : array-like of shape (n_samples,), default=None
@@ -160,6 +173,10 @@ class BaseRanker(LinearModel):
             What is added to the scores before the loss sees them, with no coefficient: the
             score of another model, a known effect. One that all rows of a group share changes
             nothing.
+        propensity : array-like of shape (n_samples,), default=None
+            Probability, above 0 and at most 1, that a relevant row was seen and its click
+            recorded, where y are clicks. The weight of a pair is divided by that of its better row,
+            and gains in lists are divided by it.
 
         Returns
         -------
@@ -171,9 +188,10 @@ class BaseRanker(LinearModel):
         ValueError, TypeError
             For a wrong parameter or wrong data; the estimator stays as it was.
         """
+        prepare = partial(self._prepare_fit, propensity=propensity)
         return self._fit(
-            self._prepare_fit, X, y, sample_weight=sample_weight, groups=groups, X_val=X_val,
-            y_val=y_val, offset=offset, in_batches=True,
+            prepare, X, y, sample_weight=sample_weight, groups=groups, X_val=X_val, y_val=y_val,
+            offset=offset, in_batches=True,
         )  # fmt: skip
 
     def _prepare_fit(self, X, y, **given):
@@ -191,8 +209,12 @@ class BaseRanker(LinearModel):
             _warn_of_no_margin(problem.objectives[0].loss)
         return problem
 
-    def _prepare(self, X, y, sample_weight=None, groups=None, offset=None, *, batch=False):
+    def _prepare(
+        self, X, y, sample_weight=None, groups=None, offset=None, *, propensity=None, batch=False
+    ):
         if isinstance(X, Table):
+            if propensity is not None:
+                raise ValueError(f"propensity is for rows in memory only: {X.why_elsewhere}")
             return self._prepare_table(X)
         continues = self._continues(batch)
         if y is None:
@@ -204,7 +226,7 @@ class BaseRanker(LinearModel):
             s = np.broadcast_to(1.0 / X.shape[0], X.shape[0])
         else:
             s = normalize_weights(sample_weight, X.shape[0], np.float64)
-        objective = self._objective(self._rows(X, True), y, s, groups)
+        objective = self._objective(self._rows(X, True), y, s, groups, propensity)
         if not continues and objective.groups is None and looks_like_grades(objective.y):
             warnings.warn(
                 f"{type(self).__name__} got grades y without groups, and compares all rows with "
@@ -247,16 +269,20 @@ class BaseRanker(LinearModel):
         coef = super()._fitted(problem, solutions)["coef_"]
         return {**problem.known, "coef_": coef[0]}
 
-    def _objective(self, rows, y, s, groups):
+    def _objective(self, rows, y, s, groups, propensity=None):
+        sides = inverse_propensity(propensity, rows.shape[0]), events_of(y)
         y, groups = unpack_target(y, groups)
         check_consistent_length(range(rows.shape[0]), y)
         codes = None
         if groups is not None:
             codes = encode_groups(groups, len(y))
             codes = codes.astype(np.int32 if len(y) < 2**31 else np.int64)
-        return PairwiseObjective(
-            self._loss(), rows, y, s, codes, penalty=self._penalty(rows.shape[1])
-        )
+        loss, make = self._loss(), PairwiseObjective
+        if isinstance(loss, ListwiseSoftmax):
+            make = ListwiseObjective
+            if sides[1] is not None:
+                raise ValueError("censored times have no gains: choose a pairwise loss")
+        return make(loss, rows, y, s, codes, sides, penalty=self._penalty(rows.shape[1]))
 
     @keeps_signature(with_callbacks)
     def fit_pairs(
@@ -395,7 +421,8 @@ class BaseRanker(LinearModel):
     ) -> float:
         """Share of pairs within groups that the scores put in the right order.
 
-        The pairs of all groups are pooled; a tie of scores counts one half.
+        The pairs of all groups are pooled; a tie of scores counts one half. Of censored times it is
+        the concordance index.
 
         Parameters
         ----------
@@ -435,4 +462,6 @@ class BaseRanker(LinearModel):
             check_groups_given(self)
         check_offset_given(self, offset is not None)
         scores: Any = self.predict(X, **given_offset(offset))
+        if events_of(y) is not None:
+            return concordance_index_score(y, scores, groups=codes, sample_weight=sample_weight)
         return pairwise_accuracy_score(relevance, scores, groups=codes, sample_weight=sample_weight)

@@ -16,6 +16,7 @@ from sklearn_margin.losses.embedding import (
     MultipleNegativesRanking,
     Triplet,
 )
+from sklearn_margin.losses.listwise import ListwiseSoftmax
 from sklearn_margin.losses.multiclass import MulticlassLoss
 from sklearn_margin.losses.multiclass_hinge import CrammerSinger, WestonWatkins
 from sklearn_margin.losses.pairs import (
@@ -54,6 +55,7 @@ __all__ = [
     "Hinge",
     "Huber",
     "InfoNCE",
+    "ListwiseSoftmax",
     "Logistic",
     "Loss",
     "MarginRanking",

@@ -3,6 +3,7 @@
 from sklearn_margin.objective.concomitant import ConcomitantHuberObjective
 from sklearn_margin.objective.embedding import EmbeddingObjective
 from sklearn_margin.objective.embedding_tuples import TupleObjective
+from sklearn_margin.objective.listwise import ListwiseObjective
 from sklearn_margin.objective.multiclass import MulticlassObjective
 from sklearn_margin.objective.pairwise import PairwiseObjective
 from sklearn_margin.objective.pointwise import PointwiseObjective
@@ -11,6 +12,7 @@ from sklearn_margin.objective.rows import Rows
 __all__ = [
     "ConcomitantHuberObjective",
     "EmbeddingObjective",
+    "ListwiseObjective",
     "MulticlassObjective",
     "PairwiseObjective",
     "PointwiseObjective",

@@ -6,7 +6,6 @@ import numpy as np
 
 from sklearn_margin.losses.pairs.base import EnvelopeGain
 from sklearn_margin.losses.pairs.hinge import SmoothedPairwiseHinge
-from sklearn_margin.losses.pairs.index import PairIndex
 from sklearn_margin.objective.base import LinearObjective
 from sklearn_margin.objective.row_access import Samples
 
@@ -55,14 +54,16 @@ class PairwiseObjective(LinearObjective):
         Non-negative weights.
     groups : ndarray of int of shape (n,) or None
         Group of each row.
+    sides : tuple of (ndarray or None, ndarray or None)
+        As of ``PairIndex``.
     penalty
         As in ``LinearObjective``; scores have no intercept.
     """
 
-    def __init__(self, loss, rows, y, s, groups=None, **settings):
+    def __init__(self, loss, rows, y, s, groups=None, sides=(None, None), **settings):
         super().__init__(loss, rows, **settings)
-        self.y, self.s, self.groups = y, s, groups
-        self.pairs = PairIndex(y, groups, s, loss.pair_weighting)
+        self.y, self.s, self.groups, self.sides = y, s, groups, sides
+        self.pairs = loss.index(y, groups, s, sides=sides)
 
     def score_value(self, z):
         return self.score_gradient(z, np.empty_like(z))
@@ -126,7 +127,7 @@ class PairwiseObjective(LinearObjective):
             return Samples(empty, empty, np.empty(0), np.empty(0), np.empty((0, 0)))
         # Pairs with probability proportional to the product of their rows' weights: were the
         # weights factors of the slopes, one heavy pair would throw a run off its course.
-        before = np.append(0.0, np.cumsum(layout.s))
+        before = np.append(0.0, np.cumsum(layout.t))
         beaten = before[lowest + worse] - before[lowest]
         until = np.cumsum(layout.s * beaten)
         better = np.searchsorted(until, random_state.uniform(0, until[-1], n), side="right")
@@ -198,6 +199,7 @@ class PairwiseObjective(LinearObjective):
         groups = None if self.groups is None else self.groups[index]
         taken = type(self)(
             self.loss, self.rows.take(index), self.y[index], self.s[index], groups,
+            tuple(None if side is None else side[index] for side in self.sides),
             penalty=self.penalty.penalty,
         )  # fmt: skip
         return taken.with_offset(self._offset_of(index))

@@ -150,7 +150,7 @@ class PartedObjective(LinearObjective):
         if local.pairs is None:
             new.check_range()
             return new
-        counted = rows.map(work.count_pairs, local.loss.pair_weighting, reads=False)
+        counted = rows.map(work.count_pairs, local.loss, reads=False)
         total, new.n_pairs = (sum(column) for column in zip(*counted, strict=True))
         new.blank = new.blank.changed(total=total)
         return new

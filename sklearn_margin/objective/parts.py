@@ -16,7 +16,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import scipy.sparse as sp
 
-from sklearn_margin.losses.pairs.index import PairIndex
 from sklearn_margin.objective.point import largest_of
 
 __all__ = [
@@ -179,14 +178,18 @@ class Blank:
         return part.y if self.total is not None else part.y.astype(dtype, copy=False)
 
     def _pairs(self, part):
-        weighting = self.objective.loss.pair_weighting
-        pairs = part.kept("pairs", weighting, lambda: _index_of(part, weighting))
+        pairs = _index_of(part, self.objective.loss)
         pairs.total = self.total
         return pairs
 
 
-def _index_of(part, weighting):
-    return PairIndex(part.y, part.groups, _weights(part, np.float64), weighting, alone=False)
+def _index_of(part, loss):
+    """What the loss is a mean over, of the rows of a part."""
+
+    def make():
+        return loss.index(part.y, part.groups, _weights(part, np.float64), alone=False)
+
+    return part.kept("pairs", loss.index_key, make)
 
 
 def _weights(part, dtype):
@@ -504,9 +507,9 @@ def target_range(part):
     return float(y.min(initial=np.inf)), float(y.max(initial=-np.inf))
 
 
-def count_pairs(part, weighting):
+def count_pairs(part, loss):
     """Weight and number of the pairs of a part."""
-    pairs = part.kept("pairs", weighting, lambda: _index_of(part, weighting))
+    pairs = _index_of(part, loss)
     return pairs.own_total, pairs.n_pairs
 
 

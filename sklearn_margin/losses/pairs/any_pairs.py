@@ -51,7 +51,7 @@ def pair_units(layout):
 
 @kernel
 def _pair_sums(
-    loss, z, v, order, y, s, level_start, group_level, difference, scale, part,
+    loss, z, v, order, y, s, t, level_start, group_level, difference, scale, part,
     first_group, last_group, first, last,
 ):  # fmt: skip
     """Sum of scale·u_ij·φ(d) over pairs whose better row is at ``first`` … ``last`` − 1.
@@ -70,7 +70,7 @@ def _pair_sums(
             for p in range(max(first, level_start[k]), min(last, level_start[k + 1])):
                 total = 0.0
                 for q in range(start, level_start[k]):
-                    u = scale * s[p] * s[q]
+                    u = scale * s[p] * t[q]
                     if difference:
                         u *= y[p] - y[q]
                     if u != 0.0:
@@ -85,7 +85,7 @@ def _pair_sums(
 
 @kernel
 def _pair_product(
-    loss, z, v, order, y, s, level_start, group_level, difference, scale, part,
+    loss, z, v, order, y, s, t, level_start, group_level, difference, scale, part,
     first_group, last_group, first, last,
 ):  # fmt: skip
     """As ``_pair_sums``, for the product of the Hessian with ``v``; returns 0."""
@@ -100,7 +100,7 @@ def _pair_product(
             for p in range(max(first, level_start[k]), min(last, level_start[k + 1])):
                 total = 0.0
                 for q in range(start, level_start[k]):
-                    u = scale * s[p] * s[q]
+                    u = scale * s[p] * t[q]
                     if difference:
                         u *= y[p] - y[q]
                     if u != 0.0:

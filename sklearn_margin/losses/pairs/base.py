@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
-from sklearn_margin._groups import encode_groups
-from sklearn_margin._typing import Array, ArrayLike
+from sklearn_margin._typing import Array
 from sklearn_margin._validation import check_choice
 from sklearn_margin.losses.base import Loss
 from sklearn_margin.losses.pairs.any_pairs import AnyPairs
 from sklearn_margin.losses.pairs.index import PairIndex
-from sklearn_margin.losses.pointwise import BinaryLoss, check_scores
+from sklearn_margin.losses.pointwise import BinaryLoss
+from sklearn_margin.losses.ranking import RankingLoss, Sides
 
 __all__ = ["EnvelopeGain", "GivenPairs", "PairwiseLoss"]
 
 
-class PairwiseLoss(Loss):
+class PairwiseLoss(RankingLoss):
     """A loss of score differences d = z_i − z_j over pairs with y_i > y_j in one group.
 
     The author writes ``pair_value(d)`` and ``pair_gradient(d)``, and ``pair_hessian(d)``
@@ -83,59 +81,19 @@ class PairwiseLoss(Loss):
         """The parameter ``weighting``, or "uniform" for a loss without it."""
         return getattr(self, "weighting", "uniform")
 
-    def value(
+    def index(
         self,
-        y_true: ArrayLike,
-        y_pred: ArrayLike,
-        sample_weight: ArrayLike | None = None,
-        groups: ArrayLike | None = None,
-    ) -> float:
-        """Weighted mean of the loss over the ordered pairs within groups.
+        y: Array,
+        groups: Array | None,
+        s: Array,
+        alone: bool = True,
+        sides: Sides = (None, None),
+    ) -> PairIndex:
+        return PairIndex(y, groups, s, self.pair_weighting, alone, sides)
 
-        Parameters
-        ----------
-        y_true : array-like of shape (n,)
-            Relevance: graded or real-valued, higher is better.
-        y_pred : array-like of shape (n,)
-            Scores.
-        sample_weight : array-like of shape (n,), default=None
-            Non-negative weights of rows; a pair has the product of its rows' weights.
-        groups : array-like of shape (n,), default=None
-            Group (query) of each row, of any type and in any order; None is one group.
-
-        Returns
-        -------
-        float
-        """
-        return self._value_gradient(y_true, y_pred, sample_weight, groups)[0]
-
-    def gradient(
-        self,
-        y_true: ArrayLike,
-        y_pred: ArrayLike,
-        sample_weight: ArrayLike | None = None,
-        groups: ArrayLike | None = None,
-    ) -> Array:
-        """Derivative of ``value`` with respect to the scores.
-
-        Parameters
-        ----------
-        y_true, y_pred, sample_weight, groups
-            As in ``value``.
-
-        Returns
-        -------
-        ndarray of shape (n,)
-        """
-        return self._value_gradient(y_true, y_pred, sample_weight, groups)[1]
-
-    def _value_gradient(self, y_true, y_pred, sample_weight, groups):
-        self.check_params()
-        y, z, s = check_scores(y_true, y_pred, sample_weight)
-        codes = None if groups is None else encode_groups(groups, len(y))
-        out = np.empty(len(z))
-        value = PairIndex(y, codes, s, self.pair_weighting).value_gradient(self, z, out)
-        return value, out.astype(z.dtype, copy=False)
+    @property
+    def index_key(self) -> str:
+        return self.pair_weighting
 
     # A pair is a sample whose row is x_i − x_j: what stochastic solvers see.
 

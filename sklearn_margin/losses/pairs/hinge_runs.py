@@ -115,8 +115,8 @@ def _sort_level(z, index, first, last, z_new, index_new):
 
 @kernel(inline="always")
 def load_runs(
-    z, v, mean, order, y, s, level_start, run_level, inner, start, first, last, alone, difference,
-    terms, product, work, sums,
+    z, v, mean, order, y, s, t, split, level_start, run_level, inner, start, first, last, alone,
+    difference, terms, product, work, sums,
 ):  # fmt: skip
     """Copy the scores of runs first … last − 1 of a group, and ``v`` less ``mean``; take the sums
     over pairs within each run, and sort it unless it is ``alone`` in its group."""
@@ -124,7 +124,7 @@ def load_runs(
         low, high = run_level[r], run_level[r + 1]
         a, b = level_start[low] - start, level_start[high] - start
         if high - low == 1 and not alone:
-            _load_level(z, order, s, start, a, b, work)
+            _load_level(z, order, s, t, split, start, a, b, work)
         for p in range(a, b):
             work.result[p] = 0.0
             if product:
@@ -134,19 +134,24 @@ def load_runs(
                 work.new_scores[p] = z[order[start + p]]
             levels = level_start[low : high + 1]
             labels, weights = y[start + a : start + b], s[start + a : start + b]
+            others = t[start + a : start + b]
             scores, result = work.new_scores[a:b], work.result[a:b]
             if product:
                 vector = work.vector[a:b]
-                _product_within(scores, labels, weights, levels, terms, difference, vector, result)
+                _product_within(
+                    scores, labels, weights, others, levels, terms, difference, vector, result
+                )
             else:
-                _hinge_within(scores, labels, weights, levels, terms, difference, result, sums)
+                _hinge_within(
+                    scores, labels, weights, others, levels, terms, difference, result, sums
+                )
             if not alone:
                 _sort_run(a, b, inner[start + a : start + b], work)
 
 
 @kernel(inline="always")
-def _load_level(z, order, s, start, a, b, work):
-    """Sort a level by score, ``order`` and ``s`` with it."""
+def _load_level(z, order, s, t, split, start, a, b, work):
+    """Sort a level by score, ``order`` and weights with it; ``split``: t is not s itself."""
     scores, index = work.scores, work.index
     for p in range(a, b):
         index[p] = p
@@ -158,6 +163,12 @@ def _load_level(z, order, s, start, a, b, work):
     for p in range(a, b):
         order[start + p] = work.new_index[p]
         s[start + p] = work.new_scores[p]
+    if split:
+        for p in range(a, b):
+            work.new_scores[p] = t[start + index[p]]
+        for p in range(a, b):
+            t[start + p] = work.new_scores[p]
+    for p in range(a, b):
         index[p] = p
 
 
@@ -187,40 +198,40 @@ def _shortfall(margin, high, low):
 
 
 @kernel(fastmath=REASSOCIATE)
-def _hinge_within(z, y, s, levels, terms, difference, gradient, sums):
+def _hinge_within(z, y, s, t, levels, terms, difference, gradient, sums):
     """As ``_hinge_above`` and ``_hinge_below`` for all terms and all pairs of a few rows."""
     unit, slant = (0.0, 1.0) if difference else (1.0, 0.0)  # no branch, no second loop
     for k in range(1, levels.shape[0] - 1):
         below = levels[k] - levels[0]
         for i in range(below, levels[k + 1] - levels[0]):
-            for t in range(terms.shape[0]):
-                margin, linear, square = terms[t, 0], s[i] * terms[t, 1], 2.0 * s[i] * terms[t, 2]
+            for m in range(terms.shape[0]):
+                margin, linear, square = terms[m, 0], s[i] * terms[m, 1], 2.0 * s[i] * terms[m, 2]
                 total1 = total2 = slopes = 0.0
                 for j in range(below):
                     over = max(_shortfall(margin, z[i], z[j]), 0.0)
-                    u = s[j] * (unit + slant * (y[i] - y[j]))
+                    u = t[j] * (unit + slant * (y[i] - y[j]))
                     total1 += u * over
                     total2 += u * over * over
                     slope = (u * linear if over > 0.0 else 0.0) + square * (u * over)
                     gradient[j] += slope
                     slopes += slope
                 gradient[i] -= slopes
-                sums[t, 0] += s[i] * total1
-                sums[t, 1] += s[i] * total2
+                sums[m, 0] += s[i] * total1
+                sums[m, 1] += s[i] * total2
 
 
 @kernel(fastmath=REASSOCIATE)
-def _product_within(z, y, s, levels, terms, difference, v, out):
+def _product_within(z, y, s, t, levels, terms, difference, v, out):
     """As ``_product_above`` and ``_product_below`` for all terms and all pairs of a few rows."""
     unit, slant = (0.0, 1.0) if difference else (1.0, 0.0)  # no branch, no second loop
     for k in range(1, levels.shape[0] - 1):
         below = levels[k] - levels[0]
         for i in range(below, levels[k + 1] - levels[0]):
-            for t in range(terms.shape[0]):
-                margin, factor = terms[t, 0], 2.0 * s[i] * terms[t, 2]
+            for m in range(terms.shape[0]):
+                margin, factor = terms[m, 0], 2.0 * s[i] * terms[m, 2]
                 total = 0.0
                 for j in range(below):
-                    u = s[j] * (unit + slant * (y[i] - y[j]))
+                    u = t[j] * (unit + slant * (y[i] - y[j]))
                     u = u if _shortfall(margin, z[i], z[j]) > 0.0 else 0.0
                     change = factor * u * (v[i] - v[j])
                     out[j] -= change

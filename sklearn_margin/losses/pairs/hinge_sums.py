@@ -32,7 +32,7 @@ _MERGE = 25.0  # work of merging a level with another, by row, in terms of an en
 
 
 @kernel
-def _hinge_above(z, index, a, b, c, y, s, margin, linear, square, difference, gradient, sums):
+def _hinge_above(z, index, a, b, c, y, s, t, margin, linear, square, difference, gradient, sums):
     """Adds the sums of [margin − d]₊ and its square over pairs of [b, c) above [a, b) to ``sums``,
     and the gradient of linear·[margin − d]₊ + square·[margin − d]₊² by [b, c) to ``gradient``."""
     total1 = total2 = 0.0
@@ -48,7 +48,7 @@ def _hinge_above(z, index, a, b, c, y, s, margin, linear, square, difference, gr
             q1 += step * q0
             t1 += step * t0
         while j >= a and margin - (z[p] - z[j]) > 0.0:
-            weight, over = s[index[j]], margin - (z[p] - z[j])
+            weight, over = t[index[j]], margin - (z[p] - z[j])
             q0 += weight
             q1 += weight * over
             q2 += weight * over * over
@@ -72,7 +72,7 @@ def _hinge_above(z, index, a, b, c, y, s, margin, linear, square, difference, gr
 
 
 @kernel
-def _hinge_below(z, index, a, b, c, y, s, margin, linear, square, difference, gradient):
+def _hinge_below(z, index, a, b, c, y, s, t, margin, linear, square, difference, gradient):
     """As ``_hinge_above`` for the gradient by [a, b)."""
     cut = y[b]
     # Lower rows j from the lowest score up.
@@ -98,11 +98,11 @@ def _hinge_below(z, index, a, b, c, y, s, margin, linear, square, difference, gr
             r0, r1 = height * q0 + t0, height * q1 + t1
         else:
             r0, r1 = q0, q1
-        gradient[j] += s[j] * (linear * r0 + 2.0 * square * r1)
+        gradient[j] += t[j] * (linear * r0 + 2.0 * square * r1)
 
 
 @kernel
-def _product_above(z, index, a, b, c, y, s, margin, factor, difference, v, out):
+def _product_above(z, index, a, b, c, y, s, t, margin, factor, difference, v, out):
     """Adds factor·Σ u_ij (v_i − v_j) over the active pairs of [b, c) above [a, b) to i."""
     cut = y[b]
     q0 = q1 = t0 = t1 = 0.0
@@ -110,10 +110,10 @@ def _product_above(z, index, a, b, c, y, s, margin, factor, difference, v, out):
     for p in range(c - 1, b - 1, -1):
         while j >= a and margin - (z[p] - z[j]) > 0.0:
             k = index[j]
-            q0 += s[k]
-            q1 += s[k] * v[k]
+            q0 += t[k]
+            q1 += t[k] * v[k]
             if difference:
-                lift = s[k] * (cut - y[k])
+                lift = t[k] * (cut - y[k])
                 t0 += lift
                 t1 += lift * v[k]
             j -= 1
@@ -126,7 +126,7 @@ def _product_above(z, index, a, b, c, y, s, margin, factor, difference, v, out):
 
 
 @kernel
-def _product_below(z, index, a, b, c, y, s, margin, factor, difference, v, out):
+def _product_below(z, index, a, b, c, y, s, t, margin, factor, difference, v, out):
     """As ``_product_above``, minus the sum to j."""
     cut = y[b]
     q0 = q1 = t0 = t1 = 0.0
@@ -144,9 +144,9 @@ def _product_below(z, index, a, b, c, y, s, margin, factor, difference, v, out):
         j = index[p]
         if difference:
             height = cut - y[j]
-            out[j] += factor * s[j] * ((height * q0 + t0) * v[j] - (height * q1 + t1))
+            out[j] += factor * t[j] * ((height * q0 + t0) * v[j] - (height * q1 + t1))
         else:
-            out[j] += factor * s[j] * (q0 * v[j] - q1)
+            out[j] += factor * t[j] * (q0 * v[j] - q1)
 
 
 class Work(NamedTuple):
@@ -162,39 +162,39 @@ class Work(NamedTuple):
 
 @kernel(inline="always")
 def hinge_stage(
-    work, y, s, runs, width, first, last, above, below, merge, difference, terms, product, sums
+    work, y, s, t, runs, width, first, last, above, below, merge, difference, terms, product, sums
 ):  # fmt: skip
     """Work on merges first … last − 1 of ``width`` runs with the next ones.
 
     ``above``, ``below`` and ``merge`` say what is wanted: the sums for the rows of the higher part,
-    for those of the lower part, and the merge itself. ``y`` and ``s`` are those of the group.
+    for those of the lower part, and the merge itself. ``y``, ``s``, ``t`` are those of the group.
     """
     scores, index, result = work.scores, work.index, work.result
     for k in range(2 * width * first, 2 * width * last, 2 * width):
         a, b = runs[k], runs[k + width]
         c = runs[min(k + 2 * width, runs.shape[0] - 1)]
-        for t in range(terms.shape[0]):
-            margin, linear, square = terms[t]
+        for m in range(terms.shape[0]):
+            margin, linear, square = terms[m]
             if product:
                 if above:
                     _product_above(
-                        scores, index, a, b, c, y, s, margin, 2.0 * square, difference,
+                        scores, index, a, b, c, y, s, t, margin, 2.0 * square, difference,
                         work.vector, result,
                     )  # fmt: skip
                 if below:
                     _product_below(
-                        scores, index, a, b, c, y, s, margin, 2.0 * square, difference,
+                        scores, index, a, b, c, y, s, t, margin, 2.0 * square, difference,
                         work.vector, result,
                     )  # fmt: skip
             else:
                 if above:
                     _hinge_above(
-                        scores, index, a, b, c, y, s, margin, linear, square, difference, result,
-                        sums[t],
+                        scores, index, a, b, c, y, s, t, margin, linear, square, difference, result,
+                        sums[m],
                     )  # fmt: skip
                 if below:
                     _hinge_below(
-                        scores, index, a, b, c, y, s, margin, linear, square, difference, result
+                        scores, index, a, b, c, y, s, t, margin, linear, square, difference, result
                     )
         if merge:
             merge_ranges(scores, index, a, b, c, work.new_scores, work.new_index)
@@ -211,8 +211,8 @@ def mean_by_place(v, order, first, last):
 
 @kernel
 def hinge_groups(
-    z, v, order, y, s, level_start, run_level, group_run, inner, difference, terms, product, scale,
-    out, sums, first, last, room,
+    z, v, order, y, s, t, split, level_start, run_level, group_run, inner, difference, terms,
+    product, scale, out, sums, first, last, room,
 ):  # fmt: skip
     """Work through groups first … last − 1, run by run.
 
@@ -236,15 +236,16 @@ def hinge_groups(
         runs -= start
         mean = mean_by_place(v, order, start, start + n) if product else 0.0
         load_runs(
-            z, v, mean, order, y, s, level_start, run_level, inner, start, begin, end,
+            z, v, mean, order, y, s, t, split, level_start, run_level, inner, start, begin, end,
             end - begin == 1, difference, terms, product, room, sums,
         )  # fmt: skip
         labels, weights = y[start : start + n], s[start : start + n]
+        others = t[start : start + n]
         width = 1
         while width < end - begin:
             n_merges = (end - begin + width - 1) // (2 * width)
             hinge_stage(
-                room, labels, weights, runs, width, 0, n_merges, True, True,
+                room, labels, weights, others, runs, width, 0, n_merges, True, True,
                 2 * width < end - begin, difference, terms, product, sums,
             )  # fmt: skip
             width *= 2
@@ -310,15 +311,15 @@ class HingeSums:
         if index.n_dropped:  # rows that no kernel writes
             out[:] = 0.0
         terms = self.terms
-        order, y, s, level_start, _, difference = index.layout
+        order, y, s, t, level_start, _, difference = index.layout
         sizes = np.diff(index.group_start)
 
         def work(chunk):
             sums = np.zeros((len(terms), 2))
             room = work_arrays(int(sizes[slice(*chunk)].max()), product)
             hinge_groups(
-                z, v, order, y, s, level_start, *index.runs, difference, terms, product,
-                1.0 / index.total, out, sums, *chunk, room,
+                z, v, order, y, s, t, s is not t, level_start, *index.runs, difference, terms,
+                product, 1.0 / index.total, out, sums, *chunk, room,
             )  # fmt: skip
             return sums
 
@@ -328,7 +329,7 @@ class HingeSums:
     def _large_group(self, index, group, z, v, out, run, product):
         """As ``hinge_groups`` for one group, which threads share."""
         terms, found = self.terms, index.runs
-        order, y, s, level_start, _, difference = index.layout
+        order, y, s, t, level_start, _, difference = index.layout
         start, stop = index.group_start[group], index.group_start[group + 1]
         begin, end = found.group[group : group + 2]
         runs, n_runs = level_start[found.level[begin : end + 1]] - start, int(end - begin)
@@ -340,16 +341,16 @@ class HingeSums:
         def load(first, last):
             sums = np.zeros((len(terms), 2))
             load_runs(
-                z, v, mean, order, y, s, level_start, found.level, found.inner, start,
-                begin + first, begin + last, alone, difference, terms, product, room, sums,
+                z, v, mean, order, y, s, t, s is not t, level_start, found.level, found.inner,
+                start, begin + first, begin + last, alone, difference, terms, product, room, sums,
             )  # fmt: skip
             return sums
 
         def stage(width, *part):
             sums = np.zeros((len(terms), 2))
             hinge_stage(
-                room, y[start:stop], s[start:stop], runs, width, *part, difference, terms,
-                product, sums,
+                room, y[start:stop], s[start:stop], t[start:stop], runs, width, *part, difference,
+                terms, product, sums,
             )  # fmt: skip
             return sums
 

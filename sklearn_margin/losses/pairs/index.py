@@ -33,7 +33,8 @@ class _Layout(NamedTuple):
 
     order: np.ndarray  # (n,) row of each position
     y: np.ndarray  # (n,) label by position
-    s: np.ndarray  # (n,) weight by position
+    s: np.ndarray  # (n,) weight by position, of the better row of a pair
+    t: np.ndarray  # (n,) and of the worse one; ``s`` itself if they are the same
     level_start: np.ndarray  # (n_levels + 1,) first position of each level
     group_level: np.ndarray  # (n_groups + 1,) first level of each group
     difference: bool  # weight of a pair: label difference, or 1
@@ -52,6 +53,9 @@ class PairIndex:
         Non-negative weights.
     weighting : {"uniform", "difference"}
         Weight of a pair before the sample weights: 1 or y_i − y_j.
+    sides : tuple of (ndarray or None, ndarray or None), default=(None, None)
+        Factors, not negative, of the weight that a row has as the better one of a pair, and as the
+        worse one.
     alone : bool, default=True
         Whether these are all pairs, so that a common factor of their weights means nothing.
 
@@ -70,7 +74,7 @@ class PairIndex:
         Groups in no chunk, too large for one thread.
     """
 
-    def __init__(self, y, groups, sample_weight, weighting, alone=True):
+    def __init__(self, y, groups, sample_weight, weighting, alone=True, sides=(None, None)):
         if groups is None:
             codes, order = np.zeros(len(y), dtype=np.int8), _by_label(y)
         else:
@@ -90,7 +94,11 @@ class PairIndex:
         s = sample_weight[order].astype(np.float64, copy=False)
         if alone and n and not (s.min() > 1e-75 and s.max() < 1e75):
             s *= _units_of_pairs(s, level_start, group_level)
-        self.layout = _Layout(order, y, s, level_start, group_level, weighting == "difference")
+        better, worse = (None if side is None else s * side[order] for side in sides)
+        t = s if worse is None else worse
+        if better is not None:
+            s = better
+        self.layout = _Layout(order, y, s, t, level_start, group_level, weighting == "difference")
         self.group_start = level_start[group_level]
         self.own_total, self.n_pairs = _count(*self.layout[1:])
         self.total = self.own_total
@@ -143,9 +151,11 @@ class PairIndex:
         better = np.repeat(np.arange(len(worse)), worse)
         before = np.cumsum(worse) - worse
         other = np.arange(len(better)) - np.repeat(before - first, worse)
-        weight = self.layout.s[better] * self.layout.s[other]
+        weight = self.layout.s[better] * self.layout.t[other]
         if self.layout.difference:
             weight *= self.layout.y[better] - self.layout.y[other]
+        if len(weight) > self.n_pairs:  # some rows have no weight on one side
+            better, other, weight = (a[weight > 0] for a in (better, other, weight))
         return self.layout.order[better], self.layout.order[other], weight
 
     def value_gradient(self, loss, z, out, run: Callable = map) -> float:
@@ -214,22 +224,28 @@ _IN_RANGE = (1e-30, 1e30)  # of the square root of a pair's weight
 
 
 @kernel
-def _count(y, s, level_start, group_level, difference):
+def _count(y, s, t, level_start, group_level, difference):
     """Total weight and number of pairs."""
     total = 0.0
     n_pairs = 0
     for g in range(group_level.shape[0] - 1):
         first = level_start[group_level[g]]
         weight = 0.0  # of the rows in lower levels
+        n_lower = 0  # how many have one
         lift = 0.0  # sum of their weight times (label of this level − their label)
         label = y[first]
         for k in range(group_level[g], group_level[g + 1]):
-            here = 0.0
+            here = below = 0.0
+            n_here = n_below = 0
             for p in range(level_start[k], level_start[k + 1]):
                 here += s[p]
+                below += t[p]
+                n_here += s[p] > 0.0
+                n_below += t[p] > 0.0
             lift += weight * (y[level_start[k]] - label)
             label = y[level_start[k]]
             total += here * (lift if difference else weight)
-            n_pairs += (level_start[k + 1] - level_start[k]) * (level_start[k] - first)
-            weight += here
+            n_pairs += n_here * n_lower
+            weight += below
+            n_lower += n_below
     return total, n_pairs

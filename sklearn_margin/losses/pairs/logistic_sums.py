@@ -103,12 +103,12 @@ def _row_value(a, rising, weight, n, runs, n_runs, highest, lanes):
 
 
 @kernel
-def _weigh(y, s, k, level_start, start, difference, weight, runs):
+def _weigh(y, t, k, level_start, start, difference, weight, runs):
     """Weights of the rows below level k beside one of its rows; where runs of equal ones begin."""
     n_runs = 0
     label = y[level_start[k]]
     for q in range(start, level_start[k]):
-        weight[q - start] = s[q] * (label - y[q]) if difference else s[q]
+        weight[q - start] = t[q] * (label - y[q]) if difference else t[q]
         if q == start or weight[q - start] != weight[q - start - 1]:
             runs[n_runs] = q - start
             n_runs += 1
@@ -117,7 +117,7 @@ def _weigh(y, s, k, level_start, start, difference, weight, runs):
 
 @kernel
 def _logistic_range(
-    z, v, order, y, s, level_start, group_level, difference, scale, part,
+    z, v, order, y, s, t, level_start, group_level, difference, scale, part,
     first_group, last_group, first, last, product,
 ):  # fmt: skip
     """As ``_pair_sums`` of ``any_pairs``, or ``_pair_product`` if ``product``; NaN where scores are
@@ -142,7 +142,7 @@ def _logistic_range(
         for k in range(group_level[g] + 1, group_level[g + 1]):
             if level_start[k] >= last or level_start[k + 1] <= first:
                 continue
-            n_runs = _weigh(y, s, k, level_start, start, difference, weight, runs)
+            n_runs = _weigh(y, t, k, level_start, start, difference, weight, runs)
             n = level_start[k] - start
             for p in range(max(first, level_start[k]), min(last, level_start[k + 1])):
                 a, own = falling[p - start], scale * s[p]
@@ -158,24 +158,24 @@ def _logistic_range(
 
 @kernel
 def _logistic_sums(
-    z, v, order, y, s, level_start, group_level, difference, scale, part,
+    z, v, order, y, s, t, level_start, group_level, difference, scale, part,
     first_group, last_group, first, last,
 ):  # fmt: skip
     """As ``any_pairs._pair_sums`` of the logistic loss; NaN where scores are too far apart."""
     return _logistic_range(
-        z, v, order, y, s, level_start, group_level, difference, scale, part,
+        z, v, order, y, s, t, level_start, group_level, difference, scale, part,
         first_group, last_group, first, last, False,
     )  # fmt: skip
 
 
 @kernel
 def _logistic_product(
-    z, v, order, y, s, level_start, group_level, difference, scale, part,
+    z, v, order, y, s, t, level_start, group_level, difference, scale, part,
     first_group, last_group, first, last,
 ):  # fmt: skip
     """As ``any_pairs._pair_product`` of the logistic loss; NaN where scores are too far apart."""
     return _logistic_range(
-        z, v, order, y, s, level_start, group_level, difference, scale, part,
+        z, v, order, y, s, t, level_start, group_level, difference, scale, part,
         first_group, last_group, first, last, True,
     )  # fmt: skip
 
