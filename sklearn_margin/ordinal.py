@@ -6,6 +6,7 @@ import copy
 from typing import Any, Literal, Self
 
 import numpy as np
+import scipy.sparse as sp
 from sklearn.utils.multiclass import check_classification_targets
 
 from sklearn_margin._arrays import scores_on_host
@@ -43,7 +44,7 @@ from sklearn_margin.losses._ordinal import (
     log_shares,
 )
 from sklearn_margin.objective import PointwiseObjective
-from sklearn_margin.objective.ordinal import OrdinalObjective
+from sklearn_margin.objective.ordinal import OrdinalObjective, ReplicatedObjective
 from sklearn_margin.solvers import Solver
 
 __all__ = ["OrdinalClassifier"]
@@ -56,6 +57,8 @@ _LOSSES = {
     "smoothed_hinge": SmoothedHinge,
     "squared_hinge": SquaredHinge,
 }
+#: Of rows that are repeated for each threshold, so that solvers of hinges can be used.
+_MOST_ENTRIES = 5_000_000
 #: What makes the score of a threshold the log odds of the classes above it.
 _LOGITS = (Logistic.probability, ProbabilityLoss.probability)
 
@@ -258,16 +261,23 @@ class OrdinalClassifier(BaseClassifier):
         order = self._order(labels, y)
         # Rows of weight 0 may have a label that is no class.
         index = order.argsort()[np.minimum(np.searchsorted(labels, y), len(labels) - 1)]
-        rows = self._rows(X, True)
-        settings = {"penalty": self._penalty(), "fit_intercept": True}
-        first = np.where(index > 0, rows.dtype.type(1), rows.dtype.type(-1))
-        objective = PointwiseObjective(loss.binary, rows, first, s, **settings)
-        if len(labels) > 2:
-            check_on_rows(objective)
-            n_outputs = len(labels) - 1
-            objective = OrdinalObjective(loss, rows, index, s, n_outputs=n_outputs, **settings)
+        objective = self._objective(loss, X, index, s)
         known = {"classes_": labels[order], "_loss_of_fit": copy.deepcopy(loss)}
         return Problem([objective], X, y, known)
+
+    def _objective(self, loss, X, index, s):
+        n_outputs, penalty = int(index.max()), self._penalty()
+        entries = X.nnz if sp.issparse(X) else X.size
+        if n_outputs > 1 and not loss.is_smooth and entries * n_outputs <= _MOST_ENTRIES:
+            return ReplicatedObjective.of(loss, X, index, s, penalty, self.n_jobs)
+        rows = self._rows(X, True)
+        settings = {"penalty": penalty, "fit_intercept": True}
+        first = np.where(index > 0, rows.dtype.type(1), rows.dtype.type(-1))
+        binary = PointwiseObjective(loss.binary, rows, first, s, **settings)
+        if n_outputs == 1:
+            return binary
+        check_on_rows(binary)  # a loss of somebody else
+        return OrdinalObjective(loss, rows, index, s, n_outputs=n_outputs, **settings)
 
     def _order(self, labels, y):
         """Numbers of the sorted ``labels`` from the lowest class to the highest."""

@@ -3,13 +3,15 @@
 from typing import NamedTuple
 
 import numpy as np
+import scipy.sparse as sp
 
 from sklearn_margin.objective.base import LinearObjective
 from sklearn_margin.objective.pointwise import PointwiseObjective
+from sklearn_margin.objective.rows import Rows
 from sklearn_margin.objective.slopes import Slopes
-from sklearn_margin.penalties import SeparablePenalty
+from sklearn_margin.penalties import ElasticNet, SeparablePenalty
 
-__all__ = ["OrdinalObjective"]
+__all__ = ["OrdinalObjective", "ReplicatedObjective"]
 
 
 class _OrdinalCurvature(NamedTuple):
@@ -268,3 +270,64 @@ class OrdinalObjective(PointwiseObjective):
 
     def _settings(self):
         return {**super()._settings(), "n_outputs": self.n_outputs}
+
+
+class ReplicatedObjective(PointwiseObjective):
+    """The objective of ordered classes as that of two classes: a row for each row and threshold.
+
+    Row (i, k) has the features of row i and −1 for the distances δ_1 … δ_k of the thresholds, so
+    that its score is x_i·w + b_0 − Σ_{j ≤ k} δ_j. It takes as much memory as there are thresholds,
+    and any solver of two classes. Parameters as of ``OrdinalObjective``.
+    """
+
+    def __init__(self, loss, rows, y, s, *, n_distances, **settings):
+        super().__init__(loss, rows, y, s, **settings)
+        self.n_distances = n_distances
+
+    @classmethod
+    def of(cls, loss, X, y, s, penalty, n_jobs):
+        """The objective for features X, class indices y, and a ``ThresholdLoss``."""
+        n, m = len(y), int(y.max())
+        away = np.arange(m) - y[:, None]
+        counts = (away == 0) | (away == -1) if loss.is_immediate else np.ones((n, m), dtype=bool)
+        i, k = np.nonzero(counts)
+        distances = -(np.arange(1, m) <= k[:, None]).astype(X.dtype)
+        stacked = (
+            sp.hstack([X[i], sp.csr_array(distances)], format="csr")
+            if sp.issparse(X)
+            else np.hstack([X[i], distances])
+        )
+        labels = np.where(k < y[i], X.dtype.type(1), X.dtype.type(-1))
+        penalty = _with_distances(penalty, X.shape[1], m - 1, loss.is_immediate)
+        rows = Rows(stacked, center=True, n_jobs=n_jobs)
+        settings = {"penalty": penalty, "fit_intercept": True}
+        return cls(loss.binary, rows, labels, s[i], n_distances=m - 1, **settings)
+
+    def to_coef(self, params):
+        coef, b = super().to_coef(params)
+        d = len(coef) - self.n_distances
+        return coef[:d], b - np.append(0.0, np.cumsum(coef[d:]))
+
+    def from_coef(self, coef, intercept=0.0):
+        return super().from_coef(np.append(coef, -np.diff(intercept)), intercept[0])
+
+    def take(self, index):
+        # Weights sum to the number of thresholds, or about that.
+        part = super().take(index)
+        return part.with_weights(part.s * self.s.sum())
+
+    def _settings(self):
+        return {**super()._settings(), "n_distances": self.n_distances}
+
+
+def _with_distances(penalty, d, m, ordered):
+    """The penalty of d coefficients, and of m distances that are not penalised."""
+    factors = np.ones(d) if penalty.factors is None else penalty.factors
+    bounds = penalty.bounds
+    if ordered or bounds is not None:
+        low, high = (np.full(d, -np.inf), np.full(d, np.inf)) if bounds is None else bounds
+        bounds = (
+            np.append(low, np.full(m, 0.0 if ordered else -np.inf)),
+            np.append(high, np.full(m, np.inf)),
+        )
+    return ElasticNet(penalty.alpha, penalty.l1_ratio, np.append(factors, np.zeros(m)), bounds)
