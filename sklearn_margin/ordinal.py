@@ -24,7 +24,7 @@ from sklearn_margin._typing import (
     keeps_signature,
 )
 from sklearn_margin._validation import check_choice
-from sklearn_margin.batches import by_batch
+from sklearn_margin.batches import Batches, by_batch
 from sklearn_margin.inspection import check_on_rows
 from sklearn_margin.losses import (
     Hinge,
@@ -97,28 +97,28 @@ class OrdinalClassifier(BaseClassifier):
         Share of the L1 penalty, from 0 to 1: 0 is ridge, 1 is lasso, by which many coefficients are
         exactly 0, and what is between is the elastic net.
     coef_bounds : tuple of (low, high), dict or None, default=None
-        Bounds that coefficients keep exactly: low and high are numbers,
+        Bounds that coefficients keep exactly, in each row of ``coef_``: low and high are numbers,
         arrays of shape (n_features,) or None, so that ``(0, None)`` is for none that is negative;
         or such pairs by the name of the feature, as in ``{"price": (None, 0)}``.
     penalty_factors : array-like of shape (n_features,), dict or None, default=None
         Factors of alpha by feature, or by the name of the feature: 0 is without a penalty, infinity
         leaves the feature out. None is 1 for all.
     solver : str or Solver, default="auto"
-        "newton", "coordinate_descent", "lbfgs", "smoothing", "subgradient", a configured solver
-        such as ``Newton(gram_max=500)``, or "auto", which chooses by loss, penalty and shape;
-        ``solver_`` says which it was.
+        "newton", "coordinate_descent", "lbfgs", "interior_point", "dual_cd", "smoothing",
+        "subgradient", "sgd", a configured solver such as ``SGD(batch_size=32)``, or "auto", which
+        chooses by loss, penalty and shape; ``solver_`` says which it was.
     tol : float, default=1e-4
         Relative accuracy: a solver that has a duality gap stops where that is at most tol times the
         objective; others say what they compare with tol. Small problems are solved more accurately.
     max_iter : int, default=1000
-        Most iterations of the solver. A ``ConvergenceWarning`` says so if they
+        Most iterations of the solver (epochs of "sgd"). A ``ConvergenceWarning`` says so if they
         were too few.
     warm_start : bool, default=False
         Whether ``fit`` starts from the solution of the fit before, if that has the right shape.
     n_jobs : int, default=None
         Threads; None is one, −1 all cores. The result is the same, bit for bit, for any number.
     random_state : int, RandomState or None, default=None
-        Not used: solvers give the same result each time.
+        Seed of "sgd". Other solvers give the same result each time.
     verbose : int, default=0
         Whether to print a line after each iteration: objective, relative gap, reads of X, seconds.
     class_weight : dict, "balanced" or None, default=None
@@ -217,15 +217,20 @@ class OrdinalClassifier(BaseClassifier):
     # --- fitting ---
 
     @keeps_signature(with_callbacks)
-    def fit(self, X: MatrixLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:  # type: ignore[override]
+    def fit(  # type: ignore[override]
+        self,
+        X: MatrixLike | Batches,
+        y: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+    ) -> Self:
         """Fit the model.
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Features.
-        y : array-like of shape (n_samples,)
-            Labels of any type.
+        X : {array-like, sparse matrix} of shape (n_samples, n_features), Batches or Dask collection
+            Features. Of ``Batches`` and Dask collections no more rows than can be held in memory.
+        y : array-like of shape (n_samples,), default=None
+            Labels of any type; None where X is ``Batches``, which hold them.
         sample_weight : float or array-like of shape (n_samples,), default=None
             Non-negative weights; 2 counts as two equal rows, 0 as none.
 
@@ -381,3 +386,8 @@ class OrdinalClassifier(BaseClassifier):
         if scores.ndim == 1:
             return Logistic().probability(scores)
         return np.exp(scores)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.poor_score = True  # of classes in no order
+        return tags

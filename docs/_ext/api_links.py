@@ -24,6 +24,7 @@ GUIDE = {
         "LinearEmbedding": "embeddings",
         "LinearRanker": "rank_a_table ranking losses/pairwise",
         "LinearRegressor": "robust_regression losses/regression objective",
+        "OrdinalClassifier": "ordinal classification",
         "QuantileRegressor": "quantiles objective",
         "RankSVM": "rank_a_table ranking losses/pairwise",
         "check_loss": "custom_losses",
