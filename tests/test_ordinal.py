@@ -11,7 +11,7 @@ from scipy.special import expit
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 
-from sklearn_margin import AlphaSearchCV, Batches, LinearClassifier, OrdinalClassifier
+from sklearn_margin import AlphaSearchCV, Batches, LinearClassifier, OrdinalClassifier, _tables
 from sklearn_margin.losses import Hinge, Huber, Logistic, SquaredHinge
 from sklearn_margin.losses._ordinal import CumulativeLogistic, ThresholdLoss
 from sklearn_margin.objective import Rows
@@ -234,15 +234,15 @@ def test_what_is_refused():
         _ = OrdinalClassifier().partial_fit
 
 
-def test_batches():
+def test_batches(monkeypatch):
     """Few rows are fitted as if they were in memory; of many that are elsewhere it says so."""
     model = OrdinalClassifier(SquaredHinge()).fit(X, Y)
     stream = Batches(lambda: iter([(X[:70], Y[:70]), (X[70:], Y[70:])]))
     np.testing.assert_allclose(clone(model).fit(stream).coef_, model.coef_)
     np.testing.assert_array_equal(np.concatenate([*model.predict(stream)]), model.predict(X))
-    many = Batches(lambda: ((np.tile(X, (1000, 1)), np.tile(Y, 1000)) for _ in range(5)))
+    monkeypatch.setattr(_tables, "KEPT", 50)
     with pytest.raises(ValueError, match="needs the rows in memory"):
-        OrdinalClassifier().fit(many)
+        OrdinalClassifier().fit(stream)
 
 
 def test_searches():

@@ -64,6 +64,7 @@ GUIDE = {
         **dict.fromkeys(["ndcg_score", "average_precision_score"], _METRICS),
         **dict.fromkeys(["reciprocal_rank_score", "precision_at_k_score"], _METRICS),
         **dict.fromkeys(["pairwise_accuracy_score", "make_ranking_scorer"], _METRICS),
+        **dict.fromkeys(["pinball_loss", "make_pinball_scorer"], "quantiles"),
     },
     "plotting": {
         "AlphaSearchDisplay": "paths",
