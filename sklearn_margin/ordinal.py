@@ -63,6 +63,52 @@ _MOST_ENTRIES = 5_000_000
 _LOGITS = (Logistic.probability, ProbabilityLoss.probability)
 
 
+class _AnyOrderFirst(Solver):
+    """Solve without the constraint that thresholds are in order; where they are, that is the
+    minimum with it, and the gap to the one without holds for the other, which is no lower."""
+
+    def __init__(self, free: Any, ordered: Any) -> None:
+        self.free = free
+        self.ordered = ordered
+
+    @property
+    def name(self):
+        return self.free.name
+
+    def solve(self, objective, start, *, callback=None, max_iter, **settings):
+        free, stopped = objective.in_any_order(), False
+
+        def after(n_iter, params):
+            nonlocal stopped
+            stopped = bool(callback(n_iter, objective.from_coef(*free.to_coef(params))))
+            return stopped
+
+        result = self.free.solve(
+            free, free.from_coef(*objective.to_coef(start)), max_iter=max_iter,
+            callback=None if callback is None else after, **settings,
+        )  # fmt: skip
+        coef, b = free.to_coef(result.params)
+        near = objective.from_coef(coef, b)
+        if (np.diff(b) <= 0).all():
+            return result._replace(params=near)
+        if stopped or result.n_iter >= max_iter:
+            return self._at(objective, near, result)
+        before = result.n_iter
+        result = self.ordered.solve(
+            objective, near, max_iter=max_iter - before,
+            callback=callback and (lambda n_iter, params: callback(before + n_iter, params)),
+            **settings,
+        )  # fmt: skip
+        return result._replace(n_iter=before + result.n_iter)
+
+    @staticmethod
+    def _at(objective, params, result):
+        """The result of an early end, with crossed thresholds made equal."""
+        value = float(objective.value(params))
+        gap = None if result.gap is None else max(value - result.value + result.gap, 0.0)
+        return result._replace(params=params, value=value, gap=gap, converged=False)
+
+
 class OrdinalClassifier(BaseClassifier):
     """Linear classification into ordered classes, by one score and thresholds.
 
@@ -282,7 +328,15 @@ class OrdinalClassifier(BaseClassifier):
         if n_outputs == 1:
             return binary
         check_on_rows(binary)  # a loss of somebody else
-        return OrdinalObjective(loss, rows, index, s, n_outputs=n_outputs, **settings)
+        return OrdinalObjective(
+            loss, rows, index, s, n_outputs=n_outputs, ordered=loss.is_immediate, **settings
+        )
+
+    def _choose_solver(self, objective):
+        solver = super()._choose_solver(objective)
+        if not getattr(objective, "ordered", False) or self.solver != "auto":
+            return solver
+        return _AnyOrderFirst(super()._choose_solver(objective.in_any_order()), solver)
 
     def _order(self, labels, y):
         """Numbers of the sorted ``labels`` from the lowest class to the highest."""

@@ -119,7 +119,10 @@ LOSSES = [
 @pytest.mark.parametrize("make", [np.asarray, sp.csr_array], ids=["dense", "sparse"])
 def test_derivatives(loss, make):
     rows, s = Rows(make(X), center=True), S / S.sum()
-    objective = OrdinalObjective(loss, rows, Y, s, n_outputs=3, penalty=ElasticNet(0.1))
+    immediate = loss.is_immediate
+    objective = OrdinalObjective(
+        loss, rows, Y, s, n_outputs=3, penalty=ElasticNet(0.1), ordered=immediate
+    )
     at = objective.from_coef([0.3, -0.1, 0.2], np.array([1.0, 0.2, -1.5]))
     coef, b = objective.to_coef(at)
     np.testing.assert_allclose(coef, [0.3, -0.1, 0.2])

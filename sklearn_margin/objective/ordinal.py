@@ -71,6 +71,8 @@ class OrdinalObjective(PointwiseObjective):
         Non-negative weights, in the dtype of X.
     n_outputs : int
         Number of thresholds, at least two.
+    ordered : bool, default=False
+        Whether thresholds are kept in order.
     penalty : ElasticNet or its like
         Of coefficients; thresholds are not penalised.
     """
@@ -80,9 +82,9 @@ class OrdinalObjective(PointwiseObjective):
     reads_once = has_diagonal_hessian = False
     why_no_rows = "the scores of the thresholds of ordered classes share their coefficients"
 
-    def __init__(self, loss, rows, y, s, *, n_outputs, penalty, fit_intercept=True):
+    def __init__(self, loss, rows, y, s, *, n_outputs, penalty, fit_intercept=True, ordered=False):
         self.loss, self.rows, self.y, self.s = loss, rows, y, s
-        self.n_outputs, self.ordered = n_outputs, loss.is_immediate
+        self.n_outputs, self.ordered = n_outputs, ordered
         self.penalty = self._in_coordinates(penalty)
         self.n_params = rows.shape[1] + n_outputs
         self.from_free = np.eye(n_outputs)  # b from the parameters that are not penalised
@@ -269,7 +271,12 @@ class OrdinalObjective(PointwiseObjective):
         ]  # fmt: skip
 
     def _settings(self):
-        return {**super()._settings(), "n_outputs": self.n_outputs}
+        return {**super()._settings(), "n_outputs": self.n_outputs, "ordered": self.ordered}
+
+    def in_any_order(self):
+        """The same objective, whose thresholds may cross."""
+        settings = {**self._settings(), "ordered": False}
+        return type(self)(self.loss, self.rows, self.y, self.s, **settings)
 
 
 class ReplicatedObjective(PointwiseObjective):
