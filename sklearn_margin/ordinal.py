@@ -46,6 +46,7 @@ from sklearn_margin.losses._ordinal import (
 from sklearn_margin.objective import PointwiseObjective
 from sklearn_margin.objective.ordinal import OrdinalObjective, ReplicatedObjective
 from sklearn_margin.solvers import Solver
+from sklearn_margin.solvers.base import suits_smoothing
 
 __all__ = ["OrdinalClassifier"]
 
@@ -320,7 +321,11 @@ class OrdinalClassifier(BaseClassifier):
         n_outputs, penalty = int(index.max()), self._penalty()
         entries = X.nnz if sp.issparse(X) else X.size
         if n_outputs > 1 and not loss.is_smooth and entries * n_outputs <= _MOST_ENTRIES:
-            return ReplicatedObjective.of(loss, X, index, s, penalty, self.n_jobs)
+            objective = ReplicatedObjective.of(loss, X, index, s, penalty, self.n_jobs)
+            # To smooth it is faster without copies.
+            smooths = self.solver == "auto" and suits_smoothing(objective, self.tol)
+            if loss.is_immediate or not smooths:
+                return objective
         rows = self._rows(X, True)
         settings = {"penalty": penalty, "fit_intercept": True}
         first = np.where(index > 0, rows.dtype.type(1), rows.dtype.type(-1))
