@@ -33,7 +33,7 @@ from sklearn_margin.batches import Batch, matrix_of
 from sklearn_margin.objective.moments import Moments
 from sklearn_margin.objective.parts import Part, aligned
 
-__all__ = ["DaskTable", "Raw", "blocks_of", "joined"]
+__all__ = ["DaskTable", "Raw", "blocks_by_part", "blocks_of", "joined"]
 
 
 class Raw(NamedTuple):
@@ -55,15 +55,15 @@ class _Facts(NamedTuple):
     entries: int
     dtype: np.dtype
     moments: Moments | None
-    has: tuple  # of y, weights, groups
+    has: tuple  # of y, weights, groups, offset
 
 
 # --- what is computed where a block is ----------------------------------------------------------
 
 
-def _raw(X, y, sample_weight, groups, k, unpack):
+def _raw(X, y, sample_weight, groups, offset, k, unpack):
     X = matrix_of(X, None, k, check=True, name="X in part", least=0)
-    columns = columns_of(Batch(X, y, sample_weight, groups), X.shape[0], k, unpack, "part")
+    columns = columns_of(Batch(X, y, sample_weight, groups, offset), X.shape[0], k, unpack, "part")
     return _aligned_raw(X, columns)
 
 
@@ -148,7 +148,7 @@ class DaskTable(Table):
     X : dask.array.Array or dask.dataframe.DataFrame
         Chunk sizes may be unknown.
     columns : dict
-        y, sample_weight and groups, as collections with the same chunks, or None.
+        y, sample_weight, groups and offset, as collections with the same chunks, or None.
     unpack : callable, default=None
         As of ``StreamTable``.
 
@@ -257,7 +257,8 @@ class _DaskParts:
 
 
 def blocks_of(X, columns, function, *arguments):
-    """Blocks ``function(X, y, sample_weight, groups, k, *arguments)``, where they are computed."""
+    """Blocks ``function(X, y, sample_weight, groups, offset, k, *arguments)``, where they are
+    computed."""
     import dask
 
     check_table(X)
@@ -298,14 +299,14 @@ def _one_frame(X, columns):
 
 
 class _OfFrame:
-    """A function of X, y, sample_weight and groups, of a frame that holds them all."""
+    """A function of X, and what else there is by row, of a frame that holds it all."""
 
     def __init__(self, function, features, names):
         self.function, self.features, self.names = function, features, names
 
     def __call__(self, frame, *arguments):
         parts = []
-        for name in ("y", "sample_weight", "groups"):
+        for name in ByRow._fields[1:]:
             columns = self.names.get(name)
             if columns is not None:
                 columns = frame[columns] if len(columns) > 1 else frame[columns[0]]
@@ -314,14 +315,20 @@ class _OfFrame:
 
 
 def _by_part(X, columns):
-    """Blocks of X, and of y, weights and groups, part by part, as delayed values."""
+    """Blocks of X, and of what else there is by row, part by part, as delayed values."""
     if hasattr(X, "numblocks"):
         X = X.rechunk({1: -1}) if X.numblocks[1] > 1 else X
     rows = X.chunks[0] if hasattr(X, "chunks") else None
     blocks = [_delayed(X)]
-    for name in ("y", "sample_weight", "groups"):
+    for name in ByRow._fields[1:]:
         blocks.append(_column_blocks(columns.get(name), name, rows, len(blocks[0])))
     return blocks
+
+
+def blocks_by_part(X, offset) -> tuple[list, list]:
+    """Blocks of X and of an offset, of which there may be none, part by part."""
+    blocks, *_, offsets = _by_part(X, {"offset": offset})
+    return blocks, offsets
 
 
 def _delayed(values):

@@ -19,6 +19,7 @@ from sklearn.utils.validation import _num_samples
 from sklearn_margin._base.linear import LinearModel
 from sklearn_margin._hints import levels_to_caller
 from sklearn_margin._routing import last_step, transformed, with_last
+from sklearn_margin.objective._blas import single_threaded
 from sklearn_margin.path import _fits, _largest_alpha
 
 __all__ = ["Data", "Fold", "chosen", "cv_results", "fold", "grids"]
@@ -80,6 +81,50 @@ class _Worker(BaseEstimator):
 
     def __sklearn_tags__(self):
         return self.model.__sklearn_tags__()
+
+
+class _Together:
+    """Scores of rows by the models of a path: one product with X for as many models as X has
+    columns, rather than one for each.
+
+    Parameters
+    ----------
+    models : list of LinearModel
+    X : {array-like, sparse matrix} of shape (n_samples, n_features)
+    """
+
+    def __init__(self, models, X):
+        self.models, self.X, self.first = models, X, None
+        self.size = max(1, X.shape[1] // len(np.atleast_2d(models[0].coef_)))
+
+    def scorers(self) -> list[LinearModel]:
+        """The models, which look up scores of X here."""
+        found = []
+        for k, model in enumerate(self.models):
+            new = copy.copy(model)
+            new._scores = partial(self._scores, k)  # type: ignore[method-assign]
+            found.append(new)
+        return found
+
+    def _scores(self, k, X, offset=None):
+        """Scores by model k."""
+        if X is not self.X:
+            return self.models[k]._scores(X, offset)
+        if offset is not None:
+            return self.models[k]._plus_offset(self._scores(k, X), offset)
+        place = k % self.size
+        if self.first != k - place:
+            self.first = k - place
+            some = self.models[self.first : self.first + self.size]
+            many = copy.copy(some[0])
+            many.coef_ = np.concatenate([np.atleast_2d(model.coef_) for model in some])
+            if hasattr(many, "intercept_"):
+                many.intercept_ = np.concatenate([np.atleast_1d(m.intercept_) for m in some])
+            with single_threaded:  # for the same sums with any number of threads
+                z = np.ascontiguousarray(many._scores(X).T)
+            self.scores = z.reshape(len(some), -1, X.shape[0])
+        z = self.scores[place]
+        return z[0] if len(z) == 1 else np.ascontiguousarray(z.T)
 
 
 class _Path(NamedTuple):
@@ -153,6 +198,9 @@ def fold(estimator, data, train, test, l1_ratios, alphas, scorings, error_score)
         return Fold(lost, [0.0] * size, [0.0] * size, [0] * size)
     rows, start = data.of(test), time.perf_counter()
     ready = transformed(fitted, rows.X)
+    path = worker.result_
+    if hasattr(ready, "shape"):
+        worker.result_ = path._replace(models=_Together(path.models, ready).scorers())
     scores: dict[str, list[float]] = {}
     for scoring in scorings:
         for score in scoring.all(worker, fitted, rows, ready):
@@ -160,8 +208,8 @@ def fold(estimator, data, train, test, l1_ratios, alphas, scorings, error_score)
             for name, value in several.items():
                 scores.setdefault(name, []).append(float(value))
     seconds = (time.perf_counter() - start) / size
-    counts = [int(np.count_nonzero(model.coef_)) for model in worker.result_.models]
-    return Fold(scores, worker.result_.seconds, [seconds] * size, counts)
+    counts = [int(np.count_nonzero(model.coef_)) for model in path.models]
+    return Fold(scores, path.seconds, [seconds] * size, counts)
 
 
 # --- tables --------------------------------------------------------------------------------------

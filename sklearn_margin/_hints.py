@@ -43,6 +43,8 @@ FIT_HINTS = {
     "qid": "pass groups=qid, the group of each row",
     "group": "pass groups, the group of each row; with sizes of groups that is "
     "groups=np.repeat(np.arange(len(sizes)), sizes)",
+    "init_score": "pass offset=init_score, and to predictions the offset of their rows",
+    "base_margin": "pass offset=base_margin, and to predictions the offset of their rows",
     "eval_set": "a validation set is given as X_val and y_val, with an early stopping solver",
 }
 

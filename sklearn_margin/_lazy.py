@@ -57,7 +57,7 @@ def names_of(X, n_features):
     return pd.DataFrame(np.zeros((1, len(X.columns))), columns=X.columns).astype(dict(X.dtypes))
 
 
-def lazily(estimator, method, X):
+def lazily(estimator, method, X, offset=None):
     """What a method gives for a Dask collection: a Dask array that is computed when it is needed.
 
     Parameters
@@ -67,6 +67,8 @@ def lazily(estimator, method, X):
     method : callable
         ``method(estimator, X)`` of some rows.
     X : dask.array.Array or dask.dataframe.DataFrame
+    offset : float, array or Dask collection with the parts of X, default=None
+        What ``method`` is given besides.
 
     Returns
     -------
@@ -75,12 +77,18 @@ def lazily(estimator, method, X):
     import dask
     import dask.array as da
 
-    work = OfBlock(estimator, method.__name__, X)
+    work = OfBlock(estimator, method.__name__, X, offset is not None)
     sample = work.sample
     form = {"dtype": sample.dtype, "meta": np.empty((0,) * sample.ndim, sample.dtype)}
-    if not hasattr(X, "chunks"):
-        compute, shape = dask.delayed(work, pure=True), (np.nan, *sample.shape[1:])
-        blocks = [da.from_delayed(compute(block), shape, **form) for block in X.to_delayed()]
+    if offset is not None or not hasattr(X, "chunks"):
+        from sklearn_margin._dask import blocks_by_part
+
+        compute, parts = dask.delayed(work, pure=True), zip(*blocks_by_part(X, offset), strict=True)
+        sizes = X.chunks[0] if hasattr(X, "chunks") else [np.nan] * X.npartitions
+        blocks = [
+            da.from_delayed(compute(*part), (size, *sample.shape[1:]), **form)
+            for part, size in zip(parts, sizes, strict=True)
+        ]
         return da.concatenate(blocks)
     X = X.rechunk({1: -1}) if X.numblocks[1] > 1 else X
     if sample.ndim == 1:
@@ -95,16 +103,18 @@ class OfBlock:
     nothing.
     """
 
-    def __init__(self, estimator, name, X):
+    def __init__(self, estimator, name, X, has_offset=False):
         check_is_fitted(estimator)
         check_table(X)
         n_features = X.shape[1] if X.shape[1] == X.shape[1] else estimator.n_features_in_
-        self.sample = np.asarray(getattr(estimator, name)(names_of(X, n_features)))
+        given = {"offset": 0.0} if has_offset else {}
+        self.sample = np.asarray(getattr(estimator, name)(names_of(X, n_features), **given))
         self.estimator, self.name = copy.copy(estimator), name
         if not hasattr(X, "columns"):  # of which was warned once
             vars(self.estimator).pop("feature_names_in_", None)
 
-    def __call__(self, X):
+    def __call__(self, X, offset=None):
         if X.shape[0] == 0:
             return self.sample[:0]
-        return np.asarray(getattr(self.estimator, self.name)(X))
+        given = () if offset is None else (offset,)
+        return np.asarray(getattr(self.estimator, self.name)(X, *given))

@@ -42,6 +42,7 @@ class ByRow(NamedTuple):
     y: Any = None
     sample_weight: Any = None
     groups: Any = None
+    offset: Any = None
 
     def at(self, index) -> ByRow:
         """Of some of the rows."""
@@ -55,17 +56,17 @@ def columns_of(batch, n, k, unpack, what) -> ByRow:
     ``unpack(y, groups)`` splits a target that holds groups, unless it is None.
     """
     found = {}
-    for name in ("groups", "y", "sample_weight"):
+    for name in ("groups", "y", "sample_weight", "offset"):
         values = getattr(batch, name)
         if values is None:
             continue
         values = np.asarray(on_host(values))
-        if values.ndim == 0 and name == "sample_weight":
+        if values.ndim == 0 and name in ("sample_weight", "offset"):
             values = np.full(n, values)
         packed = name == "y" and unpack is not None and values.ndim == 2 and values.shape[1] == 2
         if packed and n > 0:
             values, found["groups"] = unpack(values, batch.groups)
-        if name != "y" or values.ndim != 2 or values.shape[1] == 1:
+        if name not in ("y", "offset") or values.ndim != 2 or values.shape[1] == 1:
             values = column_or_1d(values, input_name=f"{name} of {what} {k}")
         if len(values) != n:
             raise ValueError(f"{name} of {what} {k} has {len(values)} entries, and X has {n} rows")
@@ -107,7 +108,7 @@ class Table:
         raise NotImplementedError
 
     def parts(self, encode: Callable, n_jobs):
-        """The parts, for objectives: ``encode(by_row)`` returns y, s and groups of a ``Part``."""
+        """The parts, for objectives: ``encode(by_row)`` is what a ``Part`` holds besides X."""
         raise NotImplementedError
 
 

@@ -22,6 +22,7 @@ __all__ = [
     "ArrayLike",
     "Bounds",
     "ByBatch",
+    "ByBatchWithOffset",
     "Factors",
     "MatrixLike",
     "Method",
@@ -73,6 +74,19 @@ class ByBatch(Protocol):
 
     @overload
     def __call__(self, X: MatrixLike) -> Array: ...
+
+
+class ByBatchWithOffset(Protocol):
+    """The same of rows X and, but for ``Batches``, which hold it, an offset of their scores."""
+
+    @overload
+    def __call__(self, X: Batches) -> Iterator[Array]: ...
+
+    @overload
+    def __call__(self, X: Lazy, offset: Any = None) -> Any: ...
+
+    @overload
+    def __call__(self, X: MatrixLike, offset: npt.ArrayLike | None = None) -> Array: ...
 
 
 def of_any_arguments(method: Callable[..., Result]) -> Callable[..., Result]:

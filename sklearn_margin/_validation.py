@@ -20,6 +20,7 @@ __all__ = [
     "check_choice",
     "check_not_empty",
     "check_number",
+    "check_offset",
     "check_weights",
     "float_column",
     "nonnegative_weights",
@@ -124,6 +125,60 @@ def normalize_weights(sample_weight, n_samples: int, dtype) -> np.ndarray:
     weight = check_weights(sample_weight, n_samples)
     weight = weight / weight.max()  # so that the sum of huge weights does not overflow
     return (weight / weight.sum()).astype(dtype, copy=False)
+
+
+def check_offset(offset, n_samples: int, dtype, *, n_scores=1, shared=False) -> np.ndarray:
+    """What is added to the scores of each row, checked.
+
+    Parameters
+    ----------
+    offset : float or array-like of shape (n_samples,) or (n_samples, n_scores)
+        A number is added to all scores.
+    n_samples : int
+        How many rows there must be.
+    dtype : dtype
+        Of the result.
+    n_scores : int, default=1
+        Scores of a row.
+    shared : bool, default=False
+        Whether one column may be for all scores of a row.
+
+    Returns
+    -------
+    ndarray of shape (n_samples,), or (n_samples, n_scores) if that is not 1
+
+    Raises
+    ------
+    TypeError
+        If it holds no data yet, as a generator does, or is no number.
+    ValueError
+        If it is complex, not of numbers or not finite, or the shape is wrong.
+    """
+    given = as_array(offset, "offset")
+    wanted = (n_samples,) if n_scores == 1 else (n_samples, n_scores)
+    if given.ndim == 0:
+        check_number(given.item(), "offset")
+        given = np.full(wanted, float(given))
+    if given.ndim == 1 and n_scores > 1 and shared:
+        given = np.repeat(float_column(given, "offset", n_samples=n_samples), n_scores)
+        given = given.reshape(wanted)
+    if n_scores == 1:
+        found = float_column(given, "offset", n_samples=n_samples)
+    elif given.shape != wanted:
+        raise ValueError(
+            f"offset must have a row for each sample and a column for each of {n_scores} scores, "
+            f"shape {wanted}, got an array of shape {given.shape}"
+        )
+    else:
+        found = float_column(given.ravel(), "offset").reshape(wanted)
+    with np.errstate(over="ignore"):
+        cast = found.astype(dtype, copy=False)
+    if not np.isfinite(cast).all():
+        raise ValueError(
+            f"offset is too large for {np.dtype(dtype)}: its largest entry is "
+            f"{np.abs(found).max():g}"
+        )
+    return cast
 
 
 def float_column(

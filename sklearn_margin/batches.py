@@ -15,19 +15,29 @@ from sklearn.utils import check_array
 from sklearn_margin._arrays import on_host
 from sklearn_margin._hints import check_rows
 from sklearn_margin._lazy import is_dask, lazily
-from sklearn_margin._typing import ByBatch
+from sklearn_margin._typing import ByBatch, ByBatchWithOffset
 from sklearn_margin._validation import check_number
 
-__all__ = ["Batch", "Batches", "by_batch", "head_of", "matrix_of", "n_rows", "named"]
+__all__ = [
+    "Batch",
+    "Batches",
+    "by_batch",
+    "by_batch_with_offset",
+    "head_of",
+    "matrix_of",
+    "n_rows",
+    "named",
+]
 
 
 class Batch(NamedTuple):
-    """Rows of a source: features and, where there are any, targets, weights and groups."""
+    """Rows of a source: features and, where there are any, targets, weights, groups and offsets."""
 
     X: Any
     y: Any = None
     sample_weight: Any = None
     groups: Any = None
+    offset: Any = None
 
 
 class Batches:
@@ -43,9 +53,10 @@ class Batches:
     source : iterable or callable
         Something that can be iterated over again and again, such as a list, or a function without
         arguments that returns an iterator from the beginning. Its items are ``(X, y)``,
-        ``(X, y, sample_weight)`` or ``(X, y, sample_weight, groups)``, None for what there is not,
-        or X alone for predictions. X may be an array, a sparse matrix, a data frame or an Arrow
-        table of numbers. Rows must be the same at every iteration, batches may be of any sizes.
+        ``(X, y, sample_weight)``, ``(X, y, sample_weight, groups)`` or ``(X, y, sample_weight,
+        groups, offset)``, None for what there is not, or X alone for predictions. X may be an
+        array, a sparse matrix, a data frame or an Arrow table of numbers. Rows must be the same at
+        every iteration, batches may be of any sizes.
 
     Raises
     ------
@@ -90,6 +101,7 @@ class Batches:
         target: str | None = None,
         weight: str | None = None,
         groups: str | None = None,
+        offset: str | None = None,
         columns: Sequence[str] | None = None,
         batch_size: int = 131_072,
     ) -> Self:
@@ -101,8 +113,8 @@ class Batches:
         ----------
         path : path-like or pyarrow.dataset.Dataset
             File, folder, or data set.
-        target, weight, groups : str, default=None
-            Columns of y, sample weights and groups.
+        target, weight, groups, offset : str, default=None
+            Columns of y, sample weights, groups and offsets of the scores.
         columns : list of str, default=None
             Features, in their order; None is all other columns.
         batch_size : int, default=131072
@@ -133,11 +145,12 @@ class Batches:
 
         check_number(batch_size, "batch_size", minimum=1, integer=True)
         found = path if isinstance(path, Dataset) else dataset(path)
-        others = [name for name in (target, weight, groups) if name is not None]
+        by_row = {"target": target, "weight": weight, "groups": groups, "offset": offset}
+        others = [name for name in by_row.values() if name is not None]
         names = found.schema.names
         if columns is None:
             columns = [name for name in names if name not in others]
-        given = {"target": [target], "weight": [weight], "groups": [groups], "columns": columns}
+        given = {parameter: [name] for parameter, name in by_row.items()} | {"columns": columns}
         for parameter, wanted in given.items():
             missing = [name for name in wanted if name is not None and name not in names]
             if missing:
@@ -152,7 +165,7 @@ class Batches:
                 batch_readahead=2, fragment_readahead=1,
             )  # fmt: skip
             for batch in scanner.to_batches():
-                rest = (None if name is None else batch[name] for name in (target, weight, groups))
+                rest = (None if name is None else batch[name] for name in by_row.values())
                 yield Batch(batch.select(columns), *rest)
 
         return cls(read)
@@ -230,10 +243,11 @@ class Batches:
             raise TypeError(f"source must return an iterator over batches, got {items!r}")
         for k, item in enumerate(items):
             parts = item if isinstance(item, tuple) else (item,)
-            if not 1 <= len(parts) <= 4:
+            if not 1 <= len(parts) <= len(Batch._fields):
                 raise ValueError(
-                    "a batch must be X or a tuple (X, y), (X, y, sample_weight) or (X, y, "
-                    f"sample_weight, groups), got a tuple of {len(parts)} as batch {k}"
+                    "a batch must be X or a tuple (X, y), (X, y, sample_weight), (X, y, "
+                    "sample_weight, groups) or (X, y, sample_weight, groups, offset), got a tuple "
+                    f"of {len(parts)} as batch {k}"
                 )
             yield Batch(*parts)
 
@@ -258,6 +272,29 @@ def by_batch(method: Callable[[Any, Any], Any]) -> ByBatch:
         return method(self, X)
 
     return cast(ByBatch, wrapper)
+
+
+def by_batch_with_offset(method: Callable[..., Any]) -> ByBatchWithOffset:
+    """As ``by_batch``, of a method of X and an offset, which ``Batches`` hold."""
+    of_rows = by_batch(method)
+
+    def of_batch(self, batch):
+        X, offset = named(batch.X), batch.offset
+        if offset is None or n_rows(X) == 0:
+            return next(of_rows(self, Batches([X])))
+        return method(self, X, offset)
+
+    @wraps(method)
+    def wrapper(self, X, offset=None):
+        if isinstance(X, Batches):
+            if offset is not None:
+                raise ValueError("offset must be in the batches, which hold all there is by row")
+            return (of_batch(self, batch) for batch in X)
+        if offset is None:
+            return of_rows(self, X)
+        return lazily(self, method, X, offset) if is_dask(X) else method(self, X, offset)
+
+    return cast(ByBatchWithOffset, wrapper)
 
 
 def named(X):

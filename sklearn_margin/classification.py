@@ -346,7 +346,7 @@ class HingeClassifier(BaseClassifier):
             )
         return super()._prepare_table(table)
 
-    def _finish(self, problem, sample_weight=None):
+    def _finish(self, problem, sample_weight=None, **given):
         if self.probability is None:
             return
         objectives = problem.objectives

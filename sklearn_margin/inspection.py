@@ -210,7 +210,7 @@ def _check_start(form, objective):
     """Values and derivatives of all rows are finite at the start."""
     y, s, loss = objective.y, objective.s, objective.loss
     z = np.full((len(y), objective.n_outputs), _begin(objective), s.dtype)
-    z = z if objective.n_outputs > 1 else z[:, 0]
+    z = objective.shifted(z if objective.n_outputs > 1 else z[:, 0])
     out = np.empty_like(z)
     value = loss.scores_value_gradient(y, z, s, out)
     bad = ~np.isfinite(out.reshape(len(y), -1)).all(axis=1)

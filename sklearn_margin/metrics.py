@@ -44,7 +44,7 @@ from sklearn_margin._hints import levels_to_caller
 from sklearn_margin._ndcg import grouped_ndcg
 from sklearn_margin._sklearn import column_or_1d
 from sklearn_margin._typing import ArrayLike
-from sklearn_margin._validation import normalize_weights
+from sklearn_margin._validation import check_offset, float_column, normalize_weights
 
 __all__ = [
     "average_precision_score",
@@ -354,8 +354,9 @@ def make_ranking_scorer(metric: Callable[..., float], **kwargs: Any) -> Callable
 
     As :func:`sklearn.metrics.make_scorer`, and besides
 
-    * with metadata routing enabled it requests `groups`, and `sample_weight` if `metric` has it;
-      with routing disabled the same object finds the groups in packed `y`;
+    * with metadata routing enabled it requests `groups` and `offset`, and `sample_weight` if
+      `metric` has it; with routing disabled the same object finds the groups in packed `y`;
+    * an `offset` is added to the scores that it asks the estimator for;
     * it refuses to score without groups, rather than take each test fold for one query. If all
       rows are one query, use ``sklearn.metrics.make_scorer(metric)``.
 
@@ -388,21 +389,32 @@ def make_ranking_scorer(metric: Callable[..., float], **kwargs: Any) -> Callable
     accepted = signature(metric).parameters
     if "groups" not in accepted:
         raise ValueError(f"metric must have a parameter `groups`, got {metric!r}")
-    scorer = make_scorer(_GroupsRequired(metric), **kwargs)
+    scorer = make_scorer(_GroupsRequired(metric, kwargs.get("response_method")), **kwargs)
     # A scorer accepts requests only while routing is enabled, and ignores them while it is not.
     with config_context(enable_metadata_routing=True):
         request = {name: True for name in ("groups", "sample_weight") if name in accepted}
-        return scorer.set_score_request(**request)
+        return scorer.set_score_request(**request, offset=True)
 
 
 class _GroupsRequired:
     """A metric that refuses to score without groups. A class, so that scorers pickle."""
 
-    def __init__(self, metric: Callable[..., float]) -> None:
+    def __init__(self, metric: Callable[..., float], response_method: Any = None) -> None:
         update_wrapper(self, metric)  # scikit-learn reads the name and the signature
         self._metric, self._name = metric, getattr(metric, "__name__", repr(metric))
+        self._response_method = response_method
 
-    def __call__(self, y_true: ArrayLike, y_score: ArrayLike, **kwargs: Any) -> float:
+    def __call__(
+        self, y_true: ArrayLike, y_score: ArrayLike, *, offset: Any = None, **kwargs: Any
+    ) -> float:
+        if offset is not None:
+            if self._response_method not in (None, "predict", "decision_function"):
+                raise ValueError(
+                    f"offset cannot be added to what response_method={self._response_method!r} "
+                    "gives: take 'decision_function'"
+                )
+            y_score = float_column(y_score, "y_score")
+            y_score = y_score + check_offset(offset, len(y_score), np.float64)
         if kwargs.get("groups") is None and not is_packed(y_true):
             raise ValueError(
                 f"The scorer of {self._name} got no groups. Pass `groups` with metadata routing "

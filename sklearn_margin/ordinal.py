@@ -24,7 +24,7 @@ from sklearn_margin._typing import (
     keeps_signature,
 )
 from sklearn_margin._validation import check_choice
-from sklearn_margin.batches import Batches, by_batch
+from sklearn_margin.batches import Batches, by_batch_with_offset
 from sklearn_margin.inspection import check_on_rows
 from sklearn_margin.losses import (
     Hinge,
@@ -318,7 +318,7 @@ class OrdinalClassifier(BaseClassifier):
         return Problem([objective], X, y, known)
 
     def _objective(self, loss, X, index, s):
-        n_outputs, penalty = int(index.max()), self._penalty()
+        n_outputs, penalty = int(index.max()), self._penalty(X.shape[1])
         entries = X.nnz if sp.issparse(X) else X.size
         if n_outputs > 1 and not loss.is_smooth and entries * n_outputs <= _MOST_ENTRIES:
             objective = ReplicatedObjective.of(loss, X, index, s, penalty, self.n_jobs)
@@ -416,8 +416,8 @@ class OrdinalClassifier(BaseClassifier):
         """
         return self._scores(X)
 
-    @by_batch
-    def decision_function(self, X: MatrixLike) -> Array:
+    @by_batch_with_offset
+    def decision_function(self, X: MatrixLike, offset: ArrayLike | None = None) -> Array:
         """Scores by class, the highest for the class predicted; of two classes z − θ.
 
         Logarithms of probabilities where there are any, else Σ_{k ≤ c} (z − θ_k) for class c, which
@@ -427,13 +427,15 @@ class OrdinalClassifier(BaseClassifier):
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features), Batches or Dask collection
             Features.
+        offset : float or array-like of shape (n_samples,), default=None
+            What is added to the scores z.
 
         Returns
         -------
         ndarray of shape (n_samples,) or (n_samples, n_classes)
             One for each batch, or a lazy Dask array.
         """
-        z, give = scores_on_host(self._scores(X))
+        z, give = scores_on_host(self._scores(X, offset))
         f = z[:, None] - self.thresholds_
         if f.shape[1] == 1:
             return give(f[:, 0])

@@ -23,6 +23,7 @@ __all__ = ["regularization_path"]
 _SHARE = 0.01  # of the loss: the most that coefficients can save at the first alpha without L1
 _WIDTH = 1e-3  # of the envelope of a multiclass loss with kinks
 _NARROW = 1e-6  # of that of a loss of one score, of which the best constant is found by bisection
+_BY_ROW = ("sample_weight", "groups", "offset")  # what there is besides X and y
 _LARGEST = 1_000_000  # entries of the rows at a kink beyond which a linear programme is slow
 
 
@@ -57,7 +58,7 @@ def regularization_path(
     alpha_ratio : float, default=1e-3
         Smallest alpha of the grid over the largest, between 0 and 1.
     **fit_params
-        Passed to ``fit``: ``sample_weight``, for rankers ``groups``.
+        Passed to ``fit``: ``sample_weight``, ``offset``, for rankers ``groups``.
 
     Returns
     -------
@@ -90,8 +91,9 @@ def regularization_path(
     the loss at the scores of the best model without coefficients, the largest such alpha if
     there are several classes or quantiles. At a kink of the loss g is the subgradient that
     makes this alpha smallest, which is a linear programme over the rows at the kink (many, for
-    the hinge: a whole class). Where that would be large, for losses of several scores, and for
-    losses of your own that do not say where their kinks are, it may start from a larger alpha.
+    the hinge: a whole class). Where that would be large, for losses of several scores, with
+    ``penalty_factors``, by which slopes are divided, and for losses of your own that do not say
+    where their kinks are, it may start from a larger alpha. Bounds are not looked at.
 
     Without L1 coefficients are never zero. By convexity they save at most ‖Xᵀg‖²/(2·alpha) of
     the loss: the grid starts where that is 1 % of it.
@@ -115,7 +117,7 @@ def regularization_path(
     check_number(n_alphas, "n_alphas", minimum=1, integer=True)
     check_number(alpha_ratio, "alpha_ratio", minimum=0, maximum=1, closed=False)
     model = clone(estimator).set_params(alpha=1.0, warm_start=True)
-    names = dict.fromkeys(("sample_weight", "groups")) | fit_params
+    names = dict.fromkeys(_BY_ROW) | fit_params
     table = model._table(X, y, names)
     if table is not None:  # its first read serves all fits
         X, y, found = model._of_table(table, dict.fromkeys(names))
@@ -155,12 +157,13 @@ def _fits(model, grid, X, y, fit_params):
         if problem is None:
             problem = model._prepare_fit(X, y, **given)
             problem = problem._replace(objectives=[o.sharing() for o in problem.objectives])
-        penalty = model._penalty()
+        penalty = model._penalty(problem.objectives[0].rows.shape[1])
         return problem._replace(objectives=[o.penalized(penalty) for o in problem.objectives])
 
     with ExitStack() as stack:
         for alpha in grid:
-            yield model.set_params(alpha=float(alpha))._fit(prepare, X, y, **fit_params)
+            model.alpha = float(alpha)
+            yield model._fit(prepare, X, y, **fit_params)
             if alpha == grid[0]:
                 stack.enter_context(problem.objectives[0].rows.session())
 
@@ -186,7 +189,7 @@ def _decreasing(alphas):
 
 def _largest_alpha(model, X, y, fit_params):
     """The alpha a grid starts from; 1 if coefficients are of no use, whatever alpha is."""
-    data = {name: fit_params[name] for name in ("sample_weight", "groups") if name in fit_params}
+    data = {name: fit_params[name] for name in _BY_ROW if name in fit_params}
     model._check_params()
     objectives = model._prepare(X, y, **data).objectives
     if isinstance(X, Table):
@@ -213,14 +216,28 @@ def _alpha_of_problem(objective, constant, l1_ratio):
     else:
         point = _smooth_point(objective, constant)
     slope = _slope(objective, point.g)
+    slope, factors = _penalized(objective, slope)
     if l1_ratio == 0:
-        return _alpha_without_l1(slope, point.value)
-    bound = _smallest_bound(objective, point, float(np.abs(slope).max()))
+        return _alpha_without_l1(slope, factors, point.value)
+    bound = float(np.abs(slope / factors).max(initial=0.0))
+    if objective.penalty.penalty.factors is None:
+        bound = _smallest_bound(objective, point, bound)
     return _alpha_with_l1(objective, bound, l1_ratio)
 
 
-def _alpha_without_l1(slope, value):
-    return float(slope @ slope) / (2 * _SHARE * max(value, np.finfo(np.float64).tiny))
+def _penalized(objective, slope):
+    """Slopes of the coefficients that have a penalty, and the factors of that."""
+    factors = objective.penalty.penalty.factors
+    if factors is None:
+        return slope, np.ones(len(slope))
+    factors = np.tile(factors, objective.n_outputs)
+    penalized = (factors > 0) & np.isfinite(factors)
+    return slope[penalized], factors[penalized]
+
+
+def _alpha_without_l1(slope, factors, value):
+    saved = float(np.sum(slope**2 / factors))
+    return saved / (2 * _SHARE * max(value, np.finfo(np.float64).tiny))
 
 
 def _alpha_with_l1(objective, bound, l1_ratio):
@@ -236,9 +253,11 @@ def _alpha_in_parts(objective, l1_ratio):
         objective = objective.with_loss(objective.loss.smoothed(width))
     point = objective.at(objective.best_constant())
     slope = _in_raw_coordinates(objective, point.loss_gradient, point.slopes.size)
+    slope, factors = _penalized(objective, slope)
     if l1_ratio == 0:
-        return _alpha_without_l1(slope, whole.at(point.params).loss)
-    return _alpha_with_l1(objective, float(np.abs(slope).max()), l1_ratio)
+        return _alpha_without_l1(slope, factors, whole.at(point.params).loss)
+    bound = float(np.abs(slope / factors).max(initial=0.0))
+    return _alpha_with_l1(objective, bound, l1_ratio)
 
 
 class _Point(NamedTuple):
@@ -277,8 +296,7 @@ def _smooth_point(objective, constant):
 
 def _piecewise_linear_point(objective):
     """The best point without coefficients, for a loss that is a sum of hinges."""
-    terms = hinge_terms(objective, objective.y, objective.s)
-    kink, low, high = (np.array(part) for part in zip(*terms, strict=True))
+    kink, low, high = (np.array(part) for part in zip(*hinge_terms(objective), strict=True))
     b = 0.0
     if objective.fit_intercept:
         b = best_intercept(kink, low, high)

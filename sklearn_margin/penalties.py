@@ -185,6 +185,16 @@ class SeparablePenalty:
         lower, upper = (lower, upper) if self.has_bounds else (None, None)
         return SeparablePenalty(np.r_[self.l2, more], l1, lower, upper, self.penalty)
 
+    def take(self, index: Array) -> SeparablePenalty:
+        """The penalty of some of the entries of u."""
+        l1 = self.l1[index] if self.has_l1 else None
+        lower, upper = self.lower[index], self.upper[index]
+        lower, upper = (lower, upper) if self.has_bounds else (None, None)
+        part = SeparablePenalty(self.l2[index], l1, lower, upper, self.penalty)
+        if self.loose is not None:
+            part.loose = np.flatnonzero(np.isin(index, self.loose))
+        return part
+
     # --- value and derivatives ---
 
     def value(self, u: Array) -> float:
@@ -334,7 +344,7 @@ class SeparablePenalty:
                 grows = float(np.sum((residual - pull) * u + np.abs(u) * slack))
                 square = np.float64(self._over_l2(longest))
                 shrunk = float(np.minimum(max(price - grows, 0.0) / square, 1))
-            kappas = [1.0] if np.isinf(price) else [1.0, shrunk]
+            kappas = [1.0] if np.isinf(price) or shrunk == 1 else [1.0, shrunk]
             gaps = [(1 - k) * price if k < 1 else 0.0 for k in kappas]
             terms = [self._terms(u, residual, slack, k) for k in kappas]
         gaps = [gap + part for gap, part in zip(gaps, terms, strict=True)]
@@ -352,9 +362,13 @@ class SeparablePenalty:
         if not self.has_l1:
             return 0.5 * self._over_l2(np.abs(near) + off)
         v = near - self.l2 * u
-        over = np.maximum(np.abs(v) + off - self.l1, 0.0)
-        conjugate = np.where(over > 1e-15 * self.l1, over**2 / (2 * self.l2), 0.0)
-        terms = u * v + np.abs(u) * off + self.l1 * np.abs(u) + 0.5 * self.l2 * u * u
+        over = np.abs(v) + off - self.l1
+        # The others, most of them, have no term.
+        some = np.flatnonzero((u != 0) | (over > 1e-15 * self.l1))
+        u, v, over, l1, l2 = u[some], v[some], over[some], self.l1[some], self.l2[some]
+        off = off[some] if np.ndim(off) else off
+        conjugate = np.where(over > 1e-15 * l1, over**2 / (2 * l2), 0.0)
+        terms = u * v + np.abs(u) * off + l1 * np.abs(u) + 0.5 * l2 * u * u
         return float(np.sum(np.maximum(terms + conjugate, 0.0)))
 
     def _unbounded(self, v, longest):

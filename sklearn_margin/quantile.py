@@ -9,11 +9,12 @@ import numpy as np
 from sklearn.metrics import d2_pinball_score
 
 from sklearn_margin._arrays import on_host, scores_on_host
+from sklearn_margin._base.linear import check_offset_given, given_offset
 from sklearn_margin._base.regression import OTHER_LOSSES, BaseRegressor
 from sklearn_margin._base.scores import predictions_in_parts
 from sklearn_margin._typing import Array, ArrayLike, Bounds, Factors, MatrixLike, RandomState
 from sklearn_margin._validation import check_number
-from sklearn_margin.batches import Batches, by_batch
+from sklearn_margin.batches import Batches, by_batch_with_offset
 from sklearn_margin.losses import Quantile
 from sklearn_margin.objective import PointwiseObjective
 from sklearn_margin.solvers import Solver
@@ -171,7 +172,7 @@ class QuantileRegressor(BaseRegressor):
         return [
             PointwiseObjective(
                 Quantile(quantile=quantile), rows, y, s,
-                penalty=self._penalty(), fit_intercept=self.fit_intercept,
+                penalty=self._penalty(rows.shape[1]), fit_intercept=self.fit_intercept,
             )
             for quantile in self._quantile_list()
         ]  # fmt: skip
@@ -188,7 +189,10 @@ class QuantileRegressor(BaseRegressor):
                 f"{len(self._quantiles)}: got quantile={self.quantile!r}"
             )
         # The parameter may be set anew before the model is fitted anew.
-        return problem._replace(known={"_quantiles": np.array(self._quantile_list())})
+        known = {**problem.known, "_quantiles": np.array(self._quantile_list())}
+        return problem._replace(known=known)
+
+    _shares_offset = True
 
     def _is_of(self, problem):
         return super()._is_of(problem) and len(self._quantiles) == len(problem.objectives)
@@ -197,14 +201,16 @@ class QuantileRegressor(BaseRegressor):
         if self._has_several and hasattr(self, "dual_gap_"):
             self.dual_gap_ = np.atleast_1d(self.dual_gap_)
 
-    @by_batch
-    def predict(self, X: MatrixLike) -> Array:
+    @by_batch_with_offset
+    def predict(self, X: MatrixLike, offset: ArrayLike | None = None) -> Array:
         """Predict quantiles.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features), Batches or Dask collection
             Features.
+        offset : float or array-like of shape (n_samples,) or (n_samples, n_quantiles), default=None
+            What is added to the predictions, as in ``fit``; one column is for all quantiles.
 
         Returns
         -------
@@ -212,7 +218,8 @@ class QuantileRegressor(BaseRegressor):
             A column per quantile, in the order given, if ``quantile`` is a list. One for each
             batch, or a lazy Dask array.
         """
-        z = self._scores(X)
+        self._expect_offset(offset)
+        z = self._scores(X, offset)
         if np.ndim(self.intercept_) == 0:
             return z
         z, give = scores_on_host(z)
@@ -226,6 +233,7 @@ class QuantileRegressor(BaseRegressor):
         X: MatrixLike | Batches,
         y: ArrayLike | None = None,
         sample_weight: ArrayLike | None = None,
+        offset: ArrayLike | None = None,
     ) -> float:
         """Share of the quantile loss that the model explains, D².
 
@@ -242,6 +250,8 @@ class QuantileRegressor(BaseRegressor):
             Targets; None where X is ``Batches``, which hold them.
         sample_weight : array-like of shape (n_samples,), default=None
             Non-negative weights.
+        offset : float or array-like of shape (n_samples,) or (n_samples, n_quantiles), default=None
+            What is added to the predictions, as in ``fit``; needed if that was given one.
 
         Returns
         -------
@@ -250,18 +260,21 @@ class QuantileRegressor(BaseRegressor):
         Raises
         ------
         ValueError
-            For wrong data, or if there is no y.
+            For wrong data, if there is no y, or if the model was fitted with an offset and none is
+            given.
 
         References
         ----------
         .. [1] Koenker & Machado, "Goodness of fit and related inference processes for quantile
            regression", Journal of the American Statistical Association 94, 1999.
         """
-        X, y, sample_weight = map(on_host, (X, y, sample_weight))
-        parts = predictions_in_parts(self, X, y, sample_weight=sample_weight)
+        X, y, sample_weight, offset = map(on_host, (X, y, sample_weight, offset))
+        parts = predictions_in_parts(self, X, y, sample_weight=sample_weight, offset=offset)
         if parts is not None:
+            check_offset_given(self, parts.has_offset)
             return parts.d2(self._quantiles)
-        z: Any = self.predict(X)
+        check_offset_given(self, offset is not None)
+        z: Any = self.predict(X, **given_offset(offset))
         columns = z.T if z.ndim == 2 else [z]
         scores = [
             d2_pinball_score(y, column, sample_weight=sample_weight, alpha=quantile)

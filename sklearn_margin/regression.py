@@ -147,7 +147,7 @@ class LinearRegressor(BaseRegressor):
             raise TypeError(f"loss {loss!r} is for labels -1 and +1: use LinearClassifier")
         return PointwiseObjective(
             loss, rows, y, s,
-            penalty=self._penalty(), fit_intercept=self.fit_intercept,
+            penalty=self._penalty(rows.shape[1]), fit_intercept=self.fit_intercept,
         )  # fmt: skip
 
 
@@ -289,7 +289,7 @@ class HuberRegressor(BaseRegressor):
     def _objective(self, rows, y, s):
         check_number(self.epsilon, "epsilon", minimum=1)
         settings = {
-            "penalty": self._penalty(),
+            "penalty": self._penalty(rows.shape[1]),
             "fit_intercept": self.fit_intercept,
         }
         if self.scale is None:

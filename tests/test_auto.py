@@ -147,7 +147,7 @@ MODELS = [
 ]
 
 
-@pytest.mark.parametrize("max_iter", [1, 2, 5])
+@pytest.mark.parametrize("max_iter", [1, 2, 3])
 @pytest.mark.parametrize("model", MODELS, ids=str)
 def test_warnings_say_numbers_that_mean_something(model, max_iter, recwarn):
     target = t if hasattr(model, "predict") and "Regressor" in type(model).__name__ else t > 0

@@ -357,7 +357,7 @@ def test_a_failed_fit_changes_nothing():
         ([(X[:900], T[:900]), (X[900:, :2], T[900:])], "features: the first has 4.*batch 1 has 2"),
         ([(X[:900], T[:900]), (sp.csr_array(X[900:]), T[900:])], "all sparse or all dense"),
         ([(X, T[:-1])], "y of batch 0 has 1999 entries, and X has 2000 rows"),
-        ([(X, T, WEIGHTS, QUERIES, T)], "a tuple of 5"),
+        ([(X, T, WEIGHTS, QUERIES, T, T)], "a tuple of 6"),
     ],
 )  # fmt: skip
 def test_wrong_batches(source, message):

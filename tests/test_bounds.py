@@ -241,6 +241,9 @@ def test_names_of_a_stream(frame, monkeypatch, kept):
     there = model.fit(Batches(batches)).coef_
     np.testing.assert_allclose(there, model.fit(X, y > 0).coef_, rtol=1e-3, atol=1e-6)
     assert there[0, 0] == 0
+    # A model that was fitted to these columns in another order goes by the names of the stream.
+    np.testing.assert_array_equal(model.fit(X[X.columns[::-1]], y > 0).coef_[0, 3], 0)
+    np.testing.assert_array_equal(model.fit(Batches(batches)).coef_, there)
 
 
 def test_single_precision_stays_within(frame):
@@ -267,6 +270,15 @@ def test_warm_starts_and_paths(frame):
     free = LinearClassifier("logistic", warm_start=True).fit(X, y > 0)
     assert free.coef_[0, 0] > 0
     assert free.set_params(coef_bounds=BY_NAME).fit(X, y > 0).coef_[0, 0] == 0
+
+
+def test_a_path_starts_where_factors_let_all_be_zero(frame):
+    X, y = frame
+    factors = {"age": 0.5, "fare": 4.0, "price": np.inf}
+    model = LinearRegressor("squared", l1_ratio=1.0, penalty_factors=factors)
+    path = regularization_path(model, X, y, n_alphas=3, alpha_ratio=0.5)
+    assert not path.coefs[0].any()
+    assert path.coefs[1].any()
 
 
 # --- what is refused --------------------------------------------------------------------------

@@ -256,10 +256,10 @@ def test_sparse_indices_of_64_bits_stay(model, monkeypatch):
 
     run = Rows.run
 
-    def watched(self, function, items):
+    def watched(self, function, items, **work):
         matrices = [self.X, *(B for _, B in [*self.blocks, *self.slabs])]
         seen.update(part.dtype for B in matrices for part in (B.indices, B.indptr))
-        return run(self, function, items)
+        return run(self, function, items, **work)
 
     monkeypatch.setattr(Rows, "run", watched)
     fit(model, X)
@@ -540,6 +540,9 @@ WRONG = {
         {0: 0.0, 1: 0.0},
     ],
     "epsilon": [*NOT_A_NUMBER, 0.99, 0, -1],
+    "coef_bounds": [1, "ab", (), (1,), (0, -1), (math.nan, None), (None, "a"), ([0] * 99, None),
+                    {"x": (0, 1)}, *NONSENSE],
+    "penalty_factors": [1, "a", [1], [-1] * 3, [math.nan] * 3, {"x": 1}, *NONSENSE],
     "fit_intercept": [None, "a", 2, 1.0, math.nan, *NONSENSE],
     "l1_ratio": [*NOT_A_NUMBER, -0.01, 1.01],
     "loss": [None, "a", "", "Hinge", 1, math.nan, *NONSENSE, Hinge, PairwiseHinge],

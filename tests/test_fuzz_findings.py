@@ -90,3 +90,24 @@ def test_steps_that_change_nothing_come_to_an_end():
     assert model.n_iter_ < 300
     assert np.max(model.dual_gap_) < 1e-11
     assert messages
+
+
+def test_bounds_that_fix_all_coefficients_leave_lbfgs_nothing_to_do():
+    """Scipy's result then has no status, which was an AttributeError."""
+    rng = np.random.default_rng(0)
+    X, fixed = rng.normal(size=(20, 2)), [0.5, -1.0]
+    for l1_ratio in (0.0, 1.0):
+        model = LinearRegressor(
+            "squared", l1_ratio=l1_ratio, fit_intercept=False, coef_bounds=(fixed, fixed),
+            solver="lbfgs",
+        ).fit(X, rng.normal(size=20))  # fmt: skip
+        np.testing.assert_array_equal(model.coef_, fixed)
+        assert model.dual_gap_ == 0.0
+
+
+@pytest.mark.parametrize(
+    "params", [{"alpha": 0, "coef_bounds": (0, None)}, {"penalty_factors": [np.inf, np.inf]}]
+)
+def test_hinges_of_pairs_within_bounds_say_that_they_need_a_penalty(params):
+    with pytest.raises(ValueError, match=r"coef_bounds, and penalty_factors .* Take alpha > 0"):
+        LinearRanker("hinge", **params).fit([[0.0, 1.0], [1.0, 0.0], [2.0, 3.0]], [0, 1, 2])

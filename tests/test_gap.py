@@ -9,8 +9,8 @@ from sklearn_margin import LinearClassifier, LinearRanker
 from sklearn_margin.losses import Huber, Logistic, SmoothedHinge, Squared, SquaredHinge
 from sklearn_margin.losses.pointwise import BinaryLoss
 from sklearn_margin.objective import ConcomitantHuberObjective, Rows
-from sklearn_margin.objective.certificate import _compensated_products
 from sklearn_margin.objective.pointwise import PointwiseObjective
+from sklearn_margin.objective.refined_gap import _compensated_products
 from sklearn_margin.penalties import ElasticNet
 from sklearn_margin.solvers import LBFGS, CoordinateDescent, Newton
 from sklearn_margin.solvers.base import value_gap

@@ -24,11 +24,11 @@ from sklearn_margin.objective import (
     Rows,
     rows,
 )
-from sklearn_margin.objective.certificate import _gap
 from sklearn_margin.objective.envelope import envelope_certificate
 from sklearn_margin.objective.mean_slopes import MeanSlopes, _balanced, own_gap
 from sklearn_margin.objective.multiclass import stationary
 from sklearn_margin.objective.pointwise import cast_targets
+from sklearn_margin.objective.refined_gap import _gap
 from sklearn_margin.penalties import ElasticNet
 from sklearn_margin.solvers import Newton, Smoothing
 
@@ -134,7 +134,7 @@ def test_parts_of_the_rows(n, fraction, held):
 
 def test_draws_of_rows():
     objective = logistic_problem()
-    first, second, labels, weights = objective.draw(np.random.RandomState(0))
+    first, second, labels, weights, _ = objective.draw(np.random.RandomState(0))
     assert sorted(first) == list(range(40))
     assert (second == -1).all()
     np.testing.assert_array_equal(labels, objective.y[first])
@@ -342,7 +342,7 @@ def test_every_pair_is_drawn_as_often_as_it_weighs(groups):
     wanted[i, j] = u
     counts, random_state = np.zeros((12, 12)), np.random.RandomState(0)
     for _ in range(2_000):
-        better, worse, _, weights = objective.draw(random_state)
+        better, worse, _, weights, _ = objective.draw(random_state)
         np.add.at(counts, (better, worse), 1)
         np.testing.assert_allclose(weights * expected[better, worse], wanted[better, worse])
     counts /= counts.sum()

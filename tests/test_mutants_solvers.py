@@ -17,6 +17,7 @@ from sklearn_margin.solvers import (
     SGD,
     CoordinateDescent,
     InteriorPoint,
+    Newton,
     Smoothing,
     _newton_directions,
     _sifting,
@@ -327,7 +328,7 @@ def test_rows_that_prove_to_be_on_the_other_side_join_the_band(monkeypatch):
 
     monkeypatch.setattr(_Sides, "approach", lambda self, band: error)
     monkeypatch.setattr(_sifting, "follow_path", counted)
-    found, n_iter = sift(objective, start, 1e-6, 60, None, 2.0)
+    found, n_iter, _ = sift(objective, start, 1e-6, 60, None, 2.0)
     assert len(solved) == 2
     assert 50 < solved[0] < solved[1] < 300
     assert found.gap <= 1e-6 * found.value
@@ -573,3 +574,35 @@ def test_a_stream_is_what_its_documentation_says(l1_ratio, container):
     further = stream(SGD(), objective, state, objective.start(), np.random.RandomState(4))
     np.testing.assert_array_equal(state.params, before)
     assert further.counts[1] == 80
+
+
+def test_bands_hold_rare_features_and_collapsed_scores_are_handed_over():
+    """A dummy of 12 rows is solved with all of them; a rare class without a signal, whose scores
+    are all next to a kink, ends at the first step."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(4000, 3))
+    X[:, 2] = np.arange(4000) < 12
+    rows, s = Rows(X, center=True), np.full(4000, 1 / 4000)
+    y = X @ [1.0, -1.0, 5.0] + rng.standard_t(3, size=4000)
+    objective = PointwiseObjective(
+        Absolute(), rows, y, s, penalty=ElasticNet(0.0), fit_intercept=True
+    )
+    found, _, _ = sift(objective, objective.start(), 1e-9, 60, None, 4.0)
+    best = InteriorPoint(band=0).solve(objective, objective.start(), tol=1e-11, max_iter=60)
+    assert found.gap <= 1e-9 * found.value
+    assert found.value == pytest.approx(best.value, rel=1e-9)
+    rare = np.where(rng.random(4000) < 0.01, 1.0, -1.0)
+    objective = PointwiseObjective(
+        Hinge(), rows, rare, s, penalty=ElasticNet(1e-4), fit_intercept=True
+    )
+    found, n_iter, params = sift(objective, objective.start(), 1e-4, 60, None, 4.0)
+    assert found is None
+    assert n_iter < 20
+    assert objective.value(params) <= objective.value(objective.start())
+
+
+def test_steps_without_a_gap_are_not_judged_by_one():
+    objective = problem(Logistic(), alpha=0.0, n=400)
+    result = Newton().solve(objective, objective.start(), tol=1e-12, max_iter=50)
+    assert result.converged
+    assert result.gap is None

@@ -388,14 +388,14 @@ def test_drawn_pairs_have_the_right_mean(weighting):
     X, y, s, groups = data("PairwiseHinge")
     loss = PairwiseHinge(weighting=weighting)
     objective = PairwiseObjective(loss, Rows(X, center=True), y, s, groups)
-    first, second, _, weights = objective.draw(np.random.RandomState(0))
+    first, second, _, weights, _ = objective.draw(np.random.RandomState(0))
     assert (y[first] > y[second]).all()
     np.testing.assert_array_equal(groups[first], groups[second])
     z = X.sum(axis=1)
     exact = objective.score_value(z)
     random_state, estimates = np.random.RandomState(1), []
     for _ in range(400):
-        first, second, _, weights = objective.draw(random_state)
+        first, second, _, weights, _ = objective.draw(random_state)
         estimates.append(np.mean(weights * np.maximum(0, 1 - z[first] + z[second])))
     error = np.std(estimates) / np.sqrt(len(estimates))
     assert abs(np.mean(estimates) - exact) < 5 * error

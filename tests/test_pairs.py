@@ -639,7 +639,7 @@ def test_drawn_pairs_stand_for_all(weighting):
     size = 30_000
     random_state = np.random.RandomState(0)
     draws = [objective.draw(random_state) for _ in range(size // n)]
-    better, worse, _, weights = (np.concatenate(part) for part in zip(*draws, strict=True))
+    better, worse, _, weights, _ = (np.concatenate(part) for part in zip(*draws, strict=True))
     seen = np.zeros((n, n))
     np.add.at(seen, (better, worse), weights / len(better))
     expected = np.where((y[:, None] > y) & (groups[:, None] == groups), s[:, None] * s, 0.0)

@@ -57,6 +57,7 @@ def test_what_an_older_scikit_learn_leaves_out():
     assert len(marked) >= 13
     assert newer == {  # links of parameters; pipelines scored by their method, the last in part
         "test_html.test_parameters_are_explained",
+        "test_offset.test_an_offset_is_routed_without_a_request",
         "test_ranking.test_grid_search_by_hand",
         "test_ranking.test_grid_search_with_and_without_routing",
         "test_ranking_end_to_end.test_routing_and_packed_targets_give_the_same_model",

@@ -47,9 +47,9 @@ def coefficient_bounds(given, n_features: int, names=None) -> tuple[np.ndarray, 
     wrong = np.flatnonzero((low > high) | (low == np.inf) | (high == -np.inf))
     if len(wrong):
         j = int(wrong[0])
-        which = f"feature {j}" if names is None else repr(str(names[j]))
         raise ValueError(
-            f"coef_bounds of {which} leave no coefficient: they are from {low[j]:g} to {high[j]:g}"
+            f"coef_bounds of {_called(j, names)} leave no coefficient: they are from "
+            f"{low[j]:g} to {high[j]:g}"
         )
     return bounds if np.isfinite(low).any() or np.isfinite(high).any() else None
 
@@ -93,10 +93,9 @@ def penalty_factors(given, n_features: int, names=None, bounds=None) -> np.ndarr
         wrong = np.flatnonzero(np.isinf(factors) & ((low > 0) | (high < 0)))
         if len(wrong):
             j = int(wrong[0])
-            which = f"feature {j}" if names is None else repr(str(names[j]))
             raise ValueError(
-                f"penalty_factors leave out {which}, whose coef_bounds exclude 0: they are from "
-                f"{low[j]:g} to {high[j]:g}"
+                f"penalty_factors leave out {_called(j, names)}, whose coef_bounds exclude 0: they "
+                f"are from {low[j]:g} to {high[j]:g}"
             )
     return None if (factors == 1).all() else factors
 
@@ -109,6 +108,11 @@ def _pair(given, what):
             f"{what} must be a pair (low, high), each a number{arrays} or None, got {given!r}"
         )
     return given
+
+
+def _called(j, names):
+    """What to call a feature in a message."""
+    return f"feature {j}" if names is None else repr(str(names[j]))
 
 
 def _number_of(name, names, parameter):
@@ -132,7 +136,7 @@ def _numbers(given, default, what, n_features):
     """An array of one number for each feature, which may be infinite."""
     if given is None:
         return np.full(n_features, default)
-    values = as_array(given, what)
+    values = np.asarray(given, dtype=object) if isinstance(given, str) else as_array(given, what)
     if values.dtype.kind not in "iufO" or values.ndim > 1:
         raise ValueError(f"{what} must be a number or one-dimensional, got {given!r}")
     try:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import copy
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from sklearn.base import ClassifierMixin
+from sklearn.metrics import accuracy_score
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_consistent_length
 
 from sklearn_margin._arrays import on_host, scores_on_host
 from sklearn_margin._base.estimator import Problem, learns_in_batches
-from sklearn_margin._base.linear import LinearModel
+from sklearn_margin._base.linear import LinearModel, check_offset_given, given_offset
 from sklearn_margin._base.scores import predictions_in_parts
 from sklearn_margin._base.tables import (
     class_totals,
@@ -25,7 +26,7 @@ from sklearn_margin._sklearn import column_or_1d, with_callbacks
 from sklearn_margin._tables import Table
 from sklearn_margin._typing import Array, ArrayLike, MatrixLike, keeps_signature
 from sklearn_margin._validation import check_number, check_weights, normalize_weights
-from sklearn_margin.batches import Batches, by_batch
+from sklearn_margin.batches import Batches, by_batch_with_offset
 from sklearn_margin.losses import BatchLoss, MulticlassLoss
 from sklearn_margin.objective import MulticlassObjective, PointwiseObjective
 
@@ -41,6 +42,10 @@ class BaseClassifier(ClassifierMixin, LinearModel):
 
     classes_: Array
     intercept_: Array
+
+    __metadata_request__decision_function = {"offset": True}
+    __metadata_request__predict_proba = {"offset": True}
+    __metadata_request__predict_log_proba = {"offset": True}
 
     def _loss(self):
         raise NotImplementedError
@@ -72,6 +77,7 @@ class BaseClassifier(ClassifierMixin, LinearModel):
         sample_weight: ArrayLike | None = None,
         X_val: MatrixLike | None = None,
         y_val: ArrayLike | None = None,
+        offset: ArrayLike | None = None,
     ) -> Self:
         """Fit the model.
 
@@ -87,6 +93,9 @@ class BaseClassifier(ClassifierMixin, LinearModel):
         X_val, y_val : array-like, default=None
             Validation set for ``solver=SGD(early_stopping=True)``, in place of a part of the
             training rows.
+        offset : float or array-like of shape (n_samples,) or (n_samples, n_classes), default=None
+            What is added to the scores before the loss sees them, with no coefficient: the margin
+            of another model, a known effect. A column for each class if there are more than two.
 
         Returns
         -------
@@ -100,10 +109,10 @@ class BaseClassifier(ClassifierMixin, LinearModel):
         """
         return self._fit(
             self._prepare, X, y, sample_weight=sample_weight, X_val=X_val, y_val=y_val,
-            in_batches=True,
+            offset=offset, in_batches=True,
         )  # fmt: skip
 
-    def _prepare(self, X, y, sample_weight=None, classes=None, *, batch=False):
+    def _prepare(self, X, y, sample_weight=None, classes=None, offset=None, *, batch=False):
         if isinstance(X, Table):
             return self._prepare_table(X)
         loss, continues = self._loss(), self._continues(batch)
@@ -126,7 +135,7 @@ class BaseClassifier(ClassifierMixin, LinearModel):
             )
         # A copy of the loss, for its parameters may be set anew.
         known = {"classes_": classes, "_loss_of_fit": copy.deepcopy(loss)}
-        return Problem(objectives, X, y, known)
+        return self._with_offset(Problem(objectives, X, y, known), offset, batch)
 
     def _prepare_table(self, table):
         """As ``_prepare``, of data that are not in memory."""
@@ -153,6 +162,7 @@ class BaseClassifier(ClassifierMixin, LinearModel):
             is_sample=np.isin(codes, y[np.broadcast_to(s, y.shape) > 0]).all(),
         )  # fmt: skip
         known = {"classes_": classes, "_loss_of_fit": copy.deepcopy(loss)}
+        known["_has_offset"] = table.kept.offset is not None
         return Problem(objectives, table, None, known)
 
     def _n_tasks(self):
@@ -193,7 +203,7 @@ class BaseClassifier(ClassifierMixin, LinearModel):
         """One objective for all classes, or one for each against the rest."""
         if not loss.splits:
             loss.check_batch_weights(s)
-        settings = {"penalty": self._penalty(), "fit_intercept": self.fit_intercept}
+        settings = {"penalty": self._penalty(rows.shape[1]), "fit_intercept": self.fit_intercept}
         if len(classes) > 2 and isinstance(loss, (MulticlassLoss, BatchLoss)):
             # Rows of weight 0 may have a label that is no class.
             index = np.minimum(np.searchsorted(classes, y), len(classes) - 1)
@@ -247,6 +257,7 @@ class BaseClassifier(ClassifierMixin, LinearModel):
         y: ArrayLike,
         classes: ArrayLike | None = None,
         sample_weight: ArrayLike | None = None,
+        offset: ArrayLike | None = None,
     ) -> Self:
         """Learn from a batch of rows: one pass of stochastic gradient descent.
 
@@ -263,6 +274,9 @@ class BaseClassifier(ClassifierMixin, LinearModel):
             All labels that will ever come; needed at the first call.
         sample_weight : float or array-like of shape (n_samples,), default=None
             Non-negative weights.
+        offset : float or array-like of shape (n_samples,) or (n_samples, n_classes), default=None
+            What is added to the scores before the loss sees them, with no coefficient: the margin
+            of another model, a known effect. A column for each class if there are more than two.
 
         Returns
         -------
@@ -275,38 +289,43 @@ class BaseClassifier(ClassifierMixin, LinearModel):
             For a wrong parameter or wrong data, or if ``fit_intercept`` or the number of scores of
             the loss is not that of earlier calls; the estimator stays as it was.
         """
-        return self._partial_fit(X, y, classes=classes, sample_weight=sample_weight)
+        return self._partial_fit(X, y, classes=classes, sample_weight=sample_weight, offset=offset)
 
-    @by_batch
-    def decision_function(self, X: MatrixLike) -> Array:
+    @by_batch_with_offset
+    def decision_function(self, X: MatrixLike, offset: ArrayLike | None = None) -> Array:
         """Scores: positive for the second of two classes, highest for the class predicted.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features), Batches or Dask collection
             Features.
+        offset : float or array-like of shape (n_samples,) or (n_samples, n_classes), default=None
+            What is added to the scores, as in ``fit``; None is 0. ``Batches`` hold it.
 
         Returns
         -------
         ndarray of shape (n_samples,) or (n_samples, n_classes)
             One for each batch, or a lazy Dask array.
         """
-        return self._scores(X)
+        return self._scores(X, offset)
 
-    @by_batch
-    def predict(self, X: MatrixLike) -> Array:
+    @by_batch_with_offset
+    def predict(self, X: MatrixLike, offset: ArrayLike | None = None) -> Array:
         """Predict labels.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features), Batches or Dask collection
             Features.
+        offset : float or array-like of shape (n_samples,) or (n_samples, n_classes), default=None
+            What is added to the scores, as in ``fit``; None is 0. ``Batches`` hold it.
 
         Returns
         -------
         ndarray of shape (n_samples,); one for each batch, or a lazy Dask array
         """
-        scores, give = scores_on_host(self.decision_function(X))
+        self._expect_offset(offset)
+        scores, give = scores_on_host(self.decision_function(X, **given_offset(offset)))
         index = (scores > 0).astype(np.intp) if scores.ndim == 1 else scores.argmax(axis=1)
         return give(self.classes_[index])
 
@@ -315,6 +334,7 @@ class BaseClassifier(ClassifierMixin, LinearModel):
         X: MatrixLike | Batches,
         y: ArrayLike | None = None,
         sample_weight: ArrayLike | None = None,
+        offset: ArrayLike | None = None,
     ) -> float:
         """Share of the labels that are predicted right, the accuracy.
 
@@ -326,6 +346,8 @@ class BaseClassifier(ClassifierMixin, LinearModel):
             Labels; None where X is ``Batches``, which hold them.
         sample_weight : array-like of shape (n_samples,), default=None
             Non-negative weights.
+        offset : float or array-like of shape (n_samples,) or (n_samples, n_classes), default=None
+            What is added to the scores, as in ``fit``; needed if that was given one.
 
         Returns
         -------
@@ -334,15 +356,21 @@ class BaseClassifier(ClassifierMixin, LinearModel):
         Raises
         ------
         ValueError
-            For wrong data, or if there is no y.
+            For wrong data, if there is no y, or if the model was fitted with an offset and none is
+            given.
         """
-        X, y, sample_weight = map(on_host, (X, y, sample_weight))
-        parts = predictions_in_parts(self, X, y, sample_weight=sample_weight)
-        return super().score(X, y, sample_weight) if parts is None else parts.accuracy()
+        X, y, sample_weight, offset = map(on_host, (X, y, sample_weight, offset))
+        parts = predictions_in_parts(self, X, y, sample_weight=sample_weight, offset=offset)
+        if parts is not None:
+            check_offset_given(self, parts.has_offset)
+            return parts.accuracy()
+        check_offset_given(self, offset is not None)
+        labels: Any = self.predict(X, **given_offset(offset))
+        return float(accuracy_score(y, labels, sample_weight=sample_weight))
 
     @available_if(_has_probability)
-    @by_batch
-    def predict_proba(self, X: MatrixLike) -> Array:
+    @by_batch_with_offset
+    def predict_proba(self, X: MatrixLike, offset: ArrayLike | None = None) -> Array:
         """Predict probabilities of classes.
 
         Available if the loss defines probabilities, or if they were asked for
@@ -353,12 +381,15 @@ class BaseClassifier(ClassifierMixin, LinearModel):
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features), Batches or Dask collection
             Features.
+        offset : float or array-like of shape (n_samples,) or (n_samples, n_classes), default=None
+            What is added to the scores, as in ``fit``; None is 0. ``Batches`` hold it.
 
         Returns
         -------
         ndarray of shape (n_samples, n_classes); one for each batch, or a lazy Dask array
         """
-        scores, give = scores_on_host(self.decision_function(X))
+        self._expect_offset(offset)
+        scores, give = scores_on_host(self.decision_function(X, **given_offset(offset)))
         probability = self._probability(scores)
         if isinstance(self._fitted_loss(), MulticlassLoss):
             return give(probability)
@@ -372,18 +403,20 @@ class BaseClassifier(ClassifierMixin, LinearModel):
         return give(np.divide(probability, total, out=uniform, where=total > 0))
 
     @available_if(_has_probability)
-    @by_batch
-    def predict_log_proba(self, X: MatrixLike) -> Array:
+    @by_batch_with_offset
+    def predict_log_proba(self, X: MatrixLike, offset: ArrayLike | None = None) -> Array:
         """Logarithms of ``predict_proba``.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features), Batches or Dask collection
             Features.
+        offset : float or array-like of shape (n_samples,) or (n_samples, n_classes), default=None
+            What is added to the scores, as in ``fit``; None is 0. ``Batches`` hold it.
 
         Returns
         -------
         ndarray of shape (n_samples, n_classes); one for each batch, or a lazy Dask array
         """
-        probability, give = scores_on_host(self.predict_proba(X))
+        probability, give = scores_on_host(self.predict_proba(X, **given_offset(offset)))
         return give(np.log(probability))

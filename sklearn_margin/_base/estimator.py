@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from contextlib import contextmanager
-from functools import partial
 from typing import Any, NamedTuple, Self
 
 import numpy as np
 import scipy.sparse as sp
 from sklearn.base import BaseEstimator
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import validate_data
 
 from sklearn_margin._arrays import on_host
+from sklearn_margin._base.solving import minimize
 from sklearn_margin._base.tables import check_all_in_batches, check_has_target
-from sklearn_margin._base.watch import Watch
 from sklearn_margin._dask import DaskTable
 from sklearn_margin._hints import (
     FIT_HINTS,
@@ -26,7 +23,6 @@ from sklearn_margin._hints import (
     check_rows,
     explain_nested,
     explains_keywords,
-    levels_to_caller,
     parameter_of,
 )
 from sklearn_margin._html import DrawnByScikitLearn
@@ -41,7 +37,7 @@ from sklearn_margin.batches import Batches
 from sklearn_margin.inspection import check_on_rows, hint_for
 from sklearn_margin.losses.base import Loss
 from sklearn_margin.objective._blas import single_threaded
-from sklearn_margin.solvers import SGD, SOLVERS, InTurn, Solver, candidates, resolve
+from sklearn_margin.solvers import SGD, SOLVERS, Solver, resolve
 
 __all__ = [
     "LossEstimator",
@@ -233,21 +229,25 @@ class LossEstimator(ConvertsToOnnx, DrawnByScikitLearn, CallbackSupportMixin, Ba
             self._check_params()
             table = self._table(X, y, given) if in_batches else None
             if table is not None:
-                self._validate(table.first, "no_validation")
-                self._table_names = getattr(table.first, "columns", None)
                 X, y, given = self._of_table(table, given)
             problem = prepare(X, y, **given)
             if table is not None:
                 self._validate(table.first, "no_validation")  # for the names of features
                 del self._table_names
+            if X_val is not None and given.get("offset") is not None:
+                raise ValueError(
+                    "offset: the validation set X_val, y_val has none; without it, "
+                    f"{self._stochastic.__name__}(early_stopping=True) holds out a part of the "
+                    "training rows, with their offsets"
+                )
             held_out = self._held_out(problem, X_val, y_val)
-            self._store(problem, self._minimize(problem, held_out, context, given))
+            self._store(problem, minimize(self, problem, held_out, context, given))
             self._finish(problem, **given)
         context.call_on_fit_task_end(estimator=self, X=problem.X, y=problem.y)
         return self
 
-    #: Names of the features, while a fit goes on to a table that has them.
-    _table_names: Any = None
+    #: Names of the features of a table, None if it has none; only while it is being fitted.
+    _table_names: Any
 
     #: What splits a target that holds groups; None where none does.
     _unpack: Callable[..., Any] | None = None
@@ -266,6 +266,7 @@ class LossEstimator(ConvertsToOnnx, DrawnByScikitLearn, CallbackSupportMixin, Ba
     def _of_table(self, table, given):
         """What a fit is given of a table: the rows themselves, if they are few."""
         check_has_target(self, table)
+        self._table_names = getattr(table.first, "columns", None)
         if not table.complete:
             return table, None, dict.fromkeys(given)
         kept = table.kept
@@ -338,10 +339,6 @@ class LossEstimator(ConvertsToOnnx, DrawnByScikitLearn, CallbackSupportMixin, Ba
         except ValueError as error:
             raise ValueError(f"random_state: {error}") from error
 
-    def _choose_solver(self, objective):
-        able = candidates(self.solver, objective, self.tol, self._solvers)
-        return able[0] if len(able) == 1 else InTurn(able)
-
     def _continues(self, batch):
         """Whether a batch is not the first data that the estimator sees."""
         return batch and hasattr(self, self._learned)
@@ -393,104 +390,6 @@ class LossEstimator(ConvertsToOnnx, DrawnByScikitLearn, CallbackSupportMixin, Ba
         if sp.issparse(X_val) != rows.is_sparse:
             X_val = sp.csr_array(X_val) if rows.is_sparse else X_val.toarray()
         return self._validation(problem, rows.like(X_val.astype(rows.dtype, copy=False)), y_val)
-
-    # --- solving ---
-
-    def _minimize(self, problem, held_out, context, given):
-        """Solve one objective after the other.
-
-        Parameters
-        ----------
-        problem : Problem
-        held_out : list of Objective or None
-            Of a validation set, one for each.
-        context : CallbackContext
-            Task of the fit.
-        given : dict
-            For callbacks; what is None was not given.
-
-        Returns
-        -------
-        list of (coef, intercept)
-        """
-        objectives, previous = problem.objectives, None
-        if self.warm_start and hasattr(self, self._learned):
-            previous = self._previous(problem)
-        check_on_rows(objectives[0].at_hand())
-        metadata = {name: value for name, value in given.items() if value is not None}
-        data = {"estimator": self, "X": problem.X, "y": problem.y, "metadata": metadata}
-        results, solutions, stopped = [], [], []
-        fitted = partial(self._partly_fitted, problem, solutions)
-        random_state = check_random_state(self.random_state)
-        solvers = [self._choose_solver(objective) for objective in objectives]
-        with objectives[0].rows.session():
-            for k, (objective, solver) in enumerate(zip(objectives, solvers, strict=True)):
-                if previous is None:
-                    start = self._start(objective, random_state)
-                else:
-                    start = objective.from_coef(*previous[k])
-                before = objective.rows.n_read[0] if results else 0
-                watch = Watch(self, objective, context, data, fitted, before)
-                with watch.problem(solver, len(objectives) > 1):
-                    result = solver.solve(
-                        objective, start, tol=self.tol, max_iter=self.max_iter,
-                        callback=watch if watch.is_wanted else None,
-                        random_state=random_state,
-                        validation=None if held_out is None else held_out[k],
-                    )  # fmt: skip
-                    watch.end(result)
-                stopped.append(watch.stopped)
-                results.append(result)
-                solutions.append(objective.to_coef(result.params))
-        self._report(results, solvers, objectives[0].rows.dtype, stopped)
-        largest = np.finfo(objectives[0].rows.dtype).max  # coefficients become that dtype
-        if not all((np.abs(part) <= largest).all() for parts in solutions for part in parts):
-            raise ValueError(
-                f"{type(self).__name__} found no finite coefficients: the values in X or y are too "
-                "large or too small for floating-point arithmetic. Scale them."
-            )
-        return solutions
-
-    def _partly_fitted(self, problem, solved, solution):
-        """Fitted attributes while a problem of several is being solved; later ones are zero."""
-        blank = tuple(np.zeros_like(part) for part in solution)
-        n_later = len(problem.objectives) - len(solved) - 1
-        return self._fitted(problem, [*solved, solution, *[blank] * n_later])
-
-    def _report(self, results, solvers, dtype, stopped):
-        """Store how the fits ended, ``stopped`` by a callback or not; warn of one too early."""
-        self.n_iter_ = max(result.n_iter for result in results)
-        self.solver_ = results[0].solver or solvers[0].name
-        gaps = [result.gap for result in results]
-        if any(gap is None for gap in gaps):
-            self.__dict__.pop("dual_gap_", None)
-        else:
-            self.dual_gap_ = gaps[0] if len(gaps) == 1 else np.array(gaps)
-        failed = [k for k, result in enumerate(results) if not result.converged]
-        if failed and self.tol > 0:
-            worst = max(failed, key=lambda k: np.nan_to_num(results[k].reached, nan=np.inf))
-            warnings.warn(
-                self._complaint(results[worst], solvers[worst].name, dtype, stopped[worst]),
-                ConvergenceWarning,
-                stacklevel=levels_to_caller(),
-            )
-
-    def _complaint(self, result, solver, dtype, stopped):
-        """What is wrong with a result for rows of ``dtype``, and what may help."""
-        found = f"{result.measure} {result.reached:.2g}, wanted tol={self.tol:g}"
-        if not np.isfinite(result.reached):
-            found = f"no bound on the error was found, wanted tol={self.tol:g}"
-        advice = "More iterations will not help: scale the features, increase alpha or tol"
-        if stopped:
-            advice = "A callback stopped it"
-        elif result.n_iter >= self.max_iter:
-            advice = "Increase max_iter or tol, or scale the features"
-        elif dtype == np.float32:
-            advice += ", or fit in float64"
-        return (
-            f"{type(self).__name__} stopped after {result.n_iter} iterations of "
-            f"solver={result.solver or solver!r} without converging: {found}. {advice}."
-        )
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

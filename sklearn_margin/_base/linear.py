@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any, Self
 
 import numpy as np
@@ -10,45 +11,93 @@ from sklearn.utils import check_random_state
 from sklearn.utils.extmath import safe_sparse_dot
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from sklearn_margin._arrays import kind_of
+from sklearn_margin._arrays import kind_of, on_host
 from sklearn_margin._base.by_feature import coefficient_bounds, penalty_factors
 from sklearn_margin._base.estimator import LossEstimator
-from sklearn_margin._hints import check_rows
+from sklearn_margin._hints import check_rows, levels_to_caller
+from sklearn_margin._validation import check_offset, writable
 from sklearn_margin.objective import Rows
 from sklearn_margin.penalties import ElasticNet
 from sklearn_margin.solvers import choose, obstacle
 from sklearn_margin.solvers.sgd import stream
 
-__all__ = ["LinearModel"]
+__all__ = ["LinearModel", "check_offset_given", "given_offset"]
+
+
+def given_offset(offset) -> dict[str, Any]:
+    """The offset as an argument by keyword; nothing if there is none."""
+    return {} if offset is None else {"offset": offset}
+
+
+def check_offset_given(estimator, has_offset) -> None:
+    """Raise ``ValueError`` if a model was fitted with an offset and is judged without one."""
+    if getattr(estimator, "_has_offset", False) and not has_offset:
+        raise ValueError(
+            f"this {type(estimator).__name__} was fitted with an offset and needs one to score: "
+            "pass offset=..., or offset=0 to score it without"
+        )
 
 
 class LinearModel(LossEstimator):
     """Base of the estimators with one coefficient per feature, or a row of them per problem."""
 
+    # Under metadata routing an offset reaches all methods that take it, without any set_*_request:
+    # predictions of a model that was fitted with one, but without it, would be silently wrong.
+    __metadata_request__fit = {"offset": True}
+    __metadata_request__partial_fit = {"offset": True}
+    __metadata_request__predict = {"offset": True}
+    __metadata_request__score = {"offset": True}
+
     coef_bounds: Any
     penalty_factors: Any
     coef_: Any  # an array, or a CSR matrix after ``sparsify``
+
+    #: Whether an offset of one column may be for all scores of a row.
+    _shares_offset = False
 
     def _rows(self, X, center):
         """Rows of validated features, for objectives."""
         return Rows(X, center=center, n_jobs=self.n_jobs)
 
-    def _penalty(self):
-        bounds = self._coef_bounds()
-        factors = penalty_factors(self.penalty_factors, self.n_features_in_, self._names, bounds)
+    def _penalty(self, n_features):
+        bounds = coefficient_bounds(self.coef_bounds, n_features, self._names)
+        factors = penalty_factors(self.penalty_factors, n_features, self._names, bounds)
         return ElasticNet(self.alpha, self.l1_ratio, factors, bounds)
-
-    def _coef_bounds(self):
-        return coefficient_bounds(self.coef_bounds, self.n_features_in_, self._names)
 
     @property
     def _names(self):
-        """Names of the features, if there are any."""
-        return getattr(self, "feature_names_in_", self._table_names)
+        """Names of the features, if there are any: of the table that is being fitted, if it is one,
+        since ``feature_names_in_`` may be of an earlier fit."""
+        return vars(self).get("_table_names", getattr(self, "feature_names_in_", None))
 
     def _prepare_fit(self, X, y, **given):
         """As ``_prepare``, of a fit."""
         return self._prepare(X, y, **given)
+
+    def _with_offset(self, problem, offset, batch=False):
+        """A problem in memory with an offset of its scores; None is none."""
+        objectives = problem.objectives
+        has_offset = offset is not None or (batch and getattr(self, "_has_offset", False))
+        if offset is not None:
+            rows, widths = objectives[0].rows, [objective.n_outputs for objective in objectives]
+            offset = check_offset(
+                offset, rows.shape[0], rows.dtype, n_scores=sum(widths), shared=self._shares_offset
+            )
+            columns = [offset] if len(widths) == 1 else np.ascontiguousarray(offset.T)
+            pairs = zip(objectives, columns, strict=True)
+            objectives = [objective.with_offset(writable(column)) for objective, column in pairs]
+        known = {**problem.known, "_has_offset": has_offset}
+        return problem._replace(objectives=objectives, known=known)
+
+    def _expect_offset(self, offset):
+        """Warn of a prediction without an offset by a model that was fitted with one."""
+        if offset is None and getattr(self, "_has_offset", False):
+            warnings.warn(
+                f"this {type(self).__name__} was fitted with an offset and predicts without one, "
+                "as if it were 0: pass offset=..., or offset=0 if that is meant",
+                UserWarning,
+                stacklevel=levels_to_caller(),
+            )
 
     def _start(self, objective, random_state):
         """Where to start; for a loss that is not convex, the optimum of a convex one."""
@@ -108,7 +157,7 @@ class LinearModel(LossEstimator):
 
     def _within_bounds(self, coef):
         """Coefficients without what rounding errors have them beyond their bounds."""
-        bounds = self._coef_bounds()
+        bounds = coefficient_bounds(self.coef_bounds, coef.shape[-1], self._names)
         if bounds is None:
             return coef
         low, high = (bound.astype(coef.dtype) for bound in bounds)
@@ -147,9 +196,11 @@ class LinearModel(LossEstimator):
 
     # --- prediction ---
 
-    def _scores(self, X):
-        """X w + b, of shape (n,) or (n, n_problems)."""
+    def _scores(self, X, offset=None):
+        """X w + b and the offset, of shape (n,) or (n, n_problems)."""
         check_is_fitted(self)
+        if offset is not None:
+            return self._plus_offset(self._scores(X), offset)
         kind = kind_of(X)
         if kind is not None:
             return kind.scores(self, X, *self._squeezed())
@@ -162,6 +213,16 @@ class LinearModel(LossEstimator):
             scores = safe_sparse_dot(X, coef, dense_output=True)
         scores = scores + getattr(self, "intercept_", 0.0)
         return scores.ravel() if scores.ndim == 2 and scores.shape[1] == 1 else scores
+
+    def _plus_offset(self, scores, offset):
+        """Scores with an offset."""
+        n, *several = scores.shape
+        kind, n_scores = kind_of(scores), several[0] if several else 1
+        dtype = scores.dtype if kind is None else np.float64
+        offset = check_offset(
+            on_host(offset), n, dtype, n_scores=n_scores, shared=self._shares_offset
+        ).reshape(scores.shape)
+        return scores + (offset if kind is None else kind.array(offset, scores.dtype))
 
     def _squeezed(self):
         """Coefficients and intercept, without the dimension of problems if there is one."""

@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_consistent_length
 
 from sklearn_margin._arrays import on_host
 from sklearn_margin._base.estimator import Problem, learns_in_batches
-from sklearn_margin._base.linear import LinearModel
+from sklearn_margin._base.linear import LinearModel, check_offset_given, given_offset
 from sklearn_margin._base.scores import predictions_in_parts
 from sklearn_margin._base.tables import grades_coder, largest_weight, parted_objectives
 from sklearn_margin._groups import encode_groups, unpack_target
@@ -24,7 +24,7 @@ from sklearn_margin._sklearn import ROUTES_TO_SCORE, with_callbacks
 from sklearn_margin._tables import Table
 from sklearn_margin._typing import Array, ArrayLike, MatrixLike, keeps_signature
 from sklearn_margin._validation import normalize_weights
-from sklearn_margin.batches import Batches, by_batch
+from sklearn_margin.batches import Batches, by_batch_with_offset
 from sklearn_margin.losses.pairs.given import check_signs
 from sklearn_margin.metrics import pairwise_accuracy_score
 from sklearn_margin.objective import PairwiseObjective, PointwiseObjective, Rows
@@ -135,6 +135,7 @@ class BaseRanker(LinearModel):
         groups: ArrayLike | None = None,
         X_val: MatrixLike | None = None,
         y_val: ArrayLike | None = None,
+        offset: ArrayLike | None = None,
     ) -> Self:
         """Fit the model.
 
@@ -155,6 +156,10 @@ class BaseRanker(LinearModel):
         X_val, y_val : array-like, default=None
             Validation set for ``solver=SGD(early_stopping=True)``, in place of a part of the
             training groups; y_val has the columns [relevance, group] if there are groups.
+        offset : float or array-like of shape (n_samples,), default=None
+            What is added to the scores before the loss sees them, with no coefficient: the
+            score of another model, a known effect. One that all rows of a group share changes
+            nothing.
 
         Returns
         -------
@@ -168,7 +173,7 @@ class BaseRanker(LinearModel):
         """
         return self._fit(
             self._prepare_fit, X, y, sample_weight=sample_weight, groups=groups, X_val=X_val,
-            y_val=y_val, in_batches=True,
+            y_val=y_val, offset=offset, in_batches=True,
         )  # fmt: skip
 
     def _prepare_fit(self, X, y, **given):
@@ -186,7 +191,7 @@ class BaseRanker(LinearModel):
             _warn_of_no_margin(problem.objectives[0].loss)
         return problem
 
-    def _prepare(self, X, y, sample_weight=None, groups=None, *, batch=False):
+    def _prepare(self, X, y, sample_weight=None, groups=None, offset=None, *, batch=False):
         if isinstance(X, Table):
             return self._prepare_table(X)
         continues = self._continues(batch)
@@ -213,7 +218,8 @@ class BaseRanker(LinearModel):
         if batch:
             has_groups = has_groups or getattr(self, "_has_groups", False)
             n_pairs += getattr(self, "n_pairs_", 0)
-        return Problem([objective], X, y, {"n_pairs_": n_pairs, "_has_groups": has_groups})
+        known = {"n_pairs_": n_pairs, "_has_groups": has_groups}
+        return self._with_offset(Problem([objective], X, y, known), offset, batch)
 
     _unpack = staticmethod(unpack_target)
 
@@ -231,6 +237,7 @@ class BaseRanker(LinearModel):
         encode = grades_coder(table, largest_weight(table))
         objectives = parted_objectives(table, encode, make, center=True, n_jobs=self.n_jobs)
         known = {"n_pairs_": int(objectives[0].n_pairs), "_has_groups": True}
+        known["_has_offset"] = table.kept.offset is not None
         return Problem(objectives, table, None, known)
 
     def _validation(self, problem, rows, y_val):
@@ -247,7 +254,9 @@ class BaseRanker(LinearModel):
         if groups is not None:
             codes = encode_groups(groups, len(y))
             codes = codes.astype(np.int32 if len(y) < 2**31 else np.int64)
-        return PairwiseObjective(self._loss(), rows, y, s, codes, penalty=self._penalty())
+        return PairwiseObjective(
+            self._loss(), rows, y, s, codes, penalty=self._penalty(rows.shape[1])
+        )
 
     @keeps_signature(with_callbacks)
     def fit_pairs(
@@ -309,11 +318,13 @@ class BaseRanker(LinearModel):
         assert_all_finite(D.data if sp.issparse(D) else D, input_name="X1 - X2")
         rows = Rows(D, center=False, n_jobs=self.n_jobs)
         objective = PointwiseObjective(
-            loss.binary, rows, t.astype(D.dtype), s.astype(D.dtype), penalty=self._penalty(),
+            loss.binary, rows, t.astype(D.dtype), s.astype(D.dtype),
+            penalty=self._penalty(rows.shape[1]),
         )  # fmt: skip
         n_pairs = int(np.count_nonzero(objective.s))
         _warn_of_no_margin(loss)
-        return Problem([objective], D, t, {"n_pairs_": n_pairs, "_has_groups": False})
+        known = {"n_pairs_": n_pairs, "_has_groups": False, "_has_offset": False}
+        return Problem([objective], D, t, known)
 
     @available_if(learns_in_batches)
     def partial_fit(
@@ -322,6 +333,7 @@ class BaseRanker(LinearModel):
         y: ArrayLike,
         sample_weight: ArrayLike | None = None,
         groups: ArrayLike | None = None,
+        offset: ArrayLike | None = None,
     ) -> Self:
         """Learn from a batch of rows: one pass of stochastic gradient descent over its pairs.
 
@@ -338,6 +350,10 @@ class BaseRanker(LinearModel):
             Non-negative weights; a pair has the product of the weights of its rows.
         groups : array-like of shape (n_samples,), default=None
             Group (query) of each row; a group that two batches share is two groups.
+        offset : float or array-like of shape (n_samples,), default=None
+            What is added to the scores before the loss sees them, with no coefficient: the
+            score of another model, a known effect. One that all rows of a group share changes
+            nothing.
 
         Returns
         -------
@@ -350,22 +366,24 @@ class BaseRanker(LinearModel):
             For a wrong parameter or wrong data, or if ``fit_intercept`` or the number of scores of
             the loss is not that of earlier calls; the estimator stays as it was.
         """
-        return self._partial_fit(X, y, sample_weight=sample_weight, groups=groups)
+        return self._partial_fit(X, y, sample_weight=sample_weight, groups=groups, offset=offset)
 
-    @by_batch
-    def predict(self, X: MatrixLike) -> Array:
+    @by_batch_with_offset
+    def predict(self, X: MatrixLike, offset: ArrayLike | None = None) -> Array:
         """Predict scores: the higher, the better the rank.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features), Batches or Dask collection
             Features.
+        offset : float or array-like of shape (n_samples,), default=None
+            What is added to the predictions, as in ``fit``; None is 0. ``Batches`` hold it.
 
         Returns
         -------
         ndarray of shape (n_samples,); one for each batch, or a lazy Dask array
         """
-        return self._scores(X)
+        return self._scores(X, offset)
 
     def score(
         self,
@@ -373,6 +391,7 @@ class BaseRanker(LinearModel):
         y: ArrayLike | None = None,
         sample_weight: ArrayLike | None = None,
         groups: ArrayLike | None = None,
+        offset: ArrayLike | None = None,
     ) -> float:
         """Share of pairs within groups that the scores put in the right order.
 
@@ -389,6 +408,8 @@ class BaseRanker(LinearModel):
             Non-negative weights; a pair has the product of the weights of its rows.
         groups : array-like of shape (n_samples,), default=None
             Group of each row.
+        offset : float or array-like of shape (n_samples,), default=None
+            What is added to the predictions, as in ``fit``; needed if that was given one.
 
         Returns
         -------
@@ -397,17 +418,21 @@ class BaseRanker(LinearModel):
         Raises
         ------
         ValueError
-            For wrong data, if there is no y, or if the model was fitted with groups and none are
-            given.
+            For wrong data, if there is no y, or if the model was fitted with groups or an offset
+            and none is given.
         """
-        X, y, sample_weight, groups = map(on_host, (X, y, sample_weight, groups))
-        parts = predictions_in_parts(self, X, y, sample_weight=sample_weight, groups=groups)
+        X, y, sample_weight, groups, offset = map(on_host, (X, y, sample_weight, groups, offset))
+        parts = predictions_in_parts(
+            self, X, y, sample_weight=sample_weight, groups=groups, offset=offset
+        )
         if parts is not None:
+            check_offset_given(self, parts.has_offset)
             if not parts.has_groups:
                 check_groups_given(self)
             return parts.pairwise_accuracy()
         relevance, codes = unpack_target(y, groups)
         if codes is None:
             check_groups_given(self)
-        scores: Any = self.predict(X)
+        check_offset_given(self, offset is not None)
+        scores: Any = self.predict(X, **given_offset(offset))
         return pairwise_accuracy_score(relevance, scores, groups=codes, sample_weight=sample_weight)

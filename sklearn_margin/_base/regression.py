@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any, Self
 
 from sklearn.base import RegressorMixin
+from sklearn.metrics import r2_score
 from sklearn.utils import check_array, check_consistent_length
 
 from sklearn_margin._arrays import on_host
 from sklearn_margin._base.estimator import Problem, learns_in_batches
-from sklearn_margin._base.linear import LinearModel
+from sklearn_margin._base.linear import LinearModel, check_offset_given, given_offset
 from sklearn_margin._base.scores import predictions_in_parts
 from sklearn_margin._base.tables import largest_weight, numbers_coder, parted_objectives
 from sklearn_margin._hints import INIT_HINTS, available_if
@@ -17,7 +18,7 @@ from sklearn_margin._sklearn import with_callbacks
 from sklearn_margin._tables import Table
 from sklearn_margin._typing import Array, ArrayLike, MatrixLike, keeps_signature
 from sklearn_margin._validation import check_weights, normalize_weights
-from sklearn_margin.batches import Batches, by_batch
+from sklearn_margin.batches import Batches, by_batch_with_offset
 from sklearn_margin.objective.pointwise import cast_targets
 
 __all__ = ["OTHER_LOSSES", "BaseRegressor"]
@@ -52,6 +53,7 @@ class BaseRegressor(RegressorMixin, LinearModel):
         sample_weight: ArrayLike | None = None,
         X_val: MatrixLike | None = None,
         y_val: ArrayLike | None = None,
+        offset: ArrayLike | None = None,
     ) -> Self:
         """Fit the model.
 
@@ -67,6 +69,9 @@ class BaseRegressor(RegressorMixin, LinearModel):
         X_val, y_val : array-like, default=None
             Validation set for ``solver=SGD(early_stopping=True)``, in place of a part of the
             training rows.
+        offset : float or array-like of shape (n_samples,), default=None
+            What is added to the scores before the loss sees them, with no coefficient: the
+            prediction of another model, a known effect.
 
         Returns
         -------
@@ -80,10 +85,10 @@ class BaseRegressor(RegressorMixin, LinearModel):
         """
         return self._fit(
             self._prepare, X, y, sample_weight=sample_weight, X_val=X_val, y_val=y_val,
-            in_batches=True,
+            offset=offset, in_batches=True,
         )  # fmt: skip
 
-    def _prepare(self, X, y, sample_weight=None, *, batch=False):
+    def _prepare(self, X, y, sample_weight=None, offset=None, *, batch=False):
         if isinstance(X, Table):
             return self._prepare_table(X)
         X, y = self._validate(X, y, reset=not self._continues(batch), y_numeric=True)
@@ -93,7 +98,7 @@ class BaseRegressor(RegressorMixin, LinearModel):
         else:
             s = normalize_weights(sample_weight, len(y), X.dtype)
         rows = self._rows(X, self.fit_intercept and not batch)
-        return Problem(self._objectives(rows, y, s), X, y, {})
+        return self._with_offset(Problem(self._objectives(rows, y, s), X, y, {}), offset, batch)
 
     def _prepare_table(self, table):
         """As ``_prepare``, of data that are not in memory."""
@@ -103,9 +108,10 @@ class BaseRegressor(RegressorMixin, LinearModel):
 
         encode = numbers_coder(table, largest_weight(table))
         objectives = parted_objectives(
-            table, encode, make, center=self.fit_intercept, n_jobs=self.n_jobs
-        )
-        return Problem(objectives, table, None, {})
+            table, encode, make, center=self.fit_intercept, n_jobs=self.n_jobs,
+            shares_offset=self._shares_offset,
+        )  # fmt: skip
+        return Problem(objectives, table, None, {"_has_offset": table.kept.offset is not None})
 
     def _validation(self, problem, rows, y_val):
         y_val = check_array(y_val, ensure_2d=False, dtype=problem.X.dtype, input_name="y_val")
@@ -120,7 +126,11 @@ class BaseRegressor(RegressorMixin, LinearModel):
 
     @available_if(learns_in_batches)
     def partial_fit(
-        self, X: MatrixLike, y: ArrayLike, sample_weight: ArrayLike | None = None
+        self,
+        X: MatrixLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        offset: ArrayLike | None = None,
     ) -> Self:
         """Learn from a batch of rows: one pass of stochastic gradient descent.
 
@@ -135,6 +145,9 @@ class BaseRegressor(RegressorMixin, LinearModel):
             Targets.
         sample_weight : float or array-like of shape (n_samples,), default=None
             Non-negative weights.
+        offset : float or array-like of shape (n_samples,), default=None
+            What is added to the scores before the loss sees them, with no coefficient: the
+            prediction of another model, a known effect.
 
         Returns
         -------
@@ -147,28 +160,32 @@ class BaseRegressor(RegressorMixin, LinearModel):
             For a wrong parameter or wrong data, or if ``fit_intercept`` or the number of scores of
             the loss is not that of earlier calls; the estimator stays as it was.
         """
-        return self._partial_fit(X, y, sample_weight=sample_weight)
+        return self._partial_fit(X, y, sample_weight=sample_weight, offset=offset)
 
-    @by_batch
-    def predict(self, X: MatrixLike) -> Array:
+    @by_batch_with_offset
+    def predict(self, X: MatrixLike, offset: ArrayLike | None = None) -> Array:
         """Predict targets.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features), Batches or Dask collection
             Features.
+        offset : float or array-like of shape (n_samples,), default=None
+            What is added to the predictions, as in ``fit``; None is 0. ``Batches`` hold it.
 
         Returns
         -------
         ndarray of shape (n_samples,); one for each batch, or a lazy Dask array
         """
-        return self._scores(X)
+        self._expect_offset(offset)
+        return self._scores(X, offset)
 
     def score(
         self,
         X: MatrixLike | Batches,
         y: ArrayLike | None = None,
         sample_weight: ArrayLike | None = None,
+        offset: ArrayLike | None = None,
     ) -> float:
         """Share of the variance of the targets that the model explains, R².
 
@@ -180,6 +197,8 @@ class BaseRegressor(RegressorMixin, LinearModel):
             Targets; None where X is ``Batches``, which hold them.
         sample_weight : array-like of shape (n_samples,), default=None
             Non-negative weights.
+        offset : float or array-like of shape (n_samples,), default=None
+            What is added to the predictions, as in ``fit``; needed if that was given one.
 
         Returns
         -------
@@ -188,8 +207,14 @@ class BaseRegressor(RegressorMixin, LinearModel):
         Raises
         ------
         ValueError
-            For wrong data, or if there is no y.
+            For wrong data, if there is no y, or if the model was fitted with an offset and none is
+            given.
         """
-        X, y, sample_weight = map(on_host, (X, y, sample_weight))
-        parts = predictions_in_parts(self, X, y, sample_weight=sample_weight)
-        return super().score(X, y, sample_weight) if parts is None else parts.r2()
+        X, y, sample_weight, offset = map(on_host, (X, y, sample_weight, offset))
+        parts = predictions_in_parts(self, X, y, sample_weight=sample_weight, offset=offset)
+        if parts is not None:
+            check_offset_given(self, parts.has_offset)
+            return parts.r2()
+        check_offset_given(self, offset is not None)
+        predicted: Any = self.predict(X, **given_offset(offset))
+        return float(r2_score(y, predicted, sample_weight=sample_weight))

@@ -36,7 +36,7 @@ def predictions_in_parts(estimator, X, y, **given):
     X, y
         As ``score`` was given them.
     **given
-        ``sample_weight`` and, of rankers, ``groups``; None where there are none.
+        ``sample_weight``, ``offset`` and, of rankers, ``groups``; None where there are none.
 
     Returns
     -------
@@ -62,7 +62,7 @@ def predictions_in_parts(estimator, X, y, **given):
         raise ValueError(f"score of {type(estimator).__name__} requires y to be passed")
     if not is_dask(X):
         return None
-    predict = OfBlock(estimator, "predict", X)
+    predict = OfBlock(estimator, "predict", X, given.get("offset") is not None)
     return Predictions(blocks_of(X, {"y": y, **given}, _predicted, predict, unpack, "part"))
 
 
@@ -84,7 +84,8 @@ class Predictions:
         for k, name in enumerate(ByRow._fields[1:]):
             if len({fact.has[k] for fact in facts}) > 1:
                 raise ValueError(f"some parts have {name}, and some have none: give all or none")
-        self.blocks, self.has_groups = blocks, facts[0].has[2]
+        self.blocks = blocks
+        _, _, self.has_groups, self.has_offset = facts[0].has
         self.n, self.largest = sum(fact.n for fact in facts), max(fact.largest for fact in facts)
         if self.largest == 0:
             raise ValueError("sample_weight is zero for every sample")
@@ -168,16 +169,16 @@ def _explained(error, error_of_constant):
 
 class _Facts(NamedTuple):
     n: int
-    has: tuple  # of y, weights, groups
+    has: tuple  # of y, weights, groups, offset
     largest: float  # weight
 
 
-def _predicted(X, y, sample_weight, groups, k, predict, unpack, what):
+def _predicted(X, y, sample_weight, groups, offset, k, predict, unpack, what):
     """Predictions of a block, and what else there is of its rows."""
     if y is None:
         raise ValueError(f"score requires y, and {what} {k} holds none: give tuples (X, y)")
-    z = predict(X)
-    batch = Batch(None, y, sample_weight, groups)
+    z = predict(X) if offset is None else predict(X, offset)
+    batch = Batch(None, y, sample_weight, groups, offset)
     return Raw(z, columns_of(batch, len(z), k, unpack, what))
 
 

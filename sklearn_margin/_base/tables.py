@@ -10,7 +10,7 @@ from sklearn.utils import check_X_y
 from sklearn.utils.multiclass import check_classification_targets
 
 from sklearn_margin._groups import encode_groups
-from sklearn_margin._validation import float_column, nonnegative_weights
+from sklearn_margin._validation import check_offset, float_column, nonnegative_weights
 from sklearn_margin.objective import Rows
 from sklearn_margin.objective.parted import PartedRows, parted
 from sklearn_margin.objective.parts import sum_of_squares
@@ -28,7 +28,9 @@ __all__ = [
 ]
 
 
-def parted_objectives(table, encode, make, *, center, n_jobs, labels=(None,), is_sample=True):
+def parted_objectives(
+    table, encode, make, *, center, n_jobs, labels=(None,), is_sample=True, shares_offset=False
+):
     """Objectives over the parts of a table.
 
     Parameters
@@ -45,6 +47,8 @@ def parted_objectives(table, encode, make, *, center, n_jobs, labels=(None,), is
         Of each objective, as of ``Blank``; of one for all, repeated.
     is_sample : bool, default=True
         Whether the solution of the kept rows is near that of all.
+    shares_offset : bool, default=False
+        Whether an offset of one column may be for all scores of a row.
     """
     rows = Rows(table.kept_X, center=False, n_jobs=n_jobs)
     rows = rows.in_coordinates(*table.moments.statistics(center))
@@ -55,6 +59,13 @@ def parted_objectives(table, encode, make, *, center, n_jobs, labels=(None,), is
     if total == 0:  # no row that counts is here
         s, total, is_sample = np.ones_like(s), float(len(s)), False
     local = make(rows, y, s / total, groups)
+    columns = range(len(local)) if len(local) > 1 else [...]
+    if table.kept.offset is not None:
+        n_scores = sum(objective.n_outputs for objective in local)
+        offset = partial(_offset_of, dtype=table.dtype, n_scores=n_scores, shared=shares_offset)
+        encode, found = partial(_with_offset, encode=encode, offset=offset), offset(table.kept)
+        pairs = zip(local, columns, strict=True)
+        local = [objective.with_offset(found[:, column]) for objective, column in pairs]
     parts = table.parts(encode, n_jobs)
     squares = table.shape[0] * equal**2 if equal else sum(parts.map(sum_of_squares, reads=False))
     whole = PartedRows(
@@ -63,9 +74,17 @@ def parted_objectives(table, encode, make, *, center, n_jobs, labels=(None,), is
     whole.n_read[0] = table.n_reads * table.shape[0]
     labels = labels if len(labels) == len(local) else [labels[0]] * len(local)
     return [
-        parted(objective, whole, label=label, is_sample=is_sample)
-        for objective, label in zip(local, labels, strict=True)
+        parted(objective, whole, label=label, column=column, is_sample=is_sample)
+        for objective, label, column in zip(local, labels, columns, strict=True)
     ]
+
+
+def _offset_of(by_row, dtype, n_scores, shared):
+    return check_offset(by_row.offset, by_row.n, dtype, n_scores=n_scores, shared=shared)
+
+
+def _with_offset(by_row, encode, offset):
+    return *encode(by_row), offset(by_row)
 
 
 def check_has_target(estimator, table) -> None:

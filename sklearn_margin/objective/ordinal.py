@@ -162,7 +162,7 @@ class OrdinalObjective(PointwiseObjective):
 
     # --- F and its derivatives ---
 
-    def scores(self, params, out=None):
+    def scores_along(self, params, out=None):
         u, b = self._parts(params)
         return np.add(self.rows.scores(u, 0.0)[:, None], b.astype(self.rows.dtype), out=out)
 
@@ -262,7 +262,7 @@ class OrdinalObjective(PointwiseObjective):
 
     def _directions(self, index):
         (n, d), dtype = self.rows.shape, self.rows.dtype
-        columns = iter(self.rows.columns(index[index < d]).T)
+        columns = iter(self.rows.standardized_columns(index[index < d]).T)
         shape = n, self.n_outputs
         return [
             np.broadcast_to(next(columns)[:, None] if i < d else self.from_free[:, i - d], shape)

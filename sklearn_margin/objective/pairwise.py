@@ -123,7 +123,7 @@ class PairwiseObjective(LinearObjective):
         n = len(layout.y) if limit is None else min(limit, len(layout.y))
         if self.pairs.n_pairs == 0:
             empty = np.empty(0, np.int64)
-            return Samples(empty, empty, np.empty(0), np.empty(0))
+            return Samples(empty, empty, np.empty(0), np.empty(0), np.empty((0, 0)))
         # Pairs with probability proportional to the product of their rows' weights: were the
         # weights factors of the slopes, one heavy pair would throw a run off its course.
         before = np.append(0.0, np.cumsum(layout.s))
@@ -137,8 +137,9 @@ class PairwiseObjective(LinearObjective):
         weights = np.full(n, until[-1] / self.pairs.total)
         if layout.difference:
             weights *= layout.y[better] - layout.y[other]
-        rows = (layout.order[places].astype(np.int64) for places in (better, other))
-        return Samples(*rows, np.zeros(n), weights)
+        first, second = (layout.order[places].astype(np.int64) for places in (better, other))
+        offsets = self.offsets_for_kernels()
+        return Samples(first, second, np.zeros(n), weights, offsets[first] - offsets[second])
 
     def envelope_excess(self, smooth, z):
         if self.pairs.n_pairs == 0 or self.pairs.total == 0:
@@ -195,7 +196,8 @@ class PairwiseObjective(LinearObjective):
     def take(self, index):
         """The objective of some of the rows, in the same coordinates."""
         groups = None if self.groups is None else self.groups[index]
-        return type(self)(
+        taken = type(self)(
             self.loss, self.rows.take(index), self.y[index], self.s[index], groups,
             penalty=self.penalty.penalty,
         )  # fmt: skip
+        return taken.with_offset(self._offset_of(index))

@@ -18,9 +18,9 @@ from scipy.optimize import minimize
 
 from sklearn_margin.objective import parts as work
 from sklearn_margin.objective.base import LinearObjective
+from sklearn_margin.objective.concomitant import ConcomitantHuberObjective
 from sklearn_margin.objective.parted_point import PartedPoint
 from sklearn_margin.objective.parts import Along, Blank, Extras, Here, Level, Look, Shifted
-from sklearn_margin.objective.pointwise import ConcomitantHuberObjective
 
 __all__ = ["PartedHuberObjective", "PartedObjective", "PartedRows", "Parts", "parted"]
 
@@ -128,14 +128,14 @@ class PartedObjective(LinearObjective):
     local : LinearObjective
         The same objective of some of the rows, drawn at random, in the coordinates of all.
     rows : PartedRows
-    label : int, default=None
+    label, column
         As of ``Blank``.
     is_sample : bool, default=True
         Whether a solution for ``local`` is near the one for all.
     """
 
-    def __init__(self, local, rows, label=None, is_sample=True):
-        self.local, self.rows, self.blank = local, rows, Blank(local, label)
+    def __init__(self, local, rows, label=None, is_sample=True, column=...):
+        self.local, self.rows, self.blank = local, rows, Blank(local, label, column)
         self.loss, self.penalty, self.shrinks = local.loss, local.penalty, local.shrinks
         self.fit_intercept, self.n_params = local.fit_intercept, local.n_params
         self.n_outputs, self.pairs = local.n_outputs, local.pairs
@@ -222,6 +222,10 @@ class PartedObjective(LinearObjective):
     @property
     def weight_norm(self):
         return self.rows.weight_norm
+
+    @property
+    def offset_size(self):
+        return self.local.offset_size
 
     # --- F ---
 

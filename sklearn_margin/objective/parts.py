@@ -72,10 +72,12 @@ class Part:
         Weights, of which those of all parts add up to one; a number if they are equal.
     groups : ndarray of int of shape (n,), default=None
         Group of each row, of rankers.
+    offset : ndarray of shape (n,) or (n, n_columns), default=None
+        Of the scores, by objective or by output.
     """
 
-    def __init__(self, X, y, s, groups=None):
-        self.X, self.y, self.s, self.groups = X, y, s, groups
+    def __init__(self, X, y, s, groups=None, offset=None):
+        self.X, self.y, self.s, self.groups, self.offset = X, y, s, groups, offset
         self._kept: dict[str, tuple[Any, Any]] = {}
         self._pieces: list[tuple[slice, Part]] = []
 
@@ -94,7 +96,9 @@ class Part:
         return [piece.on(self.X[rows]) for rows, piece in self._pieces]
 
     def _piece(self, rows):
-        return Part(None, self.y[rows], self.s[rows] if np.ndim(self.s) else self.s)
+        s = self.s[rows] if np.ndim(self.s) else self.s
+        offset = None if self.offset is None else self.offset[rows]
+        return Part(None, self.y[rows], s, offset=offset)
 
     def __setstate__(self, state):
         vars(self).update({name: aligned(value) for name, value in state.items()})
@@ -138,15 +142,17 @@ class Blank:
     label : int, default=None
         Index of the class that is told from the rest by labels −1/+1, of losses of one score; None
         where y is what the objective wants.
+    column : int or slice, default=...
+        Of the offset of parts, if that has one for each objective.
     """
 
-    def __init__(self, objective, label=None):
+    def __init__(self, objective, label=None, column=...):
         rows, none = objective.rows, {"pairs": None, "groups": None}
         self.objective = objective.placed(
-            rows=rows.like(rows.X[:0]), y=objective.y[:0], s=objective.s[:0],
+            rows=rows.like(rows.X[:0]), y=objective.y[:0], s=objective.s[:0], offset=None,
             **(none if objective.pairs is not None else {}),
         )  # fmt: skip
-        self.label = label
+        self.label, self.column = label, column
         self.total = None if objective.pairs is None else 1.0  # weight of all pairs of all parts
 
     def changed(self, **changes) -> "Blank":
@@ -162,7 +168,8 @@ class Blank:
         if self.total is not None:
             held = {"pairs": self._pairs(part), "groups": part.groups}
         y = self._targets(part, rows.dtype)
-        return blank.placed(rows=rows, y=y, s=_weights(part, rows.dtype), **held)
+        offset = None if part.offset is None else part.offset[:, self.column]
+        return blank.placed(rows=rows, y=y, s=_weights(part, rows.dtype), offset=offset, **held)
 
     def _targets(self, part, dtype):
         if self.objective.n_outputs > 1:
@@ -197,11 +204,11 @@ def _no_features(n, rows):
 # --- where -----------------------------------------------------------------------------------
 
 
-def _scored(part, objective, params):
+def _scored(part, scores, params):
     """Scores, of rows that are at hand."""
     if part.X is None:
         raise RuntimeError("scores of a part were asked for without a read, and it had kept none")
-    return objective.scores(params)
+    return scores(params)
 
 
 class Here(NamedTuple):
@@ -220,7 +227,7 @@ class Here(NamedTuple):
 
     def scores(self, part, objective):
         """Scores by row."""
-        return part.kept("point", self.key, lambda: _scored(part, objective, self.params))
+        return part.kept("point", self.key, lambda: _scored(part, objective.scores, self.params))
 
 
 class Along(NamedTuple):
@@ -245,7 +252,7 @@ class Along(NamedTuple):
         def make():
             z = Here(self.params).scores(part, objective)
             part.forget("point", "curvature")
-            return z, _scored(part, objective, self.p)
+            return z, _scored(part, objective.scores_along, self.p)
 
         return part.kept("line", self.key, make)
 
@@ -275,7 +282,7 @@ class Shifted(NamedTuple):
 
 
 class Level(NamedTuple):
-    """The scores at parameters without coefficients: ``b`` in all rows."""
+    """The scores at parameters without coefficients: ``b`` in all rows, and the offset."""
 
     point: np.ndarray
     b: Any
@@ -287,7 +294,8 @@ class Level(NamedTuple):
     def scores(self, part, objective):
         """Scores by row."""
         shape = (len(part.y), *np.shape(self.b))
-        return np.broadcast_to(np.asarray(self.b, objective.rows.dtype), shape).copy()
+        z = np.broadcast_to(np.asarray(self.b, objective.rows.dtype), shape).copy()
+        return objective.shifted(z)
 
 
 # --- what is computed at a part, from what is given alone ------------------------------------
@@ -452,7 +460,7 @@ def curved_product(part, blank, where, direction, cautious, held):
     objective = blank.on(part, **held)
     curvature, moved = _curvature(part, blank, objective, where, cautious), 0.0
     if getattr(curvature, "q", None) is not None:
-        moved = float(curvature.q @ objective.scores(direction))
+        moved = float(curvature.q @ objective.scores_along(direction))
         curvature = curvature._replace(q=None)
     return objective.loss_product(curvature, direction), moved
 
@@ -489,8 +497,10 @@ def sum_of_squares(part):
 
 
 def target_range(part):
-    """Least and largest target of the rows that count; infinities where there are none."""
-    y = part.y[part.s > 0] if np.ndim(part.s) else part.y
+    """Least and largest target, less the offset, of the rows that count; infinities where there are
+    none."""
+    y = part.y if part.offset is None else part.y.astype(np.float64) - part.offset
+    y = y[part.s > 0] if np.ndim(part.s) else y
     return float(y.min(initial=np.inf)), float(y.max(initial=-np.inf))
 
 

@@ -389,7 +389,7 @@ class RowLine(Line):
             self._end = self.objective.read(p, self._z)
             factor = self._factor(self._end.largest_change)
         else:
-            self._dz = self.objective.scores(p)
+            self._dz = self.objective.scores_along(p)
             factor = self._factor(largest_of(self._dz))
         if factor < 1.0:
             p, self._dz, self._end = factor * p, factor * self._dz, None

@@ -5,15 +5,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sklearn_margin._jit import REASSOCIATE, kernel
 from sklearn_margin._validation import writable
 from sklearn_margin.objective.base import LinearObjective
-from sklearn_margin.objective.certificate import reached_slopes, refined_gap
 from sklearn_margin.objective.point import Reading, largest_of
+from sklearn_margin.objective.refined_gap import reached_slopes, refined_gap
 from sklearn_margin.objective.row_access import Samples
 from sklearn_margin.objective.slopes import SlopeSums
 
-__all__ = ["ConcomitantHuberObjective", "DiagonalCurvature", "PointwiseObjective", "cast_targets"]
+__all__ = ["DiagonalCurvature", "PointwiseObjective", "cast_targets"]
 
 
 class DiagonalCurvature(NamedTuple):
@@ -78,7 +77,9 @@ class PointwiseObjective(LinearObjective):
 
     def start(self):
         params = super().start()
-        middle = self.loss.start_score(self.y, self.s) if self.fit_intercept else 0.0
+        # Losses of residuals start from those targets; those of classes do not look at them.
+        y = self.y if self.offset is None or self.n_outputs > 1 else self.y - self.offset
+        middle = self.loss.start_score(y, self.s) if self.fit_intercept else 0.0
         if self.loss.coercive:
             self._check_range(middle)
         if self.fit_intercept:
@@ -88,7 +89,7 @@ class PointwiseObjective(LinearObjective):
     def _check_range(self, z):
         """Raise ``ValueError`` if the loss of targets at a score ``z`` leaves the floating-point
         range: squares of 1e200 are infinite, those of 1e-200 vanish."""
-        z = np.full(len(self.y), z, dtype=self.y.dtype)
+        z = self.shifted(np.full(len(self.y), z, dtype=self.y.dtype))
         g = np.empty_like(z)
         with np.errstate(over="ignore"):
             value = self.score_gradient(z, g)
@@ -136,8 +137,8 @@ class PointwiseObjective(LinearObjective):
     def draw(self, random_state, limit=None):
         first = random_state.permutation(len(self.y))[:limit]
         weights = self.s[first].astype(np.float64) * (len(self.y) if self.loss.splits else 1)
-        labels = self.y[first].astype(np.float64)
-        return Samples(first, np.full(len(first), -1), labels, weights)
+        labels, offsets = self.y[first].astype(np.float64), self.offsets_for_kernels()[first]
+        return Samples(first, np.full(len(first), -1), labels, weights, offsets)
 
     def refined_gap(self, params):
         if self.n_outputs > 1 or not (self.has_gap and self.has_hessian and self.loss.splits):
@@ -255,7 +256,7 @@ class PointwiseObjective(LinearObjective):
             s = s / total if total > 0 else np.full_like(s, 1 / len(s))
         part = type(self)(self.loss, self.rows.take(index), self.y[index], s, **self._settings())
         part.share = share
-        return part
+        return part.with_offset(self._offset_of(index))
 
     def _settings(self):
         return {"penalty": self.penalty.penalty, "fit_intercept": self.fit_intercept}
@@ -301,7 +302,7 @@ class PointwiseObjective(LinearObjective):
         """L and its gradient, of a loss that is a sum over rows."""
 
         def slopes(w, z):
-            g = np.empty_like(z)
+            g, z = np.empty_like(z), self.shifted(z, w)
             return self.loss.scores_value_gradient(self.y[w], z, self.s[w], g), g
 
         value, projected, total = self.rows.through_scores(self.by_output(u), b, slopes)
@@ -320,6 +321,8 @@ class PointwiseObjective(LinearObjective):
         def slopes(w, change):
             there = z[w]
             np.add(change, 0.0 if start is None else start[w], out=there)
+            if start is None:
+                self.shifted(there, w)
             largest.append((largest_of(there), largest_of(change)))
             g = np.empty_like(there)
             loss = self.loss.scores_value_gradient(self.y[w], there, self.s[w], g)
@@ -345,169 +348,3 @@ class PointwiseObjective(LinearObjective):
             q = self.join(*self.rows.backproject(curvature.q))
             hessian -= np.outer(q, q / curvature.pivot)
         return self.join(projected, slope), hessian
-
-
-class ConcomitantHuberObjective(PointwiseObjective):
-    """Huber's joint estimate of location and scale, with the scale minimised out.
-
-    L(z) = min over σ > 0 of Σ s_i [σ/2 + σ ρ((y_i − z_i)/σ)], with ρ the Huber loss of
-    threshold ``epsilon`` [1]_. The inner function is jointly convex, so L is convex; by the
-    envelope theorem its gradient is that at the minimising σ, and its Hessian is
-    diag(h) − q qᵀ/p, where over the rows with \\|r_i\\| ≤ epsilon·σ: h_i = s_i/σ,
-    q_i = s_i r_i/σ², p = Σ s_i r_i²/σ³.
-
-    σ² is the positive root of A(τ) = τ with A(τ) = Σ s_i min(r_i², epsilon²·τ). A is
-    concave, so Newton's method from the right descends to it without overshooting.
-
-    Parameters
-    ----------
-    loss : Huber
-        Its ``delta`` is epsilon.
-    rows, y, s, penalty, fit_intercept
-        As in ``PointwiseObjective``.
-
-    References
-    ----------
-    .. [1] Huber & Ronchetti, "Robust Statistics", 2nd edition, Wiley, 2009, section 7.7.
-    """
-
-    def __init__(self, loss, rows, y, s, **settings):
-        super().__init__(loss, rows, y, s, **settings)
-        self.smallest = self.smallest_scale(np.ptp(y[s > 0].astype(np.float64)))
-        self._last = 0.0  # σ at the scores before: a start for the next search
-        self.held: float | None = None  # σ, where it rests on other rows, too
-
-    reads_once = False  # slopes rest on σ, which rests on all scores
-
-    def smallest_scale(self, width) -> float:
-        """The least σ where targets are in a range of this ``width``: a perfect fit has no scale,
-        and residuals below this one count as zero."""
-        info = np.finfo(self.y.dtype)  # weights are divided by it, in that dtype
-        return max(width * np.sqrt(float(info.eps)), 100.0 * float(info.tiny))
-
-    def scale(self, z) -> float:
-        """The minimising σ at scores ``z``."""
-        if self.held is not None:
-            return max(self.held, self.smallest)
-        sigma = 0.0
-        if self._last > 0.0:
-            tau = self._scale_from(z, self._last, 1.0, True)
-            sigma = self._last * np.sqrt(tau)
-        if sigma == 0.0:
-            r = (self.y - z)[self.s > 0]
-            largest = largest_of(r)
-            if largest > 0.0:
-                r /= largest
-                tau = float(np.sum(self.s[self.s > 0] * r * r, dtype=np.float64))
-                sigma = largest * np.sqrt(self._scale_from(z, largest, tau, False))
-        self._last = sigma
-        return max(sigma, self.smallest)
-
-    def _scale_from(self, z, unit, tau, either_side):
-        """τ in units of ``unit``², so that squares neither overflow nor vanish. From the left of
-        the root the first step leads to its right. 0 if there is none."""
-        epsilon = float(self.loss.delta)
-        for k in range(100):
-            bound = epsilon * epsilon * tau
-            parts = self.rows.run(
-                lambda w, bound=bound: _squares_within(
-                    self.y[w], z[w], self.s[w], 1.0 / unit, bound
-                ),
-                self._slices(),
-            )
-            inside, outside = (sum(part) for part in zip(*parts, strict=True))
-            slope = 1.0 - epsilon * epsilon * outside
-            if slope <= 0.0:
-                return 0.0
-            previous, tau = tau, inside / slope
-            if tau >= previous * (1.0 - 1e-15) and not (k == 0 and either_side):
-                break
-        return tau
-
-    def score_value(self, z):
-        return self.score_gradient(z, np.empty_like(z))
-
-    def score_gradient(self, z, out):
-        sigma, epsilon = self.scale(z), float(self.loss.delta)
-        return sigma * self._sum(
-            lambda w: _concomitant_gradient(self.y[w], z[w], self.s[w], epsilon, sigma, out[w])
-        )
-
-    def curvature(self, z, cautious=False):
-        sigma = self.scale(z)
-        epsilon = float(self.loss.delta)
-        g = np.empty_like(z)
-        value = self.score_gradient(z, g)
-        r = self.y - z
-        if cautious:
-            # L is at most its value at this σ, and ρ at most a parabola through r_i.
-            h = self.s / np.maximum(sigma, np.abs(r) / epsilon)
-            return DiagonalCurvature(value, g, h.astype(z.dtype, copy=False))
-        h = np.where(np.abs(r) <= epsilon * sigma, self.s / sigma, 0).astype(z.dtype, copy=False)
-        q = h * r / sigma
-        pivot = float((q @ r) / sigma)
-        if sigma <= self.smallest or pivot <= 0:  # σ is held: no curvature through it
-            return DiagonalCurvature(value, g, h)
-        return DiagonalCurvature(value, g, h, q.astype(z.dtype, copy=False), pivot)
-
-    def widest_curvature(self, z):
-        return self.curvature(z)
-
-    def corrected(self, z, curvature, wanted):
-        r"""As for any loss, from the conjugate, which is known.
-
-        With A(g) = Σ g_i²/(2 s_i) − ½ Σ s_i and σ ≥ ``smallest``, it is L*(g) = g·y +
-        smallest·A(g) where A(g) ≤ 0 and \|g_i\| ≤ epsilon·s_i, and infinite elsewhere: the supremum
-        over z at a fixed σ is g·y + σA(g). Where σ is free, A(g) = 0 at the slopes of L, so that
-        g + Δ may have to be scaled back.
-        """
-        s, g = self.s.astype(np.float64), curvature.gradient.astype(np.float64)
-        bound = float(self.loss.delta) * s
-        delta = np.clip(wanted, np.minimum(-bound - g, 0.0), np.maximum(bound - g, 0.0))
-        used = s > 0
-        allowed = 0.5 * float(s.sum())
-        reached = 0.5 * float(np.sum((g + delta)[used] ** 2 / s[used]))
-        rounding = 1e-14 * curvature.value
-        if reached > (1 + 1e-14) * allowed:
-            excess = reached / allowed - 1
-            root = np.sqrt(1 + excess)
-            delta = delta / root - excess / (root * (1 + root)) * g
-            reached = allowed
-        residuals = self.y.astype(np.float64) - z
-        price = curvature.value + float(g @ residuals) + float(delta @ residuals)
-        price += self.smallest * min(reached - allowed, 0.0)
-        return delta, max(price, 0.0) + rounding
-
-    value_gradient = LinearObjective.value_gradient  # σ needs all scores first
-    draws_samples = has_diagonal_hessian = foresees = False
-
-
-@kernel(fastmath=REASSOCIATE)
-def _squares_within(y, z, s, inverse, bound):
-    """Σ s r² over the rows with r² ≤ ``bound``, where r = (y − z)·``inverse``, and Σ s over the
-    others."""
-    inside = outside = 0.0
-    for i in range(z.shape[0]):
-        r = (y[i] - z[i]) * inverse
-        square = r * r
-        within = square <= bound
-        inside += s[i] * square if within else 0.0
-        outside += 0.0 if within else s[i]
-    return inside, outside
-
-
-@kernel
-def _concomitant_gradient(y, z, s, epsilon, sigma, out):
-    total = 0.0
-    for i in range(z.shape[0]):
-        if s[i] != 0:
-            r = (y[i] - z[i]) / sigma
-            if abs(r) <= epsilon:
-                total += s[i] * (0.5 + 0.5 * r * r)
-                out[i] = -s[i] * r
-            else:
-                total += s[i] * (0.5 + epsilon * (abs(r) - 0.5 * epsilon))
-                out[i] = -s[i] * epsilon if r > 0 else s[i] * epsilon
-        else:
-            out[i] = 0.0
-    return total

@@ -30,7 +30,7 @@ def rounding(objective, params, slopes, loss, gap):
     # Slopes where scores are off may be those beyond a kink.
     norm = max(slopes.norm, objective.n_outputs * objective.weight_norm)
     unit = 4.0 * np.finfo(objective.rows.dtype).eps * np.sqrt(objective.rows.shape[0]) * norm
-    size = float(np.linalg.norm(u)) + float(np.abs(b).max())
+    size = float(np.linalg.norm(u)) + float(np.abs(b).max()) + objective.offset_size
     sums = np.finfo(np.float64).eps * (
         12.0 * np.sqrt(slopes.n * objective.n_outputs) * loss + objective.penalty.value(u)
     )

@@ -24,6 +24,7 @@ class Samples(NamedTuple):
     second: np.ndarray  # (m,) of int: less this one, where that is not negative
     labels: np.ndarray  # (m,) of float64
     weights: np.ndarray  # (m,) of float64; their mean is one over all samples
+    offsets: np.ndarray  # (m, n_outputs) of float64, of their scores; (m, 0) if there are none
 
 
 class RowAccess(Protocol):
@@ -37,9 +38,17 @@ class RowAccess(Protocol):
     s: np.ndarray
     #: The pairs that the loss is a mean over: how many, and ``listed``; None if it is of rows.
     pairs: "PairIndex | None"
+    #: Offset of the scores; None if there is none.
+    offset: np.ndarray | None
+
+    def offsets_for_kernels(self) -> np.ndarray:
+        """The offset of shape (n, n_outputs), of float64; (n, 0) if there is none."""
 
     def scores(self, params) -> np.ndarray:
         """Scores at a point, of shape (n,) or (n, n_outputs)."""
+
+    def scores_along(self, direction) -> np.ndarray:
+        """How they change along a direction: without the offset."""
 
     def draw(self, random_state, limit=None) -> Samples:
         """Samples of one stochastic pass, or the first ``limit`` of them, if ``draws_samples``."""

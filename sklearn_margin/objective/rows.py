@@ -121,6 +121,15 @@ class Rows:
         new._divide()
         return new
 
+    def columns(self, index) -> "Rows":
+        """Some of the columns, copied, in the same coordinates. Their reads are counted apart."""
+        X = self.X[:, index]
+        new = self.like(X if self.is_sparse else np.ascontiguousarray(X))
+        new.n_read = [0]
+        for name in ("shift", "scale", "_implicit_shift", "_implicit_scale"):
+            setattr(new, name, getattr(self, name)[index])
+        return new
+
     # --- single rows ---
 
     def raw(self, index) -> np.ndarray:
@@ -128,7 +137,7 @@ class Rows:
         X = self.X[index]
         return X.toarray() if self.is_sparse else X
 
-    def columns(self, index) -> np.ndarray:
+    def standardized_columns(self, index) -> np.ndarray:
         """Some columns of X̃, of shape (n, len(index))."""
         X = self.X[:, index].toarray() if self.is_sparse else self.X[:, index]
         return ((X - self.shift[index]) / self.scale[index]).astype(self.dtype)
@@ -200,6 +209,20 @@ class Rows:
         one read of X; see ``sum_blocks``."""
         self.count_read()
         return self.run(*grouped(self.blocks, work, self.shape, size), width=width)
+
+    def precisely(self) -> tuple["Rows", float]:
+        """The same rows for products in float64 in which little cancels, and by what factor the
+        algebra of the shift makes rounding errors larger."""
+        new = copy.copy(self)
+        new.dtype = np.dtype(np.float64)
+        ratio = np.max(np.abs(self.shift) / self.scale, initial=0.0)
+        if self.dtype != np.float64 or (ratio > 3 and not self.is_sparse):
+            new._explicit, new.slabs = True, new.blocks
+            new._implicit_scale = np.ones_like(self.scale)
+            new._implicit_shift = new._implicit_scale * 0.0
+            if self.is_sparse:
+                new._implicit_shift = self.shift / self.scale
+        return new, 1.0 if new._explicit and not self.is_sparse else 4 * (1 + float(ratio) ** 2)
 
     # --- products in standardised coordinates ---
 

@@ -40,7 +40,7 @@ def sample_gap(point, part, p) -> float:
         Infinity where the dual point is not known to be one.
     """
     objective, sample, curvature = point.objective, part.objective, part.curvature
-    v = sample.scores(p)
+    v = sample.scores_along(p)
     if objective.fit_intercept:
         _, missing = objective.split(point.gradient)
         missing = missing + curvature.product(v).sum(axis=0, dtype=np.float64)

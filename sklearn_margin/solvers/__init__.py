@@ -8,7 +8,7 @@ from sklearn_margin.solvers.adam import Adam
 from sklearn_margin.solvers.base import InTurn, Result, Solver
 from sklearn_margin.solvers.coordinate_descent import CoordinateDescent
 from sklearn_margin.solvers.dual_cd import DualCD
-from sklearn_margin.solvers.interior_point import InteriorPoint
+from sklearn_margin.solvers.interior_point import InteriorPoint, Sifting
 from sklearn_margin.solvers.lbfgs import LBFGS
 from sklearn_margin.solvers.newton import Newton
 from sklearn_margin.solvers.sgd import SGD
@@ -131,12 +131,17 @@ def candidates(
         raise ValueError(
             f"solver={chosen.name!r} cannot be used here: {reason}. Solvers that can: {names}"
         )
-    able = [cls() for cls in SOLVERS.values() if obstacle(cls(), objective) is None]
+    able = [cls() for cls in (Sifting, *SOLVERS.values()) if obstacle(cls(), objective) is None]
     ranked = [(rank, s) for s in able if (rank := s.rank(objective, tol)) is not None]
     able = [solver for _, solver in sorted(ranked, key=lambda pair: pair[0])]
     if not able:
         name = type(objective.loss).__name__
         where = f": {objective.why_no_rows}. Take alpha > 0" if objective.is_remote else ""
+        if objective.is_linear and objective.penalty.is_zero and objective.penalty.has_bounds:
+            where = (
+                ": coef_bounds, and penalty_factors that are infinite, need a penalty of some "
+                "coefficient here. Take alpha > 0, and a factor that is neither zero nor infinite"
+            )
         raise ValueError(f"no solver can minimise {name} with this penalty{where}")
     exact = [solver for solver in able if solver.exact] if objective.is_linear else []
     return exact or able[:1]

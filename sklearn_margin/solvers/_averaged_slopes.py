@@ -132,7 +132,7 @@ def _passes(run, params, eta, passes):
 def _averaging_pass(_, loss, rows, samples, params, sums, l2, l1, eta, plan):
     """One pass at a constant step; slopes are added to ``sums``. Returns the sum of conjugates."""
     _, every, n_outputs, fit_intercept = plan
-    order, _, labels, weights = samples
+    order, _, labels, weights, _ = samples
     d = l2.shape[0]
     u = params[: n_outputs * d].reshape((n_outputs, d))
     b = params[n_outputs * d :]

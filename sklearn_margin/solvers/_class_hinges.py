@@ -41,6 +41,9 @@ class ClassHinges(SmallHinges):
         self.true = np.arange(self.n), self.k
         self.simplex = objective.loss.hinge_shape == "largest"
         kink = np.full((self.n, self.K), -self.margin, dtype)
+        if objective.offset is not None:
+            self.offset = objective.offset[used].astype(dtype)
+            kink -= self.offset - self.offset[self.true][:, None]
         width = np.repeat(self.room, self.K, axis=1)
         kink[self.true] = 0.0
         if not self.simplex:
@@ -64,6 +67,7 @@ class ClassHinges(SmallHinges):
         return self.margins_of(self._scores(x))
 
     def margins_of(self, z):
+        z = z + self.offset
         t = z - z[self.true][:, None] + self.margin
         t[self.true] = 0.0
         return t

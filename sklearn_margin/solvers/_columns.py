@@ -11,6 +11,7 @@ from sklearn_margin.objective.row_kernels import normal_product, raw_rows
 __all__ = ["Columns", "Sums", "coupling", "merge", "sweep"]
 
 _PIECES = 16  # of the columns, or of the rows, for work that is divided among threads
+_PIECE = 100_000  # entries of a piece, at least
 
 
 class Sums(NamedTuple):
@@ -59,7 +60,8 @@ class Columns:
         data, index = np.empty(nnz, raw.data.dtype), np.empty(nnz, np.int32)
         rows.run(lambda t: _place(raw, cuts[t], cuts[t + 1], heads[t], data, index), range(threads))
         self.entries = _Entries(data, index, starts, 1.0 / rows.scale)
-        self._all = self.pieces(np.arange(d), _PIECES)
+        self._n_pieces = int(np.clip(nnz // _PIECE, 1, _PIECES))
+        self._all = self.pieces(np.arange(d), self._n_pieces)
 
     def pieces(self, columns, n_pieces) -> list[np.ndarray]:
         """Columns in pieces of about as many entries."""
@@ -87,7 +89,7 @@ class Columns:
     def project(self, g, columns=None) -> np.ndarray:
         """Xᵀg / scale, zero but for the ``columns`` that are asked for."""
         out = np.zeros(len(self.size))
-        pieces = self._all if columns is None else self.pieces(columns, _PIECES)
+        pieces = self._all if columns is None else self.pieces(columns, self._n_pieces)
         self.count_read(slice(None) if columns is None else columns)
         self.run(lambda piece: _project(self.entries, piece, g, out), pieces)
         return out
@@ -108,7 +110,7 @@ class Columns:
         position = np.full(len(self.size), -1, self._raw.indices.dtype)
         position[columns] = np.arange(len(columns))
         inverse, nnz = self.entries.inverse, len(self._raw.data)
-        cuts = np.searchsorted(self._raw.indptr, np.linspace(0, nnz, _PIECES + 1))
+        cuts = np.searchsorted(self._raw.indptr, np.linspace(0, nnz, self._n_pieces + 1))
         cuts[0], cuts[-1] = 0, self.n
         ranges = [slice(a, b) for a, b in itertools.pairwise(cuts)]
 

@@ -97,7 +97,7 @@ def visit_hinges(rows, active, order, keep, hinges, t, state, thresholds, seed):
 def visit_classes(loss, rows, active, order, keep, labels, g, state, threshold, seed):
     """Exact minimisation over the slopes of each active row; ``keep`` marks the rows that stay
     active. Returns by how much the worst row missed its optimum."""
-    k, s, norm = labels
+    k, s, norm, offset = labels
     W, multiplier, total, inverse_alpha, inverse_rho = state
     worst = 0.0
     m, n_outputs = active.shape[0], g.shape[1]
@@ -114,6 +114,8 @@ def visit_classes(loss, rows, active, order, keep, labels, g, state, threshold, 
             if inverse_rho > 0.0:
                 for c in range(n_outputs):
                     z[c] += multiplier[c] - inverse_rho * total[c]
+            for c in range(offset.shape[1]):
+                z[c] += offset[i, c]
             excess = loss.dual_step(k[i], z, g[i], s[i], norm[i], new)
             keep[run[visit]] = excess >= -threshold
             if excess > 0.0:

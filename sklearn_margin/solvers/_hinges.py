@@ -57,10 +57,9 @@ class HingeModel:
         self.objective = objective
         self.rows = objective.rows if index is None else objective.rows.take(index)
         self.linear = np.zeros(objective.n_params) if rest is None else rest.gradient
-        y, weight = (v if index is None else v[index] for v in (objective.y, objective.s))
-        self.n, self.d = len(y), objective.rows.shape[1]
+        self.n, self.d = self.rows.shape
         self.l2 = objective.penalty.l2
-        kinks, lefts, rights = zip(*hinge_terms(objective, y, weight), strict=True)
+        kinks, lefts, rights = zip(*hinge_terms(objective, index), strict=True)
         self.copies = len(kinks)
         own = coefficient_hinges(objective)
         self.certificate = HingeGap(
@@ -343,11 +342,15 @@ def best_intercept(kink, low, high):
     return float(kink.ravel()[order[min(np.searchsorted(slope, 0.0), len(order) - 1)]])
 
 
-def hinge_terms(objective, y=None, weight=None):
-    """Kinks and weighted slopes of the hinges of the loss over rows; all rows by default."""
-    y, weight = (objective.y, objective.s) if y is None else (y, weight)
-    weight = weight.astype(np.float64)
-    for kink, left, right in objective.loss.piecewise_linear(y.astype(np.float64)):
+def hinge_terms(objective, index=None):
+    """Kinks and weighted slopes of the hinges of the loss over rows; all rows by default.
+
+    Kinks are where they are for X̃u + b: an offset is taken off.
+    """
+    index = slice(None) if index is None else index
+    y, weight = (v[index].astype(np.float64) for v in (objective.y, objective.s))
+    for kink, left, right in objective.loss.piecewise_linear(y):
+        kink = kink if objective.offset is None else kink - objective.offset[index]
         yield kink, weight * left, weight * right
 
 

@@ -108,6 +108,7 @@ class MemoryRun:
         self.rows, self.shift = objective.rows.centred()
         n, d = objective.rows.shape
         self.y, self.s = objective.y.astype(np.float64), objective.s.astype(np.float64) * n
+        self.offset = objective.offsets_for_kernels().ravel()
         penalty = objective.penalty.in_coordinates(np.ones(d))
         self.l2, self.l1 = objective.join(penalty.l2, 0.0), objective.join(penalty.l1, 0.0)
         squares, size = self._sizes()
@@ -221,8 +222,9 @@ class MemoryRun:
                 break
             order = random_state.permutation(-(-n // _RUN))
             visited, counted = self.objective.loss._run(
-                _visits, self.loss, self.rows, order, self.y, self.s, state.g, self.q, state.rest,
-                state.v[:d], state.v[d:], rates, rate, self.thresholds, total, self.every,
+                _visits, self.loss, self.rows, order, self.y, self.s, self.offset, state.g, self.q,
+                state.rest, state.v[:d], state.v[d:], rates, rate, self.thresholds, total,
+                self.every,
             )  # fmt: skip
             visits, count = visits + visited, count + counted
         state.excess, state.epochs = max(visits - n, 0), state.epochs + 1
@@ -255,7 +257,7 @@ class MemoryRun:
         slopes = np.empty(n)
         with np.errstate(all="ignore"):
             conjugate = objective.loss._run(
-                _dual_point, self.loss, self.rows, self.y, self.s, state.g, self.q,
+                _dual_point, self.loss, self.rows, self.y, self.s, self.offset, state.g, self.q,
                 state.params[:d], state.params[d:], slopes,
             )  # fmt: skip
             mean = MeanSlopes(objective, slopes / n, conjugate / n, 1)
@@ -273,7 +275,7 @@ def _add_sizes(data, indices, squares, largest):
 
 @kernel
 def _visits(
-    _, loss, rows, order, y, s, g, q, rest, w, b, rates, rate, thresholds, total, every
+    _, loss, rows, order, y, s, offset, g, q, rest, w, b, rates, rate, thresholds, total, every
 ):  # fmt: skip
     """One pass over the rows that do not rest, in runs of neighbours. Returns the number of visits,
     and of the points that were added to ``total``."""
@@ -288,6 +290,8 @@ def _visits(
             z = row_score(rows, i, w, thresholds)
             if b.shape[0] > 0:
                 z += b[0]
+            if offset.shape[0] > 0:
+                z += offset[i]
             change = loss.implicit_slope(y[i], s[i], z, g[i], q[i]) - g[i]
             if change != 0.0:
                 rest[i] = 0
@@ -308,13 +312,15 @@ def _visits(
 
 
 @kernel
-def _dual_point(_, loss, rows, y, s, g, q, w, b, slopes):
+def _dual_point(_, loss, rows, y, s, offset, g, q, w, b, slopes):
     """Slopes that visits of all rows would find, to ``slopes``; returns the sum of conjugates."""
     conjugate = 0.0
     for i in range(g.shape[0]):
         z = row_score(rows, i, w, w[:0])
         if b.shape[0] > 0:
             z += b[0]
+        if offset.shape[0] > 0:
+            z += offset[i]
         slopes[i], part = loss.dual_point(y[i], s[i], z, g[i], q[i])
         conjugate += part
     return conjugate

@@ -23,7 +23,12 @@ class PairHinges(SmallHinges):
         super().__init__(objective, dtype, better, worse)
         self.s = weight.astype(dtype)
         self.s /= self.s.sum()
-        self._set_terms(np.full((self.n, 1), -self.margin, dtype), self.s[:, None])
+        kink = np.full((self.n, 1), -self.margin, dtype)
+        if objective.offset is not None:
+            offset = objective.offset.astype(dtype)
+            self.offset = (offset[better] - offset[worse])[:, None]
+            kink += self.offset
+        self._set_terms(kink, self.s[:, None])
 
     def differences(self, x):
         return -(self.X @ x)[:, None]
@@ -32,7 +37,7 @@ class PairHinges(SmallHinges):
         return self.margins_of(self.X @ x)
 
     def margins_of(self, z):
-        return self.margin - z[:, None]
+        return self.margin - (z[:, None] + self.offset)
 
     def losses(self, t):
         return np.maximum(t[:, 0], 0.0)

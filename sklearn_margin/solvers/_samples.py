@@ -44,8 +44,8 @@ def stages(objective, start, tol, most=None) -> list[tuple]:
 def _wants_sample(objective, start, small):
     """Whether it pays to solve a sample of the rows first: a pass is more work than ``small``
     entries of X are, there are many rows, and there is nothing to start from."""
-    if not (objective.takes_samples and objective.loss.splits):
-        return False
+    if objective.shared or not (objective.takes_samples and objective.loss.splits):
+        return False  # one that shares something goes on from another penalty
     n, n_params = objective.rows.shape[0], objective.n_params
     # Several scores of a row say more than one.
     many = n * objective.n_outputs >= 200 * n_params and objective.pass_work > small

@@ -25,15 +25,24 @@ from sklearn_margin.solvers._quadratic import minimize_quadratic
 __all__ = ["Sifted", "sift"]
 
 _SAMPLE = 40  # rows per parameter that are solved first
-_WINDOW = 40  # kinks per parameter that tell the Hessian, among ten times as many
+_WINDOW = 100  # kinks per parameter that tell the Hessian, among ten times as many
 _MOST_STEPS = 8
 _FASTER = 0.7
 _LOOKED_AT = 2_000  # rows that tell what is typical
-_ENOUGH = 30  # rows per parameter in a band that is narrow
+_ENOUGH = 60  # rows per parameter in a band that is narrow
 _MOST_BANDS, _MOST_ITER = 4, 40  # and iterations for a band
 _WIDE = 8  # the share of all rows, inverted, that makes a band wide
-_COVERED = 0.2  # mean square of a feature in a band, of 1 in all rows
+_FEW = 4.0  # rows that do not tell the Hessian of a feature
+_ARMIJO, _NOISE = 0.1, 1e-6  # share of the slope by which F falls; what is no rise of it
 _COVER = 40  # rows for a feature that has less
+
+
+def _effective(X):
+    """How many of the rows know each column of X, which has mean square 1 in all rows."""
+    square = np.square(X)
+    total = square.sum(axis=0)
+    few = total**2 / np.maximum(np.square(square).sum(axis=0), 1e-300)
+    return few * np.minimum(total / max(len(X), 1), 1.0)
 
 
 class Sifted(NamedTuple):
@@ -47,44 +56,52 @@ class Sifted(NamedTuple):
     t: np.ndarray  # multipliers of the hinges of coefficients
 
 
-def sift(objective, start, tol, max_iter, callback, band) -> tuple[Sifted | None, int]:
+def sift(objective, start, tol, max_iter, callback, band) -> tuple[Sifted | None, int, np.ndarray]:
     """Solve the rows whose side is uncertain, the others taken as linear.
 
     Returns
     -------
     found : Sifted or None
-        None where that does not lead to a certificate: the band is wide, or rows keep changing
-        sides.
+        None where that does not lead to a certificate: the loss is not what steps take it for, the
+        band is wide, or rows keep changing sides.
     n_iter : int
         Iterations so far.
+    params : ndarray of shape (n_params,)
+        Where another solver may go on.
     """
-    sides, n_iter, live = _Sides(objective), 0, objective.s > 0
+    sides, n_iter, live, best = _Sides(objective), 0, objective.s > 0, start
     if not objective.split(start)[0].any():
         start, n_iter = _of_sample(objective, start, max_iter, np.flatnonzero(live))
     sides.look(objective.feasible(np.array(start, dtype=np.float64)))
     error = sides.approach(band)
+    best = objective.feasible(sides.x) if sides.n_steps else best
+    if error is None:
+        return None, n_iter, best
     uncertain = sides.near(band * error) & live
     for _ in range(_MOST_BANDS):
+        if not 0 < np.count_nonzero(uncertain) < len(live) // _WIDE:
+            break
         sides.cover(uncertain, live)
         index = np.flatnonzero(uncertain)
-        if not 0 < len(index) < len(live) // _WIDE:
-            break
         model = BandModel(objective, index, sides.rest(index))
         most = min(max_iter, n_iter + _MOST_ITER)
         run = follow_path(model, sides.x, 0.5 * tol, most, callback, first=n_iter)
         n_iter = run.n_iter
+        band *= 2
+        if run.lower <= 0.0 and n_iter < max_iter:  # too few rows to hold all coefficients
+            uncertain |= sides.near(band * error) & live
+            continue
         x = objective.feasible(run.point.x)
         value, excess, noise, wrong = sides.verify(x, uncertain)
         gap = max(run.bound.value - run.lower, 0.0) + excess + noise
         if gap <= tol * abs(value) or n_iter >= max_iter:
             t = run.point.t[model.n * model.copies :]
-            return Sifted(x, value, gap, noise, n_iter, t), n_iter
+            return Sifted(x, value, gap, noise, n_iter, t), n_iter, x
         if not (wrong.any() and excess < value):  # nothing held what a band said of its own
             break
         sides.move(x)
         uncertain |= (wrong | sides.near(band * error)) & live
-        band *= 2
-    return None, n_iter
+    return None, n_iter, best
 
 
 def _of_sample(objective, start, max_iter, rows):
@@ -110,6 +127,7 @@ class _Sides:
         self.objective, self.rows = objective, objective.rows
         self.kink, self.low, self.high = map(np.array, zip(*hinge_terms(objective), strict=True))
         self.e = np.empty_like(self.kink)
+        self.n_steps = 0
         self.typical = slice(None, None, max(1, self.e.shape[1] // _LOOKED_AT))
 
     def look(self, x):
@@ -127,15 +145,35 @@ class _Sides:
         return np.where(e > 0, self.high[:, where], self.low[:, where])
 
     def move(self, x):
-        """Go to the point ``x``: one read, besides rows that change sides. Returns by how much
-        scores change."""
-        dz = self.objective.scores(x - self.x)
+        """Go to the point ``x``: one read, besides rows that change sides."""
+        self._go(x, self.objective.scores_along(x - self.x), 1.0)
+
+    def step_to(self, x):
+        """Step towards ``x`` so far that F falls, which takes one read. Returns by how much scores
+        change; None if F does not fall as it should."""
+        penalty, split = self.objective.penalty, self.objective.split
+        p = x - self.x
+        dz = self.objective.scores_along(p)
+        before, held = self._loss(self.e), penalty.value(split(self.x)[0])
+        for length in (1.0, 0.5):
+            change = penalty.value(split(self.x + length * p)[0]) - held
+            slope = length * float(self.gradient @ p) + change
+            change += self._loss(self.e + length * dz) - before
+            if change <= _ARMIJO * slope + _NOISE * before:
+                return self._go(self.x + length * p, dz, length)
+        return None
+
+    def _loss(self, e):
+        return float(np.vdot(self._slope(e, slice(None)), e))
+
+    def _go(self, x, dz, length):
+        dz = length * dz
         new = self.e + dz
         index = np.flatnonzero(((new > 0) != (self.e > 0)).any(axis=0))
         self.gradient += self._project(
             self._slope(new[:, index], index) - self._slope(self.e[:, index], index), index
         )
-        self.x, self.e = x, new
+        self.x, self.e, self.n_steps = x, new, self.n_steps + 1
         return np.abs(dz, dtype=np.float64)
 
     def _project(self, slopes, index):
@@ -147,8 +185,8 @@ class _Sides:
 
     def approach(self, band):
         """Step towards the minimum while that gets nearer, and the band is not narrow yet. Returns
-        standard errors of scores."""
-        size, error = np.inf, np.full(self.e.shape[1], np.inf)
+        standard errors of scores; None where the loss is not what it has been taken for."""
+        size, error, slow = np.inf, None, 0
         for _ in range(_MOST_STEPS):
             before, hessian = size, self._hessian()
             if hessian is None:
@@ -157,13 +195,15 @@ class _Sides:
                 x = self._minimum_of_model(hessian)
             except LinAlgError:  # a Hessian that is not finite
                 break
-            error = self.move(x)
-            size = float(np.median(error[self.typical]))
+            moved = self.step_to(x)
+            if moved is None:
+                return None
+            error, size = moved, float(np.median(moved[self.typical]))
             narrow = band * size * self.density <= _ENOUGH * self.objective.n_params
-            if narrow or not 0 < size < _FASTER * before:
+            slow = slow + 1 if size >= _FASTER * before else 0
+            if narrow or size == 0.0 or slow == 2:
                 break
-        typical = 1.4826 * float(np.median(error[self.typical]))
-        return np.maximum(error, typical, out=error)
+        return None if error is None else np.maximum(error, 1.4826 * size, out=error)
 
     def _minimum_of_model(self, hessian):
         objective = self.objective
@@ -193,9 +233,12 @@ class _Sides:
         part = objective.placed(rows=self.rows.take(np.arange(self.e.shape[1])[some][index]))
         curvature = DiagonalCurvature(0.0, np.zeros_like(weight), weight)
         hessian = part.loss_gradient_hessian(curvature)[1]
-        # Columns have mean square 1: those that the window hardly knows count like the others.
-        diagonal, mean = np.einsum("ii->i", hessian), float(weight.sum())
-        diagonal[diagonal < 0.2 * mean] = mean
+        # Columns have mean square 1. Of one that few rows of the window know that says as much.
+        known = _effective(part.rows.dense(slice(None)))
+        known = np.append(known, len(index)) if objective.fit_intercept else known
+        trust = np.sqrt(np.minimum(known / _FEW, 1.0))
+        hessian *= np.outer(trust, trust)
+        np.einsum("ii->i", hessian)[:] += (1.0 - trust**2) * float(weight.sum())
         return objective.with_penalty(hessian)
 
     def near(self, error):
@@ -206,16 +249,26 @@ class _Sides:
         """Add rows to those that are ``uncertain``, for features that those hardly have: otherwise
         nothing holds their coefficients."""
         index = np.flatnonzero(uncertain)
-        square = np.square(self.rows.dense(index)).mean(axis=0) if len(index) else 0.0
-        far = np.abs(self.e).min(axis=0)
-        for j in np.flatnonzero(square < _COVERED):
-            unit = np.zeros(self.rows.shape[1])
-            unit[j] = 1.0
-            column = np.abs(self.rows.scores(unit, 0.0))
+        weak = np.flatnonzero(_effective(self.rows.dense(index)) < _COVER)
+        if len(weak) == 0:
+            return
+        far = np.where(live, np.abs(self.e).min(axis=0), np.inf)
+
+        shift, scale = self.rows.shift[weak], self.rows.scale[weak]
+
+        def nearest(where):
+            size = np.abs((self.rows.raw(where)[:, weak] - shift) / scale)
             with np.errstate(divide="ignore", invalid="ignore"):
-                way = np.where(live & (column > 0), far / column, np.inf)
-            nearest = np.argpartition(way, _COVER)[:_COVER]
-            uncertain[nearest[np.isfinite(way[nearest])]] = True
+                way = np.where(size >= 1, far[where, None] / size, np.inf)
+            most = min(_COVER, len(way) - 1)
+            first = np.argpartition(way, most, axis=0)[:_COVER]
+            return np.take_along_axis(way, first, axis=0), first + where.start
+
+        way, index = zip(*self.rows.run(nearest, self.rows.ranges), strict=True)
+        way, index = np.concatenate(way), np.concatenate(index)
+        first = np.argpartition(way, min(_COVER, len(way) - 1), axis=0)[:_COVER]
+        some = np.isfinite(np.take_along_axis(way, first, axis=0))
+        uncertain[np.take_along_axis(index, first, axis=0)[some]] = True
 
     def rest(self, index):
         """What all rows but ``index`` contribute on their sides."""
@@ -242,7 +295,7 @@ class _Sides:
             Rows that are on another side.
         """
         objective = self.objective
-        z = objective.scores(x)
+        z = objective.scores_along(x)  # the kinks have the offset
         u, _ = objective.split(x)
         unit = float(np.finfo(self.rows.dtype).eps)
         blowup = np.abs(self.rows.shift) / self.rows.scale

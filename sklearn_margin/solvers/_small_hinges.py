@@ -37,6 +37,8 @@ class SmallHinges:
 
     #: Whether the slopes of a row of terms are a simplex, with a variable of its own.
     simplex = False
+    #: What is added to the scores, or to their differences, of each row.
+    offset: np.ndarray | float = 0.0
 
     def __init__(self, objective, dtype, used, minus=None):
         self.objective, self.dtype = objective, np.dtype(dtype)
@@ -76,7 +78,7 @@ class SmallHinges:
         raise NotImplementedError
 
     def margins_of(self, z):
-        """The same by scores, or by differences of scores."""
+        """The same by scores, or by differences of scores, without the offset."""
         raise NotImplementedError
 
     def losses(self, t):
@@ -222,6 +224,7 @@ class SmallHinges:
                 gap = self._penalty_gap(u, v, unit * size, self.loss_gap(p, t, losses), loss)
                 gap += unit * (size @ np.abs(u) + value)
                 gap += unit * (weight @ np.abs(b)) if len(b) else 0.0
+                gap += unit * np.abs(g * self.offset).sum()
                 least = min(least, gap)
             if k + 1 < rounds:
                 p = self._nearer(p, u, v, total)
@@ -263,7 +266,8 @@ class SmallHinges:
         if objective.fit_intercept:
             z, off = z + b, off + np.abs(b)
         unit = np.finfo(self.dtype).eps * (4.0 * np.sqrt(self.n + self.d) + 8.0)
-        charge = 2.0 * unit * (self.s @ off.reshape(self.n, -1).sum(axis=1))
+        off = off.reshape(self.n, -1) + np.abs(self.offset)
+        charge = 2.0 * unit * (self.s @ off.sum(axis=1))
         return float(self.s @ self.losses(self.margins_of(z)) + self.penalty(u) + charge)
 
     def _nearer(self, p, u, v, total):

@@ -184,7 +184,7 @@ def _epoch(
     _, loss, rows, samples, params, average, l2, l1, schedule, updates, averaged, plan
 ):  # fmt: skip
     """One pass over the samples; the numbers of updates and of averaged points so far."""
-    first, second, labels, weights = samples
+    first, second, labels, weights, _ = samples
     batch, every, n_outputs, fit_intercept = plan
     d = l2.shape[0]
     u = params[: n_outputs * d].reshape((n_outputs, d))

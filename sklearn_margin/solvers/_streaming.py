@@ -178,7 +178,7 @@ def distance_epoch(run, state, random_state) -> None:
 def score_batch(rows, samples, start, stop, u, b, scores):
     """Scores of the samples from ``start`` to ``stop``, for coordinates ``u`` of shape
     (n_outputs, d) and intercepts ``b``, of which there may be none."""
-    first, second, _, _ = samples
+    first, second, _, _, offsets = samples
     for k in range(stop - start):
         i, other = first[start + k], second[start + k]
         for c in range(u.shape[0]):
@@ -186,6 +186,8 @@ def score_batch(rows, samples, start, stop, u, b, scores):
             if other >= 0:
                 z -= row_dot(rows, other, u[c])
             scores[k, c] = z + b[c] if b.shape[0] > 0 else z
+        for c in range(offsets.shape[1]):
+            scores[k, c] += offsets[start + k, c]
 
 
 @kernel
@@ -193,7 +195,7 @@ def _epoch(
     _, loss, rows, samples, params, average, memory, counts, l2, l1, share, plan
 ):  # fmt: skip
     """One pass over the samples."""
-    first, second, labels, weights = samples
+    first, second, labels, weights, _ = samples
     batch, every, n_outputs, fit_intercept = plan
     d = l2.shape[0]
     u = params[: n_outputs * d].reshape((n_outputs, d))

@@ -9,8 +9,11 @@ import numpy as np
 
 from sklearn_margin._validation import check_number
 from sklearn_margin.solvers._column_model import ColumnModel
+from sklearn_margin.solvers._condensed import solve_condensed
+from sklearn_margin.solvers._face_model import FaceModel
 from sklearn_margin.solvers._gram_model import GramModel
 from sklearn_margin.solvers._samples import stages
+from sklearn_margin.solvers._working_sets import WorkingSets
 from sklearn_margin.solvers.base import (
     FEW_COLUMNS,
     SMALL,
@@ -18,7 +21,6 @@ from sklearn_margin.solvers.base import (
     Result,
     Solver,
     certified,
-    conjugate_gradients,
     enough,
     forms_gram,
     is_small,
@@ -35,21 +37,23 @@ class CoordinateDescent(Solver):
     """Proximal Newton method for losses with a (generalised) Hessian and any penalty.
 
     Each iteration minimises the quadratic model of the loss plus the exact penalty and searches
-    along the step. With at most ``gram_max`` parameters, and a loss by rows, the model is the
-    Gram matrix X̃ᵀDX̃ and is minimised by coordinate descent [1]_. With more, and sparse rows, that
-    visits the columns of X, of which it makes a copy. Otherwise, and in the end, the model is
-    minimised by conjugate gradients on the face of the penalty where coefficients keep their
-    signs [2]_.
+    along the step. With at most ``gram_max`` parameters (three times as many of several scores by
+    row), and a loss by rows, the model is the Gram matrix X̃ᵀDX̃ and is minimised by coordinate
+    descent [1]_. With more, and many sparse rows, that visits the columns of X, of which it makes a
+    copy. Of dense rows, and where there are more columns than rows, F is minimised over few columns
+    at a time [3]_, of which there is a copy; an iteration is then such a set. Otherwise, and in the
+    end, the model is minimised by conjugate gradients on the face of the penalty where coefficients
+    keep their signs [2]_.
 
-    Where rows ≫ features a random sample of the rows is solved first. ``tol`` is compared with
-    the duality gap relative to F; without one (alpha = 0, a loss that is not convex) with half
-    the decrease that the model predicts, over F.
+    With the squared loss and few features d + 1 rows, made in one read of X, stand for the others.
+    Otherwise, where rows ≫ features, a random sample of the rows is solved first. ``tol`` is
+    compared with the duality gap relative to F; without one (alpha = 0, a loss that is not convex)
+    with half the decrease that the model predicts, over F.
 
     Parameters
     ----------
     gram_max : int, default=1000
-        Most parameters of a problem of which the Hessian (the Gram matrix) is formed; three times
-        as many where there are several scores per row.
+        Most parameters of a problem of which the Hessian (the Gram matrix) is formed.
 
     References
     ----------
@@ -57,6 +61,8 @@ class CoordinateDescent(Solver):
        2012.
     .. [2] Byrd, Chin, Nocedal & Oztoprak, "A family of second-order methods for convex
        l1-regularized optimization", Mathematical Programming 159, 2016.
+    .. [3] Massias, Gramfort & Salmon, "Celer: a fast solver for the Lasso with dual extrapolation",
+       ICML 2018.
 
     Examples
     --------
@@ -97,6 +103,9 @@ class CoordinateDescent(Solver):
         random_state: np.random.RandomState | None = None,
         validation: Any = None,
     ) -> Result:
+        found = solve_condensed(self, objective, start, tol, max_iter, callback)
+        if found is not None:
+            return found
         model = None
         for sample, goal in stages(objective, start, tol, most=1)[:-1]:
             model = self._model(sample)
@@ -113,7 +122,9 @@ class CoordinateDescent(Solver):
         by_class = objective.n_outputs > 1 and objective.n_params <= _BY_CLASS * most
         if by_class or forms_gram(objective, self.gram_max):
             return GramModel(objective, previous)
-        return ColumnModel(objective) if _has_columns(objective) else _FaceModel(objective)
+        if _has_sets(objective):
+            return WorkingSets(objective, self)
+        return ColumnModel(objective) if _has_columns(objective) else FaceModel(objective)
 
     def minimize(
         self, objective, start, tol, max_iter, callback=None, polish=False, model=None, has_gap=True
@@ -175,71 +186,10 @@ def _has_columns(objective):
     return sparse and objective.pass_work > SMALL
 
 
-def _curved_search(point, path, slopes):
-    """A point of ``path`` that lowers F by part of what its slope promises; None if there is
-    none."""
-    step = 1.0
-    for _ in range(40):
-        line = point.toward(path(step))
-        if line.shortened == 1.0 and line.falls(1.0, -float(slopes @ line.p)):
-            return line.move(1.0)
-        step *= min(0.5, line.shortened)
-    return None
-
-
-class _FaceModel:
-    """The quadratic model on a face of the penalty, by conjugate gradients.
-
-    Where no coefficient changes its sign an L1 penalty is linear. Those that are zero may leave
-    zero in the direction of descent; one that would change its sign stops at zero, and one that
-    would cross a bound stops there [2]_.
-    """
-
-    def __init__(self, objective):
-        self.objective = objective
-        self.penalty = objective.penalty.padded(objective.n_params)
-
-    gap = np.inf  # no other is known than that of the slopes
-
-    def look_again(self, objective, params):
-        """Nothing of a sample is kept."""
-
-    def linearize(self, point, cautious, goal):
-        """Duality gap at ``point``, whose model is minimised next."""
-        self.point = point
-        point.find_curvature(cautious)
-        return point.gap()
-
-    def minimize(self):
-        """Slope of F, penalty included, times the step to the minimum of the model."""
-        params, gradient = self.point.params, self.point.gradient
-        steepest = self.penalty.steepest(params, gradient)
-        free, low, high = self.penalty.face(params, steepest)
-        p = self.objective.anchored(self._solve(-steepest, free))
-
-        def path(step):
-            return np.clip(params + step * p, low, high)
-
-        self.path, self.steepest = path, steepest
-        return float(steepest @ (path(1.0) - params))
-
-    def search(self):
-        """A point near the minimum of the model that lowers F, or None."""
-        point, self.point = self.point, None
-        return _curved_search(point, self.path, self.steepest)
-
-    def _solve(self, residual, free):
-        l2 = self.penalty.l2
-        size = float(residual @ residual)
-        if size == 0:
-            return np.zeros_like(residual)
-
-        def product(v):
-            return np.where(free, self.point.hessian_product(v), 0.0)
-
-        level = float(residual @ (product(residual) - l2 * residual)) / size
-        inverse = 1.0 / (max(level, 1e-12) + l2)
-        p, _ = conjugate_gradients(
-            product, lambda v: inverse * v, residual, self.point.loss, least=1e-4, most=200
-        )
-        return p
+def _has_sets(objective):
+    """Whether to minimise over few columns at a time: where there are more columns than rows, and
+    few entries if they are sparse, or too many columns for a Hessian and no faster way."""
+    (n, d), rows = objective.rows.shape, objective.rows
+    by_row = objective.is_linear and objective.why_no_rows is None
+    wide = not rows.is_sparse or (d > n and n * rows.entries_per_row <= SMALL)
+    return by_row and wide and objective.penalty.has_l1

@@ -27,11 +27,11 @@ class DualCD(Solver):
 
         min over t of  ‖Σ t_i x_i‖² / (2 alpha) + Σ t_i kink_i,   and w = −Σ t_i x_i / alpha,
 
-    with Σ t_i = 0 if there is an intercept. One coordinate at a time is minimised exactly
-    [1]_; rows whose slope is at a bound and whose score is well beyond the kink are left out
-    until the next check (shrinking). The constraint is handled by the method of multipliers,
-    whose multiplier is the intercept: ½ (Σ t_i)²/ρ is added, as if the intercept were one more
-    coefficient with penalty ρ/2·(b − b_k)², and b_k follows b.
+    with Σ t_i = 0 if there is an intercept; kinks are less the offset of their row, if it has one.
+    One coordinate at a time is minimised exactly [1]_; rows whose slope is at a bound and whose
+    score is well beyond the kink are left out until the next check (shrinking). The constraint is
+    handled by the method of multipliers, whose multiplier is the intercept: ½ (Σ t_i)²/ρ is added,
+    as if the intercept were one more coefficient with penalty ρ/2·(b − b_k)², and b_k follows b.
 
     For the multiclass hinges, "crammer_singer" and "weston_watkins", all slopes of a row are
     minimised over at a time, which is a small projection [2]_.
@@ -139,8 +139,7 @@ class _HingeDual(Dual):
 
     def __init__(self, objective, start):
         super().__init__(objective, start)
-        terms = hinge_terms(objective, objective.y, objective.s)
-        kink, low, high = (np.array(v) for v in zip(*terms, strict=True))
+        kink, low, high = (np.array(v) for v in zip(*hinge_terms(objective), strict=True))
         self.arrays = _Hinges(kink, low, high, self.norm)
         self.bounds = HingeGap(objective, objective.rows, kink, low, high)
         self.slopes = self._first_slopes(start)
@@ -163,7 +162,7 @@ class _HingeDual(Dual):
         best = np.clip(0.0, low, high)
         if not self.objective.split(start)[0].any():
             return best
-        e = self.objective.scores(start) - kink
+        e = self.objective.scores_along(start) - kink  # which know of an offset
         middle = np.median(np.abs(e))
         value, _ = self._inner_value(best, kink, self.coefficients(best), best.sum())
         for width in (0.1, 0.3, 1.0):

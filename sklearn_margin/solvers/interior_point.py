@@ -31,13 +31,13 @@ from sklearn_margin.solvers.base import (
     is_zero,
     suits_smoothing,
 )
-from sklearn_margin.solvers.smoothing import Smoothing
 
 __all__ = ["InteriorPoint"]
 
 _LARGEST = 3000  # order of the largest matrix to factorise
 _SIFT_ROWS = 20_000  # fewest rows for which sifting pays
-_ROWS_PER_FEATURE = 500  # from which it is faster than smoothing
+_ROWS_PER_FEATURE = 500  # from which it is faster than smoothing,
+_ROWS_PER_GRAM = 25  # and per entry of a matrix of features
 _NEXT = 1e-7  # of the largest coefficient: how far from a bound one may end that should be at it
 
 
@@ -56,8 +56,8 @@ class InteriorPoint(Solver):
     all rows, with the Hessian that hinges have in the mean, and how far scores move in the last
     says how uncertain they are. Rows farther than ``band`` times that from their kink are taken as
     linear, the others are solved, and if any row proves to lie on the wrong side it joins them. The
-    certificate is always that of the whole problem. Where that does not succeed, ``Smoothing`` is
-    tried before all rows are solved, unless ``tol`` is too fine for it.
+    certificate is always that of the whole problem. Where that does not succeed all rows are
+    solved; ``solver="auto"`` tries ``Smoothing`` before that, unless ``tol`` is too fine for it.
 
     Of few rows a standardised copy is made, and columns that hardly a penalty holds and that nearly
     depend on each other are replaced by an orthogonal basis of their span; where even that leaves
@@ -119,9 +119,6 @@ class InteriorPoint(Solver):
             return 0 if is_tiny(objective) or not has_many_rows(objective) else 1.5
         if is_tiny(objective):
             return 1
-        few = objective.rows.shape[0] >= _ROWS_PER_FEATURE * objective.rows.shape[1]
-        if self.band > 0 and few and not is_wide(objective) and _has_rows_to_sift(objective):
-            return 0.5
         return 2 if is_wide(objective) or suits_smoothing(objective, tol) else 1
 
     def solve(
@@ -141,15 +138,9 @@ class InteriorPoint(Solver):
             )
         first = 0
         if self.band > 0 and _has_rows_to_sift(objective):
-            found, first = sift(objective, start, tol, max_iter, callback, self.band)
+            found, first, start = sift(objective, start, tol, max_iter, callback, self.band)
             if found is not None:
                 return _of_sifted(objective, found, tol)
-            smooths = suits_smoothing(objective, tol) and Smoothing().obstacle(objective) is None
-            if smooths and first < max_iter:
-                result, stopped = _smoothed(objective, start, tol, max_iter, callback, first)
-                if result.converged or stopped:
-                    return result
-                first = result.n_iter
         model = _model(objective)
         run = follow_path(
             model, start, tol, max_iter, callback, polish=is_small(objective), first=first
@@ -160,6 +151,34 @@ class InteriorPoint(Solver):
         else:
             lower = run.lower if model.exact else _recomputed(model, run)
         return _ended(objective, model, params, lower, run, tol)
+
+
+class Sifting(InteriorPoint):
+    """The interior point method where it is the fastest, for ``solver="auto"``: sifting, and no
+    attempt to solve all rows where that fails."""
+
+    def rank(self, objective: Any, tol: float) -> float | None:
+        if objective.is_smooth or objective.n_outputs > 1 or not suits_smoothing(objective, tol):
+            return None
+        n, d = objective.rows.shape
+        few = n >= max(_ROWS_PER_FEATURE * d, _ROWS_PER_GRAM * d * d)
+        return 0.5 if few and _has_rows_to_sift(objective) else None
+
+    def solve(
+        self,
+        objective: Any,
+        start: np.ndarray,
+        *,
+        tol: float,
+        max_iter: int,
+        callback: Callable[..., Any] | None = None,
+        random_state: np.random.RandomState | None = None,
+        validation: Any = None,
+    ) -> Result:
+        found, n_iter, best = sift(objective, start, tol, max_iter, callback, self.band)
+        if found is not None:
+            return _of_sifted(objective, found, tol)
+        return Result(best, objective.value(best), n_iter, converged=False)
 
 
 def _has_small_hinges(objective):
@@ -219,23 +238,6 @@ def _ended(objective, model, params, lower, run, tol):
 
 def _has_rows_to_sift(objective):
     return np.count_nonzero(objective.s) >= max(_SIFT_ROWS, 100 * objective.rows.shape[1])
-
-
-def _smoothed(objective, start, tol, max_iter, callback, first):
-    """What ``Smoothing`` finds, iterations counted from ``first``, and whether a callback stopped
-    it."""
-    stopped = False
-
-    def after(n_iter, params):
-        nonlocal stopped
-        stopped = bool(callback(first + n_iter, params))
-        return stopped
-
-    result = Smoothing().solve(
-        objective, start, tol=tol, max_iter=max_iter - first,
-        callback=None if callback is None else after,
-    )  # fmt: skip
-    return result._replace(n_iter=first + result.n_iter, solver=Smoothing.name), stopped
 
 
 def _of_sifted(objective, found, tol):

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from scipy.optimize import Bounds, minimize
+from scipy.optimize import Bounds, OptimizeResult, minimize
 
 from sklearn_margin._validation import check_number
 from sklearn_margin.solvers._samples import stages
@@ -130,10 +130,17 @@ class _Run:
 
     def descend(self) -> bool:
         """One run; whether another may do better."""
-        found = minimize(
-            self.problem.value_gradient, self.x, jac=True, method="L-BFGS-B",
-            bounds=self.problem.bounds, callback=self._after_iteration, options=self._options(),
-        )  # fmt: skip
+        bounds = self.problem.bounds
+        if bounds is not None and np.array_equal(bounds.lb, bounds.ub):
+            # Nothing may move, for which scipy has neither a status nor a gradient.
+            value, slope = self.problem.value_gradient(bounds.lb)
+            found = OptimizeResult(x=bounds.lb, fun=value, jac=slope, status=0)
+            self.target = 0.0  # there is no more to be had
+        else:
+            found = minimize(
+                self.problem.value_gradient, self.x, jac=True, method="L-BFGS-B",
+                bounds=bounds, callback=self._after_iteration, options=self._options(),
+            )  # fmt: skip
         self.x, self.status = found.x, found.status
         self.reached = self.problem.projected_norm(self.x, found.jac) / self.reference
         params = self.problem.decode(self.x)

@@ -17,11 +17,12 @@ __all__ = ["ClassDual"]
 
 
 class _Labels(NamedTuple):
-    """What there is by row: classes and weights."""
+    """What there is by row: classes, weights and offsets."""
 
     k: np.ndarray  # (n,)
     s: np.ndarray  # (n,)
     norm: np.ndarray  # (n,)
+    offset: np.ndarray  # (n, n_outputs), or (n, 0)
 
 
 class ClassDual(Dual):
@@ -31,15 +32,16 @@ class ClassDual(Dual):
 
         min over g of  ‖Σ g_i x_iᵀ‖² / (2 alpha) + Σ s_i ℓ*(g_i/s_i),   W = −Σ g_i x_iᵀ / alpha,
 
-    with Σ g_i = 0 if there are intercepts. All slopes of one row are optimised at a time: the loss
-    knows how.
+    with Σ g_i = 0 if there are intercepts, and less Σ g_i·o_i if there is an offset o. All slopes
+    of one row are optimised at a time: the loss knows how.
     """
 
     least_norm = 1e-20
 
     def __init__(self, objective, start):
         super().__init__(objective, start)
-        self.arrays = _Labels(objective.y, objective.s.astype(np.float64), self.norm)
+        s, offset = objective.s.astype(np.float64), objective.offsets_for_kernels()
+        self.arrays = _Labels(objective.y, s, self.norm, offset)
         self.slopes = np.zeros((self.n, objective.n_outputs))
         self.refresh()
         self.threshold = np.inf
@@ -87,7 +89,7 @@ class ClassDual(Dual):
         return self._at(objective.join(u, objective.split(params)[1]), g, feasible)
 
     def _at(self, params, g, feasible):
-        objective, (k, s, norm) = self.objective, self.arrays
+        objective, (k, s, norm, _) = self.objective, self.arrays
         z = objective.scores(params)
         excess = np.empty(self.n)
         value, gap = certify_classes(objective.loss, k, z, g, s, norm, excess)
@@ -98,7 +100,7 @@ class ClassDual(Dual):
         return Certificate(params, value, lower, excess, gap=gap)
 
     def balanced(self):
-        g, loss, (k, s, _) = self.slopes, self.objective.loss, self.arrays
+        g, loss, (k, s, *_) = self.slopes, self.objective.loss, self.arrays
         size = np.abs(g).sum()
         for _ in range(3):  # the last for rounding errors
             total = g.sum(axis=0)

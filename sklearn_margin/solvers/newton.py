@@ -9,6 +9,7 @@ import numpy as np
 from scipy.linalg import LinAlgError
 
 from sklearn_margin._validation import check_number
+from sklearn_margin.solvers._condensed import solve_condensed
 from sklearn_margin.solvers._newton_directions import Cholesky, ConjugateGradients
 from sklearn_margin.solvers._samples import stages
 from sklearn_margin.solvers.base import (
@@ -40,6 +41,8 @@ class Newton(Solver):
     steps are by conjugate gradients, with slopes that the rows of the sample correct, at the price
     of no further read. Losses of several scores per row have a Kronecker product for the
     preconditioner [1]_.
+
+    With the squared loss and few features d + 1 rows, made in one read of X, stand for the others.
 
     ``tol`` is compared with the duality gap relative to F; where there is none (alpha = 0, a
     loss that is not convex) with half the squared Newton decrement over F, which estimates the
@@ -91,6 +94,9 @@ class Newton(Solver):
         random_state: np.random.RandomState | None = None,
         validation: Any = None,
     ) -> Result:
+        found = solve_condensed(self, objective, start, tol, max_iter, callback)
+        if found is not None:
+            return found
         system = self.system(objective)
         system.begin_with(objective.known_hessian(), objective.rows.dtype)
         for sample, goal in stages(objective, start, tol)[:-1]:
@@ -220,7 +226,9 @@ class _Run:
         exact = new is not None and self.system.is_exact and not self.polish
         goal = self._goal(line.value)
         far = expected_excess(self.decrement, line.value) > goal
-        if not exact or far or (new.has_gradient and new.gap() <= goal):
+        if not exact or far or not self.objective.has_gap:
+            return np.inf
+        if new.has_gradient and new.gap() <= goal:
             return np.inf
         return line.foreseen_gap(new)
 

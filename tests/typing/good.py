@@ -199,6 +199,15 @@ def from_batches() -> None:
     print(model.predict(X).shape, model.score(Batches(in_parts)))
 
 
+def with_offsets() -> None:
+    """An offset of the scores is an array, or a number."""
+    model = LinearClassifier("logistic").fit(X, labels, offset=z)
+    proba: Array = model.predict_proba(X, offset=z.tolist())
+    print(proba.shape, model.predict(X, 0.0).shape, model.score(X, labels, offset=z))
+    ranked: Array = RankSVM().fit(X, grades, groups=groups, offset=z).predict(X, offset=z)
+    print(ranked.shape, LinearRegressor("huber").fit(X, z, offset=1.0).score(X, z, offset=1.0))
+
+
 def check_own_losses() -> None:
     """Values and derivatives of one's own."""
     own: list[Loss] = [Cauchy(), Perceptron(), Missed(), Spread(), Exponential(), Compact()]
@@ -225,4 +234,5 @@ if __name__ == "__main__":
     rank()
     embed()
     from_batches()
+    with_offsets()
     check_own_losses()
