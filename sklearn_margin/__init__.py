@@ -5,6 +5,7 @@ from sklearn_margin.batches import Batches
 from sklearn_margin.classification import HingeClassifier, LinearClassifier
 from sklearn_margin.embedding import LinearEmbedding
 from sklearn_margin.inspection import check_loss
+from sklearn_margin.ordinal import OrdinalClassifier
 from sklearn_margin.path import regularization_path
 from sklearn_margin.quantile import QuantileRegressor
 from sklearn_margin.ranking import LinearRanker, RankSVM
@@ -23,6 +24,7 @@ __all__ = [
     "LinearEmbedding",
     "LinearRanker",
     "LinearRegressor",
+    "OrdinalClassifier",
     "QuantileRegressor",
     "RankSVM",
     "check_loss",

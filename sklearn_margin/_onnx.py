@@ -136,6 +136,8 @@ def _convert(scope, operator, container):
     """The converter: writes the nodes of the graph."""
     model, graph = operator.raw_operator, _Graph(scope, operator, container)
     z = _scores(graph, model)
+    if hasattr(model, "thresholds_"):
+        z = _of_ordered_classes(graph, model, z)
     if is_classifier(model):
         raw_scores = container.get_options(model, {"raw_scores": False}).get("raw_scores")
         _classify(graph, model, z, raw_scores or not _has_probability(model))
@@ -190,7 +192,7 @@ def _has_probability(model):
 
 
 def _link(model):
-    """What makes probabilities of scores: "Sigmoid", "Softmax" or "Isotonic".
+    """What makes probabilities of scores: "Sigmoid", "Softmax", "Isotonic" or "Exp".
 
     Raises
     ------
@@ -204,6 +206,8 @@ def _link(model):
                 raise NotImplementedError(_refusal(model, f"calibrator {calibrator!r} is unknown"))
         return links[type(model.calibrators_[0])]
     loss = model._fitted_loss()
+    if hasattr(model, "thresholds_"):
+        return "Exp" if len(model.thresholds_) > 1 else "Sigmoid"
     link = _LINKS.get(type(loss).probability)
     if link is None:
         raise NotImplementedError(_refusal(model, f"loss {loss!r} has its own probability"))
@@ -327,6 +331,8 @@ def _probabilities(graph, model, z):
     link, n_classes = _link(model), len(model.classes_)
     if link == "Softmax":
         return graph.add("Softmax", z, axis=1)
+    if link == "Exp":
+        return graph.add("Exp", z)
     if link == "Sigmoid":
         return _sigmoids(graph, _calibrated(graph, model, z, _scaled), n_classes)
     p = _calibrated(graph, model, z, _isotonic)
@@ -346,12 +352,32 @@ def _sigmoids(graph, z, n_classes):
     """
     if n_classes == 2:
         z = graph.add("Concat", graph.add("Neg", z), z, axis=1)
-    e = graph.add("Exp", graph.add("Neg", graph.add("Abs", z)))
-    tail = graph.add("Log", graph.add("Add", e, graph.constant(1.0)))
-    logarithm = graph.add("Sub", graph.add("Min", z, graph.constant(0.0)), tail)
+    logarithm = _log_sigmoid(graph, z)
     return (
         graph.add("Exp", logarithm) if n_classes == 2 else graph.add("Softmax", logarithm, axis=1)
     )
+
+
+def _log_sigmoid(graph, z):
+    e = graph.add("Exp", graph.add("Neg", graph.add("Abs", z)))
+    tail = graph.add("Log", graph.add("Add", e, graph.constant(1.0)))
+    return graph.add("Sub", graph.add("Min", z, graph.constant(0.0)), tail)
+
+
+def _of_ordered_classes(graph, model, z):
+    """As ``OrdinalClassifier.decision_function``, for the scores z of rows."""
+    thresholds = model.thresholds_.astype(np.float64)
+    f, m = graph.add("Sub", z, graph.constant(thresholds)), len(thresholds)
+    if m == 1:
+        return f
+    if not _has_probability(model):
+        return graph.add("MatMul", f, graph.constant(np.triu(np.ones((m, m + 1)), 1)))
+    between = np.zeros(m + 1)
+    between[1:-1] = np.log(-np.expm1(-np.diff(thresholds)))
+    above, below = _log_sigmoid(graph, f), _log_sigmoid(graph, graph.add("Neg", f))
+    above = graph.add("MatMul", above, graph.constant(np.eye(m, m + 1, 1)))
+    below = graph.add("MatMul", below, graph.constant(np.eye(m, m + 1)))
+    return graph.add("Add", graph.add("Add", above, below), graph.constant(between))
 
 
 def _calibrated(graph, model, z, convert):

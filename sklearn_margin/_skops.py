@@ -4,10 +4,12 @@ from sklearn_margin import losses
 from sklearn_margin._calibration import Sigmoid
 from sklearn_margin.classification import HingeClassifier, LinearClassifier
 from sklearn_margin.embedding import LinearEmbedding
+from sklearn_margin.losses._ordinal import CumulativeLogistic, ThresholdLoss
 from sklearn_margin.losses.cross_entropy import SmoothedLabels
 from sklearn_margin.losses.dice import DiceOfClasses
 from sklearn_margin.losses.multiclass import TwoClasses
 from sklearn_margin.losses.probability import Softmax
+from sklearn_margin.ordinal import OrdinalClassifier
 from sklearn_margin.quantile import QuantileRegressor
 from sklearn_margin.ranking import LinearRanker, RankSVM
 from sklearn_margin.regression import HuberRegressor, LinearRegressor
@@ -20,10 +22,11 @@ __all__ = ["SKOPS_TRUSTED"]
 
 _ESTIMATORS = [
     HingeClassifier, HuberRegressor, LinearClassifier, LinearEmbedding, LinearRanker,
-    LinearRegressor, QuantileRegressor, RankSVM,
+    LinearRegressor, OrdinalClassifier, QuantileRegressor, RankSVM,
 ]  # fmt: skip
 _INNER = [
-    AdamState, DiceOfClasses, DistanceState, SGDState, Sigmoid, SmoothedLabels, Softmax, TwoClasses,
+    AdamState, CumulativeLogistic, DiceOfClasses, DistanceState, SGDState, Sigmoid, SmoothedLabels,
+    Softmax, ThresholdLoss, TwoClasses,
 ]  # fmt: skip
 _LOSSES = [getattr(losses, name) for name in losses.__all__]
 

@@ -1,7 +1,7 @@
-"""Ranking metrics over query groups, and scorers made of them.
+"""Ranking metrics over query groups, the loss of several quantiles, and scorers made of them.
 
-Every metric takes ``(y_true, y_score, *, groups=None, …, sample_weight=None)`` and shares these
-rules, stated once:
+Every ranking metric takes ``(y_true, y_score, *, groups=None, …, sample_weight=None)`` and shares
+these rules, stated once:
 
 * ``y_true`` is the relevance of each row, or *packed* as an (n_samples, 2) array
   ``[relevance, group]``; then `groups` is not needed.
@@ -18,7 +18,7 @@ rules, stated once:
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import update_wrapper
 from inspect import signature
 from numbers import Integral
@@ -28,7 +28,7 @@ import numpy as np
 from sklearn import config_context
 from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.metrics import make_scorer
-from sklearn.utils import check_scalar
+from sklearn.utils import check_array, check_scalar
 
 from sklearn_margin._groups import (
     average_over_ties,
@@ -42,15 +42,18 @@ from sklearn_margin._groups import (
 )
 from sklearn_margin._hints import levels_to_caller
 from sklearn_margin._ndcg import grouped_ndcg
+from sklearn_margin._sklearn import column_or_1d
 from sklearn_margin._typing import ArrayLike
-from sklearn_margin._validation import check_offset, float_column
+from sklearn_margin._validation import check_offset, float_column, normalize_weights
 
 __all__ = [
     "average_precision_score",
     "concordance_index_score",
+    "make_pinball_scorer",
     "make_ranking_scorer",
     "ndcg_score",
     "pairwise_accuracy_score",
+    "pinball_loss",
     "precision_at_k_score",
     "reciprocal_rank_score",
 ]
@@ -493,3 +496,89 @@ class _GroupsRequired:
                 "one query, use sklearn.metrics.make_scorer."
             )
         return self._metric(y_true, y_score, **kwargs)
+
+
+def pinball_loss(
+    y_true: ArrayLike,
+    y_pred: ArrayLike,
+    *,
+    quantile: float | Sequence[float],
+    sample_weight: ArrayLike | None = None,
+) -> float:
+    """Mean pinball (quantile) loss of predictions of one quantile, or of several.
+
+    For quantile q a prediction z of y costs q·[y − z]₊ + (1 − q)·[z − y]₊. That of several
+    quantiles is the mean over them, by which a whole fan is compared with another; scikit-learn's
+    :func:`sklearn.metrics.mean_pinball_loss` knows one quantile only.
+
+    Parameters
+    ----------
+    y_true : array-like of shape (n_samples,)
+        Targets.
+    y_pred : array-like of shape (n_samples,) or (n_samples, n_quantiles)
+        Predictions, a column for each quantile if `quantile` is a list.
+    quantile : float or list of float in (0, 1)
+        The quantiles, in the order of the columns.
+    sample_weight : float or array-like of shape (n_samples,), default=None
+        Non-negative weights.
+
+    Returns
+    -------
+    float
+        In units of y; the smaller, the better.
+
+    Raises
+    ------
+    ValueError
+        For wrong data, or if columns and quantiles differ in number.
+
+    Examples
+    --------
+    >>> from sklearn_margin.metrics import pinball_loss
+    >>> pinball_loss([1.0, 2.0], [[0.0, 2.0], [1.0, 3.0]], quantile=[0.1, 0.9])
+    0.1
+    """
+    several = np.ndim(quantile) > 0
+    quantiles = np.atleast_1d(np.asarray(quantile, dtype=np.float64))
+    if quantiles.ndim > 1 or not ((quantiles > 0) & (quantiles < 1)).all() or not len(quantiles):
+        raise ValueError(f"quantile must be a number in (0, 1) or a list of them, got {quantile!r}")
+    z = check_array(y_pred, dtype=np.float64, ensure_2d=several, input_name="y_pred")
+    y = column_or_1d(y_true, input_name="y_true", dtype=np.float64)
+    y = check_array(y, ensure_2d=False, input_name="y_true")
+    if not several and z.ndim == 1:
+        z = z[:, None]
+    if z.shape != (len(y), len(quantiles)):
+        raise ValueError(
+            f"y_pred has shape {z.shape}, expected {(len(y), len(quantiles))}: a row for each "
+            "entry of y_true and a column for each quantile"
+        )
+    s = normalize_weights(sample_weight, len(y), np.dtype(np.float64))
+    r = y[:, None] - z
+    return float(s @ np.maximum(quantiles * r, (quantiles - 1.0) * r).mean(axis=1))
+
+
+def make_pinball_scorer(quantile: float | Sequence[float]) -> Callable[..., float]:
+    """Make a scorer of :func:`pinball_loss`, for ``GridSearchCV`` and its like.
+
+    Scores are the negative of the loss: the higher, the better. With metadata routing enabled it
+    requests `sample_weight`.
+
+    Parameters
+    ----------
+    quantile : float or list of float in (0, 1)
+        The quantiles that the model predicts.
+
+    Returns
+    -------
+    scorer : callable
+        With the signature ``scorer(estimator, X, y, **metadata)``.
+
+    Examples
+    --------
+    >>> from sklearn_margin.metrics import make_pinball_scorer
+    >>> make_pinball_scorer(0.9)
+    make_scorer(pinball_loss, greater_is_better=False, response_method='predict', quantile=0.9)
+    """
+    scorer = make_scorer(pinball_loss, greater_is_better=False, quantile=quantile)
+    with config_context(enable_metadata_routing=True):  # else it takes no request
+        return scorer.set_score_request(sample_weight=True)

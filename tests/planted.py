@@ -3,7 +3,13 @@
 import numpy as np
 from sklearn.base import is_classifier
 
-from sklearn_margin import LinearEmbedding, LinearRanker, QuantileRegressor, RankSVM
+from sklearn_margin import (
+    LinearEmbedding,
+    LinearRanker,
+    OrdinalClassifier,
+    QuantileRegressor,
+    RankSVM,
+)
 
 D = 4  # features
 
@@ -27,6 +33,10 @@ def planted(model, labels=None, seed=0):
         shape = (len(model.quantile),) if getattr(model, "_has_several", False) else ()
         if isinstance(model, QuantileRegressor):
             model._quantiles = np.array(model._quantile_list())
+    if isinstance(model, OrdinalClassifier):
+        model.coef_ = rng.normal(size=(1, D))
+        model.thresholds_ = np.sort(rng.normal(size=len(labels) - 1))
+        return model
     model.coef_ = rng.normal(size=(*shape, D))
     if not isinstance(model, (LinearRanker, RankSVM)):
         model.intercept_ = rng.normal(size=shape)

@@ -55,7 +55,7 @@ OWN_MEANING = {
     "intercept_": {"QuantileRegressor", "HuberRegressor", "LinearRegressor"},
     "n_iter_": {"QuantileRegressor", "LinearClassifier", "HingeClassifier", "LinearEmbedding"},
     "dual_gap_": {"QuantileRegressor", "LinearClassifier", "HingeClassifier"},
-    "classes_": {"LinearEmbedding"},
+    "classes_": {"LinearEmbedding", "OrdinalClassifier"},  # as indices, in their order
     "n_iter_no_change": {"SGD", "Adam"},
     "early_stopping": {"SGD", "Adam"},
     "validation_fraction": {"SGD", "Adam"},

@@ -22,6 +22,7 @@ from sklearn_margin import (
     LinearEmbedding,
     LinearRanker,
     LinearRegressor,
+    OrdinalClassifier,
     QuantileRegressor,
     RankSVM,
 )
@@ -36,6 +37,7 @@ AT_LEAST = {
     LinearEmbedding: 55 + (SKLEARN >= (1, 9)),
     LinearRanker: 50 + (SKLEARN >= (1, 9)),
     LinearRegressor: 60 + (SKLEARN >= (1, 9)),
+    OrdinalClassifier: 60 + (SKLEARN >= (1, 9)),
     QuantileRegressor: 60 + (SKLEARN >= (1, 9)),
     RankSVM: 50 + (SKLEARN >= (1, 9)),
 }
@@ -52,6 +54,7 @@ VARIANTS = [
     LinearEmbedding(loss="contrastive", normalize=True),
     LinearEmbedding(loss="info_nce"),
     LinearRegressor(loss="huber"),
+    OrdinalClassifier("hinge", threshold="immediate"),
     QuantileRegressor(quantile=0.7, l1_ratio=0.5),
 ]
 # Of each kind; the checks know nothing of the metadata that a search passes on.

@@ -25,6 +25,7 @@ from sklearn_margin import (
     LinearEmbedding,
     LinearRanker,
     LinearRegressor,
+    OrdinalClassifier,
     QuantileRegressor,
     RankSVM,
 )
@@ -90,6 +91,8 @@ CLASSIFIERS = {
     "focal, weighted": LinearClassifier(Focal(gamma=1.0)),
     "own": LinearClassifier(Missed()),
     "HingeClassifier": HingeClassifier(),
+    "ordinal": OrdinalClassifier(),
+    "ordinal, immediate": OrdinalClassifier(threshold="immediate"),
 }
 OTHERS = {
     **{f"regressor, {name}": LinearRegressor(name) for name in LinearRegressor._losses},

@@ -7,14 +7,17 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
+from sklearn import config_context
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning, UndefinedMetricWarning
 from sklearn.linear_model import QuantileRegressor as TheirQuantileRegressor
 from sklearn.metrics import d2_pinball_score, mean_pinball_loss
+from sklearn.model_selection import GridSearchCV
 from sklearn_releases import ProgressBar, ScoringMonitor
 
 from sklearn_margin import LinearRegressor, QuantileRegressor
 from sklearn_margin.losses import Quantile
+from sklearn_margin.metrics import make_pinball_scorer, pinball_loss
 from sklearn_margin.solvers import SGD
 
 QUANTILES = [0.03, 0.25, 0.5, 0.9]  # times n = 151 no integers: the minimiser is unique
@@ -355,3 +358,51 @@ def test_quantiles_of_degenerate_data():
         np.testing.assert_allclose(one.predict(X[:1]), y[0], rtol=1e-6)
         few = QuantileRegressor(quantile=quantiles).fit(X[:3], y[:3])
         assert np.isfinite(few.predict(X)).all()
+
+
+def test_scorer_of_several_quantiles():
+    """The mean of scikit-learn's losses by column; weights are routed to it, and to it alone."""
+    X, y = data()
+    weight, quantiles = np.arange(150) % 3, [0.1, 0.5, 0.8]
+    model = QuantileRegressor(quantile=quantiles).fit(X, y)
+    columns = zip(quantiles, model.predict(X).T, strict=True)
+    expected = [mean_pinball_loss(y, z, alpha=q, sample_weight=weight) for q, z in columns]
+    scorer = make_pinball_scorer(quantiles)
+    assert scorer(model, X, y, sample_weight=weight) == pytest.approx(-np.mean(expected))
+    one = pinball_loss(y, model.predict(X)[:, 0], quantile=0.1)
+    assert one == pytest.approx(mean_pinball_loss(y, model.predict(X)[:, 0], alpha=0.1))
+    with config_context(enable_metadata_routing=True):
+        model.set_fit_request(sample_weight=False)
+        search = GridSearchCV(model, {"alpha": [1e-3, 1e3]}, scoring=scorer, cv=2)
+        search.fit(X, y, sample_weight=weight)
+        plain = clone(search).fit(X, y)
+    assert search.best_params_ == {"alpha": 1e-3}
+    assert -1e9 < search.best_score_ < 0 and search.best_score_ != plain.best_score_
+    for z, quantile, message in (
+        (model.predict(X), [0.1, 0.5], "a column for each quantile"),
+        (model.predict(X)[:100], quantiles, "a row for each entry"),
+        (model.predict(X), 1.5, r"in \(0, 1\)"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            pinball_loss(y, z, quantile=quantile)
+
+
+@pytest.mark.parametrize("prefit", [True, False])
+def test_mapie_makes_intervals(prefit):
+    regression = pytest.importorskip("mapie.regression")
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(1500, 2))
+    y = X @ [1.0, 2.0] + rng.normal(size=1500) * (0.5 + np.abs(X[:, 0]))
+    model = QuantileRegressor()
+    if prefit:
+        model = [QuantileRegressor(quantile=q).fit(X[:500], y[:500]) for q in (0.05, 0.95, 0.5)]
+    intervals = regression.ConformalizedQuantileRegressor(
+        model, confidence_level=0.9, prefit=prefit
+    )
+    if not prefit:
+        intervals.fit(X[:500], y[:500])
+    intervals.conformalize(X[500:1000], y[500:1000])
+    _, bounds = intervals.predict_interval(X[1000:])
+    low, high = bounds[:, :, 0].T
+    assert 0.86 < ((low <= y[1000:]) & (y[1000:] <= high)).mean() < 0.94
+    assert np.ptp(high - low) > 0.5  # wider where it is less certain

@@ -24,6 +24,7 @@ GUIDE = {
         "LinearEmbedding": "embeddings",
         "LinearRanker": "rank_a_table ranking losses/pairwise",
         "LinearRegressor": "robust_regression losses/regression objective",
+        "OrdinalClassifier": "ordinal classification",
         "QuantileRegressor": "quantiles objective",
         "RankSVM": "rank_a_table ranking losses/pairwise",
         "check_loss": "custom_losses",
@@ -69,6 +70,7 @@ GUIDE = {
         **dict.fromkeys(["reciprocal_rank_score", "precision_at_k_score"], _METRICS),
         **dict.fromkeys(["pairwise_accuracy_score", "make_ranking_scorer"], _METRICS),
         "concordance_index_score": _METRICS,
+        **dict.fromkeys(["pinball_loss", "make_pinball_scorer"], "quantiles"),
     },
     "plotting": {
         "AlphaSearchDisplay": "paths",

@@ -119,7 +119,10 @@ class Certified:
             products = [curvature.product(v) for v in directions]
             hessian = np.array([[np.vdot(v, p) for v in directions] for p in products], np.float64)
             move = -np.linalg.lstsq(hessian, slope, rcond=None)[0]
-            dz = sum(t * v for t, v in zip(move, directions, strict=True)).astype(z.dtype)
+            with np.errstate(over="ignore"):
+                dz = sum(t * v for t, v in zip(move, directions, strict=True)).astype(z.dtype)
+            if not np.isfinite(dz).all():  # hardly any curvature is left
+                break
             length = 1.0
             most = curvature.value + 4 * float(np.finfo(z.dtype).eps) * abs(curvature.value)
             while self.score_value(z + length * dz) > most and length > 1e-3:

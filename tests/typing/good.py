@@ -19,6 +19,7 @@ from sklearn_margin import (
     LinearEmbedding,
     LinearRanker,
     LinearRegressor,
+    OrdinalClassifier,
     QuantileRegressor,
     RankSVM,
     check_loss,
@@ -40,7 +41,12 @@ from sklearn_margin.losses import (
     ProbabilityLoss,
     Triplet,
 )
-from sklearn_margin.metrics import make_ranking_scorer, ndcg_score
+from sklearn_margin.metrics import (
+    make_pinball_scorer,
+    make_ranking_scorer,
+    ndcg_score,
+    pinball_loss,
+)
 from sklearn_margin.solvers import LBFGS, SGD, Adam, Newton, Result, Solver
 
 Array = npt.NDArray[np.float64]
@@ -154,6 +160,9 @@ def fit_each_kind() -> None:
     scale: float = HuberRegressor(scale=None).fit(X, z).scale_
     quantiles = QuantileRegressor(quantile=[0.1, 0.9], non_crossing=True).fit(X, z)
     width = quantiles.predict(X)[:, 1] - quantiles.predict(X)[:, 0]
+    ordinal = OrdinalClassifier("hinge", threshold="immediate", classes=[0, 1, 2]).fit(X, grades)
+    print(ordinal.thresholds_, ordinal.linear_predictor(X), make_pinball_scorer([0.1, 0.9]))
+    print(pinball_loss(z, quantiles.predict(X), quantile=[0.1, 0.9]))
     print(
         proba.shape, coefficients.shape, regressor.solver_, scale, width.mean(), quantiles.n_iter_
     )
