@@ -6,7 +6,7 @@ from sklearn_margin.inference._equations import Equations, correction, covarianc
 from sklearn_margin.losses import CrossEntropy, Huber, Logistic, Squared
 from sklearn_margin.losses.pointwise import BinaryLoss
 from sklearn_margin.objective import PairwiseObjective
-from sklearn_margin.objective.pointwise import ConcomitantHuberObjective
+from sklearn_margin.objective.concomitant import ConcomitantHuberObjective
 
 __all__ = [
     "HUBER",
