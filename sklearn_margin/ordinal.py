@@ -7,6 +7,7 @@ from typing import Any, Literal, Self
 
 import numpy as np
 import scipy.sparse as sp
+from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.multiclass import check_classification_targets
 
 from sklearn_margin._arrays import scores_on_host
@@ -213,6 +214,10 @@ class OrdinalClassifier(BaseClassifier):
     >>> (model.thresholds_ / model.coef_[0]).round(1)
     array([1.5, 3.5])
     """
+
+    # What is inherited requests an offset, which no fit of thresholds takes.
+    __metadata_request__fit = {"offset": UNUSED}
+    __metadata_request__partial_fit = {"offset": UNUSED}
 
     def __init__(
         self,

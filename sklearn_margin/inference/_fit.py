@@ -211,6 +211,13 @@ def _check_model(model):
             "coefficients of partial_fit are no minimum, so that nothing is known of their errors: "
             "use fit, with another solver than 'sgd'"
         )
+    if getattr(model, "_has_offset", False):
+        raise ValueError(
+            "inference of a model that was fitted with an offset is not supported; of a regressor, "
+            "fit y - offset instead"
+        )
+    if hasattr(model, "thresholds_"):
+        raise ValueError(f"inference of {type(model).__name__} is not supported")
 
 
 def _check_data(X, y):
