@@ -16,6 +16,7 @@ from sklearn_margin import (
     LinearClassifier,
     LinearRanker,
     LinearRegressor,
+    OrdinalClassifier,
     QuantileRegressor,
 )
 from sklearn_margin.inference import coef_inference
@@ -256,3 +257,14 @@ def test_refused_data():
     streamed = LinearRegressor("squared", solver="sgd", max_iter=1).partial_fit(X, Y)
     with pytest.raises(ValueError, match="partial_fit"):
         coef_inference(streamed, X, Y)
+
+
+def test_offsets_and_thresholds_are_refused():
+    X = np.random.default_rng(0).normal(size=(60, 2))
+    y = X[:, 0] + np.sin(np.arange(60.0))
+    model = LinearRegressor("squared", alpha=0).fit(X, y, offset=X[:, 1])
+    with pytest.raises(ValueError, match="fitted with an offset is not supported"):
+        coef_inference(model, X, y)
+    grades = np.digitize(y, [-1.0, 1.0])
+    with pytest.raises(ValueError, match="inference of OrdinalClassifier is not supported"):
+        coef_inference(OrdinalClassifier().fit(X, grades), X, grades)
