@@ -189,8 +189,9 @@ class SeparablePenalty:
     def take(self, index: Array) -> SeparablePenalty:
         """The penalty of some of the entries of u."""
         l1 = self.l1[index] if self.has_l1 else None
-        bounds = (self.lower[index], self.upper[index]) if self.has_bounds else (None, None)
-        part = SeparablePenalty(self.l2[index], l1, *bounds, penalty=self.penalty)
+        lower = self.lower[index] if self.has_bounds else None
+        upper = self.upper[index] if self.has_bounds else None
+        part = SeparablePenalty(self.l2[index], l1, lower, upper, self.penalty)
         if self.loose is not None:
             part.loose = np.flatnonzero(np.isin(index, self.loose))
         return part
