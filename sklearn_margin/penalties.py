@@ -128,7 +128,8 @@ class SeparablePenalty:
         self.l2, self.l1 = l2, np.zeros(len(l2)) if l1 is None else l1
         self.lower = np.full(len(l2), -np.inf) if lower is None else lower
         self.upper = np.full(len(l2), np.inf) if upper is None else upper
-        self.penalty, self.loose = penalty, None
+        self.penalty = penalty
+        self.loose: Array | None = None
         if loose is not None and loose.any() and not loose.all():
             self.loose = np.flatnonzero(loose)
 
@@ -188,8 +189,8 @@ class SeparablePenalty:
     def take(self, index: Array) -> SeparablePenalty:
         """The penalty of some of the entries of u."""
         l1 = self.l1[index] if self.has_l1 else None
-        lower, upper = self.lower[index], self.upper[index]
-        lower, upper = (lower, upper) if self.has_bounds else (None, None)
+        lower = self.lower[index] if self.has_bounds else None
+        upper = self.upper[index] if self.has_bounds else None
         part = SeparablePenalty(self.l2[index], l1, lower, upper, self.penalty)
         if self.loose is not None:
             part.loose = np.flatnonzero(np.isin(index, self.loose))

@@ -131,7 +131,8 @@ def candidates(
         raise ValueError(
             f"solver={chosen.name!r} cannot be used here: {reason}. Solvers that can: {names}"
         )
-    able = [cls() for cls in (Sifting, *SOLVERS.values()) if obstacle(cls(), objective) is None]
+    kinds: list[type[Solver]] = [Sifting, *SOLVERS.values()]
+    able = [cls() for cls in kinds if obstacle(cls(), objective) is None]
     ranked = [(rank, s) for s in able if (rank := s.rank(objective, tol)) is not None]
     able = [solver for _, solver in sorted(ranked, key=lambda pair: pair[0])]
     if not able:
