@@ -299,7 +299,7 @@ class OrdinalClassifier(BaseClassifier):
         return self._fit(self._prepare, X, y, sample_weight=sample_weight, in_batches=True)
 
     @property
-    def partial_fit(self):  # type: ignore[override]
+    def partial_fit(self):
         raise AttributeError(f"{type(self).__name__} has no partial_fit: it needs all rows at once")
 
     def _prepare_table(self, table):

@@ -20,6 +20,7 @@ from sklearn_margin import (
     LinearEmbedding,
     LinearRanker,
     LinearRegressor,
+    OrdinalClassifier,
     QuantileRegressor,
     RankSVM,
 )
@@ -46,6 +47,7 @@ MODELS = {
     "QuantileRegressor": (QuantileRegressor(), 0),
     "quantiles": (QuantileRegressor(quantile=[0.8, 0.2], non_crossing=True), 0),
     "one quantile": (QuantileRegressor(quantile=[0.8]), 0),
+    "OrdinalClassifier": (OrdinalClassifier(), 3),
     "RankSVM": (RankSVM(), 3),
     "LinearRanker": (LinearRanker(), 3),
     "LinearEmbedding": (LinearEmbedding(n_components=2, max_iter=2, random_state=0), 3),

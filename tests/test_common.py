@@ -29,6 +29,7 @@ from sklearn_margin import (
     LinearEmbedding,
     LinearRanker,
     LinearRegressor,
+    OrdinalClassifier,
     QuantileRegressor,
     RankSVM,
 )
@@ -63,6 +64,8 @@ KINDS = {
 }
 
 every_model = pytest.mark.parametrize("model", MODELS.values(), ids=MODELS.keys())
+INTERCEPTS = {k: v for k, v in MODELS.items() if not isinstance(v, OrdinalClassifier)}
+every_model_of_scores = pytest.mark.parametrize("model", INTERCEPTS.values(), ids=INTERCEPTS.keys())
 every_class = pytest.mark.parametrize("cls", EXPORTED)
 every_kind = pytest.mark.parametrize("model", KINDS.values(), ids=KINDS.keys())
 
@@ -491,7 +494,7 @@ def test_a_failed_fit_changes_nothing(model, solver):
         (fitted.fit, narrow, None, few),
         (fitted.fit, narrow, y, {**few, "sample_weight": -1}),
     ]
-    if solver == "sgd":
+    if solver == "sgd" and hasattr(fitted, "partial_fit"):
         attempts += [
             (fitted.partial_fit, bad, y, few),
             (fitted.partial_fit, narrow, y, few),
@@ -540,6 +543,8 @@ WRONG = {
         {0: 0.0, 1: 0.0},
     ],
     "epsilon": [*NOT_A_NUMBER, 0.99, 0, -1],
+    "classes": [[0, 0], ["x", "z"], *NONSENSE],
+    "threshold": [None, "a", "", 1, math.nan, *NONSENSE],
     "coef_bounds": [1, "ab", (), (1,), (0, -1), (math.nan, None), (None, "a"), ([0] * 99, None),
                     {"x": (0, 1)}, *NONSENSE],
     "penalty_factors": [1, "a", [1], [-1] * 3, [math.nan] * 3, {"x": 1}, *NONSENSE],
@@ -630,13 +635,13 @@ def test_parameters_are_stored_as_given(cls):
     names = list(cls().get_params(deep=False))
     parameters = list(inspect.signature(cls.__init__).parameters.values())[1:]
     for parameter in parameters:
-        if not (parameter.name == "loss" and cls.__name__.startswith("Linear")):
+        if not (parameter.name == "loss" and cls.__name__.startswith(("Linear", "Ordinal"))):
             assert parameter.kind == parameter.KEYWORD_ONLY
     common = [
         "alpha", "l1_ratio", "fit_intercept", "solver", "tol", "max_iter", "warm_start", "n_jobs",
         "random_state", "verbose",
     ]  # fmt: skip
-    if issubclass(cls, (LinearRanker, RankSVM)):
+    if issubclass(cls, (LinearRanker, RankSVM, OrdinalClassifier)):
         common.remove("fit_intercept")
     assert [p.name for p in parameters if p.name in common] == common
     defaults = {p.name: p.default for p in parameters}
@@ -648,7 +653,7 @@ def test_parameters_are_stored_as_given(cls):
 # --- results ---------------------------------------------------------------------------------
 
 
-@every_model
+@every_model_of_scores
 def test_attributes(model):
     fitted = fit(model)
     assert fitted.n_features_in_ == D
@@ -663,7 +668,7 @@ def test_attributes(model):
         assert np.all(fit(clone(model).set_params(fit_intercept=False)).intercept_ == 0)
 
 
-@every_model
+@every_model_of_scores
 def test_prediction_is_linear(model):
     data, fitted = data_for(model), fit(model)
     scores = data.X @ fitted.coef_.T + getattr(fitted, "intercept_", 0.0)

@@ -26,10 +26,10 @@ def cases(n):
     yield "logistic product", _logistic_product, (v, *logistic)
 
     def hinge_gradient(z, y, s, gradient, sums):
-        hinge_runs._hinge_within(z, y, s, levels, hinges, True, gradient, sums)
+        hinge_runs._hinge_within(z, y, s, s, levels, hinges, True, gradient, sums)
 
     def hinge_product(z, y, s, v, out):
-        hinge_runs._product_within(z, y, s, levels, hinges, True, v, out)
+        hinge_runs._product_within(z, y, s, s, levels, hinges, True, v, out)
 
     yield "hinge gradient", hinge_gradient, (v, y, weight, part, np.zeros((1, 2)))
     yield "hinge product", hinge_product, (v, y, weight, np.exp(v), part)

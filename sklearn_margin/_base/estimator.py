@@ -37,7 +37,7 @@ from sklearn_margin.batches import Batches
 from sklearn_margin.inspection import check_on_rows, hint_for
 from sklearn_margin.losses.base import Loss
 from sklearn_margin.objective._blas import single_threaded
-from sklearn_margin.solvers import SGD, SOLVERS, Solver, resolve
+from sklearn_margin.solvers import SGD, SOLVERS, InTurn, Solver, candidates, resolve
 
 __all__ = [
     "LossEstimator",
@@ -338,6 +338,11 @@ class LossEstimator(ConvertsToOnnx, DrawnByScikitLearn, CallbackSupportMixin, Ba
             check_random_state(self.random_state)
         except ValueError as error:
             raise ValueError(f"random_state: {error}") from error
+
+    def _choose_solver(self, objective):
+        """The solver for an objective; where several can, one after the other."""
+        able = candidates(self.solver, objective, self.tol, self._solvers)
+        return able[0] if len(able) == 1 else InTurn(able)
 
     def _continues(self, batch):
         """Whether a batch is not the first data that the estimator sees."""

@@ -13,7 +13,6 @@ from sklearn.utils import check_random_state
 from sklearn_margin._base.watch import Watch
 from sklearn_margin._hints import levels_to_caller
 from sklearn_margin.inspection import check_on_rows
-from sklearn_margin.solvers import InTurn, candidates
 
 __all__ = ["minimize"]
 
@@ -45,7 +44,7 @@ def minimize(estimator, problem, held_out, context, given):
     results, solutions, stopped = [], [], []
     fitted = partial(_partly_fitted, estimator, problem, solutions)
     random_state = check_random_state(estimator.random_state)
-    solvers = [_choose_solver(estimator, objective) for objective in objectives]
+    solvers = [estimator._choose_solver(objective) for objective in objectives]
     with objectives[0].rows.session():
         for k, (objective, solver) in enumerate(zip(objectives, solvers, strict=True)):
             if previous is None:
@@ -117,9 +116,3 @@ def _complaint(estimator, result, solver, dtype, stopped):
         f"{type(estimator).__name__} stopped after {result.n_iter} iterations of "
         f"solver={result.solver or solver!r} without converging: {found}. {advice}."
     )
-
-
-def _choose_solver(estimator, objective):
-    """The solver for an objective; where several can, one after the other."""
-    able = candidates(estimator.solver, objective, estimator.tol, estimator._solvers)
-    return able[0] if len(able) == 1 else InTurn(able)
