@@ -352,6 +352,8 @@ class OrdinalClassifier(BaseClassifier):
         """Numbers of the sorted ``labels`` from the lowest class to the highest."""
         if self.classes is None:
             return np.arange(len(labels))
+        if np.ndim(self.classes) != 1:
+            raise ValueError(f"classes must be a list of labels, got {self.classes!r}")
         classes = column_or_1d(np.asarray(self.classes), input_name="classes").tolist()
         if len(set(classes)) < len(classes):
             raise ValueError(f"classes must name each label once, got {self.classes!r}")
