@@ -317,14 +317,15 @@ def test_batches_that_are_learned_from_have_offsets():
     many = rng.normal(size=(4000, D))
     offset = 3.0 * rng.normal(size=4000)
     y = (many[:, 0] + offset + rng.logistic(size=4000) > 0).astype(int)
-    model = LinearClassifier("logistic", solver="sgd", alpha=1e-4)
+    model = LinearClassifier("logistic", solver="sgd", alpha=1e-4, random_state=0)
     for k in range(0, 4000, 500):
         rows = slice(k, k + 500)
         model.partial_fit(many[rows], y[rows], classes=[0, 1], offset=offset[rows])
     np.testing.assert_allclose(model.coef_, [[1, 0, 0]], atol=0.15)
     with pytest.raises(ValueError, match="fitted with an offset"):
         model.score(many, y)
-    ranker = RankSVM(solver="sgd").partial_fit(many, y, groups=np.arange(4000) // 20, offset=offset)
+    ranker = RankSVM(solver="sgd", random_state=0)
+    ranker.partial_fit(many, y, groups=np.arange(4000) // 20, offset=offset)
     np.testing.assert_allclose(ranker.coef_[1:] / ranker.coef_[0], 0, atol=0.2)
 
 
