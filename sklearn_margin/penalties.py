@@ -151,12 +151,6 @@ class SeparablePenalty:
         return self.penalty.ridge
 
     @property
-    def is_coercive(self) -> bool:
-        """Whether it grows without bounds in every direction."""
-        held = (self.l2 > 0) | (self.l1 > 0) | (np.isfinite(self.lower) & np.isfinite(self.upper))
-        return bool(np.all(held))
-
-    @property
     def why_not_smooth(self) -> str | None:
         """Why the penalty is not differentiable; None if it is."""
         if self.has_l1:

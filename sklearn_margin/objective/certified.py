@@ -65,20 +65,40 @@ class Certified:
         u, _ = self.split(params)
         slope, b_slope = self.split(gradient)
         most = loss + self.penalty.value(u) if self.may_scale else np.inf
-        slack, share, loose = 0.0, 0.0, self.penalty.loose
-        if loose is not None:
-            slope = slope.copy()
-            slope[loose[np.abs(slope[loose]) <= self._zero_slope(slopes)]] = 0.0
+        slack, share = 0.0, 0.0
+        slope = self._without_rounding(slope, slopes)
         if np.abs(b_slope).max() > self.imbalance * slopes.size:
             share, slack = self.balance(slopes, b_slope) if self.may_scale else (1.0, 0.0)
-            if share >= 1 or loose is not None:
+            if share >= 1 or self.penalty.loose is not None:
                 return most
             moved = slopes.moved(share, float(np.max(b_slope)))
             if moved is not None:
                 slope, slack = slope + self.split(moved)[0], 0.0
+        return min(self.penalty_gap(u, slope, slack, loss) + share * loss, most)
+
+    def penalty_gap(self, u, slope, slack, loss) -> float:
+        """The penalty's part of a gap, with the best multiple κ of the dual point.
+
+        Parameters
+        ----------
+        u, slope : ndarray of shape (d,)
+            Coordinates, and X̃ᵀg plus the gradient of the penalty there.
+        slack : float or ndarray of shape (d,)
+            By how much entries of X̃ᵀg may be off.
+        loss : float
+            What 1 − κ is multiplied by, if κ may be less than one.
+        """
         residual = self.penalty.without_l1(u, slope)
-        gap, _ = self.penalty.gap(u, residual, slack, self.scale_price(loss))
-        return min(gap + share * loss, most)
+        return self.penalty.gap(u, residual, slack, self.scale_price(loss))[0]
+
+    def _without_rounding(self, slope, slopes):
+        """``slope`` with zeros where nothing is penalised and it is rounding error."""
+        loose = self.penalty.loose
+        if loose is None:
+            return slope
+        slope = slope.copy()
+        slope[loose[np.abs(slope[loose]) <= self._zero_slope(slopes)]] = 0.0
+        return slope
 
     @property
     def imbalance(self):

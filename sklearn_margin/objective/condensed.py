@@ -70,13 +70,10 @@ class CondensedRows(PointwiseObjective):
         if not self.has_gap:
             return None
         slack, more = self.doubt(params)
-        slope, loose = gradient, self.penalty.loose
-        if loose is not None:
-            slope = slope.copy()
-            slope[loose[np.abs(slope[loose]) <= self._zero_slope(slopes)]] = 0.0
-            slack[loose] = 0.0
-        residual = self.penalty.without_l1(params, slope)
-        gap, _ = self.penalty.gap(params, residual, slack, self.scale_price(loss + more))
+        if self.penalty.loose is not None:
+            slack[self.penalty.loose] = 0.0
+        slope = self._without_rounding(gradient, slopes)
+        gap = self.penalty_gap(params, slope, slack, loss + more)
         return min(gap, loss + more + self.penalty.value(params))
 
     def loss_gradient_hessian(self, curvature):

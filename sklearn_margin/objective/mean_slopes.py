@@ -71,9 +71,10 @@ class MeanSlopes:
 
 def own_gap(objective, params) -> float | None:
     """Duality gap at ``params`` from the slopes there; None where no gap is known."""
-    point, slopes = objective.at(params), MeanSlopes(objective)
+    point = objective.at(params)
     if objective.penalty.loose is not None:
         return point.gap()
+    slopes = MeanSlopes(objective)
     slopes.add(point)
     return slopes.gap(point)[0]
 

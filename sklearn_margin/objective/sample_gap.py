@@ -55,6 +55,4 @@ def sample_gap(point, part, p) -> float:
     slope, total = objective.split(point.gradient + sample.loss_gradient(change))
     if np.max(np.abs(total)) > objective.imbalance * point.slopes.size:
         return np.inf
-    residual = objective.penalty.without_l1(point.u, slope)
-    price = objective.scale_price(point.loss)
-    return excess + objective.penalty.gap(point.u, residual, 0.0, price)[0]
+    return excess + objective.penalty_gap(point.u, slope, 0.0, point.loss)

@@ -65,7 +65,7 @@ def follow_path(model, start, tol, max_iter, callback=None, polish=False, first=
         middle, before = _middle(model, point), middle
         quiet = callback is None and not polish and n_iter < max_iter and run is not None
         # A gap is about half of this sum, or more: no need of one yet.
-        if quiet and max(2 * tol * abs(run.bound.value), 0.0) < middle < 0.9 * before:
+        if quiet and 2 * tol * abs(run.bound.value) < middle < 0.9 * before:
             try:
                 point = _step(model, point, projected)
             except LinAlgError:
@@ -117,6 +117,7 @@ def _middle(model, point):
 
 
 def initial_point(model, start):
+    """The point of ``start``, as far from all kinks as scores of typical rows are."""
     x = model.encode(start)
     e = model.apply(x) - model.kink
     width, far = model.by_hinge(model.width), np.abs(model.by_hinge(e))

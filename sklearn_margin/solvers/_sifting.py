@@ -253,7 +253,6 @@ class _Sides:
         if len(weak) == 0:
             return
         far = np.where(live, np.abs(self.e).min(axis=0), np.inf)
-
         shift, scale = self.rows.shift[weak], self.rows.scale[weak]
 
         def nearest(where):
