@@ -981,8 +981,8 @@ MODELS = {
 STOCHASTIC = {"dense": ["LinearClassifier", "RankSVM"], "csr": ["LinearRegressor", "LinearRanker"]}
 # Where everything is compiled again: each kind of loss in one kind of rows.
 if few:
-    STOCHASTIC = {"dense": [], "csr": ["LinearRegressor"]}
-FEW = {"dense": ["HingeClassifier"], "csr": ["LinearRegressor", "LinearRanker"]}
+    STOCHASTIC = {"dense": ["RankSVM"], "csr": ["LinearRegressor"]}
+FEW = {"dense": ["LinearClassifier", "HingeClassifier"], "csr": ["LinearRegressor", "LinearRanker"]}
 coefs = {}
 for kind, data in (("dense", X), ("csr", sp.csr_array(X))):
     for name in FEW[kind] if few else MODELS:
@@ -1046,6 +1046,6 @@ def test_modes_of_numba_fit_the_same_models(normal, mode, warm):
     assert outcome["jit"] == compiles
     assert (outcome["compiled"] > 0) == outcome["jit"]
     coefs = outcome["coefs"]
-    assert len(coefs) == (3 + 1 if compiles else 2 * (7 + 2))
+    assert len(coefs) == (4 + 2 if compiles else 2 * (7 + 2))
     for name, coef in coefs.items():
         np.testing.assert_allclose(coef, normal["coefs"][name], rtol=1e-6, atol=1e-9, err_msg=name)
