@@ -15,6 +15,8 @@ _FREQUENT = 16  # columns with the most entries, over which the model is minimis
 _SWEEPS = 4, 0.3  # the most, and the share of the decrease by the first that is worth another
 _SWEEPS_ALONE = 100, 0.03  # the same where conjugate gradients get nowhere
 _CLOSE = 0.5  # of the gap asked for: the decrease by a sweep below which a face takes over
+# A face is worth more, the nearer the minimum is: as long as sweeps lead there fast, it has time.
+_FASTER, _FINE = 0.3, 1e-4  # by which the decrease must fall; of the loss, as of a gap asked for
 _FORCING = 0.003  # of what slopes are off by, what is left on a face
 _MOST_PRODUCTS = 50
 
@@ -59,6 +61,7 @@ class ColumnModel:
         self.frequent = np.sort(by_size[:_FREQUENT])
         self.rng = np.random.RandomState(0)
         self.is_hard = False  # whether the last face was left with violations
+        self.before = np.inf  # decrease by the first sweep an iteration ago
 
     gap = np.inf  # no other is known than that of the slopes
 
@@ -135,7 +138,10 @@ class ColumnModel:
         """Sweeps and, where one lowers the model by little or they are slow, a face."""
         most, worth = _SWEEPS_ALONE if self.is_hard else _SWEEPS
         first = decrease = self._sweep()
-        self.is_near = first <= max(_CLOSE * self.goal, 1e-5 * self.loss)
+        goal = self.goal
+        if first <= _FASTER * self.before:
+            goal = min(goal, _FINE * self.loss)
+        self.is_near, self.before = first <= max(_CLOSE * goal, 1e-5 * self.loss), first
         sweeps = 1
         while (self.is_hard or not self.is_near) and decrease > worth * first and sweeps < most:
             decrease = self._sweep()
