@@ -16,8 +16,7 @@ from sklearn_margin.metrics import concordance_index_score
 
 # %%
 # Survival times of a thousand patients by five measurements and a treatment that makes them longer.
-# It is new: who gets it came to the study late, and is followed for a shorter time. So it is in most
-# data, where the follow-up depends on something that matters.
+# It is new: who gets it came to the study late, and is followed for a shorter time.
 
 
 def draw(n, rng):
