@@ -51,22 +51,26 @@ def quality(bias, seed):
 
 strengths = [0.0, 0.5, 1.0, 1.5, 2.0]
 names = ["clicks as they are", "clicks by propensity", "true relevance", "order that was shown"]
-ndcg = np.array([[quality(bias, seed) for seed in range(10)] for bias in strengths])
+ndcg = np.array([[quality(bias, seed) for seed in range(6)] for bias in strengths])
 print(f"{'bias':>20}", *(f"{bias:7.1f}" for bias in strengths))
 for name, means in zip(names, ndcg.mean(axis=1).T, strict=True):
     print(f"{name:>20}", *(f"{mean:7.3f}" for mean in means))
 
 # %%
-# The bands are a standard deviation over ten draws of all there is.
+# The bands are a standard deviation over six draws of all there is.
 
 figure, ax = plt.subplots(figsize=(5.6, 3.8), layout="constrained")
-for k, style in enumerate(["-", "-", "--", ":"]):
+for k, name in enumerate(names[:2]):
     mean, spread = ndcg[:, :, k].mean(axis=1), ndcg[:, :, k].std(axis=1)
-    ax.plot(strengths, mean, style, label=names[k])
-    ax.fill_between(strengths, mean - spread, mean + spread, alpha=0.2, lw=0, color=f"C{k}")
+    ax.plot(strengths, mean, label=name)
+    ax.fill_between(strengths, mean - spread, mean + spread, alpha=0.2, lw=0)
+for k, style in ((2, "--"), (3, ":")):
+    ax.axhline(ndcg[:, :, k].mean(), color="0.5", ls=style, lw=1.5, label=names[k])
 ax.set(xlabel="bias of places: 0 is none, 1 is 1/p, 2 is 1/p²", ylabel="NDCG of the true relevance")
-ax.set(title="Clicks know better than they seem", xticks=strengths)
-ax.legend(loc="lower left")
+ax.set(title="What is left of the relevance", xticks=strengths)
+ax.legend(loc="lower left", bbox_to_anchor=(0, 0.1))
 
 # %%
-# **To conclude**: ... Next: :doc:`/user_guide/clicks`.
+# **To conclude**: without a bias propensities change nothing; with one they mend most of it. Where
+# it is strong, a few clicks at far places have weights of hundreds, and the fit gets uncertain: clip
+# small propensities then. Both fits beat the old order. Next: :doc:`/user_guide/clicks`.
