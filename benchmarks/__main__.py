@@ -5,6 +5,7 @@ Results of single cases are merged into one JSON file, so that cases can be run 
 
 import argparse
 import os
+import subprocess
 import sys
 import time
 import traceback
@@ -12,6 +13,10 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from benchmarks.harness import LIMIT, THREADS
+
+#: Cases with a process of their own: what other cases import (cyanure) leaves memory behind that
+#: makes scikit-learn's neighbours fail, and other measures of memory large.
+_ALONE = ("embedding-tables", "ranking-quality-*", "growth")
 
 
 def parse(arguments):
@@ -66,6 +71,10 @@ def run(known, chosen, options, kind) -> list[str]:
     print(report.describe(env), end="\n\n")
     for name in chosen:
         start = time.perf_counter()
+        if len(chosen) > 1 and any(fnmatch(name, pattern) for pattern in _ALONE):
+            if run_alone(name, options):
+                failed.append(name)
+            continue
         try:
             result = known[name](options.quick, repeats)
         except (ModuleNotFoundError, FileNotFoundError) as error:  # a package or data
@@ -82,6 +91,14 @@ def run(known, chosen, options, kind) -> list[str]:
         report.merge(options.output, kind, name, result, list(known))
     print(f"all: {(time.perf_counter() - begun) / 60:.1f} min", file=sys.stderr)
     return failed
+
+
+def run_alone(name, options) -> int:
+    """Run one case in a process of its own; the exit code."""
+    settings = [] if options.repeats is None else ["--repeats", str(options.repeats)]
+    settings += ["--quick"] * options.quick
+    command = [sys.executable, "-m", "benchmarks", name, "--limit", str(options.limit)]
+    return subprocess.run([*command, "--output", str(options.output), *settings]).returncode
 
 
 if __name__ == "__main__":

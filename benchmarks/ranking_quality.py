@@ -20,8 +20,8 @@ from sklearn.model_selection import GroupShuffleSplit
 from benchmarks import flights
 from benchmarks.harness import OURS, SPENT, THREADS, installed
 from sklearn_margin import LinearRanker, RankSVM
-from sklearn_margin._ndcg import grouped_ndcg
 from sklearn_margin.metrics import pairwise_accuracy_score
+from sklearn_margin.metrics._ndcg import grouped_ndcg
 
 LETOR = "LETOR_FOLDER"  # environment variable
 NEARBY = Path(__file__).parents[2] / "shared/data/lightgbm_lambdarank"

@@ -7,7 +7,6 @@ from typing import Any, Literal, Self
 
 import numpy as np
 import scipy.sparse as sp
-from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.multiclass import check_classification_targets
 
 from sklearn_margin._arrays import scores_on_host
@@ -24,7 +23,7 @@ from sklearn_margin._typing import (
     RandomState,
     keeps_signature,
 )
-from sklearn_margin._validation import check_choice
+from sklearn_margin._validation import check_choice, check_offset, writable
 from sklearn_margin.batches import Batches, by_batch_with_offset
 from sklearn_margin.inspection import check_on_rows
 from sklearn_margin.losses import (
@@ -47,6 +46,7 @@ from sklearn_margin.losses._ordinal import (
 from sklearn_margin.objective import PointwiseObjective
 from sklearn_margin.objective.ordinal import OrdinalObjective, ReplicatedObjective
 from sklearn_margin.solvers import Solver
+from sklearn_margin.solvers._any_order import AnyOrderFirst
 from sklearn_margin.solvers.base import suits_smoothing
 
 __all__ = ["OrdinalClassifier"]
@@ -63,52 +63,6 @@ _LOSSES = {
 _MOST_ENTRIES = 5_000_000
 #: What makes the score of a threshold the log odds of the classes above it.
 _LOGITS = (Logistic.probability, ProbabilityLoss.probability)
-
-
-class _AnyOrderFirst(Solver):
-    """Solve without the constraint that thresholds are in order; where they are, that is the
-    minimum with it, and the gap to the one without holds for the other, which is no lower."""
-
-    def __init__(self, free: Any, ordered: Any) -> None:
-        self.free = free
-        self.ordered = ordered
-
-    @property
-    def name(self):
-        return self.free.name
-
-    def solve(self, objective, start, *, callback=None, max_iter, **settings):
-        free, stopped = objective.in_any_order(), False
-
-        def after(n_iter, params):
-            nonlocal stopped
-            stopped = bool(callback(n_iter, objective.from_coef(*free.to_coef(params))))
-            return stopped
-
-        result = self.free.solve(
-            free, free.from_coef(*objective.to_coef(start)), max_iter=max_iter,
-            callback=None if callback is None else after, **settings,
-        )  # fmt: skip
-        coef, b = free.to_coef(result.params)
-        near = objective.from_coef(coef, b)
-        if (np.diff(b) <= 0).all():
-            return result._replace(params=near)
-        if stopped or result.n_iter >= max_iter:
-            return self._at(objective, near, result)
-        before = result.n_iter
-        result = self.ordered.solve(
-            objective, near, max_iter=max_iter - before,
-            callback=callback and (lambda n_iter, params: callback(before + n_iter, params)),
-            **settings,
-        )  # fmt: skip
-        return result._replace(n_iter=before + result.n_iter)
-
-    @staticmethod
-    def _at(objective, params, result):
-        """The result of an early end, with crossed thresholds made equal."""
-        value = float(objective.value(params))
-        gap = None if result.gap is None else max(value - result.value + result.gap, 0.0)
-        return result._replace(params=params, value=value, gap=gap, converged=False)
 
 
 class OrdinalClassifier(BaseClassifier):
@@ -215,10 +169,6 @@ class OrdinalClassifier(BaseClassifier):
     array([1.5, 3.5])
     """
 
-    # What is inherited requests an offset, which no fit of thresholds takes.
-    __metadata_request__fit = {"offset": UNUSED}
-    __metadata_request__partial_fit = {"offset": UNUSED}
-
     def __init__(
         self,
         loss: str | Loss = "logistic",
@@ -274,6 +224,7 @@ class OrdinalClassifier(BaseClassifier):
         X: MatrixLike | Batches,
         y: ArrayLike | None = None,
         sample_weight: ArrayLike | None = None,
+        offset: ArrayLike | None = None,
     ) -> Self:
         """Fit the model.
 
@@ -285,6 +236,9 @@ class OrdinalClassifier(BaseClassifier):
             Labels of any type; None where X is ``Batches``, which hold them.
         sample_weight : float or array-like of shape (n_samples,), default=None
             Non-negative weights; 2 counts as two equal rows, 0 as none.
+        offset : float or array-like of shape (n_samples,), default=None
+            What is added to the scores z before the loss sees them, with no coefficient: the score
+            of another model, a known effect.
 
         Returns
         -------
@@ -296,7 +250,9 @@ class OrdinalClassifier(BaseClassifier):
         ValueError, TypeError
             For a wrong parameter or wrong data; the estimator stays as it was.
         """
-        return self._fit(self._prepare, X, y, sample_weight=sample_weight, in_batches=True)
+        return self._fit(
+            self._prepare, X, y, sample_weight=sample_weight, offset=offset, in_batches=True
+        )
 
     @property
     def partial_fit(self):
@@ -308,7 +264,7 @@ class OrdinalClassifier(BaseClassifier):
             "sample of the rows"
         )
 
-    def _prepare(self, X, y, sample_weight=None):
+    def _prepare(self, X, y, sample_weight=None, offset=None):
         if isinstance(X, Table):
             return self._prepare_table(X)
         loss = self._loss()
@@ -318,15 +274,17 @@ class OrdinalClassifier(BaseClassifier):
         order = self._order(labels, y)
         # Rows of weight 0 may have a label that is no class.
         index = order.argsort()[np.minimum(np.searchsorted(labels, y), len(labels) - 1)]
-        objective = self._objective(loss, X, index, s)
+        if offset is not None:
+            offset = writable(check_offset(offset, len(y), X.dtype))
+        objective = self._objective(loss, X, index, s, offset)
         known = {"classes_": labels[order], "_loss_of_fit": copy.deepcopy(loss)}
-        return Problem([objective], X, y, known)
+        return Problem([objective], X, y, {**known, "_has_offset": offset is not None})
 
-    def _objective(self, loss, X, index, s):
+    def _objective(self, loss, X, index, s, offset):
         n_outputs, penalty = int(index.max()), self._penalty(X.shape[1])
         entries = X.nnz if sp.issparse(X) else X.size
         if n_outputs > 1 and not loss.is_smooth and entries * n_outputs <= _MOST_ENTRIES:
-            objective = ReplicatedObjective.of(loss, X, index, s, penalty, self.n_jobs)
+            objective = ReplicatedObjective.of(loss, X, index, s, penalty, self.n_jobs, offset)
             # To smooth it is faster without copies.
             smooths = self.solver == "auto" and suits_smoothing(objective, self.tol)
             if loss.is_immediate or not smooths:
@@ -336,17 +294,18 @@ class OrdinalClassifier(BaseClassifier):
         first = np.where(index > 0, rows.dtype.type(1), rows.dtype.type(-1))
         binary = PointwiseObjective(loss.binary, rows, first, s, **settings)
         if n_outputs == 1:
-            return binary
+            return binary.with_offset(offset)
         check_on_rows(binary)  # a loss of somebody else
-        return OrdinalObjective(
+        objective = OrdinalObjective(
             loss, rows, index, s, n_outputs=n_outputs, ordered=loss.is_immediate, **settings
         )
+        return objective.with_offset(None if offset is None else offset[:, None])
 
     def _choose_solver(self, objective):
         solver = super()._choose_solver(objective)
         if not getattr(objective, "ordered", False) or self.solver != "auto":
             return solver
-        return _AnyOrderFirst(super()._choose_solver(objective.in_any_order()), solver)
+        return AnyOrderFirst(super()._choose_solver(objective.in_any_order()), solver)
 
     def _order(self, labels, y):
         """Numbers of the sorted ``labels`` from the lowest class to the highest."""
@@ -405,7 +364,7 @@ class OrdinalClassifier(BaseClassifier):
                 "of two classes alone; take threshold='all' or loss='cumulative_logistic'"
             )
 
-    def linear_predictor(self, X: MatrixLike) -> Array:
+    def linear_predictor(self, X: MatrixLike, offset: ArrayLike | None = None) -> Array:
         """Scores z = x·w, which ``thresholds_`` divide into classes.
 
         ``classes_[np.searchsorted(thresholds_, z)]`` are the classes of the intervals; where there
@@ -416,12 +375,15 @@ class OrdinalClassifier(BaseClassifier):
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Features.
+        offset : float or array-like of shape (n_samples,), default=None
+            What is added to the scores, as in ``fit``; None is 0.
 
         Returns
         -------
         ndarray of shape (n_samples,)
         """
-        return self._scores(X)
+        self._expect_offset(offset)
+        return self._scores(X, offset)
 
     @by_batch_with_offset
     def decision_function(self, X: MatrixLike, offset: ArrayLike | None = None) -> Array:

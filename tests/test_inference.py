@@ -259,12 +259,49 @@ def test_refused_data():
         coef_inference(streamed, X, Y)
 
 
-def test_offsets_and_thresholds_are_refused():
+OFFSET = np.sin(np.arange(len(Y)))
+
+
+@pytest.mark.parametrize(
+    ("model", "settings"),
+    [
+        (LinearRegressor("squared", **EXACT), {}),
+        (HuberRegressor(**EXACT), {}),
+        (QuantileRegressor(quantile=[0.3, 0.6], alpha=0), {}),
+        (QuantileRegressor(quantile=0.3, alpha=0), {"method": "bootstrap", "n_bootstrap": 20}),
+    ],
+    ids=repr,
+)
+def test_an_offset_is_as_good_as_other_targets(model, settings):
+    found = coef_inference(
+        model.fit(X, Y, offset=OFFSET), X, Y, offset=OFFSET, random_state=0, **settings
+    )
+    with pytest.raises(ValueError, match="pass it as offset="):
+        coef_inference(model, X, Y, **settings)
+    taken_off = Y - OFFSET
+    expected = coef_inference(model.fit(X, taken_off), X, taken_off, random_state=0, **settings)
+    np.testing.assert_allclose(found.standard_errors, expected.standard_errors, rtol=1e-6)
+
+
+def test_an_offset_of_log_odds():
+    """Errors by the likelihood are those of statsmodels' GLM, and as those of a bootstrap."""
+    model = LinearClassifier("logistic", **EXACT).fit(X, LABELS, offset=OFFSET)
+    family = sm.families.Binomial()
+    expected = sm.GLM(LABELS, E, family=family, offset=OFFSET).fit(tol=1e-12)
+    found = coef_inference(model, X, LABELS, offset=OFFSET, method="classical")
+    np.testing.assert_allclose(found.standard_errors, expected.bse, rtol=1e-6)
+    hinge = LinearClassifier("hinge", alpha=0, tol=1e-8).fit(X, LABELS, offset=OFFSET)
+    settings = {"method": "bootstrap", "n_bootstrap": 60, "random_state": 0}
+    errors = [
+        coef_inference(each, X, LABELS, offset=OFFSET, **settings).standard_errors
+        for each in (model, hinge)
+    ]
+    np.testing.assert_allclose(errors[0], expected.bse, rtol=0.4)
+    np.testing.assert_array_less(0, errors[1])
+
+
+def test_thresholds_are_refused():
     X = np.random.default_rng(0).normal(size=(60, 2))
-    y = X[:, 0] + np.sin(np.arange(60.0))
-    model = LinearRegressor("squared", alpha=0).fit(X, y, offset=X[:, 1])
-    with pytest.raises(ValueError, match="fitted with an offset is not supported"):
-        coef_inference(model, X, y)
-    grades = np.digitize(y, [-1.0, 1.0])
+    grades = np.digitize(X[:, 0] + np.sin(np.arange(60.0)), [-1.0, 1.0])
     with pytest.raises(ValueError, match="inference of OrdinalClassifier is not supported"):
         coef_inference(OrdinalClassifier().fit(X, grades), X, grades)

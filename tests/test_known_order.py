@@ -1,5 +1,7 @@
 """Pairs that do not count alike from both sides: clicks by propensity, and censored times."""
 
+from itertools import product
+
 import numpy as np
 import pytest
 
@@ -16,6 +18,7 @@ from sklearn_margin.metrics import (
     make_ranking_scorer,
     ndcg_score,
     pairwise_accuracy_score,
+    precision_at_k_score,
 )
 from sklearn_margin.objective import PairwiseObjective, Rows
 
@@ -147,6 +150,27 @@ def test_metrics_by_propensity():
     options["propensity"] = np.ones(N)
     same = pairwise_accuracy_score(GRADES, z, groups=GROUPS, sample_weight=WEIGHTS)
     assert pairwise_accuracy_score(GRADES, z, **options) == pytest.approx(same, rel=1e-14)
+
+
+def test_precision_by_propensity_is_unbiased():
+    """The mean over all sets of clicks that can be seen is the precision by relevance."""
+    relevant, score, propensity = np.array([1, 0, 1, 1]), [4.0, 3.0, 2.0, 1.0], [0.9, 0.5, 0.6, 0.2]
+    total = 0.0
+    for seen in product([0, 1], repeat=4):
+        chance = np.prod(np.where(seen, propensity, 1 - np.array(propensity)))
+        clicks = relevant * seen
+        total += chance * precision_at_k_score(clicks, score, k=3, propensity=propensity)
+    assert total == pytest.approx(precision_at_k_score(relevant, score, k=3), rel=1e-14)
+
+
+def test_scores_by_propensity():
+    given = {"sample_weight": WEIGHTS, "groups": GROUPS, "propensity": PROPENSITY}
+    model = RankSVM(alpha=1e-2).fit(X, GRADES, **given)
+    found = model.score(X, GRADES, **given)
+    assert found == pairwise_accuracy_score(GRADES, model.predict(X), **given)
+    assert found != model.score(X, GRADES, WEIGHTS, GROUPS)
+    with pytest.raises(ValueError, match="propensity is for rows in memory"):
+        model.score(Batches(lambda: iter([(X, GRADES, WEIGHTS, GROUPS)])), propensity=PROPENSITY)
 
 
 @pytest.mark.parametrize("wrong", [0.0, 1.5, -0.1, np.nan])

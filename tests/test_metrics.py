@@ -22,7 +22,6 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, GroupKFold, cross_validate
 
 from sklearn_margin._groups import encode_groups, unpack_target
-from sklearn_margin._ndcg import grouped_ndcg
 from sklearn_margin.metrics import (
     average_precision_score,
     make_ranking_scorer,
@@ -31,6 +30,7 @@ from sklearn_margin.metrics import (
     precision_at_k_score,
     reciprocal_rank_score,
 )
+from sklearn_margin.metrics._ndcg import grouped_ndcg
 
 AVERAGED = [ndcg_score, average_precision_score, reciprocal_rank_score, precision_at_k_score]
 ALL = [*AVERAGED, pairwise_accuracy_score]

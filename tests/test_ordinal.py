@@ -4,6 +4,7 @@ import warnings
 
 import cvxpy as cp
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.sparse as sp
 from scipy.optimize import approx_fprime, minimize
@@ -27,9 +28,9 @@ Y = np.digitize(Z, [1.0, 2.0, 3.5])
 S = RNG.choice([0.0, 1.0, 2.0], size=120)
 
 
-def objective_value(loss, threshold, model, alpha, y=Y, s=S):
+def objective_value(loss, threshold, model, alpha, y=Y, s=S, offset=0.0):
     """F, in words."""
-    z, thresholds, s = X @ model.coef_[0], model.thresholds_, s / s.sum()
+    z, thresholds, s = X @ model.coef_[0] + offset, model.thresholds_, s / s.sum()
     if loss == "cumulative_logistic":
         above = np.column_stack([np.ones(len(y)), expit(z[:, None] - thresholds), np.zeros(len(y))])
         total = -s @ np.log(above[np.arange(len(y)), y] - above[np.arange(len(y)), y + 1])
@@ -44,12 +45,12 @@ def objective_value(loss, threshold, model, alpha, y=Y, s=S):
     return total + alpha / 2 * np.sum(model.coef_**2)
 
 
-def least(loss, threshold, alpha, y=Y, s=S):
+def least(loss, threshold, alpha, y=Y, s=S, offset=0.0):
     """min F by a convex solver."""
     w, theta = cp.Variable(X.shape[1]), cp.Variable(y.max())
     total, s = alpha / 2 * cp.sum_squares(w), s / s.sum()
     for k in range(y.max()):
-        margin = cp.multiply(np.where(y > k, 1.0, -1.0), X @ w - theta[k])
+        margin = cp.multiply(np.where(y > k, 1.0, -1.0), X @ w + offset - theta[k])
         weight = s * (np.isin(y, [k, k + 1]) | (threshold == "all"))
         total += weight @ (cp.pos(1 - margin) if loss == "hinge" else cp.logistic(-margin))
     problem = cp.Problem(cp.Minimize(total), [cp.diff(theta) >= 0])
@@ -72,6 +73,33 @@ def test_gap_bounds_the_error(loss, threshold):
     assert (np.diff(model.thresholds_) >= 0).all()
     if threshold == "immediate":
         assert np.diff(model.thresholds_).min() < 1e-6
+
+
+@pytest.mark.parametrize("threshold", ["all", "immediate"])
+@pytest.mark.parametrize("loss", ["hinge", "logistic", "cumulative_logistic"])
+def test_an_offset_is_of_the_score(loss, threshold):
+    offset = 3.0 * np.sin(np.arange(120.0))
+    model = OrdinalClassifier(loss, threshold=threshold, alpha=0.01, tol=1e-8)
+    model.fit(X, Y, sample_weight=S, offset=offset)
+    column = OrdinalClassifier(
+        loss, threshold=threshold, alpha=0.01, tol=1e-8, penalty_factors=[1, 1, 1, 0],
+        coef_bounds={"o": (1, 1)},
+    )  # fmt: skip
+    if loss == "cumulative_logistic":
+        frame = pd.DataFrame(np.column_stack([X, offset]), columns=[*"abco"])
+        column.fit(frame, Y, sample_weight=S)
+        np.testing.assert_allclose(model.coef_[0], column.coef_[0, :3], atol=1e-4)
+    else:
+        lowest = least(loss, threshold, 0.01, offset=offset)
+        error = objective_value(loss, threshold, model, 0.01, offset=offset) - lowest
+        assert -1e-7 <= error <= model.dual_gap_ + 1e-7
+    z = model.linear_predictor(X, offset=offset)
+    np.testing.assert_allclose(z, X @ model.coef_[0] + offset)
+    other = clone(model).fit(sp.csr_array(X), Y, sample_weight=S, offset=offset)
+    np.testing.assert_allclose(other.coef_, model.coef_, atol=1e-5)
+    with pytest.raises(ValueError, match="fitted with an offset"):
+        model.score(X, Y)
+    assert model.score(X, Y, offset=offset) == np.mean(model.predict(X, offset=offset) == Y)
 
 
 def test_gap_of_proportional_odds():

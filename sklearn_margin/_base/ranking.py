@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable
 from functools import partial
-from inspect import signature
 from typing import Any, Self
 
 import numpy as np
@@ -16,6 +14,12 @@ from sklearn.utils.validation import check_consistent_length
 from sklearn_margin._arrays import on_host
 from sklearn_margin._base.estimator import Problem, learns_in_batches
 from sklearn_margin._base.linear import LinearModel, check_offset_given, given_offset
+from sklearn_margin._base.queries import (
+    check_groups_given,
+    check_monitors,
+    looks_like_grades,
+    warn_of_no_margin,
+)
 from sklearn_margin._base.scores import predictions_in_parts
 from sklearn_margin._base.tables import grades_coder, largest_weight, parted_objectives
 from sklearn_margin._groups import (
@@ -25,7 +29,7 @@ from sklearn_margin._groups import (
     unpack_target,
 )
 from sklearn_margin._hints import INIT_HINTS, PAIR_HINTS, available_if, levels_to_caller
-from sklearn_margin._sklearn import ROUTES_TO_SCORE, with_callbacks
+from sklearn_margin._sklearn import with_callbacks
 from sklearn_margin._tables import Table
 from sklearn_margin._typing import Array, ArrayLike, MatrixLike, keeps_signature
 from sklearn_margin._validation import normalize_weights
@@ -40,85 +44,7 @@ from sklearn_margin.objective import (
     Rows,
 )
 
-__all__ = ["BaseRanker", "check_groups_given", "check_monitors", "looks_like_grades"]
-
-_GRADES = (3, 31)  # levels; two are what AUC is about, LightGBM has gains for 31
-_ROWS_PER_GRADE = 20  # on average
-_LEAST_ROWS = 200
-
-
-def looks_like_grades(y) -> bool:
-    """Whether y is such that it rather has the grades of many queries than of one.
-
-    Few whole numbers, many rows of each: 3 to 31 grades, 200 rows and 20 per grade at least. Two
-    grades may well be one query, whose pairwise accuracy is the area under the ROC curve; real
-    numbers may be a regression's; and seldom have so many documents been judged for one query.
-    """
-    if len(y) < _LEAST_ROWS or len(np.unique(y[:1000])) > _GRADES[1]:
-        return False
-    grades = np.unique(y)
-    few = _GRADES[0] <= len(grades) <= min(_GRADES[1], len(y) / _ROWS_PER_GRADE)
-    return few and bool(np.all(grades >= 0) and np.all(grades == np.floor(grades)))
-
-
-def check_groups_given(estimator) -> None:
-    """Raise if a model was fitted with groups: they are needed to judge it, too.
-
-    Parameters
-    ----------
-    estimator : object
-        A ranker, or a pipeline or search that ends in one; other estimators pass.
-    """
-    while True:
-        if hasattr(estimator, "best_estimator_"):
-            estimator = estimator.best_estimator_
-        elif hasattr(estimator, "steps"):
-            estimator = estimator.steps[-1][1]
-        else:
-            break
-    if getattr(estimator, "_has_groups", False):
-        older = "" if ROUTES_TO_SCORE else (
-            ". In a search over a Pipeline, scikit-learn before 1.8 wants scoring="
-            "make_ranking_scorer(pairwise_accuracy_score) besides, of sklearn_margin.metrics"
-        )  # fmt: skip
-        raise ValueError(
-            f"this {type(estimator).__name__} was fitted with groups and needs them to score: pass "
-            f"groups=..., or y with the columns [relevance, group]{older}"
-        )
-
-
-def check_monitors(estimator, groups) -> None:
-    """Raise before a fit with groups if a callback is to score it by a scorer that takes none.
-
-    Scikit-learn's ``ScoringMonitor`` passes on to its scorers all that ``fit`` was given, and none
-    of the scorers that scikit-learn has by name knows groups, be it as an argument or in y.
-    """
-    for callback in getattr(estimator, "_skl_callbacks", []):
-        scoring = getattr(callback, "_scoring", None)  # None: the method score of the estimator
-        scorers = scoring.values() if isinstance(scoring, dict) else scoring
-        for scorer in scorers if isinstance(scorers, Iterable) else [scoring]:
-            named = isinstance(scorer, str)
-            if named or not (scorer is None or groups is None or _takes_groups(scorer)):
-                raise TypeError(
-                    f"{type(callback).__name__} cannot score a fit with groups by {scorer!r}, "
-                    "which takes none: use sklearn_margin.metrics.make_ranking_scorer, such as "
-                    f"{type(callback).__name__}(scoring=make_ranking_scorer(ndcg_score))"
-                )
-
-
-def _takes_groups(scorer):
-    parameters = signature(getattr(scorer, "_score_func", scorer)).parameters.values()
-    return any(p.name == "groups" or p.kind is p.VAR_KEYWORD for p in parameters)
-
-
-def _warn_of_no_margin(loss):
-    if getattr(loss, "margin", 1.0) == 0:
-        warnings.warn(
-            "with margin=0 equal scores cost nothing, so that all coefficients are best zero: "
-            "set a positive margin",
-            UserWarning,
-            stacklevel=levels_to_caller(),
-        )
+__all__ = ["BaseRanker"]
 
 
 class BaseRanker(LinearModel):
@@ -206,7 +132,7 @@ class BaseRanker(LinearModel):
                 stacklevel=levels_to_caller(),
             )
         else:
-            _warn_of_no_margin(problem.objectives[0].loss)
+            warn_of_no_margin(problem.objectives[0].loss)
         return problem
 
     def _prepare(
@@ -348,7 +274,7 @@ class BaseRanker(LinearModel):
             penalty=self._penalty(rows.shape[1]),
         )  # fmt: skip
         n_pairs = int(np.count_nonzero(objective.s))
-        _warn_of_no_margin(loss)
+        warn_of_no_margin(loss)
         known = {"n_pairs_": n_pairs, "_has_groups": False, "_has_offset": False}
         return Problem([objective], D, t, known)
 
@@ -418,6 +344,7 @@ class BaseRanker(LinearModel):
         sample_weight: ArrayLike | None = None,
         groups: ArrayLike | None = None,
         offset: ArrayLike | None = None,
+        propensity: ArrayLike | None = None,
     ) -> float:
         """Share of pairs within groups that the scores put in the right order.
 
@@ -437,6 +364,9 @@ class BaseRanker(LinearModel):
             Group of each row.
         offset : float or array-like of shape (n_samples,), default=None
             What is added to the predictions, as in ``fit``; needed if that was given one.
+        propensity : array-like of shape (n_samples,), default=None
+            Probability that a relevant row was seen, as in ``fit``: the weight of a pair is divided
+            by that of its better row.
 
         Returns
         -------
@@ -448,11 +378,15 @@ class BaseRanker(LinearModel):
             For wrong data, if there is no y, or if the model was fitted with groups or an offset
             and none is given.
         """
-        X, y, sample_weight, groups, offset = map(on_host, (X, y, sample_weight, groups, offset))
+        X, y, sample_weight, groups, offset, propensity = map(
+            on_host, (X, y, sample_weight, groups, offset, propensity)
+        )
         parts = predictions_in_parts(
             self, X, y, sample_weight=sample_weight, groups=groups, offset=offset
         )
         if parts is not None:
+            if propensity is not None:
+                raise ValueError("propensity is for rows in memory only, to score as to fit")
             check_offset_given(self, parts.has_offset)
             if not parts.has_groups:
                 check_groups_given(self)
@@ -462,6 +396,9 @@ class BaseRanker(LinearModel):
             check_groups_given(self)
         check_offset_given(self, offset is not None)
         scores: Any = self.predict(X, **given_offset(offset))
-        if events_of(y) is not None:
-            return concordance_index_score(y, scores, groups=codes, sample_weight=sample_weight)
-        return pairwise_accuracy_score(relevance, scores, groups=codes, sample_weight=sample_weight)
+        given = {"groups": codes, "sample_weight": sample_weight}
+        if events_of(y) is None:
+            return pairwise_accuracy_score(relevance, scores, **given, propensity=propensity)
+        if propensity is not None:
+            raise ValueError("propensity is of clicks: the concordance of censored times has none")
+        return concordance_index_score(y, scores, **given)

@@ -14,14 +14,15 @@ from sklearn.utils.validation import check_is_fitted
 
 from sklearn_margin._base.tables import check_all_in_batches
 from sklearn_margin._dask import DaskTable, Raw, blocks_of, joined
-from sklearn_margin._groups import PairCounts, check_scored_rows, count_pairs
 from sklearn_margin._hints import levels_to_caller
 from sklearn_margin._lazy import OfBlock, is_dask
 from sklearn_margin._tables import ByRow, columns_of
 from sklearn_margin._validation import float_column, nonnegative_weights
 from sklearn_margin._workers import InProcess
 from sklearn_margin.batches import Batch, Batches, n_rows, named
-from sklearn_margin.metrics import share_of_pairs
+from sklearn_margin.metrics._pair_counts import PairCounts, count_pairs
+from sklearn_margin.metrics._pairs import share_of_pairs
+from sklearn_margin.metrics._scored_rows import check_scored_rows
 
 __all__ = ["Predictions", "predictions_in_parts"]
 

@@ -79,7 +79,7 @@ def _check_unique(fit, objective, params):
     with objective.rows.session():
         check_regular(fit, objective, objective.with_penalty(gram(objective, objective.s)))
         if objective.penalty.is_zero:
-            check_classes(fit, objective, objective.scores(params))
+            check_classes(fit, objective, params)
 
 
 def _factors(fit, rng):
@@ -94,9 +94,10 @@ def _reweighted(objective, factors):
     if isinstance(objective, PairwiseObjective):
         # A pair has the product of the weights of its rows: within a group, that of the group.
         factors = factors if objective.groups is None else np.sqrt(factors)
-        return type(objective)(
+        new = type(objective)(
             objective.loss, objective.rows, objective.y, objective.s * factors, objective.groups,
             penalty=objective.penalty.penalty,
         )  # fmt: skip
+        return new.with_offset(objective.offset)
     s = objective.s * factors
     return objective.with_weights(s / s.sum())

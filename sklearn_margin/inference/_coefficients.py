@@ -28,6 +28,7 @@ def coef_inference(
     sample_weight: ArrayLike | None = None,
     *,
     groups: ArrayLike | None = None,
+    offset: ArrayLike | None = None,
     method: str = "auto",
     kernel: str = "epanechnikov",
     bandwidth: str = "hall-sheather",
@@ -54,6 +55,8 @@ def coef_inference(
     groups : array-like of shape (n_samples,), default=None
         Groups of rows that may depend on each other, such as those of one person; for a ranker the
         groups that it was fitted with.
+    offset : float or array-like, default=None
+        Offset that it was fitted with; it counts as known.
     method : str, default="auto"
         "classical" trusts the model: equal variances of the squared loss, the likelihood of the
         logistic one and of cross entropy, and "H1", "H2" and "H3" of the Huber loss, of which
@@ -136,7 +139,7 @@ def coef_inference(
     check_choice(kernel, "kernel", KERNELS)
     check_choice(bandwidth, "bandwidth", BANDWIDTHS)
     check_number(n_bootstrap, "n_bootstrap", minimum=2, integer=True)
-    fit = Fit(estimator, X, y, sample_weight, groups)
+    fit = Fit(estimator, X, y, sample_weight, groups, offset)
     if method == "auto":
         method = _best_method(fit)
     if method == "bootstrap":

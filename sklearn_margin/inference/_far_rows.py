@@ -57,7 +57,9 @@ class FarRows:
     def of(cls, objective, params):
         """What is known, or None if the loss is not piecewise linear in label and score."""
         plain = type(objective) is PointwiseObjective
-        if not plain or not isinstance(objective.loss, (BinaryLoss, RegressionLoss)):
+        if not plain or objective.offset is not None:
+            return None
+        if not isinstance(objective.loss, (BinaryLoss, RegressionLoss)):
             return None
         if objective.loss.piecewise_linear(objective.y[:1]) is None:
             return None

@@ -17,6 +17,7 @@ from sklearn_margin._hints import check_rows
 from sklearn_margin._lazy import is_dask
 from sklearn_margin._validation import check_weights
 from sklearn_margin.batches import Batches
+from sklearn_margin.losses import RegressionLoss
 
 __all__ = ["Fit"]
 
@@ -30,7 +31,7 @@ class Fit:
     ----------
     estimator : estimator
         A fitted model of the package, or a pipeline that ends with one.
-    X, y, sample_weight, groups
+    X, y, sample_weight, groups, offset
         As ``coef_inference`` is given them.
 
     Attributes
@@ -47,12 +48,14 @@ class Fit:
         Sum of the weights as they were given.
     """
 
-    def __init__(self, estimator, X, y, sample_weight, groups):
+    def __init__(self, estimator, X, y, sample_weight, groups, offset=None):
         self.model, X, names = _last_step(estimator, X)
         model = self.model
         _check_model(model)
         _check_data(X, y)
-        X, y, sample_weight, groups = map(on_host, (X, y, sample_weight, groups))
+        X, y, sample_weight, groups, offset = map(on_host, (X, y, sample_weight, groups, offset))
+        if offset is None and getattr(model, "_has_offset", False):
+            raise ValueError("the model was fitted with an offset: pass it as offset=...")
         check_rows(X)
         X = validate_data(model, X, reset=False, accept_sparse="csr", dtype=np.float64, order="C")
         n, d = X.shape
@@ -61,8 +64,8 @@ class Fit:
         self.twin._check_params()
         self.is_ranker = isinstance(model, BaseRanker)
         given = {"groups": groups} if self.is_ranker else {}
-        problem = self.twin._prepare(X, y, sample_weight=sample_weight, **given)
-        self.objectives = problem.objectives
+        problem = self.twin._prepare(X, y, sample_weight=sample_weight, offset=offset, **given)
+        self.objectives = [_without_offset(objective) for objective in problem.objectives]
         self._check_targets(problem)
         pairs = zip(self.objectives, model._solutions(problem), strict=True)
         self.params = [objective.from_coef(*solution) for objective, solution in pairs]
@@ -211,13 +214,16 @@ def _check_model(model):
             "coefficients of partial_fit are no minimum, so that nothing is known of their errors: "
             "use fit, with another solver than 'sgd'"
         )
-    if getattr(model, "_has_offset", False):
-        raise ValueError(
-            "inference of a model that was fitted with an offset is not supported; of a regressor, "
-            "fit y - offset instead"
-        )
     if hasattr(model, "thresholds_"):
         raise ValueError(f"inference of {type(model).__name__} is not supported")
+
+
+def _without_offset(objective):
+    """The same objective with targets less the offset, if its loss is of residuals."""
+    offset = objective.offset
+    if offset is None or not isinstance(objective.loss, RegressionLoss) or offset.ndim > 1:
+        return objective
+    return objective.with_offset(None).with_labels(objective.y - offset)
 
 
 def _check_data(X, y):

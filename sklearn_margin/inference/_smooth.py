@@ -63,7 +63,7 @@ def equations_of(fit, objective, params):
         z = objective.scores(params)
         curvature = objective.curvature(z)
         gradient, hessian = objective.loss_gradient_hessian(curvature)
-    check_classes(fit, objective, z)
+    check_classes(fit, objective, params)
     if isinstance(objective.loss, BinaryLoss):
         _check_overlap(fit, objective, hessian)
     shrinkage = objective.penalty_gradient(params)
@@ -150,8 +150,9 @@ def _huber_middle(fit, objective, params, each, method):
     return each.hessian @ found @ each.hessian
 
 
-def check_classes(fit, objective, z):
-    """Raise ``ValueError`` if the scores put each row into its class."""
+def check_classes(fit, objective, params):
+    """Raise ``ValueError`` if a direction, that of ``params``, puts each row into its class."""
+    z = objective.scores_along(params)
     if objective.n_outputs > 1:
         right = z.argmax(axis=1) == objective.y
     elif isinstance(objective.loss, BinaryLoss):
@@ -173,7 +174,7 @@ def _check_overlap(fit, objective, hessian):
     long it is.
     """
     direction = np.linalg.eigh(hessian)[1][:, 0]
-    t = objective.scores(direction)[fit.used]
+    t = objective.scores_along(direction)[fit.used]
     largest = float(np.max(t**2, initial=0.0))
     if largest > 0 and fit.n * float(direction @ hessian @ direction) < 0.1 * largest:
         name = fit.name_of(objective, int(np.abs(direction).argmax()))

@@ -1,7 +1,7 @@
 """Losses of ordered classes: of K − 1 scores by row, one for each threshold.
 
 Row i has the scores f_k = z_i − θ_k, k = 0 … K − 2, and class c lies above the thresholds k < c.
-Objectives call these losses with validated arrays; they are made of vectors, and compile nothing.
+Objectives call these losses with validated arrays.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from scipy import special
 
+from sklearn_margin._jit import kernel
 from sklearn_margin._typing import Array
 from sklearn_margin.losses.base import Loss
 
@@ -153,51 +154,48 @@ class CumulativeLogistic(OrdinalLoss):
         return Logistic()
 
     def scores_value(self, k: Array, f: Array, s: Array) -> float:
-        a, b, delta, inner = _next_scores(k, f)
-        with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
-            gaps = np.where(inner, -np.log(-np.expm1(-delta)), 0.0)
-            rows = np.logaddexp(0.0, -a) + np.logaddexp(0.0, b) + gaps
-        if (delta <= 0).any():
-            return np.inf
-        used = s > 0
-        return float(rows[used] @ s[used].astype(np.float64))
+        none = np.empty((0, 0), f.dtype)
+        return float(_likelihood(k, f, s, none, none, s, 0))
 
     def scores_value_gradient(self, k: Array, f: Array, s: Array, out: Array) -> float:
-        a, b, delta, inner = _next_scores(k, f)
-        with np.errstate(divide="ignore", over="ignore"):
-            q = np.where(inner, 1.0 / np.expm1(delta), 0.0)
-        _write(out, k, -s * (special.expit(-a) + q), s * (special.expit(b) + q))
-        return self.scores_value(k, f, s)
+        return float(_likelihood(k, f, s, out, out, s, 1))
 
     def scores_curvature(self, k: Array, f: Array, s: Array, g: Array, h: Array, r: Array) -> float:
-        a, b, delta, inner = _next_scores(k, f)
-        with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
-            q = np.where(inner, 1.0 / np.expm1(delta), 0.0)
-            coupling = s * (q * (1.0 + q))
-        curved = [s * (special.expit(x) * special.expit(-x)) + coupling for x in (a, b)]
-        _write(h, k, *curved)
-        r[:] = coupling
-        return self.scores_value_gradient(k, f, s, g)
+        return float(_likelihood(k, f, s, g, h, r, 2))
 
 
-def _next_scores(k, f):
-    """Scores of the thresholds below and above the class, ±infinity where there is none; how far
-    they are apart; and whether there are both; in float64."""
-    n, last = f.shape
-    rows = np.arange(n)
-    a = np.where(k > 0, f[rows, np.maximum(k - 1, 0)], np.inf).astype(np.float64)
-    b = np.where(k < last, f[rows, np.minimum(k, last - 1)], -np.inf).astype(np.float64)
-    return a, b, a - b, (k > 0) & (k < last)
-
-
-def _write(out, k, below, above):
-    """Numbers for the thresholds next to the class, zeros for the others."""
-    rows, last = np.arange(len(k)), out.shape[1]
-    out[:] = 0
-    some = k > 0
-    out[rows[some], k[some] - 1] = below[some]
-    some = k < last
-    out[rows[some], k[some]] = above[some]
+@kernel
+def _likelihood(k, f, s, g, h, r, order):
+    """Σ s × loss; from ``order`` 1 on the gradient goes to g, from 2 on the Hessian to h and r."""
+    last, total = f.shape[1], 0.0
+    for i in range(len(k)):
+        c, weight, loss, q = k[i], np.float64(s[i]), 0.0, 0.0
+        if 0 < c < last:
+            delta = np.float64(f[i, c - 1]) - np.float64(f[i, c])
+            if delta <= 0:
+                return np.inf
+            share = -np.expm1(-delta)
+            loss = -np.log(share)
+            q = (1.0 - share) / share
+        coupling = weight * q * (1.0 + q)
+        if order >= 1:
+            g[i] = 0
+        if order >= 2:
+            h[i] = 0
+            r[i] = coupling
+        for threshold in range(max(c - 1, 0), min(c + 1, last)):
+            sign = 1.0 if threshold == c else -1.0
+            x = sign * np.float64(f[i, threshold])  # the loss is log(1 + e^x)
+            e = np.exp(-abs(x))
+            p = 1.0 / (1.0 + e)
+            loss += max(x, 0.0) + np.log1p(e)
+            if order >= 1:
+                g[i, threshold] = weight * sign * ((p if x > 0 else e * p) + q)
+            if order >= 2:
+                h[i, threshold] = weight * e * p * p + coupling
+        if weight > 0:
+            total += weight * loss
+    return total
 
 
 def log_shares(f, thresholds) -> np.ndarray:

@@ -158,7 +158,7 @@ class OrdinalObjective(PointwiseObjective):
     def loss_at(self, score):
         # Of all scores alike a likelihood is nothing.
         b = self._parts(self.start())[1].astype(self.rows.dtype)
-        return self.score_value(np.tile(b, (len(self.y), 1)))
+        return self.score_value(self.shifted(np.tile(b, (len(self.y), 1))))
 
     # --- F and its derivatives ---
 
@@ -276,7 +276,8 @@ class OrdinalObjective(PointwiseObjective):
     def in_any_order(self):
         """The same objective, whose thresholds may cross."""
         settings = {**self._settings(), "ordered": False}
-        return type(self)(self.loss, self.rows, self.y, self.s, **settings)
+        free = type(self)(self.loss, self.rows, self.y, self.s, **settings)
+        return free.with_offset(self.offset)
 
 
 class ReplicatedObjective(PointwiseObjective):
@@ -292,7 +293,7 @@ class ReplicatedObjective(PointwiseObjective):
         self.n_distances = n_distances
 
     @classmethod
-    def of(cls, loss, X, y, s, penalty, n_jobs):
+    def of(cls, loss, X, y, s, penalty, n_jobs, offset=None):
         """The objective for features X, class indices y, and a ``ThresholdLoss``."""
         n, m = len(y), int(y.max())
         away = np.arange(m) - y[:, None]
@@ -308,7 +309,8 @@ class ReplicatedObjective(PointwiseObjective):
         penalty = _with_distances(penalty, X.shape[1], m - 1, loss.is_immediate)
         rows = Rows(stacked, center=True, n_jobs=n_jobs)
         settings = {"penalty": penalty, "fit_intercept": True}
-        return cls(loss.binary, rows, labels, s[i], n_distances=m - 1, **settings)
+        objective = cls(loss.binary, rows, labels, s[i], n_distances=m - 1, **settings)
+        return objective.with_offset(None if offset is None else offset[i])
 
     def to_coef(self, params):
         coef, b = super().to_coef(params)

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_margin._base.ranking import check_groups_given
+from sklearn_margin._base.queries import check_groups_given
 from sklearn_margin._groups import is_packed
-from sklearn_margin._ndcg import grouped_ndcg
+from sklearn_margin.metrics._ndcg import grouped_ndcg
 from sklearn_margin.plotting._axes import axes_of, check_kind, in_legend, set_title
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from sklearn_margin._groups import (
+from sklearn_margin.metrics._scored_rows import (
     RankedRows,
     ScoredRows,
     average_over_ties,
