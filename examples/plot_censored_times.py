@@ -81,6 +81,6 @@ axes[1].set(ylabel="coefficient of the treatment", xlabel="share censored")
 axes[1].xaxis.set_major_formatter("{x:.0%}")
 
 # %%
-# **To conclude**: with four in five times censored the known pairs still rank new patients nearly as
-# well as all times do. Both naive fits end up with a treatment that seems to do harm: who got it was
-# not seen long enough to live long. Next: :doc:`/user_guide/censored_times`.
+# **To conclude**: with four in five times censored the known pairs still rank new patients nearly
+# as well as all times do. Both naive fits end up with a treatment that seems to do harm: who got it
+# was not seen long enough to live long. Next: :doc:`/user_guide/censored_times`.

@@ -72,5 +72,5 @@ ax.legend(loc="lower left", bbox_to_anchor=(0, 0.1))
 
 # %%
 # **To conclude**: without a bias propensities change nothing; with one they mend most of it. Where
-# it is strong, a few clicks at far places have weights of hundreds, and the fit gets uncertain: clip
+# it is strong, a few clicks far down have weights of hundreds, and the fit gets uncertain: clip
 # small propensities then. Both fits beat the old order. Next: :doc:`/user_guide/clicks`.
