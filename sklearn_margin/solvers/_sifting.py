@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy.linalg import LinAlgError
+from sklearn.utils import gen_batches
 
 from sklearn_margin._linalg import factorized
 from sklearn_margin.objective.pointwise import DiagonalCurvature
@@ -35,6 +36,7 @@ _WIDE = 8  # the share of all rows, inverted, that makes a band wide
 _FEW = 4.0  # rows that do not tell the Hessian of a feature
 _ARMIJO, _NOISE = 0.1, 1e-6  # share of the slope by which F falls; what is no rise of it
 _COVER = 40  # rows for a feature that has less
+_RANGE = 50_000  # rows that are gone through at a time, or a sixteenth of all
 
 
 def _effective(X):
@@ -126,8 +128,9 @@ class _Sides:
     def __init__(self, objective):
         self.objective, self.rows = objective, objective.rows
         self.kink, self.low, self.high = map(np.array, zip(*hinge_terms(objective), strict=True))
-        self.e = np.empty_like(self.kink)
-        self.n_steps = 0
+        self.e, n = np.empty_like(self.kink), self.kink.shape[1]
+        self.n_steps, self.loss = 0, None
+        self.ranges = list(gen_batches(n, max(_RANGE, n // 16)))
         self.typical = slice(None, None, max(1, self.e.shape[1] // _LOOKED_AT))
 
     def look(self, x):
@@ -139,6 +142,7 @@ class _Sides:
             return 0.0, slope.sum(axis=0).astype(z.dtype, copy=False)
 
         _, projected, total = self.rows.through_scores(*self.objective.split(x), slopes)
+        self.loss = None
         self.x, self.gradient = x, self.objective.join(projected, total)
 
     def _slope(self, e, where):
@@ -146,6 +150,7 @@ class _Sides:
 
     def move(self, x):
         """Go to the point ``x``: one read, besides rows that change sides."""
+        self.loss = None
         self._go(x, self.objective.scores_along(x - self.x), 1.0)
 
     def step_to(self, x):
@@ -154,27 +159,42 @@ class _Sides:
         penalty, split = self.objective.penalty, self.objective.split
         p = x - self.x
         dz = self.objective.scores_along(p)
-        before, held = self._loss(self.e), penalty.value(split(self.x)[0])
+        before = self._loss(dz, 0.0) if self.loss is None else self.loss
+        held = penalty.value(split(self.x)[0])
         for length in (1.0, 0.5):
             change = penalty.value(split(self.x + length * p)[0]) - held
             slope = length * float(self.gradient @ p) + change
-            change += self._loss(self.e + length * dz) - before
+            self.loss = self._loss(dz, length)
+            change += self.loss - before
             if change <= _ARMIJO * slope + _NOISE * before:
                 return self._go(self.x + length * p, dz, length)
         return None
 
-    def _loss(self, e):
-        return float(np.vdot(self._slope(e, slice(None)), e))
+    def _loss(self, dz, length):
+        """The loss where scores are ``length`` of ``dz`` further; by ranges, for temporary arrays
+        as long as all rows are what memory there must be."""
+        total = 0.0
+        for where in self.ranges:
+            e = self.e[:, where]
+            e = e + length * dz[where] if length else e
+            total += float(np.vdot(self._slope(e, where), e))
+        return total
 
     def _go(self, x, dz, length):
-        dz = length * dz
-        new = self.e + dz
-        index = np.flatnonzero(((new > 0) != (self.e > 0)).any(axis=0))
-        self.gradient += self._project(
-            self._slope(new[:, index], index) - self._slope(self.e[:, index], index), index
-        )
-        self.x, self.e, self.n_steps = x, new, self.n_steps + 1
-        return np.abs(dz, dtype=np.float64)
+        changed, slopes = [], []
+        for where in self.ranges:
+            old = self.e[:, where]
+            new = old + length * dz[where]
+            index = np.flatnonzero(((new > 0) != (old > 0)).any(axis=0))
+            rows = index + where.start
+            changed.append(rows)
+            slopes.append(self._slope(new[:, index], rows) - self._slope(old[:, index], rows))
+            old[:] = new
+        self.gradient += self._project(np.hstack(slopes), np.concatenate(changed))
+        self.x, self.n_steps = x, self.n_steps + 1
+        dz = dz.astype(np.float64, copy=False)
+        dz *= length
+        return np.abs(dz, out=dz)
 
     def _project(self, slopes, index):
         """X̃ᵀ times slopes of the rows ``index``."""
