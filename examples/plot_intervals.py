@@ -59,7 +59,8 @@ print(pd.DataFrame(table, index=by_day.feature_names).round(2))
 fig, axes = plt.subplots(1, 2, figsize=(5.6, 2.4), layout="constrained")
 for ax, quantile in zip(axes, (0.5, 0.9), strict=True):
     CoefficientDisplay.from_estimator(model, target=quantile, errors=by_day, ax=ax)
-    ax.set(title=f"quantile {quantile}", xlabel="minutes, for one deviation")
+    ax.set(title=f"quantile {quantile}", xlabel="")
+fig.supxlabel("minutes, for one standard deviation", size="medium")
 
 wider = np.median(by_day.standard_errors / by_flight.standard_errors)
 print(f"errors by day are {wider:.1f} times those by flight")

@@ -62,7 +62,7 @@ ax.stackplot(times, p.T, colors=["0.93", "0.8", "C1", "C3"])
 for name, low, high in zip(steps, np.append(0, p[-1].cumsum()), p[-1].cumsum(), strict=False):
     ax.text(22.7, (low + high) / 2, name, va="center")
 ax.set(xlabel="scheduled departure, hour", ylabel="probability", xlim=(5.5, 25), ylim=(0, 1))
-ax.set(xticks=range(6, 24, 3), title="Every step becomes likelier in the evening")
+ax.set(xticks=range(6, 24, 3), title="Late steps become likelier in the evening")
 
 # %%
 # **To conclude**: where classes have an order, one score and thresholds say as much with far fewer

@@ -10,7 +10,7 @@ _CLASSES = "classification losses/binary"
 _SEVERAL = "classification losses/multiclass"
 _PROBABILITY = "classification losses/probability"
 _RESIDUAL = "robust_regression losses/regression"
-_PAIRS = "ranking losses/pairwise"
+_PAIRS = "ranking losses/pairwise clicks"
 _METRICS = "rank_a_table ranking"
 
 #: Pages below ``user_guide`` by object, the first to read first.
@@ -22,11 +22,11 @@ GUIDE = {
         "HuberRegressor": "robust_regression losses/regression objective",
         "LinearClassifier": "classification losses/index objective",
         "LinearEmbedding": "embeddings",
-        "LinearRanker": "rank_a_table ranking losses/pairwise",
+        "LinearRanker": "rank_a_table ranking clicks censored_times losses/pairwise",
         "LinearRegressor": "robust_regression losses/regression objective",
         "OrdinalClassifier": "ordinal classification",
         "QuantileRegressor": "quantiles objective",
-        "RankSVM": "rank_a_table ranking losses/pairwise",
+        "RankSVM": "rank_a_table ranking clicks censored_times losses/pairwise",
         "check_loss": "custom_losses",
         "regularization_path": "paths",
     },
@@ -41,7 +41,7 @@ GUIDE = {
         **dict.fromkeys(["EpsilonInsensitive", "SquaredEpsilonInsensitive"], _RESIDUAL),
         "Quantile": "quantiles losses/regression",
         **dict.fromkeys(["PairwiseHinge", "PairwiseSquaredHinge", "PairwiseLogistic"], _PAIRS),
-        "MarginRanking": _PAIRS,
+        "MarginRanking": "ranking losses/pairwise",
         "ListwiseSoftmax": "ranking losses/listwise",
         **dict.fromkeys(["Contrastive", "Triplet", "InfoNCE", "Circle", "NCA"], "embeddings"),
         **dict.fromkeys(["MultipleNegativesRanking", "GE2E", "ArcFace"], "embeddings"),
@@ -66,10 +66,10 @@ GUIDE = {
         "coef_inference": "inference",
     },
     "metrics": {
-        **dict.fromkeys(["ndcg_score", "average_precision_score"], _METRICS),
-        **dict.fromkeys(["reciprocal_rank_score", "precision_at_k_score"], _METRICS),
-        **dict.fromkeys(["pairwise_accuracy_score", "make_ranking_scorer"], _METRICS),
-        "concordance_index_score": _METRICS,
+        **dict.fromkeys(["ndcg_score", "pairwise_accuracy_score"], f"{_METRICS} clicks"),
+        **dict.fromkeys(["average_precision_score", "reciprocal_rank_score"], _METRICS),
+        **dict.fromkeys(["precision_at_k_score", "make_ranking_scorer"], _METRICS),
+        "concordance_index_score": "censored_times ranking",
         **dict.fromkeys(["pinball_loss", "make_pinball_scorer"], "quantiles"),
     },
     "plotting": {
