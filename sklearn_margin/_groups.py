@@ -55,7 +55,7 @@ def unpack_target(
     >>> relevance, groups.tolist()
     (array([2., 0.]), ['a', 'b'])
     """
-    y = as_array(y, input_name)
+    y = as_array(_as_records(y), input_name)
     if y.dtype.names is not None:
         return _survival(y, input_name)[1], None if groups is None else as_array(groups, "groups")
     if not is_packed(y):
@@ -75,8 +75,15 @@ def unpack_target(
 
 def events_of(y: Any, input_name: str = "y") -> NDArray[np.bool_] | None:
     """Whether the time of each row is that of an event, of a structured `y`; None of any other."""
+    y = _as_records(y)
     names = getattr(getattr(y, "dtype", None), "names", None)
     return None if names is None else _survival(y, input_name)[0]
+
+
+def _as_records(y):
+    """A data frame with the columns event and time as a structured array; others as they are."""
+    names = [str(name).lower() for name in getattr(y, "columns", ())]
+    return y.to_records(index=False) if sorted(names) == ["event", "time"] else y
 
 
 def _survival(y, input_name):

@@ -90,7 +90,8 @@ class OrdinalClassifier(BaseClassifier):
         Which thresholds count for a row: all, by which they come out in order, or those next to its
         class, which are kept in order. Of no effect for "cumulative_logistic".
     classes : array-like of shape (n_classes,), default=None
-        Labels from the lowest class to the highest; None is sorted labels.
+        Labels from the lowest class to the highest; None is the order of an ordered categorical of
+        pandas, else that of sorted labels.
     alpha : float, default=1e-4
         Strength of the penalty, at least 0. The loss is a mean over the rows, so that the same
         alpha suits any number of them. In place of a factor C of their sum, as ``LinearSVC`` and
@@ -267,11 +268,11 @@ class OrdinalClassifier(BaseClassifier):
     def _prepare(self, X, y, sample_weight=None, offset=None):
         if isinstance(X, Table):
             return self._prepare_table(X)
-        loss = self._loss()
+        loss, names = self._loss(), _names_in_order(y) if self.classes is None else self.classes
         X, y = self._validate(X, y)
         check_classification_targets(y)
         labels, s = self._classes_and_weights(loss, y, sample_weight, X.dtype)
-        order = self._order(labels, y)
+        order = _order(labels, y, names)
         # Rows of weight 0 may have a label that is no class.
         index = order.argsort()[np.minimum(np.searchsorted(labels, y), len(labels) - 1)]
         if offset is not None:
@@ -306,20 +307,6 @@ class OrdinalClassifier(BaseClassifier):
         if not getattr(objective, "ordered", False) or self.solver != "auto":
             return solver
         return AnyOrderFirst(super()._choose_solver(objective.in_any_order()), solver)
-
-    def _order(self, labels, y):
-        """Numbers of the sorted ``labels`` from the lowest class to the highest."""
-        if self.classes is None:
-            return np.arange(len(labels))
-        if np.ndim(self.classes) != 1:
-            raise ValueError(f"classes must be a list of labels, got {self.classes!r}")
-        classes = column_or_1d(np.asarray(self.classes), input_name="classes").tolist()
-        if len(set(classes)) < len(classes):
-            raise ValueError(f"classes must name each label once, got {self.classes!r}")
-        unknown = set(y.tolist()) - set(classes)
-        if unknown:
-            raise ValueError(f"y holds labels that are not in classes: {sorted(unknown)}")
-        return np.argsort([classes.index(label) for label in labels.tolist()])
 
     def _solutions(self, problem):
         coef, thresholds = self._dense_coef(), self.thresholds_
@@ -421,3 +408,24 @@ class OrdinalClassifier(BaseClassifier):
         tags = super().__sklearn_tags__()
         tags.classifier_tags.poor_score = True  # of classes in no order
         return tags
+
+
+def _names_in_order(y):
+    """Categories of an ordered categorical of pandas, from the lowest; None for other labels."""
+    dtype = getattr(y, "dtype", None)
+    return dtype.categories.tolist() if getattr(dtype, "ordered", False) else None
+
+
+def _order(labels, y, classes):
+    """Numbers of the sorted ``labels`` from the lowest class to the highest."""
+    if classes is None:
+        return np.arange(len(labels))
+    if np.ndim(classes) != 1:
+        raise ValueError(f"classes must be a list of labels, got {classes!r}")
+    names = column_or_1d(np.asarray(classes), input_name="classes").tolist()
+    if len(set(names)) < len(names):
+        raise ValueError(f"classes must name each label once, got {classes!r}")
+    unknown = set(y.tolist()) - set(names)
+    if unknown:
+        raise ValueError(f"y holds labels that are not in classes: {sorted(unknown)}")
+    return np.argsort([names.index(label) for label in labels.tolist()])

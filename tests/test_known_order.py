@@ -3,6 +3,7 @@
 from itertools import product
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from sklearn_margin import Batches, LinearRanker, RankSVM
@@ -184,6 +185,18 @@ def test_wrong_propensities(wrong):
 
 
 # --- censored times ---------------------------------------------------------------------------
+
+
+def test_a_frame_of_events_and_times():
+    frame = pd.DataFrame({"event": EVENT, "time": TIME})
+    model = RankSVM(alpha=1e-2).fit(X, frame, groups=GROUPS)
+    np.testing.assert_array_equal(
+        model.coef_, RankSVM(alpha=1e-2).fit(X, SURVIVAL, groups=GROUPS).coef_
+    )
+    score = model.score(X, frame, groups=GROUPS)
+    assert score == concordance_index_score(frame, model.predict(X), groups=GROUPS)
+    with pytest.raises(ValueError, match="whether there was an event"):
+        RankSVM().fit(X, frame[["time", "event"]], groups=GROUPS)
 
 
 def test_a_fit_to_censored_times():

@@ -226,6 +226,18 @@ def test_order_of_labels():
         OrdinalClassifier(classes=["low", "low"]).fit(X, names[Y])
 
 
+def test_an_ordered_categorical_says_the_order():
+    names = np.array(["low", "mid", "high", "top"])
+    y = pd.Series(pd.Categorical.from_codes(Y, names, ordered=True))
+    model = OrdinalClassifier().fit(X, y)
+    assert model.classes_.tolist() == names.tolist()
+    np.testing.assert_array_equal(model.coef_, OrdinalClassifier().fit(X, Y).coef_)
+    search = AlphaSearchCV(OrdinalClassifier(), alphas=[1e-3], cv=2).fit(X, y)
+    assert search.best_estimator_.classes_.tolist() == names.tolist()
+    unordered = OrdinalClassifier().fit(X, y.cat.as_unordered())
+    assert unordered.classes_.tolist() == sorted(names)
+
+
 @pytest.mark.parametrize("params", [{}, {"loss": "hinge"}, {"threshold": "immediate"}], ids=repr)
 def test_weights_dtypes_and_starts(params):
     model = OrdinalClassifier(alpha=0.01, tol=1e-8, **params)
