@@ -30,6 +30,7 @@ __all__ = [
     "row_prefetch",
     "row_scores",
     "row_size",
+    "row_square",
     "row_update",
     "single_rows",
     "squared_norms",
@@ -340,14 +341,63 @@ overload_on_class(row_feature, _FEATURE)
 # --- many rows --------------------------------------------------------------------------------
 
 
+def _dense_square(rows, i, scratch):
+    total = 0.0
+    for j in range(rows.X.shape[1]):
+        entry = (rows.X[i, j] - rows.shift[j]) * rows.inverse[j]
+        total += entry * entry
+    return total
+
+
+def _sparse_square(rows, i, scratch):
+    total, before = 0.0, -1
+    for k in range(rows.indptr[i], rows.indptr[i + 1]):
+        j = int(rows.indices[k])
+        if j <= before:
+            return _added_up(rows, i, scratch)
+        entry = rows.data[k] * rows.inverse[j]
+        total += entry * entry
+        before = j
+    return total
+
+
+def _raw_square(rows, i, scratch):
+    total, before = 0.0, -1
+    for k in range(rows.indptr[i], rows.indptr[i + 1]):
+        j = int(rows.indices[k])
+        if j <= before:
+            return _added_up(rows, i, scratch)
+        total += float(rows.data[k]) * rows.data[k]
+        before = j
+    return total
+
+
+@kernel
+def _added_up(rows, i, scratch):
+    """Squared norm of a row that may have a feature twice, whose entries then add up."""
+    row_add(rows, i, 1.0, scratch)
+    total = row_dot(rows, i, scratch)
+    row_add(rows, i, -1.0, scratch)
+    return total
+
+
+_SQUARE = {DenseRows: _dense_square, SparseRows: _sparse_square, RawRows: _raw_square}
+
+
+def row_square(rows, i, scratch):
+    """Squared norm of row ``i``; ``scratch`` is zero, and is again."""
+    return _SQUARE[type(rows)](rows, i, scratch)
+
+
+overload_on_class(row_square, _SQUARE)
+
+
 @kernel
 def squared_norms(rows, index, scratch):
     """Squared norms of the rows ``index``; ``scratch`` is zero, and is again."""
     norms = np.empty(index.shape[0])
     for k in range(index.shape[0]):
-        row_add(rows, index[k], 1.0, scratch)
-        norms[k] = row_dot(rows, index[k], scratch)
-        row_add(rows, index[k], -1.0, scratch)
+        norms[k] = row_square(rows, index[k], scratch)
     return norms
 
 

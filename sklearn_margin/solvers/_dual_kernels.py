@@ -44,7 +44,7 @@ def visit_hinges(rows, active, order, keep, hinges, t, state, thresholds, seed):
     """Exact minimisation along each coordinate of the active rows; ``keep`` marks the rows that
     stay active. Returns the sum of slopes, the extremes of the projected gradient, and the duality
     gap of the rows, each as it was visited."""
-    kink, low, high, norm = hinges
+    kink, low, high, curve, norm = hinges
     w, multiplier, total, inverse_alpha, inverse_rho = state
     below, above = thresholds
     highest, lowest, gap = 0.0, 0.0, 0.0
@@ -65,8 +65,13 @@ def visit_hinges(rows, active, order, keep, hinges, t, state, thresholds, seed):
             settled = True
             for c in range(kink.shape[0]):
                 e = z - kink[c, i] - change * norm[i]
-                old = t[c, i]
-                gap += ((high[c, i] if e > 0.0 else low[c, i]) - old) * e
+                old, bend = t[c, i], curve[c, i]
+                if bend > 0.0:
+                    best = min(high[c, i], max(low[c, i], e / bend))
+                    gap += (best - old) * (e - 0.5 * bend * (best + old))
+                    e -= bend * old
+                else:
+                    gap += ((high[c, i] if e > 0.0 else low[c, i]) - old) * e
                 violation = e
                 if old <= low[c, i]:
                     settled = settled and e < below
@@ -80,8 +85,8 @@ def visit_hinges(rows, active, order, keep, hinges, t, state, thresholds, seed):
                     continue
                 highest = max(highest, violation)
                 lowest = min(lowest, violation)
-                if norm[i] > 0.0:
-                    new = min(high[c, i], max(low[c, i], old + e / norm[i]))
+                if norm[i] + bend > 0.0:
+                    new = min(high[c, i], max(low[c, i], old + e / (norm[i] + bend)))
                 else:
                     new = high[c, i] if e > 0.0 else low[c, i]
                 t[c, i] = new

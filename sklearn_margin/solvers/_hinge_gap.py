@@ -189,7 +189,7 @@ class _State:
     def __init__(self, problem, x, value, e, below, above, projected, features):
         self.problem, self.x, self.value, self.projected = problem, x, value, projected
         join, penalty = problem.objective.join, problem.penalty
-        self.l2, self.l1 = join(penalty.l2, 0.0), join(penalty.l1, 0.0)
+        self.l2, self.l1 = join(penalty.l2, 0.0), 0.0
         room = np.minimum(below, above)
         self.room, self.pull = room.sum(axis=0), (room * np.abs(e)).sum(axis=0)
         self.slopes = problem.low + below
@@ -203,13 +203,17 @@ class _State:
             size = join(features.T @ by_row, by_row.sum())
         self.error = 4.0 * problem.eps * (size + self.l2 * np.abs(x))
         self.v = projected + self.l2 * x
-        self.held, self.way = np.zeros(len(x)), np.zeros(len(x))
+        self.held, self.way, self.kinks = np.zeros((3, len(x)))
+        if penalty.has_l1:
+            self.l1 = join(penalty.l1, 0.0)
         if penalty.has_bounds:
             self._let_bounds_hold(join(penalty.lower, -np.inf), join(penalty.upper, np.inf))
         self.hinges = float(np.sum(np.where(e > 0, above, below) * np.abs(e)))
-        self.kinks = self.l1 * np.abs(x) + np.clip(self.v, -self.l1, self.l1) * x
-        self.kinks += np.where(self.l1 > 0, self.error * np.abs(x), 0.0)
-        self.kinks += self.held * self.way
+        if penalty.has_l1:
+            self.kinks = self.l1 * np.abs(x) + np.clip(self.v, -self.l1, self.l1) * x
+            self.kinks += np.where(self.l1 > 0, self.error * np.abs(x), 0.0)
+        if penalty.has_bounds:
+            self.kinks += self.held * self.way
         self.sums = self.hinges + float(self.kinks.sum())
         self.work = float(np.sum(self.slopes * e))
         self.total = float(self.slopes.sum())
@@ -229,13 +233,15 @@ class _State:
 
     def _ridge(self, slack):
         """What each coordinate costs if v is off by another ``slack``."""
-        off = self.error + slack
+        off, has_bounds = self.error + slack, self.problem.penalty.has_bounds
         rest = np.maximum(np.abs(self.v) + off - self.l1, 0.0)
-        bound = self.held >= 2 * off  # which holds the rest, too
-        rest = np.where((self.held > 0) & bound, 0.0, rest)
+        if has_bounds:
+            bound = (self.held > 0) & (self.held >= 2 * off)  # which holds the rest, too
+            rest = np.where(bound, 0.0, rest)
         with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
             cost = np.where(rest > 0, 0.5 * rest * (rest / self.l2), 0.0)
-        cost += np.where((self.held > 0) & bound, off * self.way, 0.0)
+        if has_bounds:
+            cost += np.where(bound, off * self.way, 0.0)
         return np.where(np.isnan(cost), np.inf, cost)
 
     def by_ridge(self):
@@ -243,7 +249,8 @@ class _State:
         have a share in; and the coordinates that make it dear."""
         price, slack = self._balance()
         cost = self._ridge(slack)
-        price += slack * float(np.sum(np.where(self.l1 > 0, np.abs(self.x), 0.0)))
+        if self.problem.penalty.has_l1:
+            price += slack * float(np.sum(np.where(self.l1 > 0, np.abs(self.x), 0.0)))
         dear = cost > 1e-3 * self.sums / len(cost)
         if self.problem.objective.fit_intercept:
             cost[-1], dear[-1] = 0.0, True

@@ -20,7 +20,9 @@ __all__ = [
     "coefficient_hinges",
     "hinge_terms",
     "is_sum_of_hinges",
+    "is_sum_of_round_hinges",
     "lies_in_span",
+    "round_hinge_terms",
 ]
 
 
@@ -203,6 +205,12 @@ def is_sum_of_hinges(loss) -> bool:
     return known and loss.piecewise_linear(np.ones(1)) is not None
 
 
+def is_sum_of_round_hinges(loss) -> bool:
+    """Whether the loss says, of its own formula, that it is a sum of hinges with round kinks."""
+    known = hasattr(loss, "piecewise_quadratic")
+    return known and loss.piecewise_quadratic(np.ones(1)) is not None
+
+
 def best_intercept(kink, low, high):
     """The minimiser of hinges with these kinks and slopes: where the sum of slopes turns."""
     order = np.argsort(kink, axis=None)
@@ -220,6 +228,20 @@ def hinge_terms(objective, index=None):
     for kink, left, right in objective.loss.piecewise_linear(y):
         kink = kink if objective.offset is None else kink - objective.offset[index]
         yield kink, weight * left, weight * right
+
+
+def round_hinge_terms(objective):
+    """As ``hinge_terms``, with the curvature by slope of what is charged for a slope: none if kinks
+    are sharp. A row of no weight has no slope."""
+    if not is_sum_of_round_hinges(objective.loss):
+        for kink, low, high in hinge_terms(objective):
+            yield kink, low, high, np.zeros_like(kink)
+        return
+    y, weight = objective.y.astype(np.float64), objective.s.astype(np.float64)
+    live, offset = weight > 0, 0.0 if objective.offset is None else objective.offset
+    for kink, left, right, curve in objective.loss.piecewise_quadratic(y):
+        bounds = (weight * np.where(live, bound, 0.0) for bound in (left, right))
+        yield kink - offset, *bounds, curve / np.where(live, weight, 1.0)
 
 
 def coefficient_hinges(objective):
