@@ -148,20 +148,24 @@ def _sparse_dot(rows, i, u):
 
 
 def _raw_dot(rows, i, u):
-    # Unsigned indices need no check for negative ones, and four sums run at once.
+    # Unsigned indices need no check for negative ones, and eight sums run at once.
     first, last = rows.indptr[i], rows.indptr[i + 1]
-    a, b, c, d = 0.0, 0.0, 0.0, 0.0
+    a0, a1, a2, a3, a4, a5, a6, a7 = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
     k = first
-    while k + 3 < last:
-        a += rows.data[k] * u[np.uintp(rows.indices[k])]
-        b += rows.data[k + 1] * u[np.uintp(rows.indices[k + 1])]
-        c += rows.data[k + 2] * u[np.uintp(rows.indices[k + 2])]
-        d += rows.data[k + 3] * u[np.uintp(rows.indices[k + 3])]
-        k += 4
+    while k + 7 < last:
+        a0 += rows.data[k] * u[np.uintp(rows.indices[k])]
+        a1 += rows.data[k + 1] * u[np.uintp(rows.indices[k + 1])]
+        a2 += rows.data[k + 2] * u[np.uintp(rows.indices[k + 2])]
+        a3 += rows.data[k + 3] * u[np.uintp(rows.indices[k + 3])]
+        a4 += rows.data[k + 4] * u[np.uintp(rows.indices[k + 4])]
+        a5 += rows.data[k + 5] * u[np.uintp(rows.indices[k + 5])]
+        a6 += rows.data[k + 6] * u[np.uintp(rows.indices[k + 6])]
+        a7 += rows.data[k + 7] * u[np.uintp(rows.indices[k + 7])]
+        k += 8
     while k < last:
-        a += rows.data[k] * u[np.uintp(rows.indices[k])]
+        a0 += rows.data[k] * u[np.uintp(rows.indices[k])]
         k += 1
-    return (a + b) + (c + d)
+    return ((a0 + a1) + (a2 + a3)) + ((a4 + a5) + (a6 + a7))
 
 
 def _dense_add(rows, i, factor, out):
@@ -349,35 +353,28 @@ def _dense_square(rows, i, scratch):
     return total
 
 
-def _sparse_square(rows, i, scratch):
-    total, before = 0.0, -1
-    for k in range(rows.indptr[i], rows.indptr[i + 1]):
-        j = int(rows.indices[k])
-        if j <= before:
-            return _added_up(rows, i, scratch)
-        entry = rows.data[k] * rows.inverse[j]
-        total += entry * entry
-        before = j
-    return total
-
-
-def _raw_square(rows, i, scratch):
-    total, before = 0.0, -1
-    for k in range(rows.indptr[i], rows.indptr[i + 1]):
-        j = int(rows.indices[k])
-        if j <= before:
-            return _added_up(rows, i, scratch)
-        total += float(rows.data[k]) * rows.data[k]
-        before = j
-    return total
-
-
 @kernel
 def _added_up(rows, i, scratch):
-    """Squared norm of a row that may have a feature twice, whose entries then add up."""
+    """Squared norm of a row where a feature may be twice, whose entries then add up."""
     row_add(rows, i, 1.0, scratch)
     total = row_dot(rows, i, scratch)
     row_add(rows, i, -1.0, scratch)
+    return total
+
+
+def _sparse_square(rows, i, scratch):
+    return _added_up(rows, i, scratch)
+
+
+def _raw_square(rows, i, scratch):
+    first, last = rows.indptr[i], rows.indptr[i + 1]
+    disorder, total = 0, 0.0
+    for k in range(first + 1, last):
+        disorder += rows.indices[k] <= rows.indices[k - 1]
+    if disorder > 0:
+        return _added_up(rows, i, scratch)
+    for k in range(first, last):
+        total += float(rows.data[k]) * rows.data[k]
     return total
 
 

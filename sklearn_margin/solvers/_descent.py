@@ -15,7 +15,7 @@ from sklearn_margin.solvers.base import Result
 
 __all__ = ["Certificate", "Dual", "descend"]
 
-_COMPACT = 0.5  # share of rows below which they are copied
+_COMPACT, _FEW_ENTRIES = 0.5, 1_000_000  # share of rows, of more entries, that are then copied
 _PATIENCE = 5  # passes more between looks at the gap, where passes tell about how large it is
 
 
@@ -121,6 +121,7 @@ class Part:
         self.index = index  # in the whole
         self.active = np.arange(len(index))
         self.last = self.momentum = None  # what ``accelerate`` remembers
+        self.error = 1.0  # of the coefficients of ``momentum``
 
 
 class Dual:
@@ -222,10 +223,11 @@ class Dual:
         """Raw coefficients w = −Xᵀg/alpha, as kernels take them."""
         rows = self.objective.rows
         g = self.by_score(slopes).astype(rows.dtype, copy=False)
-        if g.any():
-            projected, total = rows.backproject(g)
-        else:  # as at the start, most often
-            projected, total = np.zeros((*g.shape[1:], rows.shape[1])), np.zeros(g.shape[1:])
+        if not g.any():  # as at the start, most often
+            return np.ascontiguousarray(
+                coefficient_layout(self.rows, np.zeros((*g.shape[1:], rows.shape[1])))
+            )
+        projected, total = rows.backproject(g)
         raw = projected * rows.scale + np.multiply.outer(total, rows.shift - self.shift)
         coef = coefficient_layout(self.rows, raw) / -self.objective.penalty.ridge
         return np.ascontiguousarray(coef)
@@ -244,10 +246,14 @@ class Dual:
     def part(self, index) -> Part:
         """The rows to work on, side by side."""
         whole = Part(self.rows, np.arange(self.n), self.slopes, self.arrays)
-        if len(index) < _COMPACT * self.n:
+        if self._is_worth_copying(len(index), self.n):
             return self._taken(whole, index)
         whole.active = index
         return whole
+
+    def _is_worth_copying(self, n_active, n):
+        """Whether the active rows of ``n`` are few beside them, and those too many for a cache."""
+        return n_active < _COMPACT * n and n * self.objective.rows.entries_per_row > _FEW_ENTRIES
 
     def _taken(self, part, where):
         """Some rows of a part."""
@@ -269,7 +275,7 @@ class Dual:
 
     def epoch(self, part, rng, shrinking) -> tuple[Part, float]:
         """One pass over the active rows of a part; the part to go on with, and ``visit``'s."""
-        if len(part.active) < _COMPACT * len(part.index):
+        if self._is_worth_copying(len(part.active), len(part.index)):
             self.slopes[self.at(part.index)] = part.slopes
             part = self._taken(part, part.active)
         order = rng.permutation(-(-len(part.active) // RUN))

@@ -99,14 +99,15 @@ class HingeDual(Dual):
         now = part.slopes, self.coef, self.total
         if part.last is not None:
             moves = [tuple(b - a for a, b in zip(part.last, now, strict=True)), part.momentum]
-            self._combine(part, *zip(*filter(None, moves), strict=True))
+            part.error = self._combine(part, *zip(*filter(None, moves), strict=True))
             now = part.slopes, self.coef, self.total
             part.momentum = tuple(b - a for a, b in zip(part.last, now, strict=True))
         part.last = part.slopes.copy(), self.coef.copy(), self.total
 
     def _combine(self, part, t_moves, w_moves, sums):
         """The best point in the span of moves of slopes that are not at a bound, within the bounds,
-        if it is better and the moves of those at one are few."""
+        if it is better and the moves of those at one are few. Returns the error of the coefficients
+        that it has, in units of that of the sums they are."""
         kink, low, high, *_ = part.arrays
         alpha = self.objective.penalty.ridge
         t_moves, w_moves, sums = np.array(t_moves), np.array(w_moves), np.array(sums)
@@ -114,7 +115,7 @@ class HingeDual(Dual):
         t_moves -= outside
         outside = outside.sum(axis=1)
         if np.count_nonzero(outside) > _FEW * outside.size:
-            return
+            return 1.0
         for k in range(len(sums)):
             add_rows(part.rows, outside[k] / alpha, w_moves[k])
         sums -= outside.sum(axis=1)
@@ -130,11 +131,14 @@ class HingeDual(Dual):
         w, total = self.coef + weights @ w_moves, self.total + float(weights @ sums - excess.sum())
         add_rows(part.rows, excess / alpha, w)
         before, noise = self._inner_value(part.slopes, kink, self.coef, self.total)
-        # Errors of coefficients are multiplied like the moves. Where they hide the improvement the
-        # passes still converge, if they are left alone.
-        noise *= 1.0 + float(np.abs(weights).sum())
-        if self._inner_value(t, kink, w, total)[0] < before - noise:
-            part.slopes, self.coef, self.total = t, w, total
+        # Errors of coefficients are multiplied like the moves, that of the move before once more.
+        # Where they hide the improvement the passes still converge, if they are left alone.
+        error = 1.0 + float(np.abs(weights) @ [1.0, part.error][: len(weights)])
+        improved = self._inner_value(t, kink, w, total)[0] < before - error * noise
+        if error > _MOST_ERROR or not improved:
+            return 1.0
+        part.slopes, self.coef, self.total = t, w, total
+        return error
 
     def _inner_value(self, t, kink, w, total):
         """The function minimised, up to what the rows outside a part contribute, and its rounding
@@ -302,6 +306,7 @@ class RoundHingeDual(HingeDual):
 
 
 _ENTRIES_PER_FEATURE = 10  # of the active rows, from which operations on coefficients are cheap
+_MOST_ERROR = 1e4  # of coefficients, in units of the rounding error of a sum
 _FEW = 0.2  # share of slopes at a bound whose moves are taken back
 
 
