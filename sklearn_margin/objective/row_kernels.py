@@ -108,10 +108,10 @@ def take_rows(rows, where):
 @kernel
 def _copy_rows(rows, where, indptr, data, indices):
     for k in range(where.shape[0]):
-        source = rows.indptr[where[k]]
-        for m in range(indptr[k + 1] - indptr[k]):
-            data[indptr[k] + m] = rows.data[source + m]
-            indices[indptr[k] + m] = rows.indices[source + m]
+        source, first = np.uintp(rows.indptr[where[k]]), np.uintp(indptr[k])
+        for m in range(np.uintp(indptr[k + 1]) - first):
+            data[first + m] = rows.data[source + m]
+            indices[first + m] = rows.indices[source + m]
 
 
 def frozen(X):
@@ -132,6 +132,9 @@ def _read_only(array):
 # --- a row and a vector ----------------------------------------------------------------------
 
 
+# Unsigned indices need no check for negative ones, which takes longer than the sums themselves.
+
+
 def _dense_dot(rows, i, u):
     total = 0.0
     for j in range(u.shape[0]):
@@ -141,31 +144,17 @@ def _dense_dot(rows, i, u):
 
 def _sparse_dot(rows, i, u):
     total = 0.0
-    for k in range(rows.indptr[i], rows.indptr[i + 1]):
-        j = rows.indices[k]
+    for k in range(np.uintp(rows.indptr[i]), np.uintp(rows.indptr[i + 1])):
+        j = np.uintp(rows.indices[k])
         total += rows.data[k] * rows.inverse[j] * u[j]
     return total
 
 
 def _raw_dot(rows, i, u):
-    # Unsigned indices need no check for negative ones, and eight sums run at once.
-    first, last = rows.indptr[i], rows.indptr[i + 1]
-    a0, a1, a2, a3, a4, a5, a6, a7 = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
-    k = first
-    while k + 7 < last:
-        a0 += rows.data[k] * u[np.uintp(rows.indices[k])]
-        a1 += rows.data[k + 1] * u[np.uintp(rows.indices[k + 1])]
-        a2 += rows.data[k + 2] * u[np.uintp(rows.indices[k + 2])]
-        a3 += rows.data[k + 3] * u[np.uintp(rows.indices[k + 3])]
-        a4 += rows.data[k + 4] * u[np.uintp(rows.indices[k + 4])]
-        a5 += rows.data[k + 5] * u[np.uintp(rows.indices[k + 5])]
-        a6 += rows.data[k + 6] * u[np.uintp(rows.indices[k + 6])]
-        a7 += rows.data[k + 7] * u[np.uintp(rows.indices[k + 7])]
-        k += 8
-    while k < last:
-        a0 += rows.data[k] * u[np.uintp(rows.indices[k])]
-        k += 1
-    return ((a0 + a1) + (a2 + a3)) + ((a4 + a5) + (a6 + a7))
+    total = 0.0
+    for k in range(np.uintp(rows.indptr[i]), np.uintp(rows.indptr[i + 1])):
+        total += rows.data[k] * u[np.uintp(rows.indices[k])]
+    return total
 
 
 def _dense_add(rows, i, factor, out):
@@ -174,13 +163,13 @@ def _dense_add(rows, i, factor, out):
 
 
 def _sparse_add(rows, i, factor, out):
-    for k in range(rows.indptr[i], rows.indptr[i + 1]):
-        j = rows.indices[k]
+    for k in range(np.uintp(rows.indptr[i]), np.uintp(rows.indptr[i + 1])):
+        j = np.uintp(rows.indices[k])
         out[j] += factor * rows.data[k] * rows.inverse[j]
 
 
 def _raw_add(rows, i, factor, out):
-    for k in range(rows.indptr[i], rows.indptr[i + 1]):
+    for k in range(np.uintp(rows.indptr[i]), np.uintp(rows.indptr[i + 1])):
         out[np.uintp(rows.indices[k])] += factor * rows.data[k]
 
 
@@ -203,7 +192,7 @@ def _dense_prefetch(rows, i):
 
 
 def _sparse_prefetch(rows, i):
-    for k in range(rows.indptr[i], rows.indptr[i + 1], 8):
+    for k in range(np.uintp(rows.indptr[i]), np.uintp(rows.indptr[i + 1]), np.uintp(8)):
         prefetch(rows.data, k)
         prefetch(rows.indices, k)
 
@@ -253,16 +242,24 @@ def _raw_scores(rows, i, W, x, z):
     first, last = rows.indptr[i], rows.indptr[i + 1]
     m = first
     while m + 3 < last:  # four rows of W at once: z is read and written less often
-        a0, a1, a2, a3 = rows.data[m], rows.data[m + 1], rows.data[m + 2], rows.data[m + 3]
-        w0, w1 = W[np.uintp(rows.indices[m])], W[np.uintp(rows.indices[m + 1])]
-        w2, w3 = W[np.uintp(rows.indices[m + 2])], W[np.uintp(rows.indices[m + 3])]
+        a0, a1, a2, a3 = (
+            rows.data[np.uintp(m)],
+            rows.data[np.uintp(m + 1)],
+            rows.data[np.uintp(m + 2)],
+            rows.data[np.uintp(m + 3)],
+        )
+        w0, w1 = W[np.uintp(rows.indices[np.uintp(m)])], W[np.uintp(rows.indices[np.uintp(m + 1)])]
+        w2, w3 = (
+            W[np.uintp(rows.indices[np.uintp(m + 2)])],
+            W[np.uintp(rows.indices[np.uintp(m + 3)])],
+        )
         for c in range(z.shape[0]):
             z[c] += (a0 * w0[c] + a1 * w1[c]) + (a2 * w2[c] + a3 * w3[c])
         m += 4
     while m < last:
-        w0 = W[np.uintp(rows.indices[m])]
+        w0 = W[np.uintp(rows.indices[np.uintp(m)])]
         for c in range(z.shape[0]):
-            z[c] += rows.data[m] * w0[c]
+            z[c] += rows.data[np.uintp(m)] * w0[c]
         m += 1
 
 
@@ -274,7 +271,7 @@ def _dense_update(rows, i, x, change, W):
 
 
 def _raw_update(rows, i, x, change, W):
-    for m in range(rows.indptr[i], rows.indptr[i + 1]):
+    for m in range(np.uintp(rows.indptr[i]), np.uintp(rows.indptr[i + 1])):
         w = W[np.uintp(rows.indices[m])]
         for c in range(change.shape[0]):
             w[c] += change[c] * rows.data[m]
@@ -370,10 +367,10 @@ def _raw_square(rows, i, scratch):
     first, last = rows.indptr[i], rows.indptr[i + 1]
     disorder, total = 0, 0.0
     for k in range(first + 1, last):
-        disorder += rows.indices[k] <= rows.indices[k - 1]
+        disorder += rows.indices[np.uintp(k)] <= rows.indices[np.uintp(k - 1)]
     if disorder > 0:
         return _added_up(rows, i, scratch)
-    for k in range(first, last):
+    for k in range(np.uintp(first), np.uintp(last)):
         total += float(rows.data[k]) * rows.data[k]
     return total
 
