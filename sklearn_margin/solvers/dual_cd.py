@@ -20,6 +20,9 @@ __all__ = ["DualCD"]
 class DualCD(Solver):
     """Coordinate descent on the dual, for losses that are sums of hinges, with an L2 penalty.
 
+    The squared hinge is one with a round kink: slopes have no upper bound, and what is charged for
+    them, Σ t_i²/(4 s_i) with weights s, adds to the diagonal of the dual problem.
+
     With a slope t_i ∈ [l_i, r_i] for each hinge (see ``PointwiseLoss.piecewise_linear``) the
     dual problem is
 
