@@ -19,7 +19,7 @@ from scipy.linalg import LinAlgError
 from sklearn_margin._linalg import factorized
 from sklearn_margin.objective.pointwise import DiagonalCurvature
 from sklearn_margin.solvers._central_path import approach_minimum, follow_path
-from sklearn_margin.solvers._hinges import BandModel, Rest, hinge_terms
+from sklearn_margin.solvers._hinges import BandModel, Rest, best_intercept, hinge_terms
 from sklearn_margin.solvers._quadratic import minimize_quadratic
 
 __all__ = ["Sifted", "sift"]
@@ -73,6 +73,8 @@ def sift(objective, start, tol, max_iter, callback, band) -> tuple[Sifted | None
     if not objective.split(start)[0].any():
         start, n_iter = _of_sample(objective, start, max_iter, np.flatnonzero(live))
     sides.look(objective.feasible(np.array(start, dtype=np.float64)))
+    if n_iter > 0 and not sides.is_better_than_constant():
+        return None, n_iter, best
     error = sides.approach(band)
     best = objective.feasible(sides.x) if sides.n_steps else best
     if error is None:
@@ -162,6 +164,15 @@ class _Sides:
             if change <= _ARMIJO * slope + _NOISE * before:
                 return self._go(self.x + length * p, dz, length)
         return None
+
+    def is_better_than_constant(self):
+        """Whether the loss is less than that of scores that are all the same. If a sample does not
+        achieve that, as with a rare class of a hinge loss, the minimum of F is next to a constant,
+        and most rows are next to their kinks."""
+        some, b = (..., self.typical), 0.0
+        if self.objective.fit_intercept:
+            b = best_intercept(self.kink[some], self.low[some], self.high[some])
+        return self._loss(self.e) < self._loss(b - self.kink)
 
     def _loss(self, e):
         return float(np.vdot(self._slope(e, slice(None)), e))
