@@ -2,13 +2,15 @@
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 from numpy.testing import assert_allclose
 from sklearn.datasets import make_regression
 
-from sklearn_margin.losses import Absolute, CrammerSinger, Hinge, Quantile
+from sklearn_margin import LinearClassifier
+from sklearn_margin.losses import Absolute, CrammerSinger, Hinge, Quantile, SquaredHinge
 from sklearn_margin.objective import MulticlassObjective, PointwiseObjective, Rows
 from sklearn_margin.penalties import ElasticNet
-from sklearn_margin.solvers import DualCD
+from sklearn_margin.solvers import DualCD, Newton
 
 
 def objective(loss, X, y, fit_intercept=True, alpha=1e-2):
@@ -115,3 +117,40 @@ def test_a_perfect_fit_converges():
     result = solve(problem)
     assert result.converged
     assert result.value == 0.0
+
+
+@pytest.mark.parametrize("fit_intercept", [True, False])
+def test_round_hinges_have_a_gap_wherever_it_ends(fit_intercept):
+    rng = np.random.RandomState(0)
+    X = sp.random_array((80, 120), density=0.1, rng=rng, format="csr")
+    y = np.sign(X @ rng.normal(size=120) + 0.3 * rng.normal(size=80))
+    s = rng.randint(0, 3, 80) / 80
+    problem = objective(SquaredHinge(margin=0.8), X, y, fit_intercept).with_weights(s / s.sum())
+    with problem.rows.session():
+        best = Newton().solve(problem, problem.start(), tol=1e-12, max_iter=100)
+    for max_iter in (1, 4, 16, 500):
+        result = solve(problem, tol=1e-8, max_iter=max_iter)
+        error = problem.value(result.params) - (best.value - best.gap)
+        assert -1e-14 <= error <= result.gap + 1e-14
+    assert result.converged
+    assert result.n_iter < 300
+    again = solve(problem, tol=1e-8)  # from slopes at the solution
+    with problem.rows.session():
+        warm = DualCD().solve(problem, result.params, tol=1e-6, max_iter=500)
+    assert warm.n_iter <= 2 < again.n_iter
+
+
+def test_auto_takes_it_for_few_wide_rows_and_the_squared_hinge():
+    rng = np.random.RandomState(0)
+    X = sp.random_array((60, 20_000), density=1e-3, rng=rng, format="csr")
+    y = np.sign(X @ rng.normal(size=20_000))
+    for dtype in (np.float64, np.float32):
+        model = LinearClassifier("squared_hinge", alpha=1e-2).fit(X.astype(dtype), y)
+        newton = LinearClassifier("squared_hinge", alpha=1e-2, solver="newton", tol=1e-7).fit(X, y)
+        assert model.solver_ == "dual_cd"
+        w = model.coef_.ravel().astype(np.float64)
+        loss = np.maximum(1 - y * (X @ w + model.intercept_), 0) ** 2
+        assert np.mean(loss) + 0.005 * w @ w <= (
+            np.mean(np.maximum(1 - y * (X @ newton.coef_[0] + newton.intercept_), 0) ** 2)
+            + 0.005 * newton.coef_[0] @ newton.coef_[0] + model.dual_gap_
+        )  # fmt: skip

@@ -49,6 +49,7 @@ from sklearn_margin.losses import (
     PointwiseLoss,
     Quantile,
     Squared,
+    SquaredHinge,
 )
 
 POINTWISE = [loss for loss, columns in FORMS if isinstance(loss, PointwiseLoss) and columns == 0]
@@ -240,6 +241,16 @@ def test_piecewise_linear_reproduces_the_value(loss):
             total += np.where(z < kink, left, right) * (z - kink)
         np.testing.assert_allclose(total, formula(loss, y, z), rtol=1e-13, atol=1e-14)
         assert not loss.is_smooth
+
+
+def test_round_hinges_reproduce_the_value():
+    loss, z = SquaredHinge(margin=0.7), np.linspace(-3, 3, 41)
+    for label in (-1.0, 1.0):
+        y = np.full(len(z), label)
+        ((kink, left, right, curve),) = loss.piecewise_quadratic(y)
+        t = np.clip((z - kink) / curve, left, right)
+        np.testing.assert_allclose(t * (z - kink) - 0.5 * curve * t**2, formula(loss, y, z))
+    assert Hinge().piecewise_quadratic(y) is None
 
 
 # Those of rows of scores are in test_multiclass_losses.py.

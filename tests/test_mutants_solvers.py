@@ -24,6 +24,7 @@ from sklearn_margin.solvers import (
 )
 from sklearn_margin.solvers._central_path import _longest, initial_point
 from sklearn_margin.solvers._face_model import _curved_search
+from sklearn_margin.solvers._hinge_dual import HingeDual, _balanced
 from sklearn_margin.solvers._hinge_gap import HingeGap, _independent, _length
 from sklearn_margin.solvers._hinges import hinge_terms
 from sklearn_margin.solvers._newton_directions import Cholesky, ConjugateGradients
@@ -37,7 +38,6 @@ from sklearn_margin.solvers.base import (
     enough,
 )
 from sklearn_margin.solvers.coordinate_descent import _without_rounding
-from sklearn_margin.solvers.dual_cd import _balanced, _HingeDual
 from sklearn_margin.solvers.interior_point import _model
 from sklearn_margin.solvers.lbfgs import _Plain, _Split
 from sklearn_margin.solvers.multiclass_dual import ClassDual
@@ -450,7 +450,7 @@ def unsettled(dual):
 @pytest.mark.parametrize("loss", [Hinge(), Absolute()], ids=repr)
 def test_epochs_of_hinges_come_to_rest_and_leave_settled_rows_out(loss, fit_intercept, container):
     objective = problem(loss, 0.3, fit_intercept=fit_intercept, container=container)
-    dual, rng = _HingeDual(objective, objective.start()), np.random.RandomState(0)
+    dual, rng = HingeDual(objective, objective.start()), np.random.RandomState(0)
     part = dual.part(np.arange(40))
     for _ in range(3000):
         part, off = dual.epoch(part, rng, False)

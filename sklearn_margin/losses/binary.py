@@ -98,6 +98,10 @@ class SquaredHinge(BinaryLoss):
     def sample_hessian(self, y: float, z: float) -> float:
         return 2.0 if y * z < self.margin else 0.0
 
+    def piecewise_quadratic(self, y: Array) -> list[tuple[Array, Array, Array, Array]]:
+        left, right = np.where(y > 0, -np.inf, 0.0), np.where(y > 0, 0.0, np.inf)
+        return [(self.margin * y, left, right, np.full(len(y), 0.5))]
+
 
 class SmoothedHinge(BinaryLoss):
     r"""Hinge loss smoothed by its Moreau envelope.

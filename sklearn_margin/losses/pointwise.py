@@ -63,6 +63,7 @@ class PointwiseLoss(Loss):
         *Loss.claims,
         "sample_hessian",
         "piecewise_linear",
+        "piecewise_quadratic",
         "scores_value",
         "scores_value_gradient",
         "scores_gradient_hessian",
@@ -95,6 +96,22 @@ class PointwiseLoss(Loss):
         list of (kink, left, right) or None
             Arrays of shape (n,): each hinge is ``left * (z - kink)`` below its kink and
             ``right * (z - kink)`` above it, with ``left <= right``.
+        """
+        return None
+
+    def piecewise_quadratic(self, y: Array) -> list[tuple[Array, Array, Array, Array]] | None:
+        """Hinges with round kinks the loss is a sum of, or None if it is not such a sum.
+
+        Parameters
+        ----------
+        y : ndarray of shape (n,)
+            Labels.
+
+        Returns
+        -------
+        list of (kink, left, right, curve) or None
+            Arrays of shape (n,): each hinge is the largest ``t * (z - kink) - curve * t**2 / 2``
+            of all slopes t from ``left <= 0`` to ``right >= 0``, with ``curve > 0``.
         """
         return None
 

@@ -262,14 +262,14 @@ class LinearObjective(Certified, Objective):
 
     # --- F and its derivatives ---
 
-    def at(self, params) -> Point:
-        """The point ``params``: what solvers look at."""
+    def at(self, params, scores=None) -> Point:
+        """The point ``params``: what solvers look at; its ``scores``, if they are known."""
         kept = (self.shared or {}).get("point")
         if kept is not None:
             rounding = 10 * float(np.finfo(self.rows.dtype).eps) * np.abs(kept.params).max()
             if np.abs(kept.params - params).max() <= rounding:
                 return kept.of(self)
-        return Point(self, params)
+        return Point(self, params, scores)
 
     def ended_at(self, point) -> None:
         """Remember where a solver ended, for the next penalty."""

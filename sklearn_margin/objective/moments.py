@@ -82,6 +82,10 @@ class Moments:
 
     def statistics(self, center) -> tuple[np.ndarray, np.ndarray]:
         """Shift and scale of each column, as of ``column_statistics``."""
+        if self.is_sparse and not center:
+            size = np.sqrt(self.sums[1] / self.n)
+            if (np.isfinite(size) & ((size > 0) | (self.sums[0] == 0))).all():
+                return np.zeros_like(size), np.where(size > 0, size, 1.0)
         return _statistics(*(self._sparse() if self.is_sparse else self._dense()), center, self.eps)
 
     def _dense(self):
@@ -139,6 +143,6 @@ def _add_deviations(B, pilot, moments):
 def _add_entries(data, indices, moments):
     """Add sums of entries and of their squares to ``moments``."""
     for k in range(data.shape[0]):
-        value = float(data[k])
-        moments[0, indices[k]] += value
-        moments[1, indices[k]] += value * value
+        value, j = float(data[k]), np.uintp(indices[k])
+        moments[0, j] += value
+        moments[1, j] += value * value

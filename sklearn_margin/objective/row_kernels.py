@@ -30,6 +30,7 @@ __all__ = [
     "row_prefetch",
     "row_scores",
     "row_size",
+    "row_square",
     "row_update",
     "single_rows",
     "squared_norms",
@@ -107,10 +108,10 @@ def take_rows(rows, where):
 @kernel
 def _copy_rows(rows, where, indptr, data, indices):
     for k in range(where.shape[0]):
-        source = rows.indptr[where[k]]
-        for m in range(indptr[k + 1] - indptr[k]):
-            data[indptr[k] + m] = rows.data[source + m]
-            indices[indptr[k] + m] = rows.indices[source + m]
+        source, first = np.uintp(rows.indptr[where[k]]), np.uintp(indptr[k])
+        for m in range(np.uintp(indptr[k + 1]) - first):
+            data[first + m] = rows.data[source + m]
+            indices[first + m] = rows.indices[source + m]
 
 
 def frozen(X):
@@ -131,6 +132,9 @@ def _read_only(array):
 # --- a row and a vector ----------------------------------------------------------------------
 
 
+# Unsigned indices need no check for negative ones, which takes longer than the sums themselves.
+
+
 def _dense_dot(rows, i, u):
     total = 0.0
     for j in range(u.shape[0]):
@@ -140,27 +144,17 @@ def _dense_dot(rows, i, u):
 
 def _sparse_dot(rows, i, u):
     total = 0.0
-    for k in range(rows.indptr[i], rows.indptr[i + 1]):
-        j = rows.indices[k]
+    for k in range(np.uintp(rows.indptr[i]), np.uintp(rows.indptr[i + 1])):
+        j = np.uintp(rows.indices[k])
         total += rows.data[k] * rows.inverse[j] * u[j]
     return total
 
 
 def _raw_dot(rows, i, u):
-    # Unsigned indices need no check for negative ones, and four sums run at once.
-    first, last = rows.indptr[i], rows.indptr[i + 1]
-    a, b, c, d = 0.0, 0.0, 0.0, 0.0
-    k = first
-    while k + 3 < last:
-        a += rows.data[k] * u[np.uintp(rows.indices[k])]
-        b += rows.data[k + 1] * u[np.uintp(rows.indices[k + 1])]
-        c += rows.data[k + 2] * u[np.uintp(rows.indices[k + 2])]
-        d += rows.data[k + 3] * u[np.uintp(rows.indices[k + 3])]
-        k += 4
-    while k < last:
-        a += rows.data[k] * u[np.uintp(rows.indices[k])]
-        k += 1
-    return (a + b) + (c + d)
+    total = 0.0
+    for k in range(np.uintp(rows.indptr[i]), np.uintp(rows.indptr[i + 1])):
+        total += rows.data[k] * u[np.uintp(rows.indices[k])]
+    return total
 
 
 def _dense_add(rows, i, factor, out):
@@ -169,13 +163,13 @@ def _dense_add(rows, i, factor, out):
 
 
 def _sparse_add(rows, i, factor, out):
-    for k in range(rows.indptr[i], rows.indptr[i + 1]):
-        j = rows.indices[k]
+    for k in range(np.uintp(rows.indptr[i]), np.uintp(rows.indptr[i + 1])):
+        j = np.uintp(rows.indices[k])
         out[j] += factor * rows.data[k] * rows.inverse[j]
 
 
 def _raw_add(rows, i, factor, out):
-    for k in range(rows.indptr[i], rows.indptr[i + 1]):
+    for k in range(np.uintp(rows.indptr[i]), np.uintp(rows.indptr[i + 1])):
         out[np.uintp(rows.indices[k])] += factor * rows.data[k]
 
 
@@ -198,7 +192,7 @@ def _dense_prefetch(rows, i):
 
 
 def _sparse_prefetch(rows, i):
-    for k in range(rows.indptr[i], rows.indptr[i + 1], 8):
+    for k in range(np.uintp(rows.indptr[i]), np.uintp(rows.indptr[i + 1]), np.uintp(8)):
         prefetch(rows.data, k)
         prefetch(rows.indices, k)
 
@@ -248,16 +242,24 @@ def _raw_scores(rows, i, W, x, z):
     first, last = rows.indptr[i], rows.indptr[i + 1]
     m = first
     while m + 3 < last:  # four rows of W at once: z is read and written less often
-        a0, a1, a2, a3 = rows.data[m], rows.data[m + 1], rows.data[m + 2], rows.data[m + 3]
-        w0, w1 = W[np.uintp(rows.indices[m])], W[np.uintp(rows.indices[m + 1])]
-        w2, w3 = W[np.uintp(rows.indices[m + 2])], W[np.uintp(rows.indices[m + 3])]
+        a0, a1, a2, a3 = (
+            rows.data[np.uintp(m)],
+            rows.data[np.uintp(m + 1)],
+            rows.data[np.uintp(m + 2)],
+            rows.data[np.uintp(m + 3)],
+        )
+        w0, w1 = W[np.uintp(rows.indices[np.uintp(m)])], W[np.uintp(rows.indices[np.uintp(m + 1)])]
+        w2, w3 = (
+            W[np.uintp(rows.indices[np.uintp(m + 2)])],
+            W[np.uintp(rows.indices[np.uintp(m + 3)])],
+        )
         for c in range(z.shape[0]):
             z[c] += (a0 * w0[c] + a1 * w1[c]) + (a2 * w2[c] + a3 * w3[c])
         m += 4
     while m < last:
-        w0 = W[np.uintp(rows.indices[m])]
+        w0 = W[np.uintp(rows.indices[np.uintp(m)])]
         for c in range(z.shape[0]):
-            z[c] += rows.data[m] * w0[c]
+            z[c] += rows.data[np.uintp(m)] * w0[c]
         m += 1
 
 
@@ -269,7 +271,7 @@ def _dense_update(rows, i, x, change, W):
 
 
 def _raw_update(rows, i, x, change, W):
-    for m in range(rows.indptr[i], rows.indptr[i + 1]):
+    for m in range(np.uintp(rows.indptr[i]), np.uintp(rows.indptr[i + 1])):
         w = W[np.uintp(rows.indices[m])]
         for c in range(change.shape[0]):
             w[c] += change[c] * rows.data[m]
@@ -340,14 +342,56 @@ overload_on_class(row_feature, _FEATURE)
 # --- many rows --------------------------------------------------------------------------------
 
 
+def _dense_square(rows, i, scratch):
+    total = 0.0
+    for j in range(rows.X.shape[1]):
+        entry = (rows.X[i, j] - rows.shift[j]) * rows.inverse[j]
+        total += entry * entry
+    return total
+
+
+@kernel
+def _added_up(rows, i, scratch):
+    """Squared norm of a row where a feature may be twice, whose entries then add up."""
+    row_add(rows, i, 1.0, scratch)
+    total = row_dot(rows, i, scratch)
+    row_add(rows, i, -1.0, scratch)
+    return total
+
+
+def _sparse_square(rows, i, scratch):
+    return _added_up(rows, i, scratch)
+
+
+def _raw_square(rows, i, scratch):
+    first, last = rows.indptr[i], rows.indptr[i + 1]
+    disorder, total = 0, 0.0
+    for k in range(first + 1, last):
+        disorder += rows.indices[np.uintp(k)] <= rows.indices[np.uintp(k - 1)]
+    if disorder > 0:
+        return _added_up(rows, i, scratch)
+    for k in range(np.uintp(first), np.uintp(last)):
+        total += float(rows.data[k]) * rows.data[k]
+    return total
+
+
+_SQUARE = {DenseRows: _dense_square, SparseRows: _sparse_square, RawRows: _raw_square}
+
+
+def row_square(rows, i, scratch):
+    """Squared norm of row ``i``; ``scratch`` is zero, and is again."""
+    return _SQUARE[type(rows)](rows, i, scratch)
+
+
+overload_on_class(row_square, _SQUARE)
+
+
 @kernel
 def squared_norms(rows, index, scratch):
     """Squared norms of the rows ``index``; ``scratch`` is zero, and is again."""
     norms = np.empty(index.shape[0])
     for k in range(index.shape[0]):
-        row_add(rows, index[k], 1.0, scratch)
-        norms[k] = row_dot(rows, index[k], scratch)
-        row_add(rows, index[k], -1.0, scratch)
+        norms[k] = row_square(rows, index[k], scratch)
     return norms
 
 

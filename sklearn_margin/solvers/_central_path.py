@@ -63,7 +63,7 @@ def follow_path(model, start, tol, max_iter, callback=None, polish=False, first=
     while True:
         projected = model.transpose(model.left + model.width * point.t)
         middle, before = _middle(model, point), middle
-        quiet = callback is None and not polish and n_iter < max_iter and run is not None
+        quiet = callback is None and n_iter < max_iter and run is not None
         # A gap is about half of this sum, or more: no need of one yet.
         if quiet and 2 * tol * abs(run.bound.value) < middle < 0.9 * before:
             try:

@@ -141,14 +141,14 @@ class Columns:
 
 @kernel
 def _count(rows, first, last, out):
-    for k in range(rows.indptr[first], rows.indptr[last]):
+    for k in range(np.uintp(rows.indptr[first]), np.uintp(rows.indptr[last])):
         out[np.uintp(rows.indices[k])] += 1
 
 
 @kernel
 def _place(rows, first, last, heads, data, index):
     for i in range(first, last):
-        for k in range(rows.indptr[i], rows.indptr[i + 1]):
+        for k in range(np.uintp(rows.indptr[i]), np.uintp(rows.indptr[i + 1])):
             j = np.uintp(rows.indices[k])
             m = np.uintp(heads[j])
             heads[j] += 1
@@ -162,13 +162,13 @@ def _dot(entries, j, r):
     m, last = entries.starts[j], entries.starts[j + 1]
     a, b, c, d = 0.0, 0.0, 0.0, 0.0
     while m + 3 < last:
-        a += entries.data[m] * r[np.uintp(entries.index[m])]
-        b += entries.data[m + 1] * r[np.uintp(entries.index[m + 1])]
-        c += entries.data[m + 2] * r[np.uintp(entries.index[m + 2])]
-        d += entries.data[m + 3] * r[np.uintp(entries.index[m + 3])]
+        a += entries.data[np.uintp(m)] * r[np.uintp(entries.index[np.uintp(m)])]
+        b += entries.data[np.uintp(m + 1)] * r[np.uintp(entries.index[np.uintp(m + 1)])]
+        c += entries.data[np.uintp(m + 2)] * r[np.uintp(entries.index[np.uintp(m + 2)])]
+        d += entries.data[np.uintp(m + 3)] * r[np.uintp(entries.index[np.uintp(m + 3)])]
         m += 4
     while m < last:
-        a += entries.data[m] * r[np.uintp(entries.index[m])]
+        a += entries.data[np.uintp(m)] * r[np.uintp(entries.index[np.uintp(m)])]
         m += 1
     return (a + b) + (c + d)
 
@@ -187,7 +187,7 @@ def _kept(rows, first, last, h, position, inverse):
     for i in range(first, last):
         count = 0
         if h[i] > 0.0:
-            for k in range(rows.indptr[i], rows.indptr[i + 1]):
+            for k in range(np.uintp(rows.indptr[i]), np.uintp(rows.indptr[i + 1])):
                 count += position[np.uintp(rows.indices[k])] >= 0
         starts[i - first + 1] = starts[i - first] + count
     data = np.empty(starts[-1], rows.data.dtype)
@@ -195,7 +195,7 @@ def _kept(rows, first, last, h, position, inverse):
     m = 0
     for i in range(first, last):
         if h[i] > 0.0:
-            for k in range(rows.indptr[i], rows.indptr[i + 1]):
+            for k in range(np.uintp(rows.indptr[i]), np.uintp(rows.indptr[i + 1])):
                 j = np.uintp(rows.indices[k])
                 if position[j] >= 0:
                     data[m], indices[m] = rows.data[k] * inverse[j], position[j]
@@ -207,7 +207,7 @@ def _kept(rows, first, last, h, position, inverse):
 def _gram_row(entries, columns, k, h, out):
     j = columns[k]
     weighted = np.zeros(h.shape[0])
-    for m in range(entries.starts[j], entries.starts[j + 1]):
+    for m in range(np.uintp(entries.starts[j]), np.uintp(entries.starts[j + 1])):
         i = np.uintp(entries.index[m])
         weighted[i] = h[i] * entries.data[m] * entries.inverse[j]
     for other in range(k, columns.shape[0]):
@@ -221,7 +221,7 @@ def _combine(entries, columns, u, out):
         j = columns[k]
         step = u[j] * entries.inverse[j]
         if step != 0.0:
-            for m in range(entries.starts[j], entries.starts[j + 1]):
+            for m in range(np.uintp(entries.starts[j]), np.uintp(entries.starts[j + 1])):
                 out[np.uintp(entries.index[m])] += step * entries.data[m]
     return out
 
@@ -232,8 +232,8 @@ def _sums(entries, columns, g, h, out, squares, cross):
         m, last, inverse = entries.starts[j], entries.starts[j + 1], entries.inverse[j]
         a, b, c, d, e, f = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
         while m + 1 < last:
-            i, k = np.uintp(entries.index[m]), np.uintp(entries.index[m + 1])
-            x, y = inverse * entries.data[m], inverse * entries.data[m + 1]
+            i, k = np.uintp(entries.index[np.uintp(m)]), np.uintp(entries.index[np.uintp(m + 1)])
+            x, y = inverse * entries.data[np.uintp(m)], inverse * entries.data[np.uintp(m + 1)]
             a += x * g[i]
             b += y * g[k]
             x_h, y_h = x * h[i], y * h[k]
@@ -243,7 +243,7 @@ def _sums(entries, columns, g, h, out, squares, cross):
             f += y * y_h
             m += 2
         if m < last:
-            i, x = np.uintp(entries.index[m]), inverse * entries.data[m]
+            i, x = np.uintp(entries.index[np.uintp(m)]), inverse * entries.data[np.uintp(m)]
             a += x * g[i]
             c += x * h[i]
             e += x * x * h[i]
@@ -297,7 +297,7 @@ def sweep(entries, order, penalty, bend, cross, h, total, u, r, offset):
             decrease -= change * (slope + 0.5 * bend[j] * change) + l1[j] * (abs(new) - abs(old))
             offset -= change * cross[j] / total
             step = change * entries.inverse[j]
-            for m in range(entries.starts[j], entries.starts[j + 1]):
+            for m in range(np.uintp(entries.starts[j]), np.uintp(entries.starts[j + 1])):
                 i = np.uintp(entries.index[m])
                 r[i] += h[i] * (step * entries.data[m])
     return decrease, offset

@@ -15,7 +15,8 @@ from sklearn_margin.solvers.base import Result
 
 __all__ = ["Certificate", "Dual", "descend"]
 
-_COMPACT = 0.5  # share of rows below which they are copied
+_COMPACT, _FEW_ENTRIES = 0.5, 1_000_000  # share of rows, of more entries, that are then copied
+_PATIENCE = 5  # passes more between looks at the gap, where passes tell about how large it is
 
 
 def descend(dual, *, tol, max_iter, callback, shrinking) -> Result:
@@ -41,16 +42,20 @@ def descend(dual, *, tol, max_iter, callback, shrinking) -> Result:
     while True:
         work += len(part.active) / max(len(everything), 1)
         part, violation = dual.epoch(part, rng, shrinking)
-        least = -np.inf if best is None else tol * best.value
-        if dual.expected is None:
-            promising, growth = violation <= 0.1 * violation_then, 1.25
-        else:
-            promising, growth = short * dual.expected <= 0.9 * least, 1.5
-        settled = promising or len(part.active) == 0
-        if not settled and work < min(growth * checked + 1, max_iter):
-            continue
-        checked, violation_then = work, violation
         n_iter = min(int(np.ceil(work)), max_iter)
+        if dual.expected is None:
+            promising, next_look = violation <= 0.1 * violation_then, 1.25 * checked + 1
+        else:
+            value = dual.foreseen_value(part) if best is None else best.value
+            promising, next_look = short * dual.expected <= 0.9 * tol * value, 1.5 * checked + 1
+        next_look += _PATIENCE * dual.foresees
+        settled = promising or len(part.active) == 0
+        if not settled and work < min(next_look, max_iter):
+            if callback is not None and dual.foresees and n_iter > 1.5 * shown:
+                shown, stop = n_iter, bool(callback(n_iter, dual.shown(part)))
+            if not stop:
+                continue
+        checked, violation_then = work, violation
         dual.store(part)
         goal = max_iter if callback is None else 0
         point, gap = _certificate(dual, tol, np.inf if best is None else best.value, n_iter >= goal)
@@ -116,6 +121,7 @@ class Part:
         self.index = index  # in the whole
         self.active = np.arange(len(index))
         self.last = self.momentum = None  # what ``accelerate`` remembers
+        self.error = 1.0  # of the coefficients of ``momentum``
 
 
 class Dual:
@@ -144,6 +150,8 @@ class Dual:
 
     #: About the duality gap, by the last visit of each active row; None if it is not known.
     expected: float | None = None
+    #: Whether F is about known with it, without a look at the gap.
+    foresees = False
 
     def __init__(self, objective, start):
         self.objective = objective
@@ -198,6 +206,10 @@ class Dual:
         """About the ``certificate`` of what slopes and coefficients are, without an intercept."""
         return self.certify()
 
+    def foreseen_value(self, part) -> float:
+        """About F after a visit, if that is known with ``expected``; less than it otherwise."""
+        return -np.inf
+
     def unsettled(self, point, index):
         """Of the rows ``index`` those to go on with from the certificate ``point``."""
 
@@ -211,10 +223,11 @@ class Dual:
         """Raw coefficients w = −Xᵀg/alpha, as kernels take them."""
         rows = self.objective.rows
         g = self.by_score(slopes).astype(rows.dtype, copy=False)
-        if g.any():
-            projected, total = rows.backproject(g)
-        else:  # as at the start, most often
-            projected, total = np.zeros((*g.shape[1:], rows.shape[1])), np.zeros(g.shape[1:])
+        if not g.any():  # as at the start, most often
+            return np.ascontiguousarray(
+                coefficient_layout(self.rows, np.zeros((*g.shape[1:], rows.shape[1])))
+            )
+        projected, total = rows.backproject(g)
         raw = projected * rows.scale + np.multiply.outer(total, rows.shift - self.shift)
         coef = coefficient_layout(self.rows, raw) / -self.objective.penalty.ridge
         return np.ascontiguousarray(coef)
@@ -233,10 +246,14 @@ class Dual:
     def part(self, index) -> Part:
         """The rows to work on, side by side."""
         whole = Part(self.rows, np.arange(self.n), self.slopes, self.arrays)
-        if len(index) < _COMPACT * self.n:
+        if self._is_worth_copying(len(index), self.n):
             return self._taken(whole, index)
         whole.active = index
         return whole
+
+    def _is_worth_copying(self, n_active, n):
+        """Whether the active rows of ``n`` are few beside them, and those too many for a cache."""
+        return n_active < _COMPACT * n and n * self.objective.rows.entries_per_row > _FEW_ENTRIES
 
     def _taken(self, part, where):
         """Some rows of a part."""
@@ -251,9 +268,14 @@ class Dual:
             self.refresh()
             part.last = part.momentum = None  # whose coefficients have other rounding errors
 
+    def shown(self, part) -> np.ndarray:
+        """The primal point of a part's slopes, which changes nothing for the passes that follow."""
+        self.slopes[self.at(part.index)] = part.slopes
+        return self.certify(anew=True).params
+
     def epoch(self, part, rng, shrinking) -> tuple[Part, float]:
         """One pass over the active rows of a part; the part to go on with, and ``visit``'s."""
-        if len(part.active) < _COMPACT * len(part.index):
+        if self._is_worth_copying(len(part.active), len(part.index)):
             self.slopes[self.at(part.index)] = part.slopes
             part = self._taken(part, part.active)
         order = rng.permutation(-(-len(part.active) // RUN))

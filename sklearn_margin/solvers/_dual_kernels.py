@@ -34,7 +34,8 @@ def _shuffle_run(run, first, size, state):
         state ^= state << np.uint32(13)
         state ^= state >> np.uint32(17)
         state ^= state << np.uint32(5)
-        other = int(state % np.uint32(k + 1))
+        share = np.uint64(state) & np.uint64(0xFFFFFFFF)  # of 2³²: a product is no division
+        other = int((share * np.uint64(k + 1)) >> np.uint64(32))
         run[k], run[other] = run[other], run[k]
     return state
 
@@ -44,7 +45,7 @@ def visit_hinges(rows, active, order, keep, hinges, t, state, thresholds, seed):
     """Exact minimisation along each coordinate of the active rows; ``keep`` marks the rows that
     stay active. Returns the sum of slopes, the extremes of the projected gradient, and the duality
     gap of the rows, each as it was visited."""
-    kink, low, high, norm = hinges
+    kink, low, high, curve, norm = hinges
     w, multiplier, total, inverse_alpha, inverse_rho = state
     below, above = thresholds
     highest, lowest, gap = 0.0, 0.0, 0.0
@@ -65,8 +66,13 @@ def visit_hinges(rows, active, order, keep, hinges, t, state, thresholds, seed):
             settled = True
             for c in range(kink.shape[0]):
                 e = z - kink[c, i] - change * norm[i]
-                old = t[c, i]
-                gap += ((high[c, i] if e > 0.0 else low[c, i]) - old) * e
+                old, bend = t[c, i], curve[c, i]
+                if bend > 0.0:
+                    best = min(high[c, i], max(low[c, i], e / bend))
+                    gap += (best - old) * (e - 0.5 * bend * (best + old))
+                    e -= bend * old
+                else:
+                    gap += ((high[c, i] if e > 0.0 else low[c, i]) - old) * e
                 violation = e
                 if old <= low[c, i]:
                     settled = settled and e < below
@@ -80,8 +86,8 @@ def visit_hinges(rows, active, order, keep, hinges, t, state, thresholds, seed):
                     continue
                 highest = max(highest, violation)
                 lowest = min(lowest, violation)
-                if norm[i] > 0.0:
-                    new = min(high[c, i], max(low[c, i], old + e / norm[i]))
+                if norm[i] + bend > 0.0:
+                    new = min(high[c, i], max(low[c, i], old + e / (norm[i] + bend)))
                 else:
                     new = high[c, i] if e > 0.0 else low[c, i]
                 t[c, i] = new

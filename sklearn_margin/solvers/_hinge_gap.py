@@ -78,7 +78,8 @@ class HingeGap:
         self.objective, self.rows = objective, rows
         self.kink, self.low, self.high = kink, low, high
         self.rest, self.bounds = rest, bounds
-        self.penalty = objective.penalty
+        self.penalty = penalty = objective.penalty
+        self.is_ridge = penalty.is_smooth and bool((penalty.l2 > 0).all())
         self.from_zero = rest is None and bool((low <= 0).all() and (high >= 0).all())
         size = np.abs(objective.rows.shift) / objective.rows.scale
         self.blowup = objective.join(1.0 + size, 1.0)  # of rounding errors, by offsets
@@ -124,10 +125,11 @@ class HingeGap:
             value += float(self.rest.gradient @ x) + self.rest.constant
         own, common = self._errors(x, e, features)
         state = _State(self, x, value, e, below, above, projected, features)
-        gap, dear = state.by_ridge()
+        gap, cost = state.by_ridge()
         if self.from_zero and self.penalty.has_l1:
             gap = min(gap, state.by_scale())
         worth = not gap <= 2 * state.sums and state.sums <= thorough * abs(value)
+        dear = state.dear(cost) if worth else cost
         if worth and self.most_rows(dear) * len(dear) <= _ENTRIES:
             gap = min(gap, state.by_slopes(dear, False))
             if not (self.objective.penalty.is_zero or gap <= 2 * state.sums):
@@ -189,7 +191,7 @@ class _State:
     def __init__(self, problem, x, value, e, below, above, projected, features):
         self.problem, self.x, self.value, self.projected = problem, x, value, projected
         join, penalty = problem.objective.join, problem.penalty
-        self.l2, self.l1 = join(penalty.l2, 0.0), join(penalty.l1, 0.0)
+        self.l2, self.l1 = join(penalty.l2, 0.0), 0.0
         room = np.minimum(below, above)
         self.room, self.pull = room.sum(axis=0), (room * np.abs(e)).sum(axis=0)
         self.slopes = problem.low + below
@@ -201,16 +203,21 @@ class _State:
             size = problem.root_n * norm * problem.blowup
         else:
             size = join(features.T @ by_row, by_row.sum())
-        self.error = 4.0 * problem.eps * (size + self.l2 * np.abs(x))
-        self.v = projected + self.l2 * x
-        self.held, self.way = np.zeros(len(x)), np.zeros(len(x))
+        pull = self.l2 * x
+        self.error = 4.0 * problem.eps * (size + np.abs(pull))
+        self.v = projected + pull
+        self.held = self.way = self.kinks = 0.0
+        if penalty.has_l1:
+            self.l1 = join(penalty.l1, 0.0)
         if penalty.has_bounds:
             self._let_bounds_hold(join(penalty.lower, -np.inf), join(penalty.upper, np.inf))
         self.hinges = float(np.sum(np.where(e > 0, above, below) * np.abs(e)))
-        self.kinks = self.l1 * np.abs(x) + np.clip(self.v, -self.l1, self.l1) * x
-        self.kinks += np.where(self.l1 > 0, self.error * np.abs(x), 0.0)
-        self.kinks += self.held * self.way
-        self.sums = self.hinges + float(self.kinks.sum())
+        if penalty.has_l1:
+            self.kinks = self.l1 * np.abs(x) + np.clip(self.v, -self.l1, self.l1) * x
+            self.kinks += np.where(self.l1 > 0, self.error * np.abs(x), 0.0)
+        if penalty.has_bounds:
+            self.kinks += self.held * self.way
+        self.sums = self.hinges + float(np.sum(self.kinks))
         self.work = float(np.sum(self.slopes * e))
         self.total = float(self.slopes.sum())
 
@@ -229,25 +236,39 @@ class _State:
 
     def _ridge(self, slack):
         """What each coordinate costs if v is off by another ``slack``."""
-        off = self.error + slack
-        rest = np.maximum(np.abs(self.v) + off - self.l1, 0.0)
-        bound = self.held >= 2 * off  # which holds the rest, too
-        rest = np.where((self.held > 0) & bound, 0.0, rest)
+        off, has_bounds = self.error + slack, self.problem.penalty.has_bounds
+        rest = np.abs(self.v) + off
+        if self.problem.penalty.has_l1:
+            rest = np.maximum(rest - self.l1, 0.0)
+        if has_bounds:
+            bound = (self.held > 0) & (self.held >= 2 * off)  # which holds the rest, too
+            rest = np.where(bound, 0.0, rest)
         with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
-            cost = np.where(rest > 0, 0.5 * rest * (rest / self.l2), 0.0)
-        cost += np.where((self.held > 0) & bound, off * self.way, 0.0)
-        return np.where(np.isnan(cost), np.inf, cost)
+            cost = rest * (0.5 * rest / self.l2)
+        if not self.problem.is_ridge:
+            cost = np.where(rest > 0, cost, 0.0)
+        if has_bounds:
+            cost += np.where(bound, off * self.way, 0.0)
+        return cost if self.problem.is_ridge else np.where(np.isnan(cost), np.inf, cost)
 
     def by_ridge(self):
         """Gap if the ridge pays for everything but the intercept, whose sum of slopes all rows
-        have a share in; and the coordinates that make it dear."""
+        have a share in; and what each coordinate costs."""
         price, slack = self._balance()
         cost = self._ridge(slack)
-        price += slack * float(np.sum(np.where(self.l1 > 0, np.abs(self.x), 0.0)))
+        if self.problem.penalty.has_l1:
+            price += slack * float(np.sum(np.where(self.l1 > 0, np.abs(self.x), 0.0)))
+        if self.problem.objective.fit_intercept:
+            cost[-1] = 0.0
+        total = float(cost.sum())
+        return self.sums + price + (np.inf if np.isnan(total) else total), cost
+
+    def dear(self, cost):
+        """The coordinates that make ``by_ridge`` dear."""
         dear = cost > 1e-3 * self.sums / len(cost)
         if self.problem.objective.fit_intercept:
-            cost[-1], dear[-1] = 0.0, True
-        return self.sums + price + float(cost.sum()), dear
+            dear[-1] = True
+        return dear
 
     def _balance(self):
         """What a sum of slopes that is not zero costs, and by how much its mending moves another
@@ -302,13 +323,13 @@ class _State:
             ridge = self.l2[ignored] > 0
             ignored, chosen = ignored[~ridge], chosen.copy()
         # What a bound holds was taken from v, which then is no sum over rows any more.
-        if len(ignored) and self.held[columns].any():
+        if len(ignored) and np.any(np.broadcast_to(self.held, len(self.x))[columns]):
             return np.inf, dear
         if not self._vanish(A, columns[chosen], ignored, index):
             return np.inf, dear
         moved = columns[chosen]
         v = self.projected if drop else self.v - np.clip(self.v, -self.l1, self.l1)
-        free = 0.0 * self.l1 if drop else self.l1 - np.minimum(np.abs(self.v), self.l1)
+        free = np.zeros(len(v)) if drop else self.l1 - np.minimum(np.abs(self.v), self.l1)
         weight = self.room[index]
         B = np.concatenate([weight[:, None] * A[:, moved], np.diag(free[moved])[free[moved] > 0]])
         rho = _length(B, v[moved], self.error[moved])
@@ -318,8 +339,9 @@ class _State:
         slack = rho * np.linalg.norm(weight[:, None] * A, axis=0)
         cost = self._ridge(slack)
         cost[moved] = cost[ignored] = 0.0
-        kinks = self.kinks + np.where(self.l1 > 0, slack * np.abs(self.x), 0.0)
-        kinks[moved] = self.kinks[moved]
+        own = np.broadcast_to(self.kinks, len(self.x))
+        kinks = own + np.where(self.l1 > 0, slack * np.abs(self.x), 0.0)
+        kinks[moved] = own[moved]
         if drop:
             cost[columns] = 0.0
             penalty = self.l1 * np.abs(self.x) + 0.5 * self.l2 * self.x**2

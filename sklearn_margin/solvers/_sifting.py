@@ -20,7 +20,7 @@ from sklearn.utils import gen_batches
 from sklearn_margin._linalg import factorized
 from sklearn_margin.objective.pointwise import DiagonalCurvature
 from sklearn_margin.solvers._central_path import approach_minimum, follow_path
-from sklearn_margin.solvers._hinges import BandModel, Rest, hinge_terms
+from sklearn_margin.solvers._hinges import BandModel, Rest, best_intercept, hinge_terms
 from sklearn_margin.solvers._quadratic import minimize_quadratic
 
 __all__ = ["Sifted", "sift"]
@@ -75,6 +75,8 @@ def sift(objective, start, tol, max_iter, callback, band) -> tuple[Sifted | None
     if not objective.split(start)[0].any():
         start, n_iter = _of_sample(objective, start, max_iter, np.flatnonzero(live))
     sides.look(objective.feasible(np.array(start, dtype=np.float64)))
+    if n_iter > 0 and not sides.is_better_than_constant():
+        return None, n_iter, best
     error = sides.approach(band)
     best = objective.feasible(sides.x) if sides.n_steps else best
     if error is None:
@@ -159,24 +161,35 @@ class _Sides:
         penalty, split = self.objective.penalty, self.objective.split
         p = x - self.x
         dz = self.objective.scores_along(p)
-        before = self._loss(dz, 0.0) if self.loss is None else self.loss
+        before = self._loss(self._there) if self.loss is None else self.loss
         held = penalty.value(split(self.x)[0])
         for length in (1.0, 0.5):
             change = penalty.value(split(self.x + length * p)[0]) - held
             slope = length * float(self.gradient @ p) + change
-            self.loss = self._loss(dz, length)
+            self.loss = self._loss(lambda where, t=length: self.e[:, where] + t * dz[where])
             change += self.loss - before
             if change <= _ARMIJO * slope + _NOISE * before:
                 return self._go(self.x + length * p, dz, length)
         return None
 
-    def _loss(self, dz, length):
-        """The loss where scores are ``length`` of ``dz`` further; by ranges, for temporary arrays
+    def is_better_than_constant(self):
+        """Whether the loss is less than that of scores that are all the same. If a sample does not
+        achieve that, as with a rare class of a hinge loss, the minimum of F is next to a constant,
+        and most rows are next to their kinks."""
+        some, b = (..., self.typical), 0.0
+        if self.objective.fit_intercept:
+            b = best_intercept(self.kink[some], self.low[some], self.high[some])
+        return self._loss(self._there) < self._loss(lambda where: b - self.kink[:, where])
+
+    def _there(self, where):
+        return self.e[:, where]
+
+    def _loss(self, at):
+        """The loss where rows are ``at(where)`` beside their kinks; by ranges, for temporary arrays
         as long as all rows are what memory there must be."""
         total = 0.0
         for where in self.ranges:
-            e = self.e[:, where]
-            e = e + length * dz[where] if length else e
+            e = at(where)
             total += float(np.vdot(self._slope(e, where), e))
         return total
 

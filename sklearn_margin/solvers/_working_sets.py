@@ -63,8 +63,8 @@ class WorkingSets:
             rows.count_read(round(part.rows.n_read[0] * len(self.columns) / rows.shape[1]))
         self.new = None
         if result.value < point.value:
-            scores = part.scores(result.params)
-            self.new = type(point)(self.objective, self._placed(result.params), scores)
+            params = self._placed(result.params)
+            self.new = self.objective.at(params, part.scores(result.params))
         return 2.0 * min(result.value - point.value, 0.0)
 
     def search(self):

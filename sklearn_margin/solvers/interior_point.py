@@ -9,11 +9,10 @@ import numpy as np
 
 from sklearn_margin._validation import check_number
 from sklearn_margin.solvers._central_path import follow_path
+from sklearn_margin.solvers._hinge_bases import DenseModel, SpanModel
 from sklearn_margin.solvers._hinge_gap import HingeGap
 from sklearn_margin.solvers._hinges import (
-    DenseModel,
     HingeModel,
-    SpanModel,
     best_intercept,
     hinge_terms,
     is_sum_of_hinges,
