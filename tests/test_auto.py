@@ -38,9 +38,16 @@ class Fake(Solver):
                       self.gap / self.value)  # fmt: skip
 
 
-def run(*solvers, max_iter=100, tol=1e-3, callback=None):
+class AtStart:
+    """An objective of which the value at the start is all that is asked for."""
+
+    def __init__(self, value):
+        self.value, self.feasible = (lambda params: value), (lambda params: params)
+
+
+def run(*solvers, max_iter=100, tol=1e-3, callback=None, at_start=10.0):
     return InTurn(list(solvers)).solve(
-        None, np.zeros(2), tol=tol, max_iter=max_iter, callback=callback
+        AtStart(at_start), np.zeros(2), tol=tol, max_iter=max_iter, callback=callback
     )
 
 
@@ -49,6 +56,23 @@ def test_the_next_solver_starts_where_the_first_failed():
     result = run(first, second)
     np.testing.assert_array_equal(second.seen[0][0], [2.0, 2.0])
     assert (result.value, result.n_iter, result.converged) == (1.0, 6, True)
+
+
+@pytest.mark.parametrize("value", [20.0, np.inf, np.nan])
+def test_a_point_that_is_worse_than_the_start_leads_nowhere(value):
+    second = Fake(1.0, gap=1e-9, converged=True)
+    assert run(Fake(value, gap=np.inf), second).value == 1.0
+    np.testing.assert_array_equal(second.seen[0][0], [0.0, 0.0])
+    # Nor is it what is returned, or gone on from later.
+    third = Fake(30.0)
+    assert run(Fake(value, gap=np.inf), Fake(2.0), third).value == 2.0
+    np.testing.assert_array_equal(third.seen[0][0], [2.0, 2.0])
+
+
+def test_where_no_value_is_finite_none_goes_on():
+    second = Fake(1.0)
+    assert run(Fake(np.nan, gap=np.inf), second, at_start=np.inf).value is np.nan
+    assert second.seen == []
 
 
 def test_none_goes_on_after_success_or_when_iterations_are_used_up():
