@@ -1,6 +1,7 @@
 """What solver="auto" does when a solver fails, and what a fit prints and warns of."""
 
 import re
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -38,16 +39,11 @@ class Fake(Solver):
                       self.gap / self.value)  # fmt: skip
 
 
-class AtStart:
-    """An objective of which the value at the start is all that is asked for."""
-
-    def __init__(self, value):
-        self.value, self.feasible = (lambda params: value), (lambda params: params)
-
-
 def run(*solvers, max_iter=100, tol=1e-3, callback=None, at_start=10.0):
+    """``at_start`` is F at the start, all that an objective is asked for."""
+    objective = SimpleNamespace(value=lambda params: at_start, feasible=lambda params: params)
     return InTurn(list(solvers)).solve(
-        AtStart(at_start), np.zeros(2), tol=tol, max_iter=max_iter, callback=callback
+        objective, np.zeros(2), tol=tol, max_iter=max_iter, callback=callback
     )
 
 

@@ -66,7 +66,7 @@ class Certified:
         slope, b_slope = self.split(gradient)
         most = loss + self.penalty.value(u) if self.may_scale else np.inf
         slack, share = 0.0, 0.0
-        slope = self._without_rounding(slope, slopes)
+        slope = self.without_rounding(slope, slopes)
         if np.abs(b_slope).max() > self.imbalance * slopes.size:
             share, slack = self.balance(slopes, b_slope) if self.may_scale else (1.0, 0.0)
             if share >= 1 or self.penalty.loose is not None:
@@ -91,7 +91,7 @@ class Certified:
         residual = self.penalty.without_l1(u, slope)
         return self.penalty.gap(u, residual, slack, self.scale_price(loss))[0]
 
-    def _without_rounding(self, slope, slopes):
+    def without_rounding(self, slope, slopes):
         """``slope`` with zeros where nothing is penalised and it is rounding error."""
         loose = self.penalty.loose
         if loose is None:

@@ -143,8 +143,6 @@ class PointwiseObjective(LinearObjective):
     def refined_gap(self, params):
         if self.n_outputs > 1 or not (self.has_gap and self.has_hessian and self.loss.splits):
             return np.inf
-        if self.penalty.has_bounds:
-            return np.inf
         return refined_gap(self, params)
 
     def widest_curvature(self, z):
