@@ -110,7 +110,7 @@ class Certified:
         """What entries of X̃ᵀg may be and count as zero: columns have root mean square 1."""
         return self.imbalance * np.sqrt(slopes.n) * slopes.norm
 
-    def _loose(self, params, gradient, slopes):
+    def loose_parameters(self, params, gradient, slopes):
         """Numbers of the parameters that no penalty holds and no bound, at a point where one of
         them has a slope; None where none has."""
         penalty, (u, _) = self.penalty, self.split(params)
@@ -126,7 +126,7 @@ class Certified:
     def settled(self, point) -> Point:
         """The point from which no step of the parameters that no penalty holds lowers F: there
         X̃ᵀg vanishes for these, as that of a dual point must. By Newton's method; X is not read."""
-        index = self._loose(point.params, point.gradient, point.slopes)
+        index = self.loose_parameters(point.params, point.gradient, point.slopes)
         if index is None or not self.has_hessian or len(index) > _MOST_LOOSE:
             return point
         directions, z, step = self._directions(index), point.scores, np.zeros(len(index))
