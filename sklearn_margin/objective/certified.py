@@ -10,6 +10,7 @@ multiplied (``gap``) or balanced (``balanced_slopes``), or parameters move to wh
 import numpy as np
 from scipy.optimize import brentq
 
+from sklearn_margin.objective.loose_slopes import MeanOfSlopes, without_loose_slopes
 from sklearn_margin.objective.point import Point
 
 __all__ = ["Certified"]
@@ -155,6 +156,22 @@ class Certified:
         u, _ = self.split(params)
         return Point(self, params) if np.array_equal(self.penalty.clip(u), u) else point
 
+    def gap_of_mean(self, point) -> float:
+        """Duality gap at a point, from slopes near it that are corrected so that X̃ᵀ of them
+        vanishes for the parameters that no penalty holds; infinity if there are none."""
+        mean = self.mean_of_slopes(point.params, point.gradient, point.slopes, point.scores)
+        if mean is None:
+            return np.inf
+        gradient = self.gradient_from(point.params, mean.g)
+        return mean.excess + self.gap(point.params, gradient, self.slopes(mean.g), point.loss)
+
+    def mean_of_slopes(self, params, gradient, slopes, z) -> MeanOfSlopes | None:
+        """As ``without_loose_slopes``; None where there is no need or no way."""
+        index = self.loose_parameters(params, gradient, slopes)
+        if index is None or not self.has_hessian or len(index) > _MOST_LOOSE:
+            return None
+        return without_loose_slopes(self, z, self._directions(index))
+
     def _directions(self, index):
         """Scores of unit parameters."""
         (n, d), k = self.rows.shape, self.n_outputs
@@ -237,6 +254,10 @@ class Certified:
             Gradient of L_w.
         """
         raise NotImplementedError
+
+    def envelope_gain(self, envelope, g) -> float:
+        """L_w*(g) − L*(g) for slopes g of an envelope L_w; zero, which is no more, if unknown."""
+        return 0.0
 
     def foreseen(self, z, dz, there) -> float:
         """The slopes g + ∇²L·dz of the quadratic model of L as a dual point for the scores

@@ -224,9 +224,9 @@ class PointwiseObjective(LinearObjective):
     def envelope_excess(self, smooth, z):
         g = np.empty_like(z)
         loss, envelope = self.score_value(z), smooth.score_gradient(z, g)
-        return loss, max(loss - envelope - self._envelope_gain(smooth.loss, g), 0.0), g
+        return loss, max(loss - envelope - self.envelope_gain(smooth.loss, g), 0.0), g
 
-    def _envelope_gain(self, envelope, g):
+    def envelope_gain(self, envelope, g):
         """L_w*(g) − L*(g), for the gradient g of L_w."""
         used = self.s > 0
         squares = g[used].astype(np.float64) ** 2 / self.s[used]
