@@ -59,6 +59,10 @@ def test_a_point_that_is_worse_than_the_start_leads_nowhere(value):
     second = Fake(1.0, gap=1e-9, converged=True)
     assert run(Fake(value, gap=np.inf), second).value == 1.0
     np.testing.assert_array_equal(second.seen[0][0], [0.0, 0.0])
+    # Nor does one of which no more is known than rounding errors: its gap is larger than F.
+    second = Fake(1.0, gap=1e-9, converged=True)
+    run(Fake(1e-9, gap=0.5), second)
+    np.testing.assert_array_equal(second.seen[0][0], [0.0, 0.0])
     # Nor is it what is returned, or gone on from later.
     third = Fake(30.0)
     assert run(Fake(value, gap=np.inf), Fake(2.0), third).value == 2.0

@@ -17,6 +17,7 @@ __all__ = ["Certified"]
 
 _MOST_LOOSE = 200  # parameters whose slopes are made to vanish for a certificate
 _MOST_STEPS = 30
+_MOST_NUMBERS = 10_000_000  # scores along such parameters that are held at a time
 
 
 class Certified:
@@ -168,7 +169,7 @@ class Certified:
     def mean_of_slopes(self, params, gradient, slopes, z) -> MeanOfSlopes | None:
         """As ``without_loose_slopes``; None where there is no need or no way."""
         index = self.loose_parameters(params, gradient, slopes)
-        if index is None or not self.has_hessian or len(index) > _MOST_LOOSE:
+        if index is None or not self.has_hessian or len(index) * z.size > _MOST_NUMBERS:
             return None
         return without_loose_slopes(self, z, self._directions(index))
 

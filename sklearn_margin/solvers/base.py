@@ -249,7 +249,9 @@ class InTurn(Solver):
                 at_first = _or_inf(objective.value(objective.feasible(first)))
             if min(_or_inf(best.value), at_first) == np.inf:
                 break  # numbers are beyond the arithmetic, whatever the solver
-            start = best.params if best.value <= at_first else first
+            # A gap larger than F is rounding errors: such a point is nowhere to go on from.
+            sound = best.gap is None or best.gap == np.inf or best.gap <= 1.01 * abs(best.value)
+            start = best.params if sound and best.value <= at_first else first
         if best.gap is not None:
             gap = min(best.gap, max(best.value - lower, 0.0))
             reached = gap / max(abs(best.value), 1e-300)
