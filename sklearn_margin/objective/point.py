@@ -171,8 +171,8 @@ class Point:
             if other is not self:
                 slopes, loss = other.slopes, other.loss
                 known = self.objective.gap(other.params, other.gradient, slopes, loss)
-            if known > 0.5 * other.value:  # as it is where a slope is no more than rounding error
-                known = min(known, self.objective.gap_of_mean(other))
+            # Where slopes that should vanish are rounding errors of the scores:
+            known = min(known, self.objective.gap_of_mean(other))
             gap = min(gap, max(self.value - other.value, 0.0) + known)
         return gap
 
