@@ -297,8 +297,12 @@ class SeparablePenalty:
         return free, low, high
 
     def without_rounding(self, u: Array, error: Array | float) -> np.ndarray:
-        """``u``, with zeros for entries within ``error`` of zero that the L1 part holds there."""
-        return np.where((self.l1 > 0) & (np.abs(u) <= error), self.clip(np.zeros(len(u))), u)
+        """``u``, with zeros for entries within ``error`` of zero that the L1 part holds there, and
+        bounds for entries as close to these."""
+        u = np.where((self.l1 > 0) & (np.abs(u) <= error), 0.0, u)
+        for bound in (self.lower, self.upper) if self.has_bounds else ():
+            u = np.where(np.abs(u - bound) <= error, bound, u)
+        return self.clip(u)
 
     # --- duality gaps ---
 
@@ -401,7 +405,7 @@ class SeparablePenalty:
         return best
 
     def missing(self, u: Array, v: Array) -> tuple[Array, Array]:
-        """What entries of v lack to be a subgradient of the penalty at −u, without bounds.
+        """What entries of v lack to be a subgradient of the penalty at −u.
 
         Parameters
         ----------
@@ -413,6 +417,15 @@ class SeparablePenalty:
         active : ndarray of bool of shape (d,)
             Entries that can be helped by a change of v.
         """
+        residual, active = self._missing_inside(u, v)
+        if self.has_bounds:  # there any v that leads beyond a bound will do
+            residual = np.where(u <= self.lower, np.minimum(residual, 0.0), residual)
+            residual = np.where(u >= self.upper, np.maximum(residual, 0.0), residual)
+            active &= ((u > self.lower) & (u < self.upper)) | (residual != 0)
+        return residual, active
+
+    def _missing_inside(self, u, v):
+        """As ``missing``, without bounds."""
         if not self.has_l1:
             return v + self.l2 * u, np.ones(len(u), dtype=bool)
         # A coefficient that is rounding error may have the wrong sign, which costs next to nothing.

@@ -1,6 +1,7 @@
 """What solver="auto" does when a solver fails, and what a fit prints and warns of."""
 
 import re
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -38,9 +39,11 @@ class Fake(Solver):
                       self.gap / self.value)  # fmt: skip
 
 
-def run(*solvers, max_iter=100, tol=1e-3, callback=None):
+def run(*solvers, max_iter=100, tol=1e-3, callback=None, at_start=10.0):
+    """``at_start`` is F at the start, all that an objective is asked for."""
+    objective = SimpleNamespace(value=lambda params: at_start, feasible=lambda params: params)
     return InTurn(list(solvers)).solve(
-        None, np.zeros(2), tol=tol, max_iter=max_iter, callback=callback
+        objective, np.zeros(2), tol=tol, max_iter=max_iter, callback=callback
     )
 
 
@@ -49,6 +52,27 @@ def test_the_next_solver_starts_where_the_first_failed():
     result = run(first, second)
     np.testing.assert_array_equal(second.seen[0][0], [2.0, 2.0])
     assert (result.value, result.n_iter, result.converged) == (1.0, 6, True)
+
+
+@pytest.mark.parametrize("value", [20.0, np.inf, np.nan])
+def test_a_point_that_is_worse_than_the_start_leads_nowhere(value):
+    second = Fake(1.0, gap=1e-9, converged=True)
+    assert run(Fake(value, gap=np.inf), second).value == 1.0
+    np.testing.assert_array_equal(second.seen[0][0], [0.0, 0.0])
+    # Nor does one of which no more is known than rounding errors: its gap is larger than F.
+    second = Fake(1.0, gap=1e-9, converged=True)
+    run(Fake(1e-9, gap=0.5), second)
+    np.testing.assert_array_equal(second.seen[0][0], [0.0, 0.0])
+    # Nor is it what is returned, or gone on from later.
+    third = Fake(30.0)
+    assert run(Fake(value, gap=np.inf), Fake(2.0), third).value == 2.0
+    np.testing.assert_array_equal(third.seen[0][0], [2.0, 2.0])
+
+
+def test_where_no_value_is_finite_none_goes_on():
+    second = Fake(1.0)
+    assert run(Fake(np.nan, gap=np.inf), second, at_start=np.inf).value is np.nan
+    assert second.seen == []
 
 
 def test_none_goes_on_after_success_or_when_iterations_are_used_up():

@@ -279,6 +279,32 @@ def test_a_handful_of_reads(name, most, monkeypatch):
     assert 2 <= len(reads) <= most
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("name", ["logistic", "squared hinge", "cross entropy"])
+def test_a_coefficient_without_a_penalty_takes_a_few_reads_more(name, monkeypatch):
+    """Its slope is zero at the minimum only: the gap was F itself until the last digit, which was
+    asked for in up to 130 reads, and a warning followed."""
+    monkeypatch.setattr(solver_base, "SMALL", 1000)
+    monkeypatch.setattr(_samples, "SMALL", 1000)
+    model, target = MODELS[name]
+    model = clone(model).set_params(penalty_factors=[0, 1, 1, 1], alpha=0.01)
+    reads = []
+
+    def in_parts():
+        reads.append(0)
+        yield from ((X[k : k + 500], target[k : k + 500]) for k in range(0, N, 500))
+
+    model.fit(Batches(in_parts))
+    assert len(reads) <= 16
+    exact = clone(model).set_params(tol=1e-8).fit(X, target)
+    (objective,) = model._prepare(X, target).objectives
+    found, lowest = (
+        objective.value(objective.from_coef(np.squeeze(m.coef_), np.squeeze(m.intercept_)))
+        for m in (model, exact)
+    )
+    assert found - lowest <= model.dual_gap_ <= model.tol * found
+
+
 def test_parquet(tmp_path):
     pytest.importorskip("pyarrow")
     frame = pd.DataFrame(X, columns=list("abcd")).assign(y=T, w=WEIGHTS, q=QUERIES, grade=GRADES)

@@ -171,9 +171,26 @@ def test_the_gap_bounds_the_excess_wherever_the_point_is(name, l1_ratio):
     for size in (0.0, 1e-6, 1e-3, 0.1, 10.0):
         params = objective.feasible(best + size * rng.normal(size=len(best)))
         point = objective.at(params)
-        assert point.gap() >= (point.value - lowest) * (1 - 1e-9) - 1e-12 * lowest
+        for gap in (point.gap(), objective.refined_gap(params)):
+            assert gap >= (point.value - lowest) * (1 - 1e-9) - 1e-12 * lowest
     # Without a penalty a coefficient is like an intercept: near the optimum there is a gap.
     assert objective.at(objective.feasible(best * (1 + 1e-5))).gap() < 1e-3 * lowest
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("seed", [4, 5, 6])
+def test_nearly_as_many_coefficients_without_a_penalty_as_rows_that_count(seed):
+    """Their slopes are rounding errors of scores, which is more than of the slopes of the loss: a
+    dual point must be corrected. Only F itself was known as a gap of half of such problems."""
+    rng = np.random.default_rng(seed)
+    X = rng.normal(size=(20, 14))
+    y = X @ rng.normal(size=14) + 0.5 * rng.normal(size=20) > 0
+    factors = rng.choice([0.0, 1.0, np.inf], 14, p=[0.5, 0.4, 0.1])
+    model = LinearClassifier(
+        "squared_hinge", alpha=1e-3, l1_ratio=[0, 0.5, 1][seed % 3], penalty_factors=factors,
+        coef_bounds=(np.where(np.arange(14) % 3, -np.inf, 0), None), tol=1e-6,
+    ).fit(X, y)  # fmt: skip
+    assert 0 <= model.dual_gap_ < 1e-6
 
 
 def test_many_rows():

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from scipy.linalg import LinAlgError
 from scipy.optimize import lsq_linear
 from sklearn.datasets import make_classification
 
@@ -302,3 +303,29 @@ def test_a_small_problem_takes_few_steps():
     y = X @ rng.normal(size=10) + rng.normal(size=100) > 0
     model = LinearClassifier(Logistic(), alpha=0.01, l1_ratio=1.0).fit(X, y)
     assert model.solver_ == "coordinate_descent" and model.n_iter_ <= 7
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_constant_column_without_a_penalty_does_not_hold_the_others(seed):
+    """Its mean is rounded, so that its products with other columns are rounding errors, and that
+    with itself is zero: steps by such a Hessian overflowed, and the start was called a minimum."""
+    rng = np.random.default_rng(seed)
+    X = rng.normal(size=(5, 8)) * 10.0 ** rng.uniform(-8, 8, size=8)
+    X[:, 0] = 0.7
+    y, label = np.arange(5) % 2, np.array([-1, 1, -1, 1, -1])
+    settings = {"alpha": 0.0, "coef_bounds": (np.where(rng.random(8) < 0.3, 0, -np.inf), None)}
+    models = [LinearClassifier("squared_hinge", solver=solver, **settings).fit(X, y)
+              for solver in ("coordinate_descent", "lbfgs")]  # fmt: skip
+    found, known = (
+        float((np.maximum(1 - label * model.decision_function(X), 0) ** 2).mean())
+        for model in models
+    )
+    assert found <= known * (1 + 1e-4) + 1e-12
+    assert abs(models[0].intercept_[0]) < 1e3
+
+
+def test_a_quadratic_beyond_the_range_of_numbers_has_no_minimum():
+    hessian = np.array([[1.0, 1e-3], [1e-3, 1e-300]])
+    penalty = SeparablePenalty(np.zeros(2))
+    with pytest.raises(LinAlgError, match="out of range"), np.errstate(all="ignore"):
+        minimize_quadratic(hessian, penalty, np.zeros(2), np.array([1.0, 1e-2]), 1e-9)

@@ -9,6 +9,7 @@ from sklearn_margin import LinearClassifier, LinearRanker
 from sklearn_margin.losses import Huber, Logistic, SmoothedHinge, Squared, SquaredHinge
 from sklearn_margin.losses.pointwise import BinaryLoss
 from sklearn_margin.objective import ConcomitantHuberObjective, Rows
+from sklearn_margin.objective.loose_slopes import without_loose_slopes
 from sklearn_margin.objective.pointwise import PointwiseObjective
 from sklearn_margin.objective.refined_gap import _compensated_products
 from sklearn_margin.penalties import ElasticNet
@@ -198,3 +199,24 @@ def test_slopes_are_balanced_at_the_smallest_share(seed):
     assert kept.sum() == pytest.approx(0, abs=1e-12)
     change = objective.rows.backproject(g - kept)[0]
     assert np.all(np.abs(change) <= slack * (1 + 1e-12))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_mean_of_slopes_without_loose_ones(seed):
+    """Of squares the conjugate is known: L*(g) = Σ g²/(4 s) + g y."""
+    rng = np.random.default_rng(seed)
+    n = 40
+    columns, y, s = rng.normal(size=(n, 3)), 10.0 * rng.normal(size=n), np.full(n, 1 / n)
+    objective = PointwiseObjective(Squared(), Rows(columns, center=False), y, s)
+    best = np.linalg.lstsq(columns, y, rcond=None)[0]
+    z = columns @ (best + 1e-9 * rng.normal(size=3))
+    g = 2 * s * (z - y)
+    directions = [*columns.T, columns[:, 0] + columns[:, 1]]  # of which one is not needed
+    mean = without_loose_slopes(objective, z, directions)
+    assert np.abs(columns.T @ g).max() > 1e-11
+    assert np.abs(columns.T @ mean.g).max() < 1e-14
+    missed = s @ (z - y) ** 2 + (mean.g**2 / (4 * s) + mean.g * y).sum() - mean.g @ z
+    assert missed - 1e-13 <= mean.excess < 1e-12
+    # Far from the minimum none is found that costs little.
+    far = without_loose_slopes(objective, z + 1.0, directions)
+    assert far is None or far.excess > 0.1

@@ -4,6 +4,8 @@ Like those of ``test_mutants``, each kills changes of the source that the rest o
 pass: a solver with a certificate corrects many a mistake, and only takes longer.
 """
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -192,6 +194,11 @@ class Told(Solver):
         return Result(np.ones(1), **self.result)
 
 
+def at_start(value):
+    """An objective of which F at the start is all that is asked for."""
+    return SimpleNamespace(value=lambda params: value, feasible=lambda params: params)
+
+
 def test_the_next_solver_begins_where_the_last_failed():
     first = Told("a", value=4.0, n_iter=3, converged=False, gap=1.5)
     second = Told("b", value=5.0, n_iter=4, converged=False, gap=1.0)
@@ -203,7 +210,7 @@ def test_the_next_solver_begins_where_the_last_failed():
         return False
 
     turn = InTurn([first, second, third])
-    run = turn.solve(None, np.zeros(1), tol=1e-3, max_iter=20, callback=callback)
+    run = turn.solve(at_start(10.0), np.zeros(1), tol=1e-3, max_iter=20, callback=callback)
     assert (first.asked, second.asked, third.asked) == ((0.0, 20), (1.0, 17), (1.0, 13))
     assert (run.value, run.n_iter, run.solver) == (4.0, 8, "a")
     assert run.gap == 0.0  # min F ≥ 5 − 1, by the second
@@ -219,7 +226,7 @@ def test_no_other_solver_is_tried_where_one_ended_for_a_reason(why):
     first = Told("a", value=value, n_iter=5, converged=why == "converged", gap=None)
     second = Told("b", value=0.5, n_iter=1, converged=True, gap=0.0)
     InTurn([first, second]).solve(
-        None, np.zeros(1), tol=1e-3, max_iter=5 if why == "max_iter" else 6,
+        at_start(value), np.zeros(1), tol=1e-3, max_iter=5 if why == "max_iter" else 6,
         callback=(lambda *_: why == "stopped"),
     )  # fmt: skip
     assert second.asked is None

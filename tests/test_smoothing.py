@@ -7,8 +7,9 @@ import pytest
 import scipy.sparse as sp
 
 from sklearn_margin import LinearClassifier, LinearRanker, LinearRegressor, check_loss
-from sklearn_margin.losses import CrammerSinger, PairwiseHinge, PairwiseLoss
+from sklearn_margin.losses import CrammerSinger, Hinge, PairwiseHinge, PairwiseLoss
 from sklearn_margin.losses.multiclass_hinge import SmoothedCrammerSinger
+from sklearn_margin.objective import PointwiseObjective, Rows
 from sklearn_margin.penalties import ElasticNet
 from sklearn_margin.solvers import InteriorPoint, Smoothing
 from tests.test_multiclass_dual import build, solve
@@ -149,3 +150,37 @@ def test_a_loss_of_pairs_may_have_an_envelope_of_its_own(seed):
 
     error = value(model.coef_) - value(peer.coef_)
     assert -1e-12 <= error <= model.dual_gap_ <= 1e-6 * value(peer.coef_)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("last", [0, np.inf])
+def test_slopes_of_a_narrow_envelope_without_a_penalty(last):
+    """Where a factor of the penalty is 0 they must cancel each other, which those of the envelope
+    of a width w do up to eps/w only: no gap was known. That factors differ, moreover, was an error
+    where the last digits of such a loss are found."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(30, 4)) * [1.0, 3.0, 1.0, 0.3]
+    y = np.digitize(X @ [1.0, -1.0, 0.5, 1.0] + rng.normal(size=30), [-1.5, 1.5])
+    settings = {"alpha": 1e-2, "penalty_factors": [0, 1, 0.3, last]}
+    model = LinearClassifier("weston_watkins", solver="smoothing", tol=1e-7, **settings).fit(X, y)
+    exact = LinearClassifier("weston_watkins", tol=1e-6, **settings).fit(X, y)
+    (objective,) = model._prepare(X, y).objectives
+    value, other = (
+        objective.value(objective.from_coef(m.coef_, m.intercept_)) for m in (model, exact)
+    )
+    assert value - other <= model.dual_gap_ + 1e-12 * value
+    assert model.dual_gap_ <= 1e-7 * value
+
+
+def test_a_loss_of_zero_is_off_by_the_rounding_errors_of_scores():
+    """In single precision at coefficients of 1e14 hinges were zero that were not."""
+    X = np.array([[1.0, 0.5], [2.0, -0.5], [-1.0, 0.5], [-2.0, -0.5]], dtype=np.float32)
+    penalty = ElasticNet(1.0, factors=np.array([0.0, 1.0]))
+    y, s = np.sign(X[:, 0]), np.full(4, 0.25, np.float32)
+    objective = PointwiseObjective(Hinge(), Rows(X, center=False), y, s, penalty=penalty)
+    for size, converged in ((4.0, True), (1e9, False)):
+        start = np.array([size, 0.0])
+        found = Smoothing().solve(objective, start, tol=1e-4, max_iter=20)
+        assert found.value == 0.0
+        assert 0 < found.gap < 1e-6 * size
+        assert found.converged == converged

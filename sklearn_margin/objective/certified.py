@@ -10,12 +10,14 @@ multiplied (``gap``) or balanced (``balanced_slopes``), or parameters move to wh
 import numpy as np
 from scipy.optimize import brentq
 
+from sklearn_margin.objective.loose_slopes import MeanOfSlopes, without_loose_slopes
 from sklearn_margin.objective.point import Point
 
 __all__ = ["Certified"]
 
 _MOST_LOOSE = 200  # parameters whose slopes are made to vanish for a certificate
 _MOST_STEPS = 30
+_MOST_NUMBERS = 10_000_000  # scores along such parameters that are held at a time
 
 
 class Certified:
@@ -66,7 +68,7 @@ class Certified:
         slope, b_slope = self.split(gradient)
         most = loss + self.penalty.value(u) if self.may_scale else np.inf
         slack, share = 0.0, 0.0
-        slope = self._without_rounding(slope, slopes)
+        slope = self.without_rounding(slope, slopes)
         if np.abs(b_slope).max() > self.imbalance * slopes.size:
             share, slack = self.balance(slopes, b_slope) if self.may_scale else (1.0, 0.0)
             if share >= 1 or self.penalty.loose is not None:
@@ -91,7 +93,7 @@ class Certified:
         residual = self.penalty.without_l1(u, slope)
         return self.penalty.gap(u, residual, slack, self.scale_price(loss))[0]
 
-    def _without_rounding(self, slope, slopes):
+    def without_rounding(self, slope, slopes):
         """``slope`` with zeros where nothing is penalised and it is rounding error."""
         loose = self.penalty.loose
         if loose is None:
@@ -110,7 +112,7 @@ class Certified:
         """What entries of X̃ᵀg may be and count as zero: columns have root mean square 1."""
         return self.imbalance * np.sqrt(slopes.n) * slopes.norm
 
-    def _loose(self, params, gradient, slopes):
+    def loose_parameters(self, params, gradient, slopes):
         """Numbers of the parameters that no penalty holds and no bound, at a point where one of
         them has a slope; None where none has."""
         penalty, (u, _) = self.penalty, self.split(params)
@@ -126,7 +128,7 @@ class Certified:
     def settled(self, point) -> Point:
         """The point from which no step of the parameters that no penalty holds lowers F: there
         X̃ᵀg vanishes for these, as that of a dual point must. By Newton's method; X is not read."""
-        index = self._loose(point.params, point.gradient, point.slopes)
+        index = self.loose_parameters(point.params, point.gradient, point.slopes)
         if index is None or not self.has_hessian or len(index) > _MOST_LOOSE:
             return point
         directions, z, step = self._directions(index), point.scores, np.zeros(len(index))
@@ -154,6 +156,22 @@ class Certified:
         params[index] += step
         u, _ = self.split(params)
         return Point(self, params) if np.array_equal(self.penalty.clip(u), u) else point
+
+    def gap_of_mean(self, point) -> float:
+        """Duality gap at a point, from slopes near it that are corrected so that X̃ᵀ of them
+        vanishes for the parameters that no penalty holds; infinity if there are none."""
+        mean = self.mean_of_slopes(point.params, point.gradient, point.slopes, point.scores)
+        if mean is None:
+            return np.inf
+        gradient = self.gradient_from(point.params, mean.g)
+        return mean.excess + self.gap(point.params, gradient, self.slopes(mean.g), point.loss)
+
+    def mean_of_slopes(self, params, gradient, slopes, z) -> MeanOfSlopes | None:
+        """As ``without_loose_slopes``; None where there is no need or no way."""
+        index = self.loose_parameters(params, gradient, slopes)
+        if index is None or not self.has_hessian or len(index) * z.size > _MOST_NUMBERS:
+            return None
+        return without_loose_slopes(self, z, self._directions(index))
 
     def _directions(self, index):
         """Scores of unit parameters."""
@@ -237,6 +255,10 @@ class Certified:
             Gradient of L_w.
         """
         raise NotImplementedError
+
+    def envelope_gain(self, envelope, g) -> float:
+        """L_w*(g) − L*(g) for slopes g of an envelope L_w; zero, which is no more, if unknown."""
+        return 0.0
 
     def foreseen(self, z, dz, there) -> float:
         """The slopes g + ∇²L·dz of the quadratic model of L as a dual point for the scores

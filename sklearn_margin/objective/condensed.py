@@ -72,7 +72,7 @@ class CondensedRows(PointwiseObjective):
         slack, more = self.doubt(params)
         if self.penalty.loose is not None:
             slack[self.penalty.loose] = 0.0
-        slope = self._without_rounding(gradient, slopes)
+        slope = self.without_rounding(gradient, slopes)
         gap = self.penalty_gap(params, slope, slack, loss + more)
         return min(gap, loss + more + self.penalty.value(params))
 

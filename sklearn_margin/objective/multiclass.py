@@ -212,7 +212,7 @@ class MulticlassObjective(PointwiseObjective):
                     out[a, :, b, :] = (part * weight[:, None]).T @ part
         return out
 
-    def _envelope_gain(self, envelope, g):
+    def envelope_gain(self, envelope, g):
         return envelope.envelope_gain(self.y, g, self.s)
 
     def slopes(self, g):

@@ -210,7 +210,7 @@ class OrdinalObjective(PointwiseObjective):
     def excess(self, z, change):
         return super().excess(z, change) if self.foresees else np.inf
 
-    def _envelope_gain(self, envelope, g):
+    def envelope_gain(self, envelope, g):
         used = self.s > 0
         squares = np.square(g[used], dtype=np.float64).sum(axis=1) / self.s[used]
         return 0.5 * envelope.envelope_width * float(squares.sum())

@@ -245,7 +245,7 @@ class PartedObjective(LinearObjective):
         where = self.at(params).where
         if self.remembered(where) is not None:
             point = PartedPoint(self, params, where)
-            return point.value, point.gap()
+            return point.value, point.plain_gap()
         if not self.rows.scores.holds(where):
             return None, None
         penalty = self.penalty.value(self.split(params)[0])

@@ -11,6 +11,9 @@ from sklearn_margin.objective.point import MOST_LOST, Envelope, Line
 
 __all__ = ["PartedLine", "PartedPoint"]
 
+_MOST_PARAMETERS = 200  # of a Hessian that is formed for a certificate alone
+_NEAR = 0.01  # relative size of a gap, and of slopes, that are worth a read to be known better
+
 
 class SummedSlopes(NamedTuple):
     """As ``Slopes``, from sums over parts."""
@@ -91,8 +94,51 @@ class PartedPoint:
         )
         return float(np.finfo(self.objective.rows.dtype).eps) * size
 
-    def gap(self):
+    def plain_gap(self):
+        """The gap from what one read of X tells."""
         return self.objective.gap(self.params, self.gradient, self.slopes, self.loss)
+
+    def gap(self):
+        """As ``Point.gap``."""
+        gap = self.plain_gap()
+        index = None if gap is None else self._loose()
+        return gap if index is None else min(gap, self._corrected_gap(index))
+
+    def _loose(self):
+        """Numbers of the parameters that no penalty holds, if the slope of one of them is all that
+        may be in the way of a gap; None otherwise."""
+        objective, slopes = self.objective, self.slopes
+        if objective.penalty.loose is None or not objective.local.foresees or not objective.shrinks:
+            return None
+        index = objective.loose_parameters(self.params, self.gradient, slopes)
+        if index is None or len(self.params) > _MOST_PARAMETERS:
+            return None
+        others = self.gradient.copy()
+        others[index] = 0.0
+        rest = objective.penalty_gap(self.u, objective.split(others)[0], 0.0, self.loss)
+        most = np.abs(self.gradient[index]).max(initial=0.0)
+        near = rest <= _NEAR * self.value and most <= _NEAR * np.sqrt(slopes.n) * slopes.norm
+        return index if near else None
+
+    def _corrected_gap(self, index):
+        """The gap from slopes that are corrected so that X̃ᵀ of them vanishes for some parameters: a
+        read of X, or two."""
+        objective = self.objective
+        hessian = objective.look(self.where, hessian=True).hessian
+        step = np.zeros(len(self.params))
+        step[index] = -np.linalg.lstsq(
+            hessian[np.ix_(index, index)], self.gradient[index], rcond=None
+        )[0]
+        found = objective.rows.map(
+            work.corrected, objective.blank, self.where, step, objective.held_at(self.where)
+        )
+        objective.rows.scores.keep(self.where)
+        excess, moved, *sums = (sum(column) for column in zip(*found, strict=True))
+        if not np.isfinite(excess):
+            return np.inf
+        gradient = self.gradient + moved
+        slopes = SummedSlopes(self.slopes.n, *sums, gradient, np.zeros(0))
+        return excess + objective.gap(self.params, gradient, slopes, self.loss)
 
     def envelope(self, smooth) -> Envelope:
         """As ``Point.envelope``."""

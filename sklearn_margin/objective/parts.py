@@ -30,6 +30,7 @@ __all__ = [
     "added",
     "aligned",
     "along",
+    "corrected",
     "count_pairs",
     "curved_product",
     "envelope",
@@ -466,6 +467,20 @@ def curved_product(part, blank, where, direction, cautious, held):
         moved = float(curvature.q @ objective.scores_along(direction))
         curvature = curvature._replace(q=None)
     return objective.loss_product(curvature, direction), moved
+
+
+@_in_pieces(sum, sum, sum, sum, sum)
+def corrected(part, blank, where, step, held):
+    """The slopes g + Δ at ``where``, with Δ the change that the Hessian of L says a step makes, as
+    a dual point: what it lacks, X̃ᵀΔ, and Σ |g + Δ| and the other sums of ``Look``."""
+    objective = blank.on(part, **held)
+    z = where.scores(part, objective)
+    curvature = objective.curvature(z)
+    change = curvature.product(objective.scores_along(step))
+    slopes = objective.slopes(curvature.gradient + change)
+    by_class = slopes.by_class if objective.n_outputs > 1 else np.zeros(0)
+    moved = objective.loss_gradient(change)
+    return objective.excess(z, change), moved, slopes.size, np.asarray(slopes.squares), by_class
 
 
 def _curvature(part, blank, objective, where, cautious):

@@ -167,10 +167,13 @@ class Point:
         gap = self.objective.gap(self.params, self.gradient, self.slopes, self.loss)
         if self.objective.penalty.loose is not None:
             other = self.objective.settled(self)
+            known = gap
             if other is not self:
                 slopes, loss = other.slopes, other.loss
                 known = self.objective.gap(other.params, other.gradient, slopes, loss)
-                gap = min(gap, max(self.value - other.value, 0.0) + known)
+            # Where slopes that should vanish are rounding errors of the scores:
+            known = min(known, self.objective.gap_of_mean(other))
+            gap = min(gap, max(self.value - other.value, 0.0) + known)
         return gap
 
     @property
@@ -182,8 +185,21 @@ class Point:
         """What the smoothed objective ``smooth`` tells of this one here."""
         objective = self.objective
         loss, excess, g = objective.envelope_excess(smooth, self._z)
+        if objective.penalty.loose is not None:
+            loss, excess, g = self._without_loose_slopes(smooth, loss, excess, g)
         gradient = partial(objective.gradient_from, self.params, g)
         return Envelope(loss, excess, objective.slopes(g), gradient)
+
+    def _without_loose_slopes(self, smooth, loss, excess, g):
+        """As ``envelope_excess``, for a mean of slopes where those here are no dual point."""
+        objective, z = self.objective, self._z
+        gradient = objective.gradient_from(self.params, g)
+        mean = smooth.mean_of_slopes(self.params, gradient, objective.slopes(g), z)
+        if mean is None:
+            return loss, excess, g
+        gain = objective.envelope_gain(smooth.loss, mean.g)
+        excess = max(loss - smooth.score_value(z) - gain + mean.excess, 0.0)
+        return loss, excess, mean.g
 
     # --- second derivatives ---
 

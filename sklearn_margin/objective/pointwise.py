@@ -143,8 +143,6 @@ class PointwiseObjective(LinearObjective):
     def refined_gap(self, params):
         if self.n_outputs > 1 or not (self.has_gap and self.has_hessian and self.loss.splits):
             return np.inf
-        if self.penalty.has_bounds:
-            return np.inf
         return refined_gap(self, params)
 
     def widest_curvature(self, z):
@@ -226,9 +224,9 @@ class PointwiseObjective(LinearObjective):
     def envelope_excess(self, smooth, z):
         g = np.empty_like(z)
         loss, envelope = self.score_value(z), smooth.score_gradient(z, g)
-        return loss, max(loss - envelope - self._envelope_gain(smooth.loss, g), 0.0), g
+        return loss, max(loss - envelope - self.envelope_gain(smooth.loss, g), 0.0), g
 
-    def _envelope_gain(self, envelope, g):
+    def envelope_gain(self, envelope, g):
         """L_w*(g) − L*(g), for the gradient g of L_w."""
         used = self.s > 0
         squares = g[used].astype(np.float64) ** 2 / self.s[used]

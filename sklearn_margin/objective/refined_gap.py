@@ -77,13 +77,14 @@ def _gap(objective, u, moved, g, loss, cost):
     ``moved``."""
     d = len(u)
     slack = share = 0.0
-    size = float(np.abs(g).sum())
-    if objective.fit_intercept and abs(moved[d]) > 1e-15 * size:
-        if not objective.may_scale:
+    slopes = objective.slopes(g)
+    if objective.fit_intercept and abs(moved[d]) > 1e-15 * slopes.size:
+        if not objective.may_scale or objective.penalty.loose is not None:
             return np.inf
-        share, slack = objective.balance(objective.slopes(g), moved[d])
+        share, slack = objective.balance(slopes, moved[d])
     price = objective.scale_price(loss + cost)
     residual = moved[:d] + objective.penalty.hessian_product(u)
+    residual = objective.without_rounding(residual, slopes)
     gap, _ = objective.penalty.gap(u, residual, slack, price)
     return gap + cost + share * (loss + cost)
 

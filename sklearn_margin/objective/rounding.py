@@ -2,7 +2,7 @@
 
 import numpy as np
 
-__all__ = ["rounding"]
+__all__ = ["rounding", "rounding_of_scores"]
 
 
 def rounding(objective, params, slopes, loss, gap):
@@ -26,12 +26,28 @@ def rounding(objective, params, slopes, loss, gap):
     -------
     float
     """
-    u, b = objective.split(params)
-    # Slopes where scores are off may be those beyond a kink.
-    norm = max(slopes.norm, objective.n_outputs * objective.weight_norm)
-    unit = 4.0 * np.finfo(objective.rows.dtype).eps * np.sqrt(objective.rows.shape[0]) * norm
-    size = float(np.linalg.norm(u)) + float(np.abs(b).max()) + objective.offset_size
+    u, _ = objective.split(params)
+    unit = _unit(objective, slopes.norm)
     sums = np.finfo(np.float64).eps * (
         12.0 * np.sqrt(slopes.n * objective.n_outputs) * loss + objective.penalty.value(u)
     )
-    return sums + unit * size + objective.penalty.rounding(unit, gap, loss)
+    off = unit * _size(objective, params)
+    return sums + off + objective.penalty.rounding(unit, gap, loss)
+
+
+def rounding_of_scores(objective, params):
+    """By how much rounding errors of scores may have lowered L at a point where it is zero."""
+    return _unit(objective) * _size(objective, params)
+
+
+def _unit(objective, norm=0.0):
+    """The error of L, by that of scores of size one, for slopes of some norm or, since those where
+    scores are off may be beyond a kink, of the largest that a hinge has."""
+    norm = max(norm, objective.n_outputs * objective.weight_norm)
+    return 4.0 * np.finfo(objective.rows.dtype).eps * np.sqrt(objective.rows.shape[0]) * norm
+
+
+def _size(objective, params):
+    """Root mean square of the scores at ``params``, or more."""
+    u, b = objective.split(params)
+    return float(np.linalg.norm(u)) + float(np.abs(b).max()) + objective.offset_size

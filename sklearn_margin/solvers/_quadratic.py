@@ -36,6 +36,11 @@ def minimize_quadratic(hessian, penalty, start, slope, goal):
     -------
     ndarray of shape (k,)
         x.
+
+    Raises
+    ------
+    LinAlgError
+        If numbers overflow on the way.
     """
     x, now = start.copy(), slope.copy()
     whole, face = True, None
@@ -50,6 +55,8 @@ def minimize_quadratic(hessian, penalty, start, slope, goal):
             if max(moved, decrease) <= goal or np.array_equal(before, face):
                 break  # a face once more: what is left is rounding error
         now = slope + hessian @ (x - start)
+    if not np.isfinite(now).all():  # a sweep has then put variables anywhere
+        raise LinAlgError("the minimum of the quadratic is out of range")
     return x
 
 

@@ -180,8 +180,9 @@ class InTurn(Solver):
     """What ``solver="auto"`` stands for: several solvers, the next one where one fails.
 
     A solver fails if it ends without convergence although it had iterations left and no callback
-    stopped it. The next starts from the best point so far. Each lower bound of the minimum holds
-    for all of them: the gap is that of the best point to the best bound.
+    stopped it. The next starts from the best point so far, which may be the one that the first
+    started from. Each lower bound of the minimum holds for all of them: the gap is that of the best
+    point to the best bound.
 
     Parameters
     ----------
@@ -221,6 +222,7 @@ class InTurn(Solver):
         validation: Any = None,
     ) -> Result:
         best: Any = None
+        first, at_first = start, None  # where the first starts, and F there
         lower, n_iter, stopped = -np.inf, 0, False
 
         def after(inner, params):
@@ -239,11 +241,17 @@ class InTurn(Solver):
             n_iter += result.n_iter
             if result.gap is not None:
                 lower = max(lower, result.value - result.gap)
-            if best is None or result.converged or result.value < best.value:
+            if best is None or result.converged or result.value < _or_inf(best.value):
                 best = result
-            if result.converged or stopped or n_iter >= max_iter or not np.isfinite(result.value):
+            if result.converged or stopped or n_iter >= max_iter or solver is self.solvers[-1]:
                 break
-            start = best.params
+            if at_first is None:
+                at_first = _or_inf(objective.value(objective.feasible(first)))
+            if min(_or_inf(best.value), at_first) == np.inf:
+                break  # numbers are beyond the arithmetic, whatever the solver
+            # A gap larger than F is rounding errors: such a point is nowhere to go on from.
+            sound = best.gap is None or best.gap == np.inf or best.gap <= 1.01 * abs(best.value)
+            start = best.params if sound and best.value <= at_first else first
         if best.gap is not None:
             gap = min(best.gap, max(best.value - lower, 0.0))
             reached = gap / max(abs(best.value), 1e-300)
@@ -251,6 +259,11 @@ class InTurn(Solver):
                 gap=gap, reached=reached, converged=best.converged or reached <= tol
             )
         return best._replace(n_iter=n_iter)
+
+
+def _or_inf(value):
+    """A value, or infinity for one that is not a number."""
+    return np.inf if np.isnan(value) else value
 
 
 # Sizes at which one solver becomes faster than another, by measurement: see the user guide.

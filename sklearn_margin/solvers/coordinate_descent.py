@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from scipy.linalg import LinAlgError
 
 from sklearn_margin._validation import check_number
 from sklearn_margin.solvers._column_model import ColumnModel
@@ -144,7 +145,10 @@ class CoordinateDescent(Solver):
             if gap is not None and gap <= enough(goal, value, floor):
                 best = Iterate(point.params, value, gap, gap)
                 break
-            expected = 0.5 * abs(model.minimize())
+            try:
+                expected = 0.5 * abs(model.minimize())
+            except LinAlgError:  # there is no way on
+                expected, model.gap = np.inf, np.inf
             gap = None if gap is None else min(gap, model.gap)
             bound = expected if gap is None else gap
             better = best is None or value < best.value * (1 - 4 * eps) or bound < 0.5 * best.bound
@@ -152,7 +156,8 @@ class CoordinateDescent(Solver):
             if best is None or value < best.value or bound < best.bound:
                 best = Iterate(point.params, value, gap, bound)
             reached = best.bound <= enough(tol, best.value, floor)
-            if best.bound <= enough(goal, best.value, floor) or n_iter == max_iter:
+            met = best.bound <= enough(goal, best.value, floor)
+            if met or n_iter == max_iter or expected == np.inf:
                 break
             exact = expected <= 1e-3 * eps * value and not better
             if exact or stale >= (2 if reached else 10):

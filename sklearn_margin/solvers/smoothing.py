@@ -10,6 +10,7 @@ import numpy as np
 
 from sklearn_margin._validation import check_number
 from sklearn_margin.objective.envelope import envelope_certificate, envelope_excess
+from sklearn_margin.objective.rounding import rounding_of_scores
 from sklearn_margin.solvers._proximal import polished
 from sklearn_margin.solvers._samples import stages
 from sklearn_margin.solvers.base import (
@@ -104,7 +105,7 @@ class Smoothing(Solver):
         result, width, _ = self._follow(
             objective, start, tol, max_iter, callback, width, excess, sample
         )
-        exact = getattr(objective.loss, "has_dual", False) and objective.penalty.is_smooth
+        exact = getattr(objective.loss, "has_dual", False) and objective.penalty.ridge is not None
         if result.converged and is_small(objective) and exact and objective.why_no_rows is None:
             return polished(objective, result, tol, max_iter, callback, width=width)
         return result
@@ -155,8 +156,10 @@ class Smoothing(Solver):
             lower = max(lower, bound)  # from whatever width gave the best
             if value < best_value:
                 best, best_value = params, value
-            gap = max(best_value - lower, 0.0)
-            reached = gap / max(best_value, 1e-300)
+            gap, scale = max(best_value - lower, 0.0), best_value
+            if best_value == 0:  # which scores say that are off by rounding errors
+                gap, scale = rounding_of_scores(objective, best), objective.loss_at(0.0)
+            reached = gap / max(scale, 1e-300)
             if reached <= tol or stop or n_iter >= max_iter or stale == 2 or width < 1e-12:
                 break
             last, width = (width, excess), self._next_width(width, excess, last, tol)
