@@ -149,9 +149,9 @@ class Point:
     @property
     def noise(self) -> float:
         """About the norm of rounding errors in ``gradient``."""
-        g = self._slopes()[1]
-        size = float(np.linalg.norm(g)) * np.sqrt(g.size * len(self.params))
-        return float(np.finfo(g.dtype).eps) * size
+        objective, slopes = self.objective, self.slopes
+        size = slopes.norm * np.sqrt(slopes.n * objective.n_outputs * len(self.params))
+        return float(np.finfo(objective.rows.dtype).eps) * size
 
     @property
     def polyak_length(self) -> float:

@@ -7,6 +7,7 @@ import numpy as np
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
 from sklearn_margin._linalg import factorized
+from sklearn_margin.objective.reached_gap import reached_gap
 from sklearn_margin.objective.sample_gap import sample_gap
 from sklearn_margin.solvers.base import (
     FEW_COLUMNS,
@@ -29,16 +30,19 @@ class Cholesky:
 
     A factor serves for further steps while they keep cutting the decrement: the Hessian of a
     sample, or of the step before, is often good enough, and a gradient is much cheaper. Not so of
-    a tiny problem.
+    a tiny problem. The rows of a sample whose Hessian it is make the certificate, too
+    (``reached_gap``), as soon as the decrement is a small enough share of F.
 
     Attributes
     ----------
     is_exact : bool
         Whether the last direction leads to the minimum of the quadratic model of F at its point.
+    gap : float
+        Duality gap at the last point, if the sample proves one.
     """
 
-    part = None  # a sample of the rows: its Hessian is in the factor
-    gap = np.inf  # a duality gap that a direction proves: none does
+    part = None  # a sample of the rows
+    proving = None  # its point whose Hessian is in the factor
 
     def __init__(self):
         self.factor = None  # solves with a Hessian
@@ -63,13 +67,15 @@ class Cholesky:
         point.find_curvature()
         if point.hessian_products <= _MOST_PRODUCTS or forming_is_cheap(sample):
             self.begin_with(point.hessian(), sample.rows.dtype)
+            self.proving = point if sample.moves_slopes and _may_prove(point) else None
 
     def __call__(self, point, cautious, goal):
         """A function for the Newton direction at a point, which then knows its gradient."""
-        self.is_exact = False
+        self.is_exact, self.gap = False, np.inf
         self.stale = self.reuse and self.factor is not None and not cautious
         if self.stale:
-            return lambda: -self.factor(point.gradient)
+            return lambda: self._by_old(point, goal)
+        self.proving = None
         # Of a narrow envelope few rows are curved: its Hessian comes with a read, and changes.
         self.fresh = point.objective.is_remote and hasattr(point.objective.loss, "envelope_width")
         # Of a tiny problem it is less work than the steps that it saves.
@@ -90,6 +96,15 @@ class Cholesky:
             return p
 
         return solve
+
+    def _by_old(self, point, goal):
+        """The direction by a Hessian of other rows or another point."""
+        p = -self.factor(point.gradient)
+        if self.proving is not None and goal is not None:
+            decrement = -float(point.gradient @ p)
+            if _price(decrement, self.proving.objective.share) <= goal:
+                self.gap = reached_gap(point, self.proving, self.factor)
+        return p
 
     def note(self, decrement, step):
         """Take notice of a step: whether its Hessian is worth using once more."""
@@ -130,7 +145,10 @@ class ConjugateGradients:
     def begin(self):
         """A new problem."""
         self.decrement, self.factor = np.inf, None
-        self.proves = True  # whether the sample may make a certificate
+        self.proves, self.failed = (
+            True,
+            False,
+        )  # whether the sample may make a certificate, or did not
 
     def begin_with(self, hessian, dtype):
         """Hessians are not formed."""
