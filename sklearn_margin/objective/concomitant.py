@@ -191,23 +191,19 @@ class ConcomitantHuberObjective(PointwiseObjective):
         """The ``Reading`` at scores ``z``, from X̃ᵀg and Σg, in two parts, for the scale
         ``guess``."""
         sigma, epsilon, n = float(self.scale(z)), float(self.loss.delta), len(z)
-        parts = np.array([guess / sigma, 1.0])
+        ratio, before = guess / sigma, z if start is None else start
 
         def work(w):
-            y, there, s = self.y[w], z[w], self.s[w]
-            g = np.empty_like(there)
-            loss = _concomitant_gradient(y, there, s, epsilon, sigma, g)
-            size = np.abs(y - there)
-            other = np.flatnonzero((size <= epsilon * sigma) != (size <= epsilon * guess))
-            apart = np.empty((len(other), 2), z.dtype)
-            _slopes_apart(y[other], there[other], s[other], epsilon, guess, apart)
-            change = there if start is None else there - start[w]
-            sums, peaks = self.reading_sums(w, g, change, there)
-            sums[0] = sigma * loss
-            return sums, peaks, other + w.start, g[other] - apart @ parts
+            some = np.arange(w.start, w.stop)
+            sums, error = np.zeros(6), np.empty_like(z[w])
+            few = _joint_sums(
+                self.y[w], z[w], before[w], self.s[w], epsilon, sigma, guess, sums, some, error
+            )
+            return sums[:4], sums[4:], some[:few], error[:few]
 
         found, peaks, index, error = zip(*self.rows.run(work, self.rows.ranges), strict=True)
         loss, slope, size, squares = sum(found).tolist()
+        parts = np.array([ratio, 1.0])
         projected, total = parts @ projected, float(parts @ total)
         index = np.concatenate(index)
         if len(index) > n // 4:  # no longer few
@@ -215,8 +211,7 @@ class ConcomitantHuberObjective(PointwiseObjective):
             self.score_gradient(z, g)
             projected, total = self.rows.backproject(g)
         elif len(index):
-            error = np.concatenate(error).astype(z.dtype, copy=False)
-            moved, more = self.rows.take(index).backproject(error)
+            moved, more = self.rows.take(index).backproject(np.concatenate(error))
             projected, total = projected + moved, total + more
         slopes = SlopeSums(n, size, squares)
         return Reading(z, *np.max(peaks, axis=0).tolist(), loss, slope, slopes,
@@ -302,6 +297,38 @@ def _slopes_apart(y, z, s, epsilon, sigma, out):
         inside = abs(r) <= bound
         out[i, 0] = -s[i] * r * inverse if inside else 0.0
         out[i, 1] = 0.0 if inside else (-s[i] * epsilon if r > 0 else s[i] * epsilon)
+
+
+@kernel
+def _joint_sums(y, z, before, s, epsilon, sigma, guess, sums, index, error):
+    r"""L, g·(z − before), Σ \|g\|, Σ g², and the largest absolute score and change of one, to
+    ``sums``; the slopes g that ``_slopes_apart`` with the scale ``guess`` does not know, less what
+    it says, to ``error``, and their rows by number to ``index``. Returns how many.
+
+    ``index`` numbers the rows before; it is overwritten.
+    """
+    count, bound, old = 0, epsilon * sigma, epsilon * guess
+    for i in range(z.shape[0]):
+        r, change = y[i] - z[i], abs(z[i] - before[i])
+        size = abs(r)
+        if size <= bound:
+            loss = 0.5 * sigma + 0.5 * r * (r / sigma)
+            g = -s[i] * r / sigma
+        else:
+            loss = 0.5 * sigma + epsilon * (size - 0.5 * bound)
+            g = -s[i] * epsilon if r > 0 else s[i] * epsilon
+        if (size <= bound) != (size <= old):
+            said = -s[i] * epsilon if r > 0 else s[i] * epsilon
+            error[count] = g - (-s[i] * r / sigma if size <= old else said)
+            index[count] = index[i]
+            count += 1
+        sums[0] += s[i] * loss
+        sums[1] += g * (z[i] - before[i])
+        sums[2] += abs(g)
+        sums[3] += g * g
+        sums[4] = max(sums[4], abs(z[i]))
+        sums[5] = max(sums[5], change)
+    return count
 
 
 @kernel

@@ -448,7 +448,9 @@ def summed(g):
     """Σg over rows, in float64."""
     if g.ndim == 1:
         return g.sum(dtype=np.float64)
-    return np.einsum("ij->j", g, dtype=np.float64, casting="same_kind")  # faster than ``sum``
+    if g.dtype == np.float64:
+        return np.ones(len(g)) @ g  # which BLAS does, several times as fast as ``sum``
+    return np.einsum("ij->j", g, dtype=np.float64, casting="same_kind")
 
 
 def _dense_blocks(X, size):
