@@ -41,6 +41,7 @@ class Cholesky:
         Duality gap at the last point, if the sample proves one.
     """
 
+    rough = False  # whether directions need not be exact
     part = None  # a sample of the rows
     proving = None  # its point whose Hessian is in the factor
 
@@ -140,11 +141,12 @@ class ConjugateGradients:
         self.stale = False
         self.gap = np.inf  # duality gap at the last point, if the sample proves one
         self.is_long = False  # whether a direction took many reads
+        self.rough = False  # whether directions need not be exact
         self.begin()
 
     def begin(self):
         """A new problem."""
-        self.decrement, self.factor = np.inf, None
+        self.decrement, self.factor, self.secants = np.inf, None, Secants()
         self.proves, self.failed = (
             True,
             False,
@@ -168,7 +170,8 @@ class ConjugateGradients:
             if curved.objective.is_remote and len(point.params) <= few:
                 return self._formed(point)
             foresees = point.objective.foresees and not cautious
-            return self._direction(point, curved, goal if foresees else None)
+            p = self._direction(point, curved, goal if foresees else None)
+            return self.secants.improved(point, p) if self.stale else p
 
         return solve
 
@@ -227,7 +230,7 @@ class ConjugateGradients:
             precondition,
             wanted,
             point.loss,
-            least=0.1 if self.stale else 1e-8,  # no more than the Hessian of a sample is worth
+            least=0.1 if self.stale or self.rough else 1e-8,  # no more than a sample is worth
             most=_MOST_READS if curved.objective.is_remote else self.most,
             noise=point.noise,
             until=enough,
@@ -268,6 +271,35 @@ class ConjugateGradients:
         # Columns have unit spread, so the loss's part of the diagonal is about constant.
         inverse = 1.0 / (max(curvature / float(gradient @ gradient), 1e-12) + l2)
         return lambda v: inverse * v
+
+
+class Secants:
+    """Directions −B⁻¹g by the Hessian B of a sample, improved by what steps told of that of all.
+
+    The inverse is that of L-BFGS (Nocedal, "Updating quasi-Newton matrices with limited storage",
+    Mathematics of Computation 35, 1980), which begins with B⁻¹: its product with a difference of
+    gradients is a difference of directions, which are known.
+    """
+
+    def __init__(self):
+        self.last, self.pairs = None, []
+
+    def improved(self, point, p):
+        """The improved direction at ``point`` for the direction p."""
+        g = point.gradient
+        if self.last is not None:
+            params, before, other = self.last
+            s, y = point.params - params, g - before
+            if float(s @ y) > 0:
+                self.pairs = [*self.pairs[-2:], (s, y, float(s @ y), other - p)]
+        self.last = point.params, g, p
+        q, r, found = g, -p, []
+        for s, y, product, moved in reversed(self.pairs):
+            found.append(float(s @ q) / product)
+            q, r = q - found[-1] * y, r - found[-1] * moved
+        for (s, y, product, _), alpha in zip(self.pairs, reversed(found), strict=True):
+            r = r + (alpha - float(y @ r) / product) * s
+        return -r if float(g @ r) > 0 else p
 
 
 def _may_prove(part):

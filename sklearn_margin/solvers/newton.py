@@ -111,9 +111,10 @@ class Newton(Solver):
     @staticmethod
     def _estimate(sample, start, goal, max_iter, system):
         """The minimum of a sample to about ``goal``, which is not certified."""
-        run = _Run(sample, start, goal, False, system, has_gap=False)
+        run, system.rough = _Run(sample, start, goal, False, system, has_gap=False), True
         while run.look() and run.n_iter < max_iter and run.step():
             pass
+        system.rough = False
         # The last direction is known, and too short to lead anywhere but nearer.
         near = run.best.converged and run.point.params is run.best.params
         return run.best.params + (run.p if near else 0.0)
@@ -211,6 +212,8 @@ class _Run:
         self.n_iter += 1
         line = self.point.along(self.p)
         self.decrement *= line.shortened
+        if self.system.stale and line.knows_end:
+            line.enough = _ENOUGH
         new = line.search(self.decrement)
         stale = self.system.stale
         if new is None and (self.cautious or self.exact) and not stale:
@@ -242,4 +245,5 @@ class _Run:
         return best.result(self.n_iter, best.converged, "relative gap")
 
 
+_ENOUGH = 0.4  # slope at the end of a step by another Hessian, of that at its beginning
 _MOST_IDLE = 10  # steps in a row that change nothing: more would not, either
