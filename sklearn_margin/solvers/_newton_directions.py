@@ -147,10 +147,7 @@ class ConjugateGradients:
     def begin(self):
         """A new problem."""
         self.decrement, self.factor, self.secants = np.inf, None, Secants()
-        self.proves, self.failed = (
-            True,
-            False,
-        )  # whether the sample may make a certificate, or did not
+        self.tries = 2  # certificates of the sample that may fail before none is asked for
 
     def begin_with(self, hessian, dtype):
         """Hessians are not formed."""
@@ -201,7 +198,7 @@ class ConjugateGradients:
         precondition, exact = self._preconditioner(curved, gradient), not self.stale
         enough = partial(_is_accurate, point, goal) if exact and goal is not None else None
         wanted, start = -objective.anchored(gradient), np.zeros_like(gradient)
-        proves = self.stale and goal is not None and self.proves and _may_prove(curved)
+        proves = self.stale and goal is not None and self.tries and _may_prove(curved)
         if proves:
             enough = partial(_proves, point, goal, curved.objective.share)
         p = self._solve(point, curved, precondition, wanted, enough)
@@ -209,8 +206,8 @@ class ConjugateGradients:
         if proves:
             if _price(decrement, curved.objective.share) <= goal:
                 self.gap = sample_gap(point, curved, p)
-                self.proves = self.gap < np.inf
-            if self.proves:
+                self.tries -= self.gap == np.inf  # after a shorter step one may succeed
+            if self.tries:
                 return p
         in_sight = expected_excess(decrement, point.value) <= MOST_EXCESS * (goal or 0.0)
         if self.stale and in_sight:
