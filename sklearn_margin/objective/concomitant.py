@@ -220,7 +220,7 @@ class ConcomitantHuberObjective(PointwiseObjective):
     def _guess(self, params, start):
         """About σ at the scores of ``params``, or along a line that begins at ``start``."""
         if self.held is None and start is None:
-            some = self.take(np.arange(0, len(self.y), max(1, len(self.y) // _FEW)))
+            some = self.take(np.arange(0, len(self.y), max(10, len(self.y) // _FEW)))
             self._last = some.scale(some.scores(params))
         return max(self._last if self.held is None else self.held, self.smallest)
 

@@ -37,10 +37,10 @@ class Newton(Solver):
 
     Where rows ≫ features a random sample of the rows is solved first: its solution is off by
     no more than its sampling error, and its Hessian serves for the first steps on all rows.
-    Iterations are counted on all rows. The certificate is that of the whole problem: where the
-    steps are by conjugate gradients, with slopes that the rows of the sample correct, at the price
-    of no further read. Losses of several scores per row have a Kronecker product for the
-    preconditioner [1]_.
+    Iterations are counted on all rows. The certificate is that of the whole problem, with slopes
+    that the rows of the sample correct, at the price of no further read. Losses of several scores
+    per row have a Kronecker product for the preconditioner [1]_, and secants of the steps before
+    improve directions by the sample's Hessian [2]_.
 
     With the squared loss and few features d + 1 rows, made in one read of X, stand for the others.
 
@@ -57,6 +57,8 @@ class Newton(Solver):
     ----------
     .. [1] Martens & Grosse, "Optimizing neural networks with Kronecker-factored approximate
        curvature", ICML 2015.
+    .. [2] Nocedal, "Updating quasi-Newton matrices with limited storage", Mathematics of
+       Computation 35, 1980.
 
     Examples
     --------
