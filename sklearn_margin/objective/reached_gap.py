@@ -70,7 +70,8 @@ def reached_gap(point, part, solve) -> float:
         if abs(total) > objective.imbalance * point.slopes.size:
             share, slack = objective.balance(_slopes_after(point.slopes, change), total)
         rest = objective.penalty_gap(point.u, missing, slack, loss) + share * (2 * loss + price)
-        gap = min(gap, price + rest)
+        if share == 0 or (share < 1 and objective.may_scale):
+            gap = min(gap, price + rest)
         if not rest > _LEFT * price:
             break
     return gap
