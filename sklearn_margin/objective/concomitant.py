@@ -191,19 +191,19 @@ class ConcomitantHuberObjective(PointwiseObjective):
         """The ``Reading`` at scores ``z``, from X̃ᵀg and Σg, in two parts, for the scale
         ``guess``."""
         sigma, epsilon, n = float(self.scale(z)), float(self.loss.delta), len(z)
-        ratio, before = guess / sigma, z if start is None else start
+        before = z if start is None else start
 
         def work(w):
             some = np.arange(w.start, w.stop)
             sums, error = np.zeros(6), np.empty_like(z[w])
-            few = _joint_sums(
-                self.y[w], z[w], before[w], self.s[w], epsilon, sigma, guess, sums, some, error
-            )
+            y, there, s = self.y[w], z[w], self.s[w]
+            _joint_sums(y, there, before[w], s, epsilon, sigma, sums)
+            few = _beyond_one(y, there, s, epsilon, sigma, guess, some, error)
             return sums[:4], sums[4:], some[:few], error[:few]
 
         found, peaks, index, error = zip(*self.rows.run(work, self.rows.ranges), strict=True)
         loss, slope, size, squares = sum(found).tolist()
-        parts = np.array([ratio, 1.0])
+        parts = np.array([guess / sigma, 1.0])
         projected, total = parts @ projected, float(parts @ total)
         index = np.concatenate(index)
         if len(index) > n // 4:  # no longer few
@@ -299,50 +299,51 @@ def _slopes_apart(y, z, s, epsilon, sigma, out):
         out[i, 1] = 0.0 if inside else (-s[i] * epsilon if r > 0 else s[i] * epsilon)
 
 
-@kernel
-def _joint_sums(y, z, before, s, epsilon, sigma, guess, sums, index, error):
+@kernel(fastmath=REASSOCIATE)
+def _joint_sums(y, z, before, s, epsilon, sigma, sums):
     r"""L, g·(z − before), Σ \|g\|, Σ g², and the largest absolute score and change of one, to
-    ``sums``; the slopes g that ``_slopes_apart`` with the scale ``guess`` does not know, less what
-    it says, to ``error``, and their rows by number to ``index``. Returns how many.
+    ``sums``, with the slopes g."""
+    inverse = 1.0 / sigma
+    total = slope = size = squares = largest = longest = 0.0
+    for i in range(z.shape[0]):
+        r, change = (y[i] - z[i]) * inverse, z[i] - before[i]
+        q = min(max(r, -epsilon), epsilon)
+        g = s[i] * q
+        total += g * (r - 0.5 * q) + 0.5 * s[i] if s[i] != 0 else 0.0
+        slope -= g * change
+        size += abs(g)
+        squares += g * g
+        largest = max(largest, abs(z[i]))
+        longest = max(longest, abs(change))
+    sums[0], sums[1], sums[2], sums[3] = sigma * total, slope, size, squares
+    sums[4], sums[5] = largest, longest
 
-    ``index`` numbers the rows before; it is overwritten.
+
+@kernel
+def _beyond_one(y, z, s, epsilon, sigma, guess, index, error):
+    """The rows that are within the threshold of one scale and beyond that of the other, which go to
+    ``index``: how many, and what slopes exceed those of ``_slopes_apart`` for ``guess``, less
+    their scale, by, to ``error``. ``index`` numbers the rows before.
     """
     count, bound, old = 0, epsilon * sigma, epsilon * guess
     for i in range(z.shape[0]):
-        r, change = y[i] - z[i], abs(z[i] - before[i])
-        size = abs(r)
-        if size <= bound:
-            loss = 0.5 * sigma + 0.5 * r * (r / sigma)
-            g = -s[i] * r / sigma
-        else:
-            loss = 0.5 * sigma + epsilon * (size - 0.5 * bound)
-            g = -s[i] * epsilon if r > 0 else s[i] * epsilon
-        if (size <= bound) != (size <= old):
-            said = -s[i] * epsilon if r > 0 else s[i] * epsilon
-            error[count] = g - (-s[i] * r / sigma if size <= old else said)
+        r = y[i] - z[i]
+        if (abs(r) <= bound) != (abs(r) <= old):
+            at_end = -s[i] * epsilon if r > 0 else s[i] * epsilon
+            inside = -s[i] * r / sigma
+            error[count] = inside - at_end if abs(r) <= bound else at_end - inside
             index[count] = index[i]
             count += 1
-        sums[0] += s[i] * loss
-        sums[1] += g * (z[i] - before[i])
-        sums[2] += abs(g)
-        sums[3] += g * g
-        sums[4] = max(sums[4], abs(z[i]))
-        sums[5] = max(sums[5], change)
     return count
 
 
-@kernel
+@kernel(fastmath=REASSOCIATE)
 def _concomitant_gradient(y, z, s, epsilon, sigma, out):
-    total = 0.0
+    """Σ s [1/2 + ρ(r/σ)]; slopes of σ times that go to ``out``."""
+    total, inverse = 0.0, 1.0 / sigma
     for i in range(z.shape[0]):
-        if s[i] != 0:
-            r = (y[i] - z[i]) / sigma
-            if abs(r) <= epsilon:
-                total += s[i] * (0.5 + 0.5 * r * r)
-                out[i] = -s[i] * r
-            else:
-                total += s[i] * (0.5 + epsilon * (abs(r) - 0.5 * epsilon))
-                out[i] = -s[i] * epsilon if r > 0 else s[i] * epsilon
-        else:
-            out[i] = 0.0
+        r = (y[i] - z[i]) * inverse
+        q = min(max(r, -epsilon), epsilon)
+        total += s[i] * (q * (r - 0.5 * q) + 0.5) if s[i] != 0 else 0.0
+        out[i] = -s[i] * q
     return total
