@@ -12,6 +12,7 @@ from sklearn_margin.objective.slopes import SlopeSums
 
 __all__ = ["ConcomitantHuberObjective"]
 
+_PASS = 4  # entries of X per row that a pass over residuals is as much work as
 _FEW = 4_000  # rows whose scale is a guess of that of all
 
 
@@ -78,7 +79,7 @@ class ConcomitantHuberObjective(PointwiseObjective):
         def sums(bound):
             parts = self.rows.run(
                 lambda w: _squares_within(self.y[w], z[w], self.s[w], 1.0 / unit, bound),
-                self._slices(), len(z),
+                self._slices(), _PASS * len(z),
             )  # fmt: skip
             return tuple(sum(part) for part in zip(*parts, strict=True))
 

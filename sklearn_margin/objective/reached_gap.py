@@ -38,7 +38,7 @@ class SampledRows:
         return (share * delta).astype(self.z.dtype, copy=False), share * price, 1.0
 
 
-def reached_gap(point, part, solve) -> float:
+def reached_gap(point, part, solve, goal=0.0) -> float:
     """Duality gap at a point, from a dual point that differs from its slopes in some rows.
 
     Parameters
@@ -49,6 +49,8 @@ def reached_gap(point, part, solve) -> float:
         Of a sample of its rows, with the curvature there.
     solve : callable
         ``solve(v)`` solves with the Hessian at ``part``.
+    goal : float, default=0
+        A gap that is small enough.
 
     Returns
     -------
@@ -72,7 +74,7 @@ def reached_gap(point, part, solve) -> float:
         rest = objective.penalty_gap(point.u, missing, slack, loss) + share * (2 * loss + price)
         if share == 0 or (share < 1 and objective.may_scale):
             gap = min(gap, price + rest)
-        if not rest > _LEFT * price:
+        if gap <= goal or not rest > _LEFT * price:
             break
     return gap
 

@@ -104,7 +104,7 @@ class Cholesky:
         if self.proving is not None and goal is not None:
             decrement = -float(point.gradient @ p)
             if _price(decrement, self.proving.objective.share) <= goal:
-                self.gap = reached_gap(point, self.proving, self.factor)
+                self.gap = reached_gap(point, self.proving, self.factor, goal)
         return p
 
     def note(self, decrement, step):
