@@ -1,6 +1,7 @@
 """Newton's method: it stops for a reason, and takes no step that changes nothing."""
 
 import warnings
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from sklearn_margin.objective.multiclass import MulticlassObjective
 from sklearn_margin.objective.pointwise import PointwiseObjective
 from sklearn_margin.penalties import ElasticNet
 from sklearn_margin.solvers import CoordinateDescent, Newton
+from sklearn_margin.solvers._newton_directions import Secants
 
 
 def three_classes(seed=0, n=120, d=4):
@@ -123,3 +125,18 @@ def test_line_of_targets_is_found_at_any_offset():
     x = 1.7e12 + 1e3 * np.arange(30.0)
     model = LinearRegressor("squared", alpha=0).fit(x[:, None], 2 * (x - 1.7e12) + 5)
     assert model.coef_[0] == pytest.approx(2.0, rel=1e-9)
+
+
+def test_directions_by_another_hessian_are_improved_as_by_bfgs():
+    rng = np.random.default_rng(0)
+    A, B = (np.diag(rng.uniform(0.5, 2.0, 4)) + 0.1 for _ in range(2))
+    secants, inverse, last = Secants(), np.linalg.inv(B), None
+    for x in rng.normal(size=(4, 4)):
+        point = SimpleNamespace(params=x, gradient=A @ x)
+        found = secants.improved(point, -np.linalg.solve(B, point.gradient))
+        if last is not None:
+            s, y = x - last, A @ (x - last)
+            shear = np.eye(4) - np.outer(s, y) / (s @ y)
+            inverse = shear @ inverse @ shear.T + np.outer(s, s) / (s @ y)
+        np.testing.assert_allclose(found, -inverse @ point.gradient, rtol=1e-10)
+        last = x

@@ -220,6 +220,20 @@ def _divergence(p, s, change):
     return total
 
 
+@kernel
+def _shorten(p, s, change):
+    """Multiply rows of ``change`` such that s p + ``change`` is not less than a tenth of s p."""
+    for i in range(p.shape[0]):
+        kept = 1.0
+        for j in range(p.shape[1]):
+            most = 0.9 * float(s[i]) * p[i, j]
+            if -change[i, j] * kept > most:
+                kept = most / -change[i, j]
+        if kept < 1.0:
+            for j in range(p.shape[1]):
+                change[i, j] *= kept
+
+
 class CrossEntropy(MulticlassLoss):
     r"""Cross entropy of the softmax, logsumexp(z) − Σ_j q_j z_j.
 
@@ -308,6 +322,9 @@ class CrossEntropy(MulticlassLoss):
     def slopes_excess(self, k: Array, curvature: Array, s: Array, change: Array) -> float:
         # Slopes are s (p − q). What p̂ for p misses is s KL(p̂‖p).
         return float(_divergence(curvature, s, change))
+
+    def shorten(self, curvature: Array, s: Array, change: Array) -> None:
+        _shorten(curvature, s, change)
 
     def scores_product(self, k: Array, curvature: Array, s: Array, v: Array, out: Array) -> None:
         _softmax_product(curvature, s, v, out)

@@ -279,6 +279,10 @@ class MulticlassLoss(Loss):
         """
         return np.inf
 
+    def shorten(self, curvature: Array, s: Array, change: Array) -> None:
+        """Multiply rows of ``change`` such that they lead to slopes of ``s * loss``, where that is
+        known from the curvature alone."""
+
     def scores_hessians(self, k: Array, curvature: Array, s: Array) -> np.ndarray:
         """Hessians of ``s * loss`` by sample, of shape (n, n_classes, n_classes)."""
         n, n_classes = curvature.shape

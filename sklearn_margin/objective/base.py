@@ -52,6 +52,8 @@ class Objective:
     reads_once = False
     #: Whether slopes of a quadratic model may be a dual point: see ``Line.foreseen_gap``.
     foresees = False
+    #: Whether slopes of single rows can be moved for a certificate: see ``reached_gap``.
+    moves_slopes = False
     #: Whether a minimum deserves more digits than were asked for, where they are cheap.
     polish = True
     #: What objectives that differ in their penalties share: the Hessian of L that was formed last,

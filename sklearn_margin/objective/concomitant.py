@@ -1,13 +1,19 @@
 """Huber's regression with its scale: the scale is minimised over, given the scores."""
 
+from functools import partial
+
 import numpy as np
 
 from sklearn_margin._jit import REASSOCIATE, kernel
 from sklearn_margin.objective.base import LinearObjective
-from sklearn_margin.objective.point import largest_of
+from sklearn_margin.objective.point import Reading, largest_of
 from sklearn_margin.objective.pointwise import DiagonalCurvature, PointwiseObjective
+from sklearn_margin.objective.slopes import SlopeSums
 
 __all__ = ["ConcomitantHuberObjective"]
+
+_PASS = 4  # entries of X per row that a pass over residuals is as much work as
+_FEW = 4_000  # rows whose scale is a guess of that of all
 
 
 class ConcomitantHuberObjective(PointwiseObjective):
@@ -40,8 +46,6 @@ class ConcomitantHuberObjective(PointwiseObjective):
         self._last = 0.0  # σ at the scores before: a start for the next search
         self.held: float | None = None  # σ, where it rests on other rows, too
 
-    reads_once = False  # slopes rest on σ, which rests on all scores
-
     def with_offset(self, offset):
         new = super().with_offset(offset)
         if offset is not None:
@@ -59,40 +63,52 @@ class ConcomitantHuberObjective(PointwiseObjective):
         """The minimising σ at scores ``z``."""
         if self.held is not None:
             return max(self.held, self.smallest)
-        sigma = 0.0
-        if self._last > 0.0:
-            tau = self._scale_from(z, self._last, 1.0, True)
-            sigma = self._last * np.sqrt(tau)
+        sigma, guess = 0.0, self._last or self._rough_scale(z)
+        if guess > 0.0:
+            tau = _root(self._squares(z, guess), float(self.loss.delta), 1.0, True)
+            sigma = guess * np.sqrt(tau)
         if sigma == 0.0:
-            r = (self.y - z)[self.s > 0]
-            largest = largest_of(r)
-            if largest > 0.0:
-                r /= largest
-                tau = float(np.sum(self.s[self.s > 0] * r * r, dtype=np.float64))
-                sigma = largest * np.sqrt(self._scale_from(z, largest, tau, False))
+            sigma = self._scale_from_above(self.y - z, self.s, partial(self._squares, z))
         self._last = sigma
         return max(sigma, self.smallest)
 
-    def _scale_from(self, z, unit, tau, either_side):
-        """τ in units of ``unit``², so that squares neither overflow nor vanish. From the left of
-        the root the first step leads to its right. 0 if there is none."""
-        epsilon = float(self.loss.delta)
-        for k in range(100):
-            bound = epsilon * epsilon * tau
+    def _squares(self, z, unit):
+        """A function for the sums of ``_squares_within`` over all rows, of residuals in units of
+        ``unit``."""
+
+        def sums(bound):
             parts = self.rows.run(
-                lambda w, bound=bound: _squares_within(
-                    self.y[w], z[w], self.s[w], 1.0 / unit, bound
-                ),
-                self._slices(),
-            )
-            inside, outside = (sum(part) for part in zip(*parts, strict=True))
-            slope = 1.0 - epsilon * epsilon * outside
-            if slope <= 0.0:
-                return 0.0
-            previous, tau = tau, inside / slope
-            if tau >= previous * (1.0 - 1e-15) and not (k == 0 and either_side):
-                break
-        return tau
+                lambda w: _squares_within(self.y[w], z[w], self.s[w], 1.0 / unit, bound),
+                self._slices(), _PASS * len(z),
+            )  # fmt: skip
+            return tuple(sum(part) for part in zip(*parts, strict=True))
+
+        return sums
+
+    def _scale_from_above(self, r, s, squares):
+        """σ of residuals r, without a guess; ``squares(unit)`` as ``_squares``. 0 if there is
+        none."""
+        r, s = r[s > 0], s[s > 0]
+        largest = largest_of(r)
+        if not largest > 0.0:
+            return 0.0
+        r = r / largest
+        tau = float(np.sum(s * r * r, dtype=np.float64))
+        return largest * np.sqrt(_root(squares(largest), float(self.loss.delta), tau, False))
+
+    def _rough_scale(self, z):
+        """σ of some of many rows; 0 if rows are few."""
+        step = len(z) // _FEW
+        if step < 2:
+            return 0.0
+        y, z, s = (np.ascontiguousarray(v[::step]) for v in (self.y, z, self.s))
+        s = s / max(float(s.sum(dtype=np.float64)), 1e-300)
+        s = s.astype(z.dtype, copy=False)
+
+        def squares(unit):
+            return lambda bound: _squares_within(y, z, s, 1.0 / unit, bound)
+
+        return self._scale_from_above(y - z, s, squares)
 
     def score_value(self, z):
         return self.score_gradient(z, np.empty_like(z))
@@ -148,8 +164,115 @@ class ConcomitantHuberObjective(PointwiseObjective):
         price += self.smallest * min(reached - allowed, 0.0)
         return delta, max(price, 0.0) + rounding
 
+    def seen_by(self, sample, point, z):
+        return _JointRows(self, sample, point, z)
+
+    def read(self, params, start=None) -> Reading:
+        """As of other losses. σ rests on all scores, which are known after the read only: the
+        slopes in it are those of a guess of σ. Within the threshold slopes are proportional to
+        1/σ, beyond it they are constant: apart, the two parts of X̃ᵀg make that of the exact σ, but
+        for the few rows that are within one threshold and beyond the other, which are corrected.
+        """
+        z, epsilon = np.empty(self.rows.shape[0], self.rows.dtype), float(self.loss.delta)
+        guess = float(self._guess(params, start))
+
+        def slopes(w, change):
+            there = z[w]
+            np.add(change, 0.0 if start is None else start[w], out=there)
+            if start is None:
+                self.shifted(there, w)
+            apart = np.empty((len(there), 2), z.dtype)
+            _slopes_apart(self.y[w], there, self.s[w], epsilon, guess, apart)
+            return 0.0, apart
+
+        _, projected, total = self.rows.through_scores(*self.split(params), slopes)
+        return self._exact(z, start, guess, projected, total)
+
+    def _exact(self, z, start, guess, projected, total):
+        """The ``Reading`` at scores ``z``, from X̃ᵀg and Σg, in two parts, for the scale
+        ``guess``."""
+        sigma, epsilon, n = float(self.scale(z)), float(self.loss.delta), len(z)
+        before = z if start is None else start
+
+        def work(w):
+            some = np.arange(w.start, w.stop)
+            sums, error = np.zeros(6), np.empty_like(z[w])
+            y, there, s = self.y[w], z[w], self.s[w]
+            _joint_sums(y, there, before[w], s, epsilon, sigma, sums)
+            few = _beyond_one(y, there, s, epsilon, sigma, guess, some, error)
+            return sums[:4], sums[4:], some[:few], error[:few]
+
+        found, peaks, index, error = zip(*self.rows.run(work, self.rows.ranges), strict=True)
+        loss, slope, size, squares = sum(found).tolist()
+        parts = np.array([guess / sigma, 1.0])
+        projected, total = parts @ projected, float(parts @ total)
+        index = np.concatenate(index)
+        if len(index) > n // 4:  # no longer few
+            g = np.empty_like(z)
+            self.score_gradient(z, g)
+            projected, total = self.rows.backproject(g)
+        elif len(index):
+            moved, more = self.rows.take(index).backproject(np.concatenate(error))
+            projected, total = projected + moved, total + more
+        slopes = SlopeSums(n, size, squares)
+        return Reading(z, *np.max(peaks, axis=0).tolist(), loss, slope, slopes,
+                       self.join(projected, total))  # fmt: skip
+
+    def _guess(self, params, start):
+        """About σ at the scores of ``params``, or along a line that begins at ``start``."""
+        if self.held is None and start is None:
+            some = self.take(np.arange(0, len(self.y), max(10, len(self.y) // _FEW)))
+            self._last = some.scale(some.scores(params))
+        return max(self._last if self.held is None else self.held, self.smallest)
+
     value_gradient = LinearObjective.value_gradient  # σ needs all scores first
     draws_samples = has_diagonal_hessian = foresees = False
+
+
+class _JointRows:
+    r"""Slopes of a sample of the rows as part of a dual point; see ``reached_gap``.
+
+    With σ free L* is g·y where Σ g²/s ≤ Σ s and \|g_i\| ≤ epsilon·s_i. So changes are clipped, and
+    then all slopes multiplied by κ ≤ 1 such that the first holds: L exceeds what the dual point
+    says by (1 − κ) L + κ Δ·r.
+    """
+
+    def __init__(self, objective, sample, point, z):
+        self.loss, epsilon = point.loss, float(objective.loss.delta)
+        sigma = objective.scale(point.scores)
+        self.is_free = sigma > objective.smallest
+        self.s = sample.s.astype(np.float64) * sample.share
+        self.r = sample.y.astype(np.float64) - z
+        self.g = self.s * np.clip(self.r / -sigma, -epsilon, epsilon)
+        self.bound, self.dtype = epsilon * self.s, sample.rows.dtype
+
+    def reached(self, wanted):
+        """As of ``SampledRows``."""
+        change = np.clip(wanted, -self.bound - self.g, self.bound - self.g).astype(self.dtype)
+        exact, used = change.astype(np.float64), self.s > 0
+        grown = float(np.sum((exact * (2 * self.g + exact))[used] / self.s[used]))
+        kappa = 1.0 / np.sqrt(1.0 + max(grown, 0.0))
+        moved = exact * self.r
+        known = self.is_free and float(np.abs(moved).sum()) <= self.loss
+        price = max((1.0 - kappa) * self.loss + kappa * float(moved.sum()), 0.0)
+        return change, price + 1e-14 * self.loss if known else np.inf, kappa
+
+
+def _root(squares, epsilon, tau, either_side):
+    """τ where A(τ) = τ, with squares in units such that they neither overflow nor vanish. From the
+    left of the root the first step leads to its right. 0 if there is none.
+
+    ``squares(bound)`` are Σ s r² of the rows with r² ≤ ``bound``, and Σ s of the others.
+    """
+    for k in range(100):
+        inside, outside = squares(epsilon * epsilon * tau)
+        slope = 1.0 - epsilon * epsilon * outside
+        if slope <= 0.0:
+            return 0.0
+        previous, tau = tau, inside / slope
+        if tau >= previous * (1.0 - 1e-15) and not (k == 0 and either_side):
+            break
+    return tau
 
 
 @kernel(fastmath=REASSOCIATE)
@@ -167,17 +290,61 @@ def _squares_within(y, z, s, inverse, bound):
 
 
 @kernel
-def _concomitant_gradient(y, z, s, epsilon, sigma, out):
-    total = 0.0
+def _slopes_apart(y, z, s, epsilon, sigma, out):
+    """Slopes of residuals within the threshold, and of those beyond it, zeros elsewhere."""
+    bound, inverse = epsilon * sigma, 1.0 / sigma
     for i in range(z.shape[0]):
-        if s[i] != 0:
-            r = (y[i] - z[i]) / sigma
-            if abs(r) <= epsilon:
-                total += s[i] * (0.5 + 0.5 * r * r)
-                out[i] = -s[i] * r
-            else:
-                total += s[i] * (0.5 + epsilon * (abs(r) - 0.5 * epsilon))
-                out[i] = -s[i] * epsilon if r > 0 else s[i] * epsilon
-        else:
-            out[i] = 0.0
+        r = y[i] - z[i]
+        inside = abs(r) <= bound
+        out[i, 0] = -s[i] * r * inverse if inside else 0.0
+        out[i, 1] = 0.0 if inside else (-s[i] * epsilon if r > 0 else s[i] * epsilon)
+
+
+@kernel(fastmath=REASSOCIATE)
+def _joint_sums(y, z, before, s, epsilon, sigma, sums):
+    r"""L, g·(z − before), Σ \|g\|, Σ g², and the largest absolute score and change of one, to
+    ``sums``, with the slopes g."""
+    inverse = 1.0 / sigma
+    total = slope = size = squares = largest = longest = 0.0
+    for i in range(z.shape[0]):
+        r, change = (y[i] - z[i]) * inverse, z[i] - before[i]
+        q = min(max(r, -epsilon), epsilon)
+        g = s[i] * q
+        total += g * (r - 0.5 * q) + 0.5 * s[i] if s[i] != 0 else 0.0
+        slope -= g * change
+        size += abs(g)
+        squares += g * g
+        largest = max(largest, abs(z[i]))
+        longest = max(longest, abs(change))
+    sums[0], sums[1], sums[2], sums[3] = sigma * total, slope, size, squares
+    sums[4], sums[5] = largest, longest
+
+
+@kernel
+def _beyond_one(y, z, s, epsilon, sigma, guess, index, error):
+    """The rows that are within the threshold of one scale and beyond that of the other, which go to
+    ``index``: how many, and what slopes exceed those of ``_slopes_apart`` for ``guess``, less
+    their scale, by, to ``error``. ``index`` numbers the rows before.
+    """
+    count, bound, old = 0, epsilon * sigma, epsilon * guess
+    for i in range(z.shape[0]):
+        r = y[i] - z[i]
+        if (abs(r) <= bound) != (abs(r) <= old):
+            at_end = -s[i] * epsilon if r > 0 else s[i] * epsilon
+            inside = -s[i] * r / sigma
+            error[count] = inside - at_end if abs(r) <= bound else at_end - inside
+            index[count] = index[i]
+            count += 1
+    return count
+
+
+@kernel(fastmath=REASSOCIATE)
+def _concomitant_gradient(y, z, s, epsilon, sigma, out):
+    """Σ s [1/2 + ρ(r/σ)]; slopes of σ times that go to ``out``."""
+    total, inverse = 0.0, 1.0 / sigma
+    for i in range(z.shape[0]):
+        r = (y[i] - z[i]) * inverse
+        q = min(max(r, -epsilon), epsilon)
+        total += s[i] * (q * (r - 0.5 * q) + 0.5) if s[i] != 0 else 0.0
+        out[i] = -s[i] * q
     return total

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from sklearn_margin._jit import REASSOCIATE, kernel
 from sklearn_margin.objective.base import LinearObjective
 from sklearn_margin.objective.kronecker import kronecker_hessian
 from sklearn_margin.objective.pointwise import PointwiseObjective
@@ -148,6 +149,10 @@ class MulticlassObjective(PointwiseObjective):
         self.loss.scores_curvature(k, there, s, g, a)
         return self.loss.slopes_excess(k, a, s, np.subtract(dz, g, out=moved))
 
+    def shortened(self, curvature, change):
+        self.loss.shorten(curvature.a, self.share * self.s, change)
+        return change
+
     def _excess(self, w, z, g, a, e):
         return self.loss.slopes_excess(self.y[w], a, self.s[w], e)
 
@@ -218,6 +223,12 @@ class MulticlassObjective(PointwiseObjective):
     def slopes(self, g):
         return Slopes(g, self.y)
 
+    def reading_sums(self, w, g, change, z):
+        k = self.n_outputs
+        sums = np.zeros(3 + k + k * k)
+        peaks = _reading_sums(self.y[w], g, change, z, sums, sums[3 + k :].reshape(k, k))
+        return sums, peaks
+
     def balanced_slopes(self, g):
         kappa = self._kappa(self.slopes(g)) if self.fit_intercept else None
         if kappa is None:
@@ -259,6 +270,26 @@ class MulticlassObjective(PointwiseObjective):
 
     def _settings(self):
         return {**super()._settings(), "n_outputs": self.n_outputs}
+
+
+@kernel(fastmath=REASSOCIATE)
+def _reading_sums(labels, g, change, z, sums, by_class):
+    """Add to ``sums`` and ``by_class``; see ``PointwiseObjective.reading_sums``."""
+    n, k = g.shape
+    squares, largest, longest = sums[3 : 3 + k], 0.0, 0.0
+    slope, size = 0.0, 0.0
+    for i in range(n):
+        row = by_class[labels[i]]
+        for j in range(k):
+            v = float(g[i, j])
+            slope += v * change[i, j]
+            size += abs(v)
+            squares[j] += v * v
+            row[j] += v
+            largest = max(largest, abs(z[i, j]))
+            longest = max(longest, abs(change[i, j]))
+    sums[1], sums[2] = slope, size
+    return largest, longest
 
 
 def stationary(rates):

@@ -149,9 +149,9 @@ class Point:
     @property
     def noise(self) -> float:
         """About the norm of rounding errors in ``gradient``."""
-        g = self._slopes()[1]
-        size = float(np.linalg.norm(g)) * np.sqrt(g.size * len(self.params))
-        return float(np.finfo(g.dtype).eps) * size
+        objective, slopes = self.objective, self.slopes
+        size = slopes.norm * np.sqrt(slopes.n * objective.n_outputs * len(self.params))
+        return float(np.finfo(objective.rows.dtype).eps) * size
 
     @property
     def polyak_length(self) -> float:
@@ -285,6 +285,8 @@ class Line:
 
     #: What the slope at t = 1 may be of that at 0 for that point to be taken.
     enough = 0.1
+    #: Whether the gradient at t = 1 is known: at another point it would be another read.
+    knows_end = False
 
     def __init__(self, point, p):
         self.objective, self.params, self.value = point.objective, point.params, point.value
@@ -410,6 +412,10 @@ class RowLine(Line):
         if factor < 1.0:
             p, self._dz, self._end = factor * p, factor * self._dz, None
         return factor, p
+
+    @property
+    def knows_end(self):
+        return self._end is not None
 
     @cached_property
     def _dz(self):

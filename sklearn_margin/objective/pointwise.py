@@ -8,6 +8,7 @@ import numpy as np
 from sklearn_margin._validation import writable
 from sklearn_margin.objective.base import LinearObjective
 from sklearn_margin.objective.point import Reading, largest_of
+from sklearn_margin.objective.reached_gap import SampledRows
 from sklearn_margin.objective.refined_gap import reached_slopes, refined_gap
 from sklearn_margin.objective.row_access import Samples
 from sklearn_margin.objective.slopes import SlopeSums
@@ -174,8 +175,24 @@ class PointwiseObjective(LinearObjective):
         there = (z + np.sign(wanted) * far).astype(z.dtype)
         moved = np.empty_like(z)
         self.score_gradient(there, moved)
-        delta = reached_slopes(g, moved.astype(np.float64), np.where(movable, wanted, 0.0), eps)
-        return delta, float(np.abs(delta) @ np.abs(there.astype(np.float64) - z))
+        wanted = np.where(movable, wanted, 0.0)
+        delta = reached_slopes(g, moved.astype(np.float64), wanted, eps)
+        # Half of the way there a part of it is reached: that part is paid for half of the way.
+        half = (z + 0.5 * (there - z)).astype(z.dtype)
+        self.score_gradient(half, moved)
+        near = np.abs(reached_slopes(g, moved.astype(np.float64), delta, eps))
+        size, way = np.abs(delta), np.abs(there.astype(np.float64) - z)
+        halfway = np.abs(half.astype(np.float64) - z)
+        return delta, float(near @ halfway + (size - near) @ way)
+
+    @property
+    def moves_slopes(self):
+        return self.n_outputs == 1 and self.loss.splits and self.penalty.loose is None
+
+    def seen_by(self, sample, point, z) -> SampledRows:
+        """Slopes at a point of the rows of a sample, with scores ``z``, as ``reached_gap`` moves
+        them."""
+        return SampledRows(sample, z)
 
     @property
     def foresees(self):
@@ -196,6 +213,11 @@ class PointwiseObjective(LinearObjective):
         e = dz - g
         e[np.abs(e) <= 8 * np.finfo(z.dtype).eps * np.abs(dz)] = 0
         return self._excess(w, there, g, h, e)
+
+    def shortened(self, curvature, change):
+        """A change of the slopes of a sample with that ``curvature``, less of it where it is far
+        too long for slopes; see ``sample_gap``."""
+        return change
 
     def excess(self, z, change) -> float:
         """At least L(z) + L*(g + ``change``) − (g + change)·z, with the slopes g at scores z;
@@ -308,31 +330,42 @@ class PointwiseObjective(LinearObjective):
 
     @property
     def reads_once(self):
-        return self.n_outputs == 1 and self.loss.splits and self.rows.exceed_caches
+        return self.loss.splits and self.rows.exceed_caches
 
     def read(self, params, start=None) -> Reading:
         """L and its gradient at ``params``; or, if scores to ``start`` from are given, at those
         and the scores of ``params`` together."""
-        n, dtype = self.rows.shape[0], self.rows.dtype
-        z, largest = np.empty(n, dtype), []
+        (n, _), k, dtype = self.rows.shape, self.n_outputs, self.rows.dtype
+        z, largest = np.empty((n, k) if k > 1 else n, dtype), []
 
         def slopes(w, change):
             there = z[w]
             np.add(change, 0.0 if start is None else start[w], out=there)
             if start is None:
                 self.shifted(there, w)
-            largest.append((largest_of(there), largest_of(change)))
             g = np.empty_like(there)
             loss = self.loss.scores_value_gradient(self.y[w], there, self.s[w], g)
-            wide = g.astype(np.float64, copy=False)
-            return np.array([loss, wide @ change, np.abs(wide).sum(), wide @ wide]), g
+            sums, peaks = self.reading_sums(w, g, change, there)
+            largest.append(peaks)
+            sums[0] = loss
+            return sums, g
 
         u, b = self.split(params)
-        sums, projected, total = self.rows.through_scores(u, b, slopes)
-        loss, slope, size, squares = sums.tolist()
+        sums, projected, total = self.rows.through_scores(self.by_output(u), b, slopes)
+        loss, slope, size = sums[:3].tolist()
+        squares, by_class = sums[3], None
+        if k > 1:
+            squares, by_class = sums[3 : 3 + k], sums[3 + k :].reshape(k, k)
+        gradient = self.join(projected.ravel(), total)
         peaks = np.max(largest, axis=0).tolist()
-        gradient = self.join(projected, total)
-        return Reading(z, *peaks, loss, slope, SlopeSums(n, size, squares), gradient)
+        return Reading(z, *peaks, loss, slope, SlopeSums(n, size, squares, by_class), gradient)
+
+    def reading_sums(self, w, g, change, z):
+        r"""What a ``Reading`` adds up over some rows, with slopes g: a place for L, g·change,
+        Σ \|g\| and Σ g²; and the largest absolute score and change."""
+        wide = g.astype(np.float64, copy=False)
+        sums = np.array([0.0, wide @ change, np.abs(wide).sum(), wide @ wide])
+        return sums, (largest_of(z), largest_of(change))
 
     def loss_gradient_hessian(self, curvature):
         gram, cross, total, projected, slope = self.rows.gram(curvature.h, curvature.gradient)

@@ -43,6 +43,7 @@ __all__ = ["Rows", "blocks_of", "grouped", "slabs_of", "summed"]
 
 _BLOCK_BYTES = 1 << 20  # about one core's level-2 cache
 _FEW_ENTRIES = 2_000_000  # below which handing work to threads costs more than it saves
+_SMALL_PRODUCT = 1_000_000  # multiplications of a product of matrices
 _MOST_GROUPS = 16  # of consecutive blocks, the unit of parallel work
 
 
@@ -241,7 +242,7 @@ class Rows:
 
         def work(block):
             where, B = block
-            z = self.standardized(B) @ w
+            z = times(self.standardized(B), w)
             np.add(z, intercept + offset, out=out[where], casting="unsafe")
 
         collections.deque(self.over_slabs(work, width_of(out)), maxlen=0)
@@ -318,7 +319,7 @@ class Rows:
 
         def work(where, B):
             B = self.standardized(B)
-            z = B @ w
+            z = times(B, w)
             np.add(z, offset, out=z, casting="unsafe")
             value, g = slopes(where, z)
             return value, transposed_times(B, g), summed(g)
@@ -426,6 +427,18 @@ def width_of(z):
     return z.shape[1] if z.ndim > 1 else 1
 
 
+def times(B, w):
+    """B w, for w of shape (d,) or (d, n_outputs): in pieces that OpenBLAS multiplies where they
+    are, up to twice as fast, since it copies the matrices of a larger product first."""
+    rows = _SMALL_PRODUCT // max(w.size, 1)
+    if w.ndim == 1 or sp.issparse(B) or not 0 < rows < len(B):
+        return B @ w
+    out = np.empty((len(B), w.shape[1]), np.result_type(B, w))
+    for first in range(0, len(B), rows):
+        np.matmul(B[first : first + rows], w, out=out[first : first + rows])
+    return out
+
+
 def transposed_times(B, g):
     """Bᵀg, for g of shape (n,) or (n, n_outputs)."""
     return B.T @ g if g.ndim == 1 or sp.issparse(B) else (g.T @ B).T
@@ -435,7 +448,9 @@ def summed(g):
     """Σg over rows, in float64."""
     if g.ndim == 1:
         return g.sum(dtype=np.float64)
-    return np.einsum("ij->j", g, dtype=np.float64, casting="same_kind")  # faster than ``sum``
+    if g.dtype == np.float64:
+        return np.ones(len(g)) @ g  # which BLAS does, several times as fast as ``sum``
+    return np.einsum("ij->j", g, dtype=np.float64, casting="same_kind")
 
 
 def _dense_blocks(X, size):

@@ -12,6 +12,9 @@ a step of p/σ: they make up for the others. So L*(g + Δ) exceeds what Fenchel'
 about ½ pᵀH_S p / σ, that is 1/σ times what a step p by all rows would lower F by. As a bound of
 F − min F that is a few times too large, and the whole price is a pass over the sample.
 
+Slopes of a row have limits: those of the cross entropy are probabilities less the true ones. A row
+whose Δ would lead beyond them takes a part of it; what that leaves of r is little, since few do.
+
 With free intercepts the slopes must sum to zero: a shift of the scores of the sample, by a Newton
 step over the intercepts alone, sees to that.
 """
@@ -40,14 +43,14 @@ def sample_gap(point, part, p) -> float:
         Infinity where the dual point is not known to be one.
     """
     objective, sample, curvature = point.objective, part.objective, part.curvature
-    v = sample.scores_along(p)
+    # With weights that sum to one: for the whole, times the share.
+    change = sample.shortened(curvature, curvature.product(sample.scores_along(p)))
     if objective.fit_intercept:
         _, missing = objective.split(point.gradient)
-        missing = missing + curvature.product(v).sum(axis=0, dtype=np.float64)
+        missing = missing + change.sum(axis=0, dtype=np.float64)
         total, _ = sample.hessian_sums(curvature)
         shift = np.linalg.lstsq(total, -np.atleast_1d(missing), rcond=None)[0]
-        v += shift if v.ndim > 1 else shift[0]
-    change = curvature.product(v)  # with weights that sum to one: for the whole, times the share
+        change += curvature.product(np.full_like(change, shift if change.ndim > 1 else shift[0]))
     z = part.scores if part.params is point.params else sample.scores(point.params)
     excess = sample.share * sample.excess(z, change / sample.share)
     if not np.isfinite(excess):

@@ -60,11 +60,12 @@ class Slopes:
 
 
 class SlopeSums(NamedTuple):
-    """As ``Slopes`` of one score per row, of which the sums alone are known."""
+    """As ``Slopes``, of which the sums alone are known."""
 
     n: int
     size: float
-    squares: float
+    squares: float | np.ndarray
+    by_class: np.ndarray | None = None
 
     def moved(self, share, total):
         """As ``Slopes.moved``."""
@@ -73,7 +74,7 @@ class SlopeSums(NamedTuple):
     @property
     def norm(self):
         """‖g‖."""
-        return float(np.sqrt(self.squares))
+        return float(np.sqrt(np.sum(self.squares)))
 
 
 @kernel(fastmath=REASSOCIATE)

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from sklearn_margin.objective.reached_gap import reached_gap
 from sklearn_margin.objective.sample_gap import sample_gap
 from sklearn_margin.solvers._column_model import straight_search
 from sklearn_margin.solvers._quadratic import minimize_quadratic
@@ -98,8 +99,14 @@ class GramModel:
     def _proved_gap(self, decrement):
         """Duality gap at the point, if the rows of the sample that the Hessian is of prove one."""
         share = self._part.objective.share
-        worthwhile = self._foresees and share is not None and 0.5 * decrement / share <= self.goal
-        return sample_gap(self.point, self._part, self.change) if worthwhile else np.inf
+        if share is None or 0.5 * decrement / share > self.goal:
+            return np.inf
+        if self.objective.moves_slopes:
+            rounds = iter([self.change])  # and no more: the next is another problem
+            return reached_gap(
+                self.point, self._part, lambda v: -next(rounds, np.zeros_like(self.change))
+            )
+        return sample_gap(self.point, self._part, self.change) if self._foresees else np.inf
 
     def _is_near(self, slope):
         """Whether the slopes of the model may be a certificate after this step."""

@@ -7,6 +7,7 @@ import numpy as np
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
 from sklearn_margin._linalg import factorized
+from sklearn_margin.objective.reached_gap import reached_gap
 from sklearn_margin.objective.sample_gap import sample_gap
 from sklearn_margin.solvers.base import (
     FEW_COLUMNS,
@@ -29,16 +30,20 @@ class Cholesky:
 
     A factor serves for further steps while they keep cutting the decrement: the Hessian of a
     sample, or of the step before, is often good enough, and a gradient is much cheaper. Not so of
-    a tiny problem.
+    a tiny problem. The rows of a sample whose Hessian it is make the certificate, too
+    (``reached_gap``), as soon as the decrement is a small enough share of F.
 
     Attributes
     ----------
     is_exact : bool
         Whether the last direction leads to the minimum of the quadratic model of F at its point.
+    gap : float
+        Duality gap at the last point, if the sample proves one.
     """
 
-    part = None  # a sample of the rows: its Hessian is in the factor
-    gap = np.inf  # a duality gap that a direction proves: none does
+    rough = False  # whether directions need not be exact
+    part = None  # a sample of the rows
+    proving = None  # its point whose Hessian is in the factor
 
     def __init__(self):
         self.factor = None  # solves with a Hessian
@@ -63,13 +68,15 @@ class Cholesky:
         point.find_curvature()
         if point.hessian_products <= _MOST_PRODUCTS or forming_is_cheap(sample):
             self.begin_with(point.hessian(), sample.rows.dtype)
+            self.proving = point if sample.moves_slopes and _may_prove(point) else None
 
     def __call__(self, point, cautious, goal):
         """A function for the Newton direction at a point, which then knows its gradient."""
-        self.is_exact = False
+        self.is_exact, self.gap = False, np.inf
         self.stale = self.reuse and self.factor is not None and not cautious
         if self.stale:
-            return lambda: -self.factor(point.gradient)
+            return lambda: self._by_old(point, goal)
+        self.proving = None
         # Of a narrow envelope few rows are curved: its Hessian comes with a read, and changes.
         self.fresh = point.objective.is_remote and hasattr(point.objective.loss, "envelope_width")
         # Of a tiny problem it is less work than the steps that it saves.
@@ -90,6 +97,15 @@ class Cholesky:
             return p
 
         return solve
+
+    def _by_old(self, point, goal):
+        """The direction by a Hessian of other rows or another point."""
+        p = -self.factor(point.gradient)
+        if self.proving is not None and goal is not None:
+            decrement = -float(point.gradient @ p)
+            if _price(decrement, self.proving.objective.share) <= goal:
+                self.gap = reached_gap(point, self.proving, self.factor, goal)
+        return p
 
     def note(self, decrement, step):
         """Take notice of a step: whether its Hessian is worth using once more."""
@@ -125,12 +141,13 @@ class ConjugateGradients:
         self.stale = False
         self.gap = np.inf  # duality gap at the last point, if the sample proves one
         self.is_long = False  # whether a direction took many reads
+        self.rough = False  # whether directions need not be exact
         self.begin()
 
     def begin(self):
         """A new problem."""
-        self.decrement, self.factor = np.inf, None
-        self.proves = True  # whether the sample may make a certificate
+        self.decrement, self.factor, self.secants = np.inf, None, Secants()
+        self.tries = 2  # certificates of the sample that may fail before none is asked for
 
     def begin_with(self, hessian, dtype):
         """Hessians are not formed."""
@@ -150,7 +167,8 @@ class ConjugateGradients:
             if curved.objective.is_remote and len(point.params) <= few:
                 return self._formed(point)
             foresees = point.objective.foresees and not cautious
-            return self._direction(point, curved, goal if foresees else None)
+            p = self._direction(point, curved, goal if foresees else None)
+            return self.secants.improved(point, p) if self.stale else p
 
         return solve
 
@@ -180,7 +198,7 @@ class ConjugateGradients:
         precondition, exact = self._preconditioner(curved, gradient), not self.stale
         enough = partial(_is_accurate, point, goal) if exact and goal is not None else None
         wanted, start = -objective.anchored(gradient), np.zeros_like(gradient)
-        proves = self.stale and goal is not None and self.proves and _may_prove(curved)
+        proves = self.stale and goal is not None and self.tries and _may_prove(curved)
         if proves:
             enough = partial(_proves, point, goal, curved.objective.share)
         p = self._solve(point, curved, precondition, wanted, enough)
@@ -188,8 +206,8 @@ class ConjugateGradients:
         if proves:
             if _price(decrement, curved.objective.share) <= goal:
                 self.gap = sample_gap(point, curved, p)
-                self.proves = self.gap < np.inf
-            if self.proves:
+                self.tries -= self.gap == np.inf  # after a shorter step one may succeed
+            if self.tries:
                 return p
         in_sight = expected_excess(decrement, point.value) <= MOST_EXCESS * (goal or 0.0)
         if self.stale and in_sight:
@@ -209,7 +227,7 @@ class ConjugateGradients:
             precondition,
             wanted,
             point.loss,
-            least=0.1 if self.stale else 1e-8,  # no more than the Hessian of a sample is worth
+            least=0.1 if self.stale or self.rough else 1e-8,  # no more than a sample is worth
             most=_MOST_READS if curved.objective.is_remote else self.most,
             noise=point.noise,
             until=enough,
@@ -250,6 +268,35 @@ class ConjugateGradients:
         # Columns have unit spread, so the loss's part of the diagonal is about constant.
         inverse = 1.0 / (max(curvature / float(gradient @ gradient), 1e-12) + l2)
         return lambda v: inverse * v
+
+
+class Secants:
+    """Directions −B⁻¹g by the Hessian B of a sample, improved by what steps told of that of all.
+
+    The inverse is that of L-BFGS (Nocedal, "Updating quasi-Newton matrices with limited storage",
+    Mathematics of Computation 35, 1980), which begins with B⁻¹: its product with a difference of
+    gradients is a difference of directions, which are known.
+    """
+
+    def __init__(self):
+        self.last, self.pairs = None, []
+
+    def improved(self, point, p):
+        """The improved direction at ``point`` for the direction p."""
+        g = point.gradient
+        if self.last is not None:
+            params, before, other = self.last
+            s, y = point.params - params, g - before
+            if float(s @ y) > 0:
+                self.pairs = [*self.pairs[-2:], (s, y, float(s @ y), other - p)]
+        self.last = point.params, g, p
+        q, r, found = g, -p, []
+        for s, y, product, moved in reversed(self.pairs):
+            found.append(float(s @ q) / product)
+            q, r = q - found[-1] * y, r - found[-1] * moved
+        for (s, y, product, _), alpha in zip(self.pairs, reversed(found), strict=True):
+            r = r + (alpha - float(y @ r) / product) * s
+        return -r if float(g @ r) > 0 else p
 
 
 def _may_prove(part):

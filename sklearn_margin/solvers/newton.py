@@ -37,10 +37,10 @@ class Newton(Solver):
 
     Where rows ≫ features a random sample of the rows is solved first: its solution is off by
     no more than its sampling error, and its Hessian serves for the first steps on all rows.
-    Iterations are counted on all rows. The certificate is that of the whole problem: where the
-    steps are by conjugate gradients, with slopes that the rows of the sample correct, at the price
-    of no further read. Losses of several scores per row have a Kronecker product for the
-    preconditioner [1]_.
+    Iterations are counted on all rows. The certificate is that of the whole problem, with slopes
+    that the rows of the sample correct, at the price of no further read. Losses of several scores
+    per row have a Kronecker product for the preconditioner [1]_, and secants of the steps before
+    improve directions by the sample's Hessian [2]_.
 
     With the squared loss and few features d + 1 rows, made in one read of X, stand for the others.
 
@@ -57,6 +57,8 @@ class Newton(Solver):
     ----------
     .. [1] Martens & Grosse, "Optimizing neural networks with Kronecker-factored approximate
        curvature", ICML 2015.
+    .. [2] Nocedal, "Updating quasi-Newton matrices with limited storage", Mathematics of
+       Computation 35, 1980.
 
     Examples
     --------
@@ -111,9 +113,10 @@ class Newton(Solver):
     @staticmethod
     def _estimate(sample, start, goal, max_iter, system):
         """The minimum of a sample to about ``goal``, which is not certified."""
-        run = _Run(sample, start, goal, False, system, has_gap=False)
+        run, system.rough = _Run(sample, start, goal, False, system, has_gap=False), True
         while run.look() and run.n_iter < max_iter and run.step():
             pass
+        system.rough = False
         # The last direction is known, and too short to lead anywhere but nearer.
         near = run.best.converged and run.point.params is run.best.params
         return run.best.params + (run.p if near else 0.0)
@@ -211,6 +214,8 @@ class _Run:
         self.n_iter += 1
         line = self.point.along(self.p)
         self.decrement *= line.shortened
+        if self.system.stale and line.knows_end:
+            line.enough = _ENOUGH
         new = line.search(self.decrement)
         stale = self.system.stale
         if new is None and (self.cautious or self.exact) and not stale:
@@ -242,4 +247,5 @@ class _Run:
         return best.result(self.n_iter, best.converged, "relative gap")
 
 
+_ENOUGH = 0.4  # slope at the end of a step by another Hessian, of that at its beginning
 _MOST_IDLE = 10  # steps in a row that change nothing: more would not, either
