@@ -159,6 +159,49 @@ def test_balanced_slopes(loss):
     assert (moved <= slack).all()
 
 
+def test_thresholds_settle():
+    """What no penalty holds gets to its optimum: scores on the way are in the order of memory that
+    losses write to."""
+    objective = OrdinalObjective(
+        ThresholdLoss(Logistic(), immediate=True), Rows(X, center=True), Y, S / S.sum(),
+        n_outputs=3, penalty=ElasticNet(0.1), ordered=True,
+    )  # fmt: skip
+    model = OrdinalClassifier(threshold="immediate", alpha=0.1).fit(X, Y, S)
+    start = objective.from_coef(model.coef_, 1.0 - 2.0 * model.thresholds_)
+    settled = objective.settled(objective.at(start))
+    assert objective._loose(settled.params, settled.gradient, settled.slopes) is None
+    for direction in objective._directions(np.arange(6)):
+        assert direction.flags.c_contiguous
+
+
+def test_likelihood_from_equal_thresholds():
+    """They come from other losses, and from classes of no weight worth mentioning."""
+    y = np.where(Y == 1, np.arange(120) % 3, Y)  # class 1 is rare
+    model = OrdinalClassifier("hinge", threshold="immediate", warm_start=True).fit(X, y)
+    assert np.diff(model.thresholds_).min() < 1e-6
+    model.set_params(loss="cumulative_logistic", tol=1e-8).fit(X, y)
+    expected = OrdinalClassifier("cumulative_logistic", tol=1e-8).fit(X, y)
+    np.testing.assert_allclose(model.thresholds_, expected.thresholds_, rtol=1e-6)
+    assert 0 <= model.dual_gap_ < 1e-7
+    with pytest.warns(ConvergenceWarning):  # no number is between its thresholds
+        model.fit(X, Y, np.where(Y == 1, 1e-18, 1.0))
+    assert np.isfinite(model.dual_gap_)
+
+
+def test_a_rare_class_in_single_precision():
+    """Its thresholds are close: their difference must not come from scores of seven digits."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(5000, 2)).astype(np.float32)
+    y = np.digitize(3 * X[:, 0] + rng.logistic(size=5000), [-1.0, 1.0])
+    y[np.flatnonzero(y == 1)[1:]] = 2  # one row is left of it
+    model = OrdinalClassifier("cumulative_logistic", alpha=1e-6)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert model.fit(X, y).dual_gap_ < 1e-4
+    expected = clone(model).fit(X.astype(float), y)
+    np.testing.assert_allclose(model.coef_, expected.coef_, rtol=1e-4)
+
+
 def test_predictions():
     model = OrdinalClassifier().fit(X, Y)
     z, p = model.linear_predictor(X), model.predict_proba(X)
