@@ -343,6 +343,9 @@ def test_refused_data():
         coef_inference(model, Batches(lambda: iter([(X, Y)])), None)
     with pytest.raises(TypeError, match="sklearn_margin"):
         coef_inference(StandardScaler().fit(X), X, Y)
+    for name in ("n_jobs", "random_state"):
+        with pytest.raises((TypeError, ValueError), match=name):
+            coef_inference(model, X, Y, **BOOTSTRAP, **{name: "a"})
     streamed = LinearRegressor("squared", solver="sgd", max_iter=1).partial_fit(X, Y)
     with pytest.raises(ValueError, match="partial_fit"):
         coef_inference(streamed, X, Y)

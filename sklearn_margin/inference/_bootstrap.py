@@ -10,6 +10,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 
 from sklearn_margin._hints import levels_to_caller
+from sklearn_margin._validation import check_number
 from sklearn_margin.inference._equations import (
     check_enough_rows,
     check_groups,
@@ -33,13 +34,18 @@ def bootstrap(fit, n_bootstrap, n_jobs, random_state):
         If the problem has no unique minimum, or the coefficients are not there; or if all rows are
         one group, whose weight is a common factor, or one list.
     """
+    if n_jobs is not None:
+        check_number(n_jobs, "n_jobs", integer=True)
     if fit.groups is not None or isinstance(fit.objectives[0], ListwiseObjective):
         check_groups(fit, "bootstrap")
     if not fit.is_penalized:
         check_enough_rows(fit, fit.n_params)
     for objective, params in zip(fit.objectives, fit.params, strict=True):
         _check_unique(fit, objective, params)
-    seeds = check_random_state(random_state).randint(2**31, size=n_bootstrap)
+    try:
+        seeds = check_random_state(random_state).randint(2**31, size=n_bootstrap)
+    except ValueError as error:
+        raise ValueError(f"random_state: {error}") from error
     problems = list(zip(fit.objectives, fit.params, fit.raw, strict=True))
     failed = []
     with fit.objectives[0].rows.session():

@@ -157,7 +157,7 @@ def check_groups(fit, method):
     """Number of groups; raises ``ValueError`` unless there are two, which differ."""
     if fit.groups is None:
         raise ValueError(f"method={method!r} needs groups")
-    m = len(np.unique(fit.groups[fit.used]))
+    m = int(np.count_nonzero(np.bincount(fit.groups[fit.used])))
     if m < 2:
         raise ValueError(f"groups must hold at least 2 groups for method={method!r}, got {m}")
     return m
