@@ -11,7 +11,14 @@ from scipy.special import expit
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 
-from sklearn_margin import AlphaSearchCV, Batches, LinearClassifier, OrdinalClassifier, _tables
+from sklearn_margin import (
+    AlphaSearchCV,
+    Batches,
+    LinearClassifier,
+    OrdinalClassifier,
+    _tables,
+    regularization_path,
+)
 from sklearn_margin.losses import Hinge, Huber, Logistic, SquaredHinge
 from sklearn_margin.losses._ordinal import CumulativeLogistic, ThresholdLoss
 from sklearn_margin.objective import Rows
@@ -291,6 +298,15 @@ def test_batches(monkeypatch):
         OrdinalClassifier().fit(stream)
 
 
-def test_searches():
-    search = AlphaSearchCV(OrdinalClassifier(), alphas=[1e-3, 1.0], cv=2).fit(X, Y)
+@pytest.mark.parametrize("loss", ["hinge", "logistic"])
+@pytest.mark.parametrize("threshold", ["all", "immediate"])
+def test_paths_and_searches(loss, threshold):
+    """Thresholds are penalised along a path no more than in a fit, and stay in order."""
+    y = np.where(Y == 1, np.arange(120) % 3, Y)
+    model = OrdinalClassifier(loss, threshold=threshold, l1_ratio=0.5)
+    path = regularization_path(model, X, y, n_alphas=3)
+    np.testing.assert_allclose(path.coefs[0], 0, atol=1e-6)
+    expected = clone(model).set_params(alpha=path.alphas[1]).fit(X, y)
+    np.testing.assert_allclose(path.coefs[1], expected.coef_, atol=1e-4)
+    search = AlphaSearchCV(model, alphas=2, cv=2).fit(X, y)
     assert search.best_estimator_.thresholds_.shape == (3,)

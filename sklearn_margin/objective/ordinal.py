@@ -304,9 +304,9 @@ class ReplicatedObjective(PointwiseObjective):
     and any solver of two classes. Parameters as of ``OrdinalObjective``.
     """
 
-    def __init__(self, loss, rows, y, s, *, n_distances, **settings):
+    def __init__(self, loss, rows, y, s, *, n_distances, in_order, **settings):
         super().__init__(loss, rows, y, s, **settings)
-        self.n_distances = n_distances
+        self.n_distances, self.in_order = n_distances, in_order
 
     @classmethod
     def of(cls, loss, X, y, s, penalty, n_jobs):
@@ -325,7 +325,12 @@ class ReplicatedObjective(PointwiseObjective):
         penalty = _with_distances(penalty, X.shape[1], m - 1, loss.is_immediate)
         rows = Rows(stacked, center=True, n_jobs=n_jobs)
         settings = {"penalty": penalty, "fit_intercept": True}
-        return cls(loss.binary, rows, labels, s[i], n_distances=m - 1, **settings)
+        settings |= {"n_distances": m - 1, "in_order": loss.is_immediate}
+        return cls(loss.binary, rows, labels, s[i], **settings)
+
+    def penalized(self, penalty):
+        d = self.rows.shape[1] - self.n_distances
+        return super().penalized(_with_distances(penalty, d, self.n_distances, self.in_order))
 
     def to_coef(self, params):
         coef, b = super().to_coef(params)
@@ -341,7 +346,8 @@ class ReplicatedObjective(PointwiseObjective):
         return part.with_weights(part.s * self.s.sum())
 
     def _settings(self):
-        return {**super()._settings(), "n_distances": self.n_distances}
+        more = {"n_distances": self.n_distances, "in_order": self.in_order}
+        return {**super()._settings(), **more}
 
 
 def _with_distances(penalty, d, m, ordered):
