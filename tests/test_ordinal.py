@@ -195,6 +195,17 @@ def test_likelihood_from_equal_thresholds():
     assert np.isfinite(model.dual_gap_)
 
 
+def test_likelihood_of_as_many_classes_as_rows():
+    """Steps that cross thresholds are cut, by half and not by less."""
+    X = np.random.default_rng(0).normal(size=(100, 3))
+    model = OrdinalClassifier("cumulative_logistic", solver="newton", alpha=1e-4)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # that y may be of a regression
+        warnings.simplefilter("error", ConvergenceWarning)
+        assert model.fit(X, np.argsort(np.argsort(X[:, 0]))).dual_gap_ < 1e-4
+    assert model.n_iter_ < 50
+
+
 def test_a_rare_class_in_single_precision():
     """Its thresholds are close: their difference must not come from scores of seven digits."""
     rng = np.random.default_rng(0)

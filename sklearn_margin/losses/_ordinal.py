@@ -164,6 +164,9 @@ class CumulativeLogistic(OrdinalLoss):
 
     def scores_value_gradient(self, k: Array, f: Array, s: Array, out: Array) -> float:
         a, b, delta, inner = _next_scores(k, f)
+        if (delta <= 0).any():  # a slope would lead a line search on
+            out[:] = np.nan
+            return np.inf
         with np.errstate(divide="ignore", over="ignore"):
             q = np.where(inner, 1.0 / np.expm1(delta), 0.0)
         _write(out, k, -s * (special.expit(-a) + q), s * (special.expit(b) + q))
