@@ -157,7 +157,7 @@ def _fits(model, grid, X, y, fit_params):
         if problem is None:
             problem = model._prepare_fit(X, y, **given)
             problem = problem._replace(objectives=[o.sharing() for o in problem.objectives])
-        penalty = model._penalty(problem.objectives[0].rows.shape[1])
+        penalty = model._penalty(problem.X.shape[1])
         return problem._replace(objectives=[o.penalized(penalty) for o in problem.objectives])
 
     with ExitStack() as stack:
@@ -191,13 +191,14 @@ def _largest_alpha(model, X, y, fit_params):
     """The alpha a grid starts from; 1 if coefficients are of no use, whatever alpha is."""
     data = {name: fit_params[name] for name in _BY_ROW if name in fit_params}
     model._check_params()
-    objectives = model._prepare(X, y, **data).objectives
+    problem = model._prepare(X, y, **data)
+    objectives = problem.objectives
     if isinstance(X, Table):
         with objectives[0].rows.session():
             largest = max(_alpha_in_parts(objective, model.l1_ratio) for objective in objectives)
         return largest if 0 < largest < np.inf else 1.0
     # The same problems with one feature that is always zero: only the intercept matters.
-    blank = np.zeros((objectives[0].rows.shape[0], 1))
+    blank = np.zeros((problem.X.shape[0], 1))
     constants = (
         clone(model)
         .set_params(l1_ratio=0.0, coef_bounds=None, penalty_factors=None)
@@ -211,7 +212,9 @@ def _largest_alpha(model, X, y, fit_params):
 
 def _alpha_of_problem(objective, constant, l1_ratio):
     """The alpha that one class, one quantile, asks for."""
-    if is_sum_of_hinges(objective.loss):
+    if getattr(objective, "ordered", False):  # distances of thresholds are no coefficients
+        objective = objective.in_any_order()
+    if is_sum_of_hinges(objective.loss) and not hasattr(objective, "n_distances"):
         point = _piecewise_linear_point(objective)
     else:
         point = _smooth_point(objective, constant)
@@ -265,7 +268,8 @@ def _smooth_point(objective, constant):
     Several scores that tie are at a kink. There the gradient of a narrow envelope is a
     subgradient that treats them alike, and its sums over the rows vanish.
     """
-    if objective.n_outputs > 1 and Smoothing().obstacle(constant) is None:
+    several = objective.n_outputs > 1 or hasattr(objective, "n_distances")  # or thresholds
+    if several and Smoothing().obstacle(constant) is None:
         envelope = objective.loss.smoothed(_WIDTH)
         objective, constant = objective.with_loss(envelope), constant.with_loss(envelope)
     b = 0.0
@@ -273,7 +277,8 @@ def _smooth_point(objective, constant):
         solver, rng = choose("auto", constant), np.random.RandomState(0)
         found = solver.solve(constant, constant.start(), tol=0.0, max_iter=1000, random_state=rng)
         b = constant.to_coef(found.params)[1]
-    z = objective.scores(objective.join(np.zeros_like(objective.split(objective.start())[0]), b))
+    none = np.zeros_like(objective.to_coef(objective.start())[0])
+    z = objective.scores(objective.from_coef(none, b))
     g = np.empty_like(z)
     return _Point(objective.score_gradient(z, g), g)
 

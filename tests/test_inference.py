@@ -196,6 +196,68 @@ def test_bootstrap_of_rankers():
         coef_inference(model, X, y, groups=groups, method="HC1")
 
 
+SURVIVAL = [("event", bool), ("time", float)]
+
+
+@pytest.mark.parametrize("kind", ["lists", "censored"])
+def test_bootstrap_of_lists_and_censored_times(kind):
+    """A list weighs as its rows, not as their pairs; pairs stay those of a known order."""
+    rng = np.random.default_rng(0)
+    X, groups = rng.normal(size=(900, 2)), np.repeat(np.arange(90), 10)
+    y, loss = np.digitize(X[:, 0] + rng.logistic(size=900), [-1, 1]), "listwise_softmax"
+    if kind == "censored":
+        times, ends = np.exp(X[:, 0] + rng.normal(size=900)), rng.exponential(size=900)
+        y = np.array([*zip(times < ends, np.minimum(times, ends), strict=True)], dtype=SURVIVAL)
+        loss = "pairwise_squared_hinge"
+    model = LinearRanker(loss, **EXACT).fit(X, y, groups=groups)
+    settings = {"method": "bootstrap", "n_bootstrap": 80, "random_state": 0}
+    by_fits = coef_inference(model, X, y, groups=groups, **settings)
+    sandwich = coef_inference(model, X, y, groups=groups)
+    np.testing.assert_allclose(by_fits.standard_errors, sandwich.standard_errors, rtol=0.3)
+
+
+def test_an_outlier_separates_nothing():
+    """One row far out has no curvature, and the others say what the coefficient is."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(400, 2))
+    X[0, 0] = 1e3
+    y = (X[:, 0] + rng.logistic(size=400) > 0).astype(int)
+    found = coef_inference(
+        LinearClassifier("logistic", **EXACT).fit(X, y), X, y, method="classical"
+    )
+    theirs = sm.Logit(y, sm.add_constant(X)).fit(disp=0)
+    np.testing.assert_allclose(found.standard_errors, theirs.bse, rtol=1e-6)
+
+
+def test_quantiles_of_few_values():
+    """Many rows at the quantile, of three categories: the slopes there balance those of others."""
+    rng = np.random.default_rng(0)
+    group = rng.integers(0, 3, 600)
+    X, y = np.eye(3)[group][:, 1:], np.round(rng.normal(size=600) + group, 1)
+    model = QuantileRegressor(**EXACT).fit(X, y)
+    found = coef_inference(model, X, y, method="iid").standard_errors
+    theirs = sm.QuantReg(1000 * y, sm.add_constant(X)).fit(0.5, vcov="iid", p_tol=1e-12)
+    np.testing.assert_allclose(1000 * found, theirs.bse, rtol=1e-6)
+    with pytest.raises(ValueError, match="half of the residuals are zero"):
+        coef_inference(model.fit(X, y > 5), X, y > 5)
+
+
+def test_neighbouring_quantiles_have_no_units():
+    X, y = RNG.normal(size=(300, 2)), RNG.normal(size=300)
+    found = [
+        coef_inference(QuantileRegressor(**EXACT).fit(X, y * unit), X, y * unit, method="hks")
+        for unit in (1.0, 1e-9)
+    ]
+    np.testing.assert_allclose(found[1].standard_errors * 1e9, found[0].standard_errors, rtol=1e-6)
+
+
+def test_groups_are_summed_over_parts_of_the_rows(monkeypatch):
+    model = LinearRegressor("squared", **EXACT).fit(X, Y)
+    whole = errors(model, Y, "cluster")
+    monkeypatch.setattr("sklearn_margin.inference._fit._CHUNK", 50)
+    np.testing.assert_allclose(errors(model, Y, "cluster"), whole, rtol=1e-12)
+
+
 def test_data_of_other_kinds():
     """Pipelines, names, sparse rows and single precision give the same numbers."""
     frame = pd.DataFrame(X, columns=["a", "b", "c"])
@@ -244,6 +306,33 @@ def test_refused(model, data, settings, message):
         coef_inference(model, *data, **settings)
 
 
+ONE = np.zeros(N)
+CONSTANT = np.c_[X, np.full(N, 3.0)]
+BOOTSTRAP = {"method": "bootstrap", "n_bootstrap": 5}
+
+
+@pytest.mark.parametrize(
+    ("model", "data", "settings", "message"),
+    [
+        (LinearRegressor("squared", **EXACT), (X, Y), {"groups": ONE, **BOOTSTRAP}, "2 groups"),
+        (LinearRegressor("squared", **EXACT), (X, Y), {"groups": ONE}, "at least 2 groups"),
+        (LinearRanker("listwise_softmax", **EXACT), (X, LABELS), BOOTSTRAP, "needs groups"),
+        (LinearRanker("pairwise_hinge", **EXACT), (CONSTANT, Y), BOOTSTRAP, "x3 is a combination"),
+        (LinearClassifier("cross_entropy", **EXACT), (CONSTANT, GROUPS % 3), BOOTSTRAP, "x3 is a"),
+        (HuberRegressor(scale=1.0, **EXACT), (X[:4], Y[:4]), {"method": "H1"}, "are too few"),
+        (LinearRegressor("squared", **EXACT), (X[:4], Y[:4]), BOOTSTRAP, "are too few"),
+        (LinearClassifier("cross_entropy", **EXACT), (X[:24], np.arange(24) % 7), {},
+         "24 rows are too few for the errors of 24"),
+    ],
+)  # fmt: skip
+def test_refused_for_what_the_data_are(model, data, settings, message):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model.fit(*data)
+    with pytest.raises(ValueError, match=message):
+        coef_inference(model, *data, **settings)
+
+
 def test_refused_data():
     model = LinearRegressor("squared", **EXACT).fit(X, Y)
     with pytest.raises(ValueError, match="not at the minimum"):
@@ -254,6 +343,9 @@ def test_refused_data():
         coef_inference(model, Batches(lambda: iter([(X, Y)])), None)
     with pytest.raises(TypeError, match="sklearn_margin"):
         coef_inference(StandardScaler().fit(X), X, Y)
+    for name in ("n_jobs", "random_state"):
+        with pytest.raises((TypeError, ValueError), match=name):
+            coef_inference(model, X, Y, **BOOTSTRAP, **{name: "a"})
     streamed = LinearRegressor("squared", solver="sgd", max_iter=1).partial_fit(X, Y)
     with pytest.raises(ValueError, match="partial_fit"):
         coef_inference(streamed, X, Y)

@@ -12,7 +12,14 @@ from scipy.special import expit
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 
-from sklearn_margin import AlphaSearchCV, Batches, LinearClassifier, OrdinalClassifier, _tables
+from sklearn_margin import (
+    AlphaSearchCV,
+    Batches,
+    LinearClassifier,
+    OrdinalClassifier,
+    _tables,
+    regularization_path,
+)
 from sklearn_margin.losses import Hinge, Huber, Logistic, SquaredHinge
 from sklearn_margin.losses._ordinal import CumulativeLogistic, ThresholdLoss
 from sklearn_margin.objective import Rows
@@ -187,6 +194,60 @@ def test_balanced_slopes(loss):
     assert (moved <= slack).all()
 
 
+def test_thresholds_settle():
+    """What no penalty holds gets to its optimum: scores on the way are in the order of memory that
+    losses write to."""
+    objective = OrdinalObjective(
+        ThresholdLoss(Logistic(), immediate=True), Rows(X, center=True), Y, S / S.sum(),
+        n_outputs=3, penalty=ElasticNet(0.1), ordered=True,
+    )  # fmt: skip
+    model = OrdinalClassifier(threshold="immediate", alpha=0.1).fit(X, Y, S)
+    start = objective.from_coef(model.coef_, 1.0 - 2.0 * model.thresholds_)
+    settled = objective.settled(objective.at(start))
+    assert objective._loose(settled.params, settled.gradient, settled.slopes) is None
+    for direction in objective._directions(np.arange(6)):
+        assert direction.flags.c_contiguous
+
+
+def test_likelihood_from_equal_thresholds():
+    """They come from other losses, and from classes of no weight worth mentioning."""
+    y = np.where(Y == 1, np.arange(120) % 3, Y)  # class 1 is rare
+    model = OrdinalClassifier("hinge", threshold="immediate", warm_start=True).fit(X, y)
+    assert np.diff(model.thresholds_).min() < 1e-6
+    model.set_params(loss="cumulative_logistic", tol=1e-8).fit(X, y)
+    expected = OrdinalClassifier("cumulative_logistic", tol=1e-8).fit(X, y)
+    np.testing.assert_allclose(model.thresholds_, expected.thresholds_, rtol=1e-6)
+    assert 0 <= model.dual_gap_ < 1e-7
+    with pytest.warns(ConvergenceWarning):  # no number is between its thresholds
+        model.fit(X, Y, np.where(Y == 1, 1e-18, 1.0))
+    assert np.isfinite(model.dual_gap_)
+
+
+def test_likelihood_of_as_many_classes_as_rows():
+    """Steps that cross thresholds are cut, by half and not by less."""
+    X = np.random.default_rng(0).normal(size=(100, 3))
+    model = OrdinalClassifier("cumulative_logistic", solver="newton", alpha=1e-4)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # that y may be of a regression
+        warnings.simplefilter("error", ConvergenceWarning)
+        assert model.fit(X, np.argsort(np.argsort(X[:, 0]))).dual_gap_ < 1e-4
+    assert model.n_iter_ < 50
+
+
+def test_a_rare_class_in_single_precision():
+    """Its thresholds are close: their difference must not come from scores of seven digits."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(5000, 2)).astype(np.float32)
+    y = np.digitize(3 * X[:, 0] + rng.logistic(size=5000), [-1.0, 1.0])
+    y[np.flatnonzero(y == 1)[1:]] = 2  # one row is left of it
+    model = OrdinalClassifier("cumulative_logistic", alpha=1e-6)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert model.fit(X, y).dual_gap_ < 1e-4
+    expected = clone(model).fit(X.astype(float), y)
+    np.testing.assert_allclose(model.coef_, expected.coef_, rtol=1e-4)
+
+
 def test_predictions():
     model = OrdinalClassifier().fit(X, Y)
     z, p = model.linear_predictor(X), model.predict_proba(X)
@@ -288,6 +349,15 @@ def test_batches(monkeypatch):
         OrdinalClassifier().fit(stream)
 
 
-def test_searches():
-    search = AlphaSearchCV(OrdinalClassifier(), alphas=[1e-3, 1.0], cv=2).fit(X, Y)
+@pytest.mark.parametrize("loss", ["hinge", "logistic"])
+@pytest.mark.parametrize("threshold", ["all", "immediate"])
+def test_paths_and_searches(loss, threshold):
+    """Thresholds are penalised along a path no more than in a fit, and stay in order."""
+    y = np.where(Y == 1, np.arange(120) % 3, Y)
+    model = OrdinalClassifier(loss, threshold=threshold, l1_ratio=0.5)
+    path = regularization_path(model, X, y, n_alphas=3)
+    np.testing.assert_allclose(path.coefs[0], 0, atol=1e-6)
+    expected = clone(model).set_params(alpha=path.alphas[1]).fit(X, y)
+    np.testing.assert_allclose(path.coefs[1], expected.coef_, atol=1e-4)
+    search = AlphaSearchCV(model, alphas=2, cv=2).fit(X, y)
     assert search.best_estimator_.thresholds_.shape == (3,)

@@ -9,6 +9,7 @@ import numpy as np
 from sklearn_margin._typing import ArrayLike, MatrixLike, RandomState
 from sklearn_margin._validation import check_choice, check_number
 from sklearn_margin.inference._bootstrap import bootstrap
+from sklearn_margin.inference._equations import check_groups
 from sklearn_margin.inference._fit import Fit
 from sklearn_margin.inference._quantile import BANDWIDTHS, KERNELS, QUANTILE, quantile_covariance
 from sklearn_margin.inference._smooth import HUBER, SANDWICHES, is_squared, smooth_covariance
@@ -193,7 +194,7 @@ def _table(fit, covariance, method, **settings):
     if is_squared(fit) and method != "bootstrap":
         df = fit.n - fit.n_params
         if method == "cluster":
-            df = len(np.unique(fit.groups[fit.used])) - 1
+            df = check_groups(fit, method) - 1
     return CoefInference(
         fit.coef, covariance, list(fit.names), targets=fit.targets, method=method,
         degrees_of_freedom=float(df), **settings,

@@ -14,10 +14,10 @@ import numpy as np
 import scipy.linalg
 import scipy.sparse as sp
 
-from sklearn_margin.objective.pointwise import DiagonalCurvature
-
 __all__ = [
     "Equations",
+    "check_enough_rows",
+    "check_groups",
     "check_minimum",
     "check_regular",
     "correction",
@@ -74,8 +74,10 @@ class Equations(NamedTuple):
 
 def gram(objective, weight):
     """X̃ᵀ diag(weight) X̃, with the intercept."""
-    curvature = DiagonalCurvature(0.0, np.zeros_like(weight), weight)
-    return objective.loss_gradient_hessian(curvature)[1]
+    found, cross, total, *_ = objective.rows.gram(weight, np.zeros_like(weight))
+    if not objective.fit_intercept:
+        return found
+    return np.block([[found, cross[:, None]], [cross[None, :], np.array([[total]])]])
 
 
 def meat(fit, equations, method):
@@ -106,9 +108,9 @@ def meat(fit, equations, method):
             parts.append(part)
         rows = np.hstack(parts)
         if by_group:
-            codes = fit.groups[where]
+            here, codes = np.unique(fit.groups[where], return_inverse=True)
             ones = (np.ones(len(codes)), (codes, np.arange(len(codes))))
-            total += sp.csr_array(ones, shape=(len(total), len(codes))) @ rows
+            total[here] += sp.csr_array(ones, shape=(len(here), len(codes))) @ rows
         else:
             total += rows.T @ rows
     return total.T @ total if by_group else total
@@ -120,9 +122,7 @@ def correction(fit, method, n_params):
     if method == "HC1":
         return n / (n - n_params)
     if method == "cluster":
-        m = len(np.unique(fit.groups[fit.used]))
-        if m < 2:
-            raise ValueError("groups must be at least 2")
+        m = check_groups(fit, method)
         return m / (m - 1) * (n - 1) / (n - n_params)
     return 1.0
 
@@ -133,15 +133,10 @@ def covariance(fit, equations, middle):
     Raises
     ------
     ValueError
-        If A is singular, the coefficients are no minimum, or the penalty moves them far.
+        If the coefficients are no minimum, or the penalty moves them far.
     """
-    if fit.n <= fit.n_params:
-        raise ValueError(f"{fit.n} rows are too few for the errors of {fit.n_params} parameters")
-    turns = []
-    for objective, each, raw in zip(fit.objectives, equations, fit.raw, strict=True):
-        check_regular(fit, objective, each.hessian)
-        turns.append(np.linalg.solve(each.hessian, raw.T).T)
-    turn = scipy.linalg.block_diag(*turns)
+    pairs = zip(equations, fit.raw, strict=True)
+    turn = scipy.linalg.block_diag(*[np.linalg.solve(e.hessian, raw.T).T for e, raw in pairs])
     found = turn @ middle @ turn.T
     found = 0.5 * (found + found.T)
     errors = np.sqrt(np.maximum(found.diagonal(), np.finfo(float).tiny))
@@ -152,12 +147,28 @@ def covariance(fit, equations, middle):
     return found
 
 
-def check_regular(fit, objective, hessian):
+def check_enough_rows(fit, n_params):
+    """Raise ``ValueError`` unless rows are left over to judge errors by."""
+    if fit.n <= n_params:
+        raise ValueError(f"{fit.n} rows are too few for the errors of {n_params} parameters")
+
+
+def check_groups(fit, method):
+    """Number of groups; raises ``ValueError`` unless there are two, which differ."""
+    if fit.groups is None:
+        raise ValueError(f"method={method!r} needs groups")
+    m = int(np.count_nonzero(np.bincount(fit.groups[fit.used])))
+    if m < 2:
+        raise ValueError(f"groups must hold at least 2 groups for method={method!r}, got {m}")
+    return m
+
+
+def check_regular(fit, hessian):
     """Raise ``ValueError`` if a Hessian is singular."""
     values, vectors = np.linalg.eigh(hessian)
     if values[0] > _SINGULAR * values[-1]:
         return
-    name = fit.name_of(objective, int(np.abs(vectors[:, 0]).argmax()))
+    name = fit.name_of(int(np.abs(vectors[:, 0]).argmax()), len(values))
     raise ValueError(
         f"the Hessian is singular: {name} is a combination of others, or no row at hand says "
         "anything of it. Leave features out of X"
@@ -167,7 +178,7 @@ def check_regular(fit, objective, hessian):
 def check_minimum(fit, off):
     """Raise ``ValueError`` if the minimum is ``off`` standard errors away, by parameter."""
     j = int(off.argmax())
-    if off[j] > _FAR:
+    if not off[j] <= _FAR:
         raise ValueError(
             f"the coefficients are not at the minimum on these data: that of "
             f"{fit.names[j % fit.n_params]} is {off[j]:.2g} standard errors away. Give X, y and "

@@ -141,14 +141,12 @@ class Fit:
         """As ``to_raw``, of all objectives, one after the other."""
         return [self.to_raw(objective) for objective in self.objectives]
 
-    def name_of(self, objective, j):
-        """Name of the feature of parameter ``j`` of an objective."""
-        size = objective.n_outputs * objective.rows.shape[1]
-        return (
-            "the intercept"
-            if j >= size
-            else self.names[self.has_intercept + j % objective.rows.shape[1]]
-        )
+    def name_of(self, j, n_params):
+        """Name of the feature of parameter ``j`` of ``n_params``, those of intercepts last."""
+        d = self.n_params - self.has_intercept
+        if j >= n_params // self.n_params * d:
+            return "the intercept"
+        return self.names[self.has_intercept + j % d]
 
     @property
     def is_penalized(self):

@@ -7,11 +7,21 @@ import numpy as np
 from scipy.optimize import lsq_linear
 from scipy.stats import norm
 
-from sklearn_margin.inference._equations import Equations, correction, covariance, gram, meat
+from sklearn_margin.inference._equations import (
+    Equations,
+    check_enough_rows,
+    check_groups,
+    check_regular,
+    correction,
+    covariance,
+    gram,
+    meat,
+)
 from sklearn_margin.losses import Quantile
 
 __all__ = ["BANDWIDTHS", "KERNELS", "QUANTILE", "quantile_covariance"]
 
+_AT_THE_KINK = 1e-5  # of the spread of the residuals
 QUANTILE = ("iid", "robust", "kernel", "hks", "cluster")
 
 
@@ -72,8 +82,9 @@ def quantile_covariance(fit, method, kernel, bandwidth):
     ValueError
         If the coefficients are no minimum, or are shrunk.
     """
-    if method == "cluster" and fit.groups is None:
-        raise ValueError("method='cluster' needs groups")
+    if method == "cluster":
+        check_groups(fit, method)
+    check_enough_rows(fit, fit.n_params)
     taus = [float(objective.loss.quantile) for objective in fit.objectives]
     equations = [
         _equations(fit, k, tau, method, KERNELS[kernel], BANDWIDTHS[bandwidth])
@@ -92,20 +103,26 @@ def _equations(fit, k, tau, method, kernel, bandwidth):
     s = objective.s
     with objective.rows.session():
         e = objective.y - objective.scores(params)
+        used = fit.used
+        spread = np.subtract(*np.percentile(e[used], [75, 25])) / 1.34
+        if not spread > _AT_THE_KINK * np.std(e):
+            raise ValueError(
+                "half of the residuals are zero, or almost: errors of quantiles rest on a density "
+                "at the quantile, and here it is infinite"
+            )
         width = bandwidth(fit.n, tau)
         while tau - width <= 0 or tau + width >= 1:
             width *= 0.5
         if method == "hks":
             h, f = None, _difference_quotients(fit, objective, params, tau, width)
         else:
-            used = fit.used
-            spread = np.subtract(*np.percentile(e[used], [75, 25])) / 1.34
             h = min(np.std(objective.y[used]), spread)
             h *= norm.ppf(tau + width) - norm.ppf(tau - width)
             f = kernel(e / h) / h
             if method in ("iid", "robust"):
                 f = np.full(fit.n if used.all() else len(e), float(s @ f))
         hessian = objective.with_penalty(gram(objective, s * f))
+    check_regular(fit, hessian)
     g = s * np.where(e > 0, -tau, 1.0 - tau)
     shrinkage = objective.penalty_gradient(params)
     gradient, g = _least_gradient(objective, params, e, g, tau, shrinkage)
@@ -125,7 +142,7 @@ def _difference_quotients(fit, objective, params, tau, width):
         there = objective.with_loss(Quantile(quantile=near))
         scores.append(there.scores(fit.solve(there, params).params))
     between = scores[1] - scores[0]
-    small = np.sqrt(np.finfo(np.float64).eps)
+    small = np.sqrt(np.finfo(np.float64).eps) * np.std(objective.y)
     return np.where(between > small, 2 * width / np.maximum(between - small, small), 0.0)
 
 
@@ -137,15 +154,19 @@ def _least_gradient(objective, params, e, g, tau, shrinkage):
     hundred-thousandth of the spread of the residuals are at it, for solvers end near a vertex and
     not at one.
     """
-    near = np.abs(e) <= 1e-5 * np.std(e)
-    at = np.flatnonzero(near & (objective.s > 0))
-    if 0 < len(at) <= 20 * len(params):
-        rest = objective.loss_gradient(np.where(near, 0.0, g)) + shrinkage
-        Z = objective.rows.dense(at)
-        if objective.fit_intercept:
-            Z = np.column_stack([Z, np.ones(len(at))])
-        Z *= objective.s[at][:, None]
-        free = lsq_linear(Z.T, -rest, bounds=(-tau, 1.0 - tau)).x
-        g[at] = objective.s[at] * np.copysign(np.sqrt(tau * (1.0 - tau)), free)
-        return rest + Z.T @ free, g
-    return objective.loss_gradient(g) + shrinkage, g
+    near = (np.abs(e) <= _AT_THE_KINK * np.std(e)) & (objective.s > 0)
+    at = np.flatnonzero(near)
+    if len(at) == 0:
+        return objective.loss_gradient(g) + shrinkage, g
+    rest = objective.loss_gradient(np.where(near, 0.0, g)) + shrinkage
+    Z = objective.rows.dense(at)
+    if objective.fit_intercept:
+        Z = np.column_stack([Z, np.ones(len(at))])
+    # Rows that are equal, as those of a few categories are, count together.
+    Z, cell = np.unique(Z, axis=0, return_inverse=True)
+    Z *= np.bincount(cell.ravel(), weights=objective.s[at])[:, None]
+    if len(Z) > 20 * len(params):
+        return objective.loss_gradient(g) + shrinkage, g
+    free = lsq_linear(Z.T, -rest, bounds=(-tau, 1.0 - tau)).x
+    g[at] = objective.s[at] * np.copysign(np.sqrt(tau * (1.0 - tau)), free[cell.ravel()])
+    return rest + Z.T @ free, g

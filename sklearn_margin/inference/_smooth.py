@@ -2,7 +2,16 @@
 
 import numpy as np
 
-from sklearn_margin.inference._equations import Equations, correction, covariance, gram, meat
+from sklearn_margin.inference._equations import (
+    Equations,
+    check_enough_rows,
+    check_groups,
+    check_regular,
+    correction,
+    covariance,
+    gram,
+    meat,
+)
 from sklearn_margin.losses import CrossEntropy, Huber, Logistic, Squared
 from sklearn_margin.losses.pointwise import BinaryLoss
 from sklearn_margin.objective import PairwiseObjective
@@ -19,6 +28,8 @@ __all__ = [
 
 SANDWICHES = ("HC0", "HC1", "HC2", "HC3", "cluster")
 HUBER = ("H1", "H2", "H3")
+#: Curvature, relative to the largest, of directions that may separate classes.
+_CURVED = 1e-2
 
 
 def is_squared(fit):
@@ -34,6 +45,7 @@ def smooth_covariance(fit, method):
     ValueError
         If the method is not one for the loss, or the estimate has no such errors.
     """
+    check_enough_rows(fit, _n_free(fit))
     equations = [
         equations_of(fit, objective, params)
         for objective, params in zip(fit.objectives, fit.params, strict=True)
@@ -65,7 +77,7 @@ def equations_of(fit, objective, params):
         gradient, hessian = objective.loss_gradient_hessian(curvature)
     check_classes(fit, objective, params)
     if isinstance(objective.loss, BinaryLoss):
-        _check_overlap(fit, objective, hessian)
+        _check_overlap(fit, objective, z, hessian)
     shrinkage = objective.penalty_gradient(params)
     nuisance = None
     if isinstance(objective, ConcomitantHuberObjective) and curvature.q is not None:
@@ -74,8 +86,10 @@ def equations_of(fit, objective, params):
         size = np.minimum(np.abs(objective.y - z) / sigma, epsilon)
         cross = objective.join(*objective.rows.backproject(curvature.q))
         nuisance = 0.5 * objective.s * (1.0 - size**2), cross / curvature.pivot
+    hessian = objective.with_penalty(hessian)
+    check_regular(fit, hessian)
     return Equations(
-        objective.with_penalty(hessian), curvature.gradient, gradient + shrinkage, shrinkage,
+        hessian, curvature.gradient, gradient + shrinkage, shrinkage,
         getattr(curvature, "h", None), nuisance,
     )  # fmt: skip
 
@@ -96,8 +110,8 @@ def _check_sandwich(fit, method):
         )
     if method in ("HC2", "HC3") and objective.n_outputs > 1:
         raise ValueError(f"method={method!r} is for one score per row: take 'HC0' or 'HC1'")
-    if method == "cluster" and fit.groups is None:
-        raise ValueError("method='cluster' needs groups")
+    if method == "cluster":
+        check_groups(fit, method)
 
 
 def _classical_middle(fit, objective, each, method):
@@ -166,19 +180,26 @@ def check_classes(fit, objective, params):
         )
 
 
-def _check_overlap(fit, objective, hessian):
+def _check_overlap(fit, objective, z, hessian):
     """Raise ``ValueError`` if some rows are separated, and a coefficient is as large as the solver
     let it grow.
 
-    Along a direction with scores t, Σ_i h_i t_i² over the largest t_i² is how many rows say how
-    long it is.
+    Three standard errors from a minimum the loss of all rows is higher, by some 4.5, on both sides.
+    Along a direction that separates rows it goes on falling on one.
     """
-    direction = np.linalg.eigh(hessian)[1][:, 0]
-    t = objective.scores_along(direction)[fit.used]
-    largest = float(np.max(t**2, initial=0.0))
-    if largest > 0 and fit.n * float(direction @ hessian @ direction) < 0.1 * largest:
-        name = fit.name_of(objective, int(np.abs(direction).argmax()))
-        raise ValueError(
-            f"{name} separates the classes, or some rows of them: its coefficient has no finite "
-            "estimate, and no error. Leave it out, or join categories"
-        )
+    values, vectors = np.linalg.eigh(hessian)
+    loss = objective.score_value(z)
+    for value, direction in zip(values, vectors.T, strict=True):
+        if value > _CURVED * values[-1]:
+            return
+        t = objective.scores_along(direction)
+        if np.abs(t).max() < 1e-6:  # a combination of others
+            continue
+        step = 3.0 / np.sqrt(fit.n * max(value, 1e-16 * values[-1])) * t
+        rise = min(objective.score_value(z + step), objective.score_value(z - step)) - loss
+        if fit.n * rise < 0.5:
+            name = fit.name_of(int(np.abs(direction).argmax()), len(values))
+            raise ValueError(
+                f"{name} separates the classes, or some rows of them: its coefficient has no "
+                "finite estimate, and no error. Leave it out, or join categories"
+            )

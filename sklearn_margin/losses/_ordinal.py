@@ -173,6 +173,8 @@ def _likelihood(k, f, s, g, h, r, order):
         if 0 < c < last:
             delta = np.float64(f[i, c - 1]) - np.float64(f[i, c])
             if delta <= 0:
+                if order >= 1:  # a slope would lead a line search on
+                    g[:] = np.nan
                 return np.inf
             share = -np.expm1(-delta)
             loss = -np.log(share)

@@ -14,6 +14,9 @@ from sklearn_margin.penalties import ElasticNet, SeparablePenalty
 __all__ = ["OrdinalObjective", "ReplicatedObjective"]
 
 
+_APART = 1e-6  # thresholds that were equal
+
+
 class _OrdinalCurvature(NamedTuple):
     """Derivatives of L at the scores; the Hessian of a row is diag(h), and −r between the two
     thresholds next to its class."""
@@ -144,6 +147,10 @@ class OrdinalObjective(PointwiseObjective):
     def from_coef(self, coef, intercept=0.0):
         coef = np.asarray(coef, dtype=np.float64).ravel()
         b = np.broadcast_to(intercept + float(self.rows.shift @ coef), self.n_outputs)
+        apart = -np.diff(b)
+        if not self.loss.is_separable and apart.min() <= 1e-14 * np.abs(b).max():
+            # A likelihood is infinite there.
+            b = b[0] - np.append(0.0, np.cumsum(np.maximum(apart, _APART)))
         free = np.append(np.maximum(-np.diff(b), 0.0), b[0]) if self.ordered else b
         return np.append(coef * self.rows.scale, free)
 
@@ -157,20 +164,26 @@ class OrdinalObjective(PointwiseObjective):
 
     def loss_at(self, score):
         # Of all scores alike a likelihood is nothing.
-        b = self._parts(self.start())[1].astype(self.rows.dtype)
+        b = self._parts(self.start())[1].astype(self._score_dtype)
         return self.score_value(self.shifted(np.tile(b, (len(self.y), 1))))
 
     # --- F and its derivatives ---
 
     def scores_along(self, params, out=None):
         u, b = self._parts(params)
-        return np.add(self.rows.scores(u, 0.0)[:, None], b.astype(self.rows.dtype), out=out)
+        return np.add(self.rows.scores(u, 0.0)[:, None], b.astype(self._score_dtype), out=out)
+
+    @property
+    def _score_dtype(self):
+        """That of X; or double precision, for a likelihood has the logarithms of differences of
+        thresholds, which the scores of a row must not lose."""
+        return self.rows.dtype if self.loss.is_separable else np.dtype(np.float64)
 
     def value_gradient(self, params):
         return LinearObjective.value_gradient(self, params)
 
     def loss_gradient(self, g):
-        projected, _ = self.rows.backproject(g.sum(axis=1))
+        projected, _ = self.rows.backproject(g.sum(axis=1).astype(self.rows.dtype, copy=False))
         return np.append(projected, g.sum(axis=0, dtype=np.float64) @ self.from_free)
 
     def curvature(self, z, cautious=False):
@@ -188,8 +201,11 @@ class OrdinalObjective(PointwiseObjective):
         d, slopes = self.rows.shape[1], curvature.gradient
         by_threshold = curvature.product(np.ones_like(slopes))
         by_row = np.maximum(by_threshold.sum(axis=1), 0)
-        gram, _, _, projected, _ = self.rows.gram(by_row, slopes.sum(axis=1))
-        cross, _ = self.rows.backproject(by_threshold)
+        dtype = self.rows.dtype
+        gram, _, _, projected, _ = self.rows.gram(
+            by_row.astype(dtype, copy=False), slopes.sum(axis=1).astype(dtype, copy=False)
+        )
+        cross, _ = self.rows.backproject(by_threshold.astype(dtype, copy=False))
         hessian = np.empty((self.n_params, self.n_params))
         hessian[:d, :d] = gram
         hessian[d:, :d] = self.from_free.T @ cross
@@ -264,9 +280,10 @@ class OrdinalObjective(PointwiseObjective):
         (n, d), dtype = self.rows.shape, self.rows.dtype
         columns = iter(self.rows.standardized_columns(index[index < d]).T)
         shape = n, self.n_outputs
+        # Scores row after row in memory: what losses write to flat views of others would be lost.
         return [
             np.broadcast_to(next(columns)[:, None] if i < d else self.from_free[:, i - d], shape)
-            .astype(dtype)
+            .astype(dtype, order="C")
             for i in index
         ]  # fmt: skip
 
@@ -288,9 +305,9 @@ class ReplicatedObjective(PointwiseObjective):
     and any solver of two classes. Parameters as of ``OrdinalObjective``.
     """
 
-    def __init__(self, loss, rows, y, s, *, n_distances, **settings):
+    def __init__(self, loss, rows, y, s, *, n_distances, in_order, **settings):
         super().__init__(loss, rows, y, s, **settings)
-        self.n_distances = n_distances
+        self.n_distances, self.in_order = n_distances, in_order
 
     @classmethod
     def of(cls, loss, X, y, s, penalty, n_jobs, offset=None):
@@ -309,8 +326,13 @@ class ReplicatedObjective(PointwiseObjective):
         penalty = _with_distances(penalty, X.shape[1], m - 1, loss.is_immediate)
         rows = Rows(stacked, center=True, n_jobs=n_jobs)
         settings = {"penalty": penalty, "fit_intercept": True}
-        objective = cls(loss.binary, rows, labels, s[i], n_distances=m - 1, **settings)
+        settings |= {"n_distances": m - 1, "in_order": loss.is_immediate}
+        objective = cls(loss.binary, rows, labels, s[i], **settings)
         return objective.with_offset(None if offset is None else offset[i])
+
+    def penalized(self, penalty):
+        d = self.rows.shape[1] - self.n_distances
+        return super().penalized(_with_distances(penalty, d, self.n_distances, self.in_order))
 
     def to_coef(self, params):
         coef, b = super().to_coef(params)
@@ -326,7 +348,8 @@ class ReplicatedObjective(PointwiseObjective):
         return part.with_weights(part.s * self.s.sum())
 
     def _settings(self):
-        return {**super()._settings(), "n_distances": self.n_distances}
+        more = {"n_distances": self.n_distances, "in_order": self.in_order}
+        return {**super()._settings(), **more}
 
 
 def _with_distances(penalty, d, m, ordered):

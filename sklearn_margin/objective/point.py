@@ -343,7 +343,7 @@ class Line:
         self.is_lower = loss + self._penalty.value(t) <= self.value + self._noise
         if not np.isfinite(slope):
             self.is_lower = False
-            return 1e300
+            return np.inf  # then the step is halved
         return slope
 
     def search(self, decrement) -> Point | None:
