@@ -204,7 +204,7 @@ def test_thresholds_settle():
     model = OrdinalClassifier(threshold="immediate", alpha=0.1).fit(X, Y, S)
     start = objective.from_coef(model.coef_, 1.0 - 2.0 * model.thresholds_)
     settled = objective.settled(objective.at(start))
-    assert objective._loose(settled.params, settled.gradient, settled.slopes) is None
+    assert objective.loose_parameters(settled.params, settled.gradient, settled.slopes) is None
     for direction in objective._directions(np.arange(6)):
         assert direction.flags.c_contiguous
 
