@@ -36,16 +36,11 @@ def bootstrap(fit, n_bootstrap, n_jobs, random_state):
     """
     if n_jobs is not None:
         check_number(n_jobs, "n_jobs", integer=True)
-    if fit.groups is not None or isinstance(fit.objectives[0], ListwiseObjective):
-        check_groups(fit, "bootstrap")
-    if not fit.is_penalized:
-        check_enough_rows(fit, fit.n_params)
-    for objective, params in zip(fit.objectives, fit.params, strict=True):
-        _check_unique(fit, objective, params)
     try:
         seeds = check_random_state(random_state).randint(2**31, size=n_bootstrap)
     except ValueError as error:
         raise ValueError(f"random_state: {error}") from error
+    _check_data(fit)
     problems = list(zip(fit.objectives, fit.params, fit.raw, strict=True))
     failed = []
     with fit.objectives[0].rows.session():
@@ -89,6 +84,16 @@ class _Solver:
         if not result.converged:
             self.failed.append(result.reached)
         return result.params
+
+
+def _check_data(fit):
+    """Raise ``ValueError`` if weights that are drawn say nothing of the coefficients."""
+    if fit.groups is not None or isinstance(fit.objectives[0], ListwiseObjective):
+        check_groups(fit, "bootstrap")
+    if not fit.is_penalized:
+        check_enough_rows(fit, fit.n_params)
+    for objective, params in zip(fit.objectives, fit.params, strict=True):
+        _check_unique(fit, objective, params)
 
 
 def _check_unique(fit, objective, params):

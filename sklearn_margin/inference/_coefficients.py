@@ -89,7 +89,8 @@ def coef_inference(
         If the method is not one for the loss; or if errors would mean nothing: an L1 penalty,
         coefficients at a bound, a penalty that moves coefficients by more than a tenth of a
         standard error, losses that are not convex, classes that can be separated, ``partial_fit``,
-        a fit that has not converged, other data than those of the fit.
+        a fit that has not converged, other data than those of the fit, no more rows than
+        parameters, dependent features, less than two groups, one list.
 
     Notes
     -----
