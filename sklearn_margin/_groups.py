@@ -114,9 +114,10 @@ def inverse_propensity(propensity: ArrayLike | None, n_samples: int) -> NDArray[
     if propensity is None:
         return None
     propensity = float_column(propensity, "propensity", n_samples=n_samples)
-    if not (propensity.min() > 0 and propensity.max() <= 1):
-        wrong = propensity[(propensity <= 0) | (propensity > 1)][0]
-        raise ValueError(f"propensity must be above 0 and at most 1, got {wrong}")
+    # One over less than that is, as products of such weights, no number any more.
+    inside = (propensity >= 1e-100) & (propensity <= 1)
+    if not inside.all():
+        raise ValueError(f"propensity must be above 0 and at most 1, got {propensity[~inside][0]}")
     return 1.0 / propensity
 
 

@@ -272,9 +272,15 @@ class OrdinalClassifier(BaseClassifier):
         X, y = self._validate(X, y)
         check_classification_targets(y)
         labels, s = self._classes_and_weights(loss, y, sample_weight, X.dtype)
-        order = _order(labels, y, names)
+        order = _order(labels, names)
         # Rows of weight 0 may have a label that is no class.
         index = order.argsort()[np.minimum(np.searchsorted(labels, y), len(labels) - 1)]
+        weight = np.bincount(index, weights=s)
+        if isinstance(loss, CumulativeLogistic) and not weight.all():
+            raise ValueError(
+                f"class_weight leaves class {labels[order][weight.argmin()]!r} without weight, of "
+                "which a likelihood knows nothing: leave its rows out"
+            )
         if offset is not None:
             offset = writable(check_offset(offset, len(y), X.dtype))
         objective = self._objective(loss, X, index, s, offset)
@@ -283,7 +289,7 @@ class OrdinalClassifier(BaseClassifier):
 
     def _objective(self, loss, X, index, s, offset):
         n_outputs, penalty = int(index.max()), self._penalty(X.shape[1])
-        entries = X.nnz if sp.issparse(X) else X.size
+        entries = (X.nnz if sp.issparse(X) else X.size) + X.shape[0] * (n_outputs - 1)
         if n_outputs > 1 and not loss.is_smooth and entries * n_outputs <= _MOST_ENTRIES:
             objective = ReplicatedObjective.of(loss, X, index, s, penalty, self.n_jobs, offset)
             # To smooth it is faster without copies.
@@ -416,7 +422,7 @@ def _names_in_order(y):
     return dtype.categories.tolist() if getattr(dtype, "ordered", False) else None
 
 
-def _order(labels, y, classes):
+def _order(labels, classes):
     """Numbers of the sorted ``labels`` from the lowest class to the highest."""
     if classes is None:
         return np.arange(len(labels))
@@ -425,7 +431,7 @@ def _order(labels, y, classes):
     names = column_or_1d(np.asarray(classes), input_name="classes").tolist()
     if len(set(names)) < len(names):
         raise ValueError(f"classes must name each label once, got {classes!r}")
-    unknown = set(y.tolist()) - set(names)
+    unknown = set(labels.tolist()) - set(names)
     if unknown:
         raise ValueError(f"y holds labels that are not in classes: {sorted(unknown)}")
     return np.argsort([names.index(label) for label in labels.tolist()])

@@ -148,6 +148,8 @@ def test_metrics_by_propensity():
         total += weight * (gains[np.argsort(-z[here])][:5] @ discount) / best
         mass += weight
     assert ndcg_score(GRADES, z, k=5, **options) == pytest.approx(total / mass, rel=1e-13)
+    large = ndcg_score(1e308 * (GRADES > 0), z, k=5, **options)
+    assert large == pytest.approx(ndcg_score(GRADES > 0, z, k=5, **options), rel=1e-12)
     options["propensity"] = np.ones(N)
     same = pairwise_accuracy_score(GRADES, z, groups=GROUPS, sample_weight=WEIGHTS)
     assert pairwise_accuracy_score(GRADES, z, **options) == pytest.approx(same, rel=1e-14)
@@ -174,7 +176,7 @@ def test_scores_by_propensity():
         model.score(Batches(lambda: iter([(X, GRADES, WEIGHTS, GROUPS)])), propensity=PROPENSITY)
 
 
-@pytest.mark.parametrize("wrong", [0.0, 1.5, -0.1, np.nan])
+@pytest.mark.parametrize("wrong", [0.0, 1e-310, 1.5, -0.1, np.nan])
 def test_wrong_propensities(wrong):
     propensity = PROPENSITY.copy()
     propensity[7] = wrong

@@ -334,6 +334,11 @@ def test_what_is_refused():
     ):
         with pytest.raises(error, match=message):
             model.fit(X, Y)
+    likelihood = OrdinalClassifier("cumulative_logistic", class_weight={1: 0})
+    with pytest.raises(ValueError, match="class_weight leaves class"):
+        likelihood.fit(X, Y)
+    known = OrdinalClassifier(classes=[0, 1, 2, 3]).fit(X, np.where(S > 0, Y, 9), S)
+    assert known.classes_.tolist() == [0, 1, 2, 3]
     with pytest.raises(AttributeError, match="all rows at once"):
         _ = OrdinalClassifier().partial_fit
 

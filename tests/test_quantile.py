@@ -382,9 +382,12 @@ def test_scorer_of_several_quantiles():
         (model.predict(X), [0.1, 0.5], "a column for each quantile"),
         (model.predict(X)[:100], quantiles, "a row for each entry"),
         (model.predict(X), 1.5, r"in \(0, 1\)"),
+        (model.predict(X), "a", r"in \(0, 1\)"),
     ):
         with pytest.raises(ValueError, match=message):
             pinball_loss(y, z, quantile=quantile)
+    with pytest.raises(ValueError, match="quantile must be"):
+        make_pinball_scorer(2.0)
 
 
 @pytest.mark.parametrize("prefit", [True, False])

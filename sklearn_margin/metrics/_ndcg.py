@@ -59,7 +59,8 @@ def grouped_ndcg(
         ideal = rank_within_groups(rows.relevance, rows.codes)
         gains = _relative_gains(rows, gain, ideal)
     else:
-        gains = rows.better * _gains(rows.relevance, gain, rows.relevance.max())
+        gains = _gains(rows.relevance, gain, rows.relevance.max())
+        gains = gains / (gains.max() or 1.0) * (rows.better / rows.better.max())  # no overflow
         ideal = rank_within_groups(gains, rows.codes)
         totals = np.bincount(rows.codes, weights=gains)
         if totals.any():

@@ -7,11 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 from sklearn.utils import check_array
 
-from sklearn_margin._sklearn import column_or_1d
 from sklearn_margin._typing import ArrayLike
-from sklearn_margin._validation import normalize_weights
+from sklearn_margin._validation import float_column, normalize_weights
 
-__all__ = ["pinball_loss"]
+__all__ = ["check_quantiles", "pinball_loss"]
 
 
 def pinball_loss(
@@ -54,14 +53,10 @@ def pinball_loss(
     >>> pinball_loss([1.0, 2.0], [[0.0, 2.0], [1.0, 3.0]], quantile=[0.1, 0.9])
     0.1
     """
-    several = np.ndim(quantile) > 0
-    quantiles = np.atleast_1d(np.asarray(quantile, dtype=np.float64))
-    if quantiles.ndim > 1 or not ((quantiles > 0) & (quantiles < 1)).all() or not len(quantiles):
-        raise ValueError(f"quantile must be a number in (0, 1) or a list of them, got {quantile!r}")
-    z = check_array(y_pred, dtype=np.float64, ensure_2d=several, input_name="y_pred")
-    y = column_or_1d(y_true, input_name="y_true", dtype=np.float64)
-    y = check_array(y, ensure_2d=False, input_name="y_true")
-    if not several and z.ndim == 1:
+    quantiles = check_quantiles(quantile)
+    z = check_array(y_pred, dtype=np.float64, ensure_2d=False, input_name="y_pred")
+    y = float_column(y_true, "y_true")
+    if z.ndim == 1:
         z = z[:, None]
     if z.shape != (len(y), len(quantiles)):
         raise ValueError(
@@ -71,3 +66,14 @@ def pinball_loss(
     s = normalize_weights(sample_weight, len(y), np.dtype(np.float64))
     r = y[:, None] - z
     return float(s @ np.maximum(quantiles * r, (quantiles - 1.0) * r).mean(axis=1))
+
+
+def check_quantiles(quantile) -> np.ndarray:
+    """One quantile or several as an array, checked."""
+    try:
+        quantiles = np.atleast_1d(np.asarray(quantile, dtype=np.float64))
+    except (TypeError, ValueError):
+        quantiles = np.empty(0)
+    if quantiles.ndim > 1 or not len(quantiles) or not ((quantiles > 0) & (quantiles < 1)).all():
+        raise ValueError(f"quantile must be a number in (0, 1) or a list of them, got {quantile!r}")
+    return quantiles

@@ -14,7 +14,7 @@ from sklearn.metrics import make_scorer
 from sklearn_margin._groups import is_packed
 from sklearn_margin._typing import ArrayLike
 from sklearn_margin._validation import check_offset, float_column
-from sklearn_margin.metrics._pinball import pinball_loss
+from sklearn_margin.metrics._pinball import check_quantiles, pinball_loss
 
 __all__ = ["make_pinball_scorer", "make_ranking_scorer"]
 
@@ -111,12 +111,18 @@ def make_pinball_scorer(quantile: float | Sequence[float]) -> Callable[..., floa
     scorer : callable
         With the signature ``scorer(estimator, X, y, **metadata)``.
 
+    Raises
+    ------
+    ValueError
+        If a quantile is not between 0 and 1.
+
     Examples
     --------
     >>> from sklearn_margin.metrics import make_pinball_scorer
     >>> make_pinball_scorer(0.9)
     make_scorer(pinball_loss, greater_is_better=False, response_method='predict', quantile=0.9)
     """
+    check_quantiles(quantile)
     scorer = make_scorer(pinball_loss, greater_is_better=False, quantile=quantile)
     with config_context(enable_metadata_routing=True):  # else it takes no request
         return scorer.set_score_request(sample_weight=True)
