@@ -34,6 +34,7 @@ class DiagonalCurvature(NamedTuple):
 
 
 _NEXT = 0.01
+_ORDINARY = 1 / 30  # power of the largest number that targets exceed in extreme cases only
 
 
 def cast_targets(y, dtype) -> np.ndarray:
@@ -90,11 +91,14 @@ class PointwiseObjective(LinearObjective):
     def _check_range(self, z):
         """Raise ``ValueError`` if the loss of targets at a score ``z`` leaves the floating-point
         range: squares of 1e200 are infinite, those of 1e-200 vanish."""
+        largest, ordinary = largest_of(self.y), float(np.finfo(self.y.dtype).max) ** _ORDINARY
+        if self.offset is None and 1 / ordinary < largest < ordinary:
+            return  # no power of such residuals, which are rounding errors of y or more, leaves it
         z = self.shifted(np.full(len(self.y), z, dtype=self.y.dtype))
         g = np.empty_like(z)
         with np.errstate(over="ignore"):
             value = self.score_gradient(z, g)
-        far = np.abs(self.y).max() > 1e-3 * np.sqrt(np.finfo(z.dtype).max)
+        far = largest > 1e-3 * np.sqrt(np.finfo(z.dtype).max)
         lost = self.loss.convex and self.may_scale and value < 1e3 * np.finfo(z.dtype).tiny
         if (value == np.inf and far) or (lost and g.any()):
             size = "large" if value == np.inf else "small"

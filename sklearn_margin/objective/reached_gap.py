@@ -74,7 +74,7 @@ def reached_gap(point, part, solve, goal=0.0) -> float:
         rest = objective.penalty_gap(point.u, missing, slack, loss) + share * (2 * loss + price)
         if share == 0 or (share < 1 and objective.may_scale):
             gap = min(gap, price + rest)
-        if gap <= goal or not rest > _LEFT * price:
+        if gap <= goal or price > goal > 0 or not rest > _LEFT * price:
             break
     return gap
 
