@@ -218,14 +218,14 @@ class MulticlassObjective(PointwiseObjective):
     def slopes(self, g):
         return Slopes(g, self.y)
 
-    def balanced_slopes(self, g):
+    def cancel_sum(self, g):
         kappa = self._kappa(self.slopes(g)) if self.fit_intercept else None
         if kappa is None:
             return 1.0 if self.fit_intercept else 0.0
         np.multiply(g, kappa[self.y][:, None], out=g, casting="same_kind")
         return 1.0 - float(kappa.min())
 
-    def balance(self, slopes, total):
+    def share_to_cancel(self, slopes, total):
         kappa = self._kappa(slopes)
         if kappa is None:
             return 1.0, 0.0

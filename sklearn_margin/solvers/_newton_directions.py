@@ -283,7 +283,7 @@ def _is_accurate(point, goal, p, r, decrement, start=0.0, before=0.0):
     objective = point.objective
     missing, unbalanced = objective.split(r)
     gap, _ = objective.penalty.gap(objective.split(point.params + start + p)[0], -missing)
-    # What slopes that do not sum to zero will cost: see ``balanced_slopes``.
+    # What slopes that do not sum to zero will cost: see ``cancel_sum``.
     k, most = objective.n_outputs, float(np.max(np.abs(unbalanced)))
     share = (4 * k if k > 1 else 2) * most / max(point.slopes.size, 1e-300)
     return gap + share * point.loss + excess <= 0.9 * goal
