@@ -172,6 +172,7 @@ def test_slopes_of_a_narrow_envelope_without_a_penalty(last):
     assert model.dual_gap_ <= 1e-7 * value
 
 
+@pytest.mark.filterwarnings("error")
 def test_an_envelope_without_curvature_has_no_preconditioner():
     """Its Hessian was divided by zero: a warning came of nan."""
     rows, y = Rows(np.eye(8)[:, :2].copy(), center=True), np.arange(8) % 3

@@ -154,7 +154,7 @@ class MulticlassObjective(PointwiseObjective):
     @property
     def forms_hessian(self):
         # Only rows near a kink count, and of those a few classes.
-        return self.loss.splits and hasattr(self.loss, "envelope_width")
+        return self.loss.splits and self.loss.envelope_width is not None
 
     def hessian_products(self, curvature) -> float:
         """What forming the Hessian costs, in products with it."""

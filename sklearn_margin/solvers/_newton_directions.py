@@ -71,7 +71,8 @@ class Cholesky:
         if self.stale:
             return lambda: -self.factor(point.gradient)
         # Of a narrow envelope few rows are curved: its Hessian comes with a read, and changes.
-        self.fresh = point.objective.is_remote and hasattr(point.objective.loss, "envelope_width")
+        narrow = point.objective.loss.envelope_width is not None
+        self.fresh = point.objective.is_remote and narrow
         # Of a tiny problem it is less work than the steps that it saves.
         self.fresh = self.fresh or forming_is_cheap(point.objective)
         point.find_curvature(cautious)
@@ -255,7 +256,7 @@ class ConjugateGradients:
 def _may_prove(part):
     """Whether the rows of a sample may make a certificate of all."""
     sample = part.objective
-    return sample.share is not None and not hasattr(sample.loss, "envelope_width")
+    return sample.share is not None and sample.loss.envelope_width is None
 
 
 def _price(decrement, share):
