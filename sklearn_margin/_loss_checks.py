@@ -273,7 +273,7 @@ def check_envelopes(form, cases, rng):
     for width in _WIDTHS:
         envelope = loss.smoothed(width)
         about = f"{form.author}.smoothed({width:g})"
-        if getattr(envelope, "envelope_width", None) != width:
+        if envelope.envelope_width != width:
             raise ValueError(f"{about} must have an attribute envelope_width, {width:g}")
         same = {RowForm: lambda e: RowForm(e, form.n_classes)}.get(type(form), type(form))
         smooth = same(envelope)

@@ -483,8 +483,8 @@ def test_the_scale_of_constants_is_that_of_all_parts():
     local = HuberRegressor()._prepare(_streams.StreamTable(batches(np.asarray, y)), None)
     whole = HuberRegressor()._prepare(X, y)
     params = np.array([0.1, 0.2, -0.3, 0.4, 50.0])
-    assert local.objectives[0].balanced(params)[-1] == pytest.approx(
-        whole.objectives[0].balanced(params)[-1], rel=1e-9
+    assert local.objectives[0].with_best_intercept(params)[-1] == pytest.approx(
+        whole.objectives[0].with_best_intercept(params)[-1], rel=1e-9
     )
     assert local.objectives[0].loss_at(1.5) == pytest.approx(whole.objectives[0].loss_at(1.5))
 

@@ -194,7 +194,7 @@ def test_slopes_are_balanced_at_the_smallest_share(seed):
     X, t = data(seed, 40)
     objective = build(Huber(), X, t, 0.1)
     g = np.random.default_rng(seed).normal(size=len(t)) + 0.3
-    share, slack = objective.balance(objective.slopes(g), float(g.sum()))
+    share, slack = objective.share_to_cancel(objective.slopes(g), float(g.sum()))
     kept = np.where(g * g.sum() > 0, (1 - share) * g, g)
     assert kept.sum() == pytest.approx(0, abs=1e-12)
     change = objective.rows.backproject(g - kept)[0]

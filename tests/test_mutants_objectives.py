@@ -25,7 +25,7 @@ from sklearn_margin.objective import (
     rows,
 )
 from sklearn_margin.objective.envelope import envelope_certificate
-from sklearn_margin.objective.mean_slopes import MeanSlopes, _balanced, own_gap
+from sklearn_margin.objective.mean_slopes import MeanSlopes, _with_zero_sum, own_gap
 from sklearn_margin.objective.multiclass import stationary
 from sklearn_margin.objective.pointwise import cast_targets
 from sklearn_margin.objective.refined_gap import _gap
@@ -257,7 +257,7 @@ def test_slopes_of_classes_are_balanced_by_factors():
     g = np.empty_like(z)
     objective.score_gradient(z, g)
     rows, k = g, objective.y
-    share, slack = objective.balance(objective.slopes(g), rows.sum(axis=0))
+    share, slack = objective.share_to_cancel(objective.slopes(g), rows.sum(axis=0))
     sums = np.array([rows[k == c].sum(axis=0) for c in range(MULTI)])
     values, vectors = np.linalg.eig(sums.T)
     kappa = np.abs(np.real(vectors[:, np.abs(values).argmin()]))
@@ -268,10 +268,10 @@ def test_slopes_of_classes_are_balanced_by_factors():
     # A class that slopes lead into and not out of.
     odd = np.zeros_like(rows)
     odd[k == 0] = [-1.0, 1.0, 0.0]
-    assert objective.balance(objective.slopes(odd), odd.sum(axis=0)) == (1.0, 0.0)
+    assert objective.share_to_cancel(objective.slopes(odd), odd.sum(axis=0)) == (1.0, 0.0)
     # And one without slopes of its own, beside two that could be balanced.
     rows[k == 1] = 0.0
-    assert objective.balance(objective.slopes(g), rows.sum(axis=0)) == (1.0, 0.0)
+    assert objective.share_to_cancel(objective.slopes(g), rows.sum(axis=0)) == (1.0, 0.0)
 
 
 @pytest.mark.parametrize("fit_intercept", [False, True])
@@ -443,7 +443,7 @@ def test_a_mean_of_slopes_is_a_dual_point():
     gap, excess = slopes.gap(point)
     assert gap >= point.value - best.value
     assert 0 <= excess <= gap
-    g, conjugate = _balanced(
+    g, conjugate = _with_zero_sum(
         objective, point._z, point.loss, slopes.total / 3, slopes.conjugate / 3
     )
     assert abs(g.sum()) <= 1e-14

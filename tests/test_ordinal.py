@@ -175,7 +175,7 @@ def test_derivatives(loss, make):
 
 
 @pytest.mark.parametrize("loss", LOSSES[:2], ids=["cumulative", "all"])
-def test_balanced_slopes(loss):
+def test_slopes_whose_sum_is_cancelled(loss):
     """Slopes that are mended sum to zero, and none is shorter by more than the share paid."""
     objective = OrdinalObjective(
         loss, Rows(X, center=True), Y, S / S.sum(), n_outputs=3, penalty=ElasticNet(0.1)
@@ -184,11 +184,11 @@ def test_balanced_slopes(loss):
     g = np.empty((120, 3))
     objective.score_gradient(objective.scores(at), g)
     before, slopes = g.copy(), objective.slopes(g.copy())
-    share = objective.balanced_slopes(g)
+    share = objective.cancel_sum(g)
     np.testing.assert_allclose(g.sum(axis=0), 0, atol=1e-15)
     assert 0 < share < 1
     assert (np.abs(g) >= (1 - share - 1e-12) * np.abs(before)).all()
-    paid, slack = objective.balance(slopes, before.sum(axis=0))
+    paid, slack = objective.share_to_cancel(slopes, before.sum(axis=0))
     assert paid == pytest.approx(share)
     moved = np.abs(objective.rows.backproject((g - before).sum(axis=1))[0])
     assert (moved <= slack).all()

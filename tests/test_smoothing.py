@@ -7,9 +7,9 @@ import pytest
 import scipy.sparse as sp
 
 from sklearn_margin import LinearClassifier, LinearRanker, LinearRegressor, check_loss
-from sklearn_margin.losses import CrammerSinger, Hinge, PairwiseHinge, PairwiseLoss
+from sklearn_margin.losses import CrammerSinger, Hinge, PairwiseHinge, PairwiseLoss, WestonWatkins
 from sklearn_margin.losses.multiclass_hinge import SmoothedCrammerSinger
-from sklearn_margin.objective import PointwiseObjective, Rows
+from sklearn_margin.objective import MulticlassObjective, PointwiseObjective, Rows
 from sklearn_margin.penalties import ElasticNet
 from sklearn_margin.solvers import InteriorPoint, Smoothing
 from tests.test_multiclass_dual import build, solve
@@ -170,6 +170,18 @@ def test_slopes_of_a_narrow_envelope_without_a_penalty(last):
     )
     assert value - other <= model.dual_gap_ + 1e-12 * value
     assert model.dual_gap_ <= 1e-7 * value
+
+
+@pytest.mark.filterwarnings("error")
+def test_an_envelope_without_curvature_has_no_preconditioner():
+    """Its Hessian was divided by zero: a warning came of nan."""
+    rows, y = Rows(np.eye(8)[:, :2].copy(), center=True), np.arange(8) % 3
+    loss = WestonWatkins().smoothed(1e-9)
+    objective = MulticlassObjective(loss, rows, y, np.full(8, 0.125), n_outputs=3,
+                                    penalty=ElasticNet(0.1), fit_intercept=True)  # fmt: skip
+    point = objective.at(objective.start())
+    point.find_curvature()
+    assert point.approximate_hessian() is None
 
 
 def test_a_loss_of_zero_is_off_by_the_rounding_errors_of_scores():

@@ -11,7 +11,7 @@ from sklearn_releases import ScoringMonitor
 
 from sklearn_margin import LinearClassifier, LinearRanker, LinearRegressor
 from sklearn_margin.losses import PointwiseLoss
-from sklearn_margin.objective.mean_slopes import _balanced, own_gap
+from sklearn_margin.objective.mean_slopes import _with_zero_sum, own_gap
 from sklearn_margin.solvers import SGD, Subgradient
 from sklearn_margin.solvers._averaged_slopes import (
     gap_by_passes,
@@ -117,7 +117,7 @@ def test_slopes_are_balanced_for_the_intercept():
     g = np.empty_like(z)
     loss = objective.score_gradient(z, g)
     assert abs(g.sum()) > 0.1 * np.abs(g).sum()
-    mean, conjugate = _balanced(objective, z, loss, g, float(g @ z) - loss)
+    mean, conjugate = _with_zero_sum(objective, z, loss, g, float(g @ z) - loss)
     assert abs(mean.sum()) < 1e-12
     # Fenchel's inequality at the scores, with an upper bound for the conjugate.
     assert loss + conjugate >= mean @ z

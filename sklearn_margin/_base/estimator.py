@@ -233,7 +233,7 @@ class LossEstimator(ConvertsToOnnx, DrawnByScikitLearn, CallbackSupportMixin, Ba
             problem = prepare(X, y, **given)
             if table is not None:
                 self._validate(table.first, "no_validation")  # for the names of features
-                del self._table_names
+                del self._column_names
             if X_val is not None and given.get("offset") is not None:
                 raise ValueError(
                     "offset: the validation set X_val, y_val has none; without it, "
@@ -247,7 +247,7 @@ class LossEstimator(ConvertsToOnnx, DrawnByScikitLearn, CallbackSupportMixin, Ba
         return self
 
     #: Names of the features of a table, None if it has none; only while it is being fitted.
-    _table_names: Any
+    _column_names: Any
 
     #: What splits a target that holds groups; None where none does.
     _unpack: Callable[..., Any] | None = None
@@ -266,7 +266,7 @@ class LossEstimator(ConvertsToOnnx, DrawnByScikitLearn, CallbackSupportMixin, Ba
     def _of_table(self, table, given):
         """What a fit is given of a table: the rows themselves, if they are few."""
         check_has_target(self, table)
-        self._table_names = getattr(table.first, "columns", None)
+        self._column_names = getattr(table.first, "columns", None)
         if not table.complete:
             return table, None, dict.fromkeys(given)
         kept = table.kept

@@ -68,7 +68,7 @@ class LinearModel(LossEstimator):
     def _names(self):
         """Names of the features, if there are any: of the table that is being fitted, if it is one,
         since ``feature_names_in_`` may be of an earlier fit."""
-        return vars(self).get("_table_names", getattr(self, "feature_names_in_", None))
+        return vars(self).get("_column_names", getattr(self, "feature_names_in_", None))
 
     def _prepare_fit(self, X, y, **given):
         """As ``_prepare``, of a fit."""

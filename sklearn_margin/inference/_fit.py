@@ -60,7 +60,7 @@ class Fit:
         X = validate_data(model, X, reset=False, accept_sparse="csr", dtype=np.float64, order="C")
         n, d = X.shape
         self.twin = clone(model).set_params(n_jobs=1, warm_start=False)
-        self.twin._table_names = getattr(model, "feature_names_in_", None)
+        self.twin._column_names = getattr(model, "feature_names_in_", None)
         self.twin._check_params()
         self.is_ranker = isinstance(model, BaseRanker)
         given = {"groups": groups} if self.is_ranker else {}

@@ -100,8 +100,13 @@ class Loss(DrawnByScikitLearn, BaseEstimator):
         """Moreau envelope of the loss with parameter ``width``, or None if it is not at hand.
 
         The envelope is max over θ of θ·z − ℓ*(θ) − width·θ²/2. It is smooth, at most the loss,
-        tends to it as ``width`` goes to 0, and has an attribute ``envelope_width``.
+        tends to it as ``width`` goes to 0, and says so by its ``envelope_width``.
         """
+        return None
+
+    @property
+    def envelope_width(self) -> float | None:
+        """``width`` of ``smoothed``, of a loss that it made; None of others."""
         return None
 
     #: A convex loss whose optimum is a good start, for a loss that is not convex.

@@ -2,9 +2,9 @@
 
 The slopes of L by score at a point are a dual point if they sum to zero, where there is an
 intercept, and if X̃ᵀ of them vanishes for the coefficients that nothing holds. If not, they are
-multiplied (``gap``) or balanced (``balanced_slopes``), or parameters move to where they do
-(``balanced``, ``settled``). Better dual points cost more: see ``refined_gap.py`` and
-``sample_gap.py``.
+multiplied (``gap``), or those of one sign are (``cancel_sum``), or parameters move to where they
+do (``with_best_intercept``, ``minimized_over_loose``). Better dual points cost more: see
+``loose_slopes.py``, ``refined_gap.py`` and ``sample_gap.py``.
 """
 
 import numpy as np
@@ -70,7 +70,7 @@ class Certified:
         slack, share = 0.0, 0.0
         slope = self.without_rounding(slope, slopes)
         if np.abs(b_slope).max() > self.imbalance * slopes.size:
-            share, slack = self.balance(slopes, b_slope) if self.may_scale else (1.0, 0.0)
+            share, slack = self.share_to_cancel(slopes, b_slope) if self.may_scale else (1.0, 0.0)
             if share >= 1 or self.penalty.loose is not None:
                 return most
             moved = slopes.moved(share, float(np.max(b_slope)))
@@ -125,7 +125,7 @@ class Certified:
         balanced = np.abs(gradient[intercepts]) <= self.imbalance * slopes.size
         return None if within.all() and balanced.all() else np.r_[loose, intercepts]
 
-    def settled(self, point) -> Point:
+    def minimized_over_loose(self, point) -> Point:
         """The point from which no step of the parameters that no penalty holds lowers F: there
         X̃ᵀg vanishes for these, as that of a dual point must. By Newton's method; X is not read."""
         index = self.loose_parameters(point.params, point.gradient, point.slopes)
@@ -188,7 +188,7 @@ class Certified:
             whole[:, c] = column
         return list(by_output)
 
-    def balanced(self, params) -> np.ndarray:
+    def with_best_intercept(self, params) -> np.ndarray:
         """Parameters with the intercept that is best for the coefficients: the slopes of the loss
         then sum to zero, as those of a dual point must. Reads X once, for the scores."""
         z = self.scores(params)
@@ -198,11 +198,12 @@ class Certified:
             self.score_gradient((z + shift).astype(z.dtype), g)
             return float(g.sum(dtype=np.float64))
 
-        return self._balanced(params, slope)
+        return self._at_zero_slope(params, slope)
 
     @staticmethod
-    def _balanced(params, slope):
-        """As ``balanced``, where ``slope(shift)`` is the sum of slopes if scores are shifted."""
+    def _at_zero_slope(params, slope):
+        """As ``with_best_intercept``, where ``slope(shift)`` is the sum of slopes of scores that
+        are shifted."""
         far = 1.0 if slope(0.0) < 0 else -1.0
         while slope(far) * far < 0:
             far *= 4.0
@@ -227,7 +228,7 @@ class Certified:
         wanted = self.shrinks or self.penalty.has_l1
         return loss if wanted and self.may_scale else np.inf
 
-    def balance(self, slopes, total):
+    def share_to_cancel(self, slopes, total):
         """The smallest share 1 − κ to remove from the entries of the prevailing sign so that g sums
         to zero, and a bound on the change of entries of X̃ᵀg."""
         share = abs(total) / (0.5 * (slopes.size + abs(total)))
@@ -278,7 +279,7 @@ class Certified:
         """
         return np.inf
 
-    def balanced_slopes(self, g) -> float:
+    def cancel_sum(self, g) -> float:
         """Make slopes that are a dual point, κg for them by row, sum to zero, if there is an
         intercept; the largest 1 − κ, which times L is the price."""
         total = float(g.sum(dtype=np.float64)) if self.fit_intercept else 0.0

@@ -78,6 +78,8 @@ def kronecker_hessian(objective, curvature):
     wanted = max(4 * d, int(_PRODUCTS * product / max(d, 1) ** 2))
     some = np.arange(0, n, -(-n // min(n, wanted)))
     X, weight = objective.rows.dense(some), np.maximum(weight[some], 0.0)
+    if not weight.any():  # as of an envelope, none of whose kinks is near
+        return None
     l2 = objective.penalty.l2.reshape(objective.n_outputs, -1).mean(axis=0)
     if objective.fit_intercept:
         X, l2 = np.column_stack([X, np.ones(len(X))]), np.append(l2, 0.0)

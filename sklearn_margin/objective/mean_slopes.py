@@ -60,7 +60,7 @@ class MeanSlopes:
         objective, z, loss = self.objective, point._z, point.loss
         g, conjugate = self.total / self.n, self.conjugate / self.n
         if objective.fit_intercept and objective.n_outputs == 1:
-            g, conjugate = _balanced(objective, z, loss, g, conjugate)
+            g, conjugate = _with_zero_sum(objective, z, loss, g, conjugate)
         excess = max(loss + conjugate - float(np.vdot(g, z)), 0.0)
         g = g.astype(z.dtype)
         gradient, slopes = objective.gradient_from(point.params, g), objective.slopes(g)
@@ -79,7 +79,7 @@ def own_gap(objective, params) -> float | None:
     return slopes.gap(point)[0]
 
 
-def _balanced(objective, z, loss, g, conjugate):
+def _with_zero_sum(objective, z, loss, g, conjugate):
     """A dual point whose sum vanishes, as a free intercept wants it, and its conjugate.
 
     Where g sums to a positive number, slopes at lower scores do not: the sum is the derivative of

@@ -159,7 +159,7 @@ class MulticlassObjective(PointwiseObjective):
     @property
     def forms_hessian(self):
         # Only rows near a kink count, and of those a few classes.
-        return self.loss.splits and hasattr(self.loss, "envelope_width")
+        return self.loss.splits and self.loss.envelope_width is not None
 
     def hessian_products(self, curvature) -> float:
         """What forming the Hessian costs, in products with it."""
@@ -229,14 +229,14 @@ class MulticlassObjective(PointwiseObjective):
         peaks = _reading_sums(self.y[w], g, change, z, sums, sums[3 + k :].reshape(k, k))
         return sums, peaks
 
-    def balanced_slopes(self, g):
+    def cancel_sum(self, g):
         kappa = self._kappa(self.slopes(g)) if self.fit_intercept else None
         if kappa is None:
             return 1.0 if self.fit_intercept else 0.0
         np.multiply(g, kappa[self.y][:, None], out=g, casting="same_kind")
         return 1.0 - float(kappa.min())
 
-    def balance(self, slopes, total):
+    def share_to_cancel(self, slopes, total):
         kappa = self._kappa(slopes)
         if kappa is None:
             return 1.0, 0.0

@@ -234,7 +234,7 @@ class OrdinalObjective(PointwiseObjective):
     def slopes(self, g):
         return Slopes(g, self.y)
 
-    def balanced_slopes(self, g):
+    def cancel_sum(self, g):
         if self.loss.is_separable:
             share, side = self._shares(g)
             np.multiply(g, 1.0 - share, out=g, where=side, casting="same_kind")
@@ -243,9 +243,9 @@ class OrdinalObjective(PointwiseObjective):
         np.multiply(g, kappa[self.y][:, None], out=g, casting="same_kind")
         return 1.0 - float(kappa.min())
 
-    def balance(self, slopes, total):
+    def share_to_cancel(self, slopes, total):
         if self.ordered:
-            return 1.0, 0.0  # those of the thresholds vanish where the point has settled
+            return 1.0, 0.0  # those of the thresholds vanish where F is minimal over them
         if not self.loss.is_separable:
             share = 1.0 - float(self._kappa(slopes).min())
             return share, share * np.sqrt(slopes.n) * slopes.norm

@@ -189,8 +189,8 @@ class PartedObjective(LinearObjective):
     def with_penalty(self, hessian):
         return self.local.with_penalty(hessian)
 
-    def balance(self, slopes, total):
-        return self.local.balance(slopes, total)
+    def share_to_cancel(self, slopes, total):
+        return self.local.share_to_cancel(slopes, total)
 
     def start(self):
         return self.local.start()
@@ -325,10 +325,10 @@ class PartedObjective(LinearObjective):
         """Attributes of the objective of a part, at ``where``, that rest on all parts."""
         return {}
 
-    def balanced(self, params):
+    def with_best_intercept(self, params):
         where = self.at(params).where
         self.look(where)
-        return self._balanced(params, lambda shift: self._slopes_at(Shifted(where, shift))[1])
+        return self._at_zero_slope(params, lambda shift: self._slopes_at(Shifted(where, shift))[1])
 
     def best_constant(self) -> np.ndarray:
         """The best parameters without coefficients. Reads no X."""
@@ -344,7 +344,7 @@ class PartedObjective(LinearObjective):
         if self.n_outputs == 1:
             params[-1] = self.split(self.start())[1]
             middle = params[-1]
-            return self._balanced(params, lambda shift: value_slope(middle + shift)[1])
+            return self._at_zero_slope(params, lambda shift: value_slope(middle + shift)[1])
         found = minimize(value_slope, np.zeros(self.n_outputs), jac=True, tol=1e-12)
         return self.join(u, found.x)
 

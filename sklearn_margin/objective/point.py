@@ -166,7 +166,7 @@ class Point:
             return None
         gap = self.objective.gap(self.params, self.gradient, self.slopes, self.loss)
         if self.objective.penalty.loose is not None:
-            other = self.objective.settled(self)
+            other = self.objective.minimized_over_loose(self)
             known = gap
             if other is not self:
                 slopes, loss = other.slopes, other.loss
@@ -446,7 +446,7 @@ class RowLine(Line):
         if excess == np.inf:
             return np.inf
         if objective.may_scale:  # otherwise no price is known of slopes that do not sum to zero
-            excess += objective.balanced_slopes(g) * new.loss
+            excess += objective.cancel_sum(g) * new.loss
         gradient = objective.gradient_from(new.params, g)
         return excess + objective.gap(new.params, gradient, objective.slopes(g), new.loss)
 

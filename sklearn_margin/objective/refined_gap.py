@@ -81,7 +81,7 @@ def _gap(objective, u, moved, g, loss, cost):
     if objective.fit_intercept and abs(moved[d]) > 1e-15 * slopes.size:
         if not objective.may_scale or objective.penalty.loose is not None:
             return np.inf
-        share, slack = objective.balance(slopes, moved[d])
+        share, slack = objective.share_to_cancel(slopes, moved[d])
     price = objective.scale_price(loss + cost)
     residual = moved[:d] + objective.penalty.hessian_product(u)
     residual = objective.without_rounding(residual, slopes)

@@ -75,9 +75,10 @@ class GramModel:
         self.formed_at, self._part = None, None
         # Damped by coordinate: those of strong penalties must not hold the others. Where there is
         # no curvature a slope leads far, and what may be rounding error of one nowhere.
-        _hold_rounding(self.hessian)
-        diagonal, slope = self.hessian.diagonal(), np.abs(self.point.gradient)
+        slope = np.abs(self.point.gradient)
         slope[slope <= self.point.noise] = 0.0
+        _hold_rounding(self.hessian, slope)
+        diagonal = self.hessian.diagonal()
         damping = np.where(diagonal > 0, 1e-15 * diagonal, 1e-12 * slope)
         self.hessian[np.diag_indices(len(diagonal))] += damping
 
@@ -135,12 +136,12 @@ class GramModel:
         return expected_excess(self._expected, point.value) <= self.goal
 
 
-def _hold_rounding(hessian):
-    """Make the Hessian zero for variables that are known by rounding errors alone, so that they
-    stay where they are: no positive semi-definite matrix has an entry larger than the geometric
-    mean of those on the diagonal beside and above it."""
+def _hold_rounding(hessian, slope):
+    """Make the Hessian zero for variables that are known by rounding errors alone and without a
+    slope, so that they stay where they are: no positive semi-definite matrix has an entry larger
+    than the geometric mean of those on the diagonal beside and above it."""
     size = np.sqrt(np.maximum(hessian.diagonal(), 0.0))
     small = np.flatnonzero(size <= 1e-4 * size.max(initial=0.0))
     too_large = np.abs(hessian[small]) > (1.0 + 1e-6) * size[small, None] * size
-    lost = small[too_large.any(axis=1)]
+    lost = small[too_large.any(axis=1) & (slope[small] == 0)]
     hessian[lost] = hessian[:, lost] = 0.0

@@ -78,7 +78,8 @@ class Cholesky:
             return lambda: self._by_old(point, goal)
         self.proving = None
         # Of a narrow envelope few rows are curved: its Hessian comes with a read, and changes.
-        self.fresh = point.objective.is_remote and hasattr(point.objective.loss, "envelope_width")
+        narrow = point.objective.loss.envelope_width is not None
+        self.fresh = point.objective.is_remote and narrow
         # Of a tiny problem it is less work than the steps that it saves.
         self.fresh = self.fresh or forming_is_cheap(point.objective)
         point.find_curvature(cautious)
@@ -302,7 +303,7 @@ class Secants:
 def _may_prove(part):
     """Whether the rows of a sample may make a certificate of all."""
     sample = part.objective
-    return sample.share is not None and not hasattr(sample.loss, "envelope_width")
+    return sample.share is not None and sample.loss.envelope_width is None
 
 
 def _price(decrement, share):
@@ -330,7 +331,7 @@ def _is_accurate(point, goal, p, r, decrement, start=0.0, before=0.0):
     objective = point.objective
     missing, unbalanced = objective.split(r)
     gap, _ = objective.penalty.gap(objective.split(point.params + start + p)[0], -missing)
-    # What slopes that do not sum to zero will cost: see ``balanced_slopes``.
+    # What slopes that do not sum to zero will cost: see ``cancel_sum``.
     k, most = objective.n_outputs, float(np.max(np.abs(unbalanced)))
     share = (4 * k if k > 1 else 2) * most / max(point.slopes.size, 1e-300)
     return gap + share * point.loss + excess <= 0.9 * goal

@@ -362,7 +362,7 @@ def is_zero(objective, value, gap) -> bool:
 def certified(objective, best, goal) -> Iterate:
     """``best``, converged or not, with a more careful certificate if that at hand is no use."""
     if best.gap == np.inf and objective.fit_intercept and objective.n_outputs == 1:
-        params = objective.balanced(best.params)
+        params = objective.with_best_intercept(best.params)
         value, gap = value_gap(objective, params)
         rounding = 30 * float(np.finfo(objective.rows.dtype).eps) * abs(best.value)
         if value <= best.value + rounding and gap < np.inf:

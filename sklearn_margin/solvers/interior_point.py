@@ -231,7 +231,7 @@ def _ended(objective, model, params, lower, run, tol):
     if not result.converged or objective.penalty.is_smooth:
         return result
     of_coefficients = run.point.t[model.n * model.copies :]
-    params = _with_zeros(objective, result, of_coefficients[: model.d])
+    params = _moved_to_kinks(objective, result, of_coefficients[: model.d])
     return _result(objective, params, lower, run, tol)
 
 
@@ -251,13 +251,13 @@ def _of_sifted(objective, found, tol):
     whole = result(found.params, found.value, found.gap)
     if objective.penalty.is_smooth or not whole.converged:
         return whole
-    params = _with_zeros(objective, whole, found.t[: objective.rows.shape[1]])
+    params = _moved_to_kinks(objective, whole, found.t[: objective.rows.shape[1]])
     value = objective.value(params)
     sparse = result(params, value, max(value - lower, found.gap))
     return sparse if sparse.converged else whole
 
 
-def _with_zeros(objective, result, t):
+def _moved_to_kinks(objective, result, t):
     """The solution with the coefficients at zero that the path was leading there: those whose
     multiplier ``t`` is farther from its bounds than they are from zero; and those at a bound that
     are next to it."""

@@ -144,7 +144,7 @@ class Smoothing(Solver):
             n_iter += run.n_iter
             params = run.params
             if smooth.penalty.loose is not None and not smooth.is_remote:
-                run = _settled(smooth, run)
+                run = _minimized_over_loose(smooth, run)
                 params = run.params
             exact = is_small(objective)
             # Where Newton's method ended the scores are known, but for rounding errors of steps.
@@ -179,10 +179,10 @@ class Smoothing(Solver):
         return width * min(0.5, max(self.factor, wanted))
 
 
-def _settled(smooth, run):
+def _minimized_over_loose(smooth, run):
     """The end of a run, with slopes that vanish where no penalty holds a parameter."""
     point = smooth.at(run.params)
-    other = smooth.settled(point)
+    other = smooth.minimized_over_loose(point)
     if other is point:
         return run
     return run._replace(params=other.params, value=other.value, gap=other.gap())
