@@ -457,7 +457,8 @@ def unsettled(dual):
 @pytest.mark.parametrize("loss", [Hinge(), Absolute()], ids=repr)
 def test_epochs_of_hinges_come_to_rest_and_leave_settled_rows_out(loss, fit_intercept, container):
     objective = problem(loss, 0.3, fit_intercept=fit_intercept, container=container)
-    dual, rng = HingeDual(objective, objective.start()), np.random.RandomState(0)
+    # A seed with which moves that are next to nothing would once be made a thousand times as long.
+    dual, rng = HingeDual(objective, objective.start()), np.random.RandomState(35)
     part = dual.part(np.arange(40))
     for _ in range(3000):
         part, off = dual.epoch(part, rng, False)

@@ -4,7 +4,7 @@ import os
 import threading
 from collections import Counter
 
-from threadpoolctl import ThreadpoolController
+import threadpoolctl
 
 from sklearn_margin._jit import hold_while_forking
 
@@ -15,10 +15,10 @@ class _SingleThreaded:
     """Keeps BLAS to one thread while any fit runs: blocks are the unit of parallel work,
     and the order of a sum must not depend on how many threads BLAS has.
 
-    Counts its users, because fits may overlap in several threads of a program. The limit is
-    set and lifted by threads of their own: threadpoolctl obeys only the thread that holds
-    control as long as that is alive, and the last fit to end need not be the first. Where BLAS
-    has one thread anyway, as in worker processes, there is nothing to set.
+    Counts its users, because fits may overlap in several threads of a program. threadpoolctl obeys
+    only the thread that holds control, and the last fit to end need not be the first: whoever sets
+    or lifts the limit lets go of control or, where that cannot be, does it in a thread that ends.
+    Where BLAS has one thread anyway, as in worker processes, there is nothing to set.
 
     A forked child has one thread, and of its parent's users those of that thread. If that is
     none, the limit that it inherits is lifted with its first fit.
@@ -36,7 +36,7 @@ class _SingleThreaded:
     def __enter__(self):
         with self._lock:
             if self._limit is None and self._has_several():
-                _in_new_thread(self._set)
+                self._change(self._set)
             self._users[threading.get_ident()] += 1
 
     def __exit__(self, *exception):
@@ -44,12 +44,22 @@ class _SingleThreaded:
             self._users[threading.get_ident()] -= 1
             self._users = +self._users
             if not self._users and self._limit is not None:
-                _in_new_thread(self._lift)
+                self._change(self._lift)
 
     def _has_several(self):
         if self._controller is None:
-            self._controller = ThreadpoolController().select(user_api="blas")
+            self._controller = threadpoolctl.ThreadpoolController().select(user_api="blas")
         return not all(map(_is_single, self._controller.lib_controllers))
+
+    def _change(self, function):
+        # To start a thread can take longer than a small fit, where others keep the processors busy.
+        openblas = getattr(threadpoolctl, "OpenBLASController", None)
+        release = getattr(openblas, "clear_controlling_thread", None)
+        if release is None or not all(map(_is_shared, self._controller.lib_controllers)):
+            _in_new_thread(function)
+        else:
+            function()
+            release()
 
     def _set(self):
         self._limit = self._controller.limit(limits=1)
@@ -64,11 +74,15 @@ class _SingleThreaded:
         self._users = Counter({own: self._users[own]}) if self._users[own] else Counter()
 
 
+def _is_shared(library):
+    """Whether all who call a library share its threads: others than OpenBLAS with threads of its
+    own count them by caller, and a session may have several."""
+    return library.internal_api == "openblas" and library.threading_layer != "openmp"
+
+
 def _is_single(library):
-    """Whether a library has one thread for all who call it: others than OpenBLAS with threads of
-    its own count them by caller, and a session may have several."""
-    own = library.internal_api == "openblas" and library.threading_layer != "openmp"
-    return own and library.num_threads == 1
+    """Whether a library has one thread for all who call it."""
+    return _is_shared(library) and library.num_threads == 1
 
 
 def _in_new_thread(function):

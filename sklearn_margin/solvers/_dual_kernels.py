@@ -34,8 +34,7 @@ def _shuffle_run(run, first, size, state):
         state ^= state << np.uint32(13)
         state ^= state >> np.uint32(17)
         state ^= state << np.uint32(5)
-        share = np.uint64(state) & np.uint64(0xFFFFFFFF)  # of 2³²: a product is no division
-        other = int((share * np.uint64(k + 1)) >> np.uint64(32))
+        other = int(state % np.uint32(k + 1))
         run[k], run[other] = run[other], run[k]
     return state
 

@@ -23,7 +23,7 @@ from sklearn_margin.solvers._central_path import approach_minimum, follow_path
 from sklearn_margin.solvers._hinges import BandModel, Rest, best_intercept, hinge_terms
 from sklearn_margin.solvers._quadratic import minimize_quadratic
 
-__all__ = ["Sifted", "sift"]
+__all__ = ["ROWS_PER_PARAMETER", "Sifted", "sift"]
 
 _SAMPLE = 40  # rows per parameter that are solved first
 _WINDOW = 100  # kinks per parameter that tell the Hessian, among ten times as many
@@ -33,6 +33,7 @@ _LOOKED_AT = 2_000  # rows that tell what is typical
 _ENOUGH = 60  # rows per parameter in a band that is narrow
 _MOST_BANDS, _MOST_ITER = 4, 40  # and iterations for a band
 _WIDE = 8  # the share of all rows, inverted, that makes a band wide
+ROWS_PER_PARAMETER = _ENOUGH * _WIDE  # fewer rows, and a narrow band is a wide one
 _FEW = 4.0  # rows that do not tell the Hessian of a feature
 _ARMIJO, _NOISE = 0.1, 1e-6  # share of the slope by which F falls; what is no rise of it
 _COVER = 40  # rows for a feature that has less

@@ -127,9 +127,11 @@ _FEW_ENTRIES = 2_000_000
 
 
 def _has_few_entries(objective):
-    """Whether passes over single rows take less time than the steps of Newton's method."""
-    entries = objective.rows.shape[0] * objective.rows.entries_per_row
-    return is_wide(objective) and not is_small(objective) and entries <= _FEW_ENTRIES
+    """Whether passes over single rows take less time than the steps of Newton's method. In single
+    precision the errors that a gap must include can be more than is wanted."""
+    rows = objective.rows
+    few = rows.shape[0] * rows.entries_per_row <= _FEW_ENTRIES and rows.dtype == np.float64
+    return few and is_wide(objective) and not is_small(objective)
 
 
 def _has_dual(objective):

@@ -18,7 +18,7 @@ from sklearn_margin.solvers._hinges import (
     is_sum_of_hinges,
     lies_in_span,
 )
-from sklearn_margin.solvers._sifting import sift
+from sklearn_margin.solvers._sifting import ROWS_PER_PARAMETER, sift
 from sklearn_margin.solvers._small_path import solve_small_hinges, why_not_small_hinges
 from sklearn_margin.solvers.base import (
     Result,
@@ -34,9 +34,6 @@ from sklearn_margin.solvers.base import (
 __all__ = ["InteriorPoint"]
 
 _LARGEST = 3000  # order of the largest matrix to factorise
-_SIFT_ROWS = 20_000  # fewest rows for which sifting pays
-_ROWS_PER_FEATURE = 500  # from which it is faster than smoothing,
-_ROWS_PER_GRAM = 25  # and per entry of a matrix of features
 _NEXT = 1e-7  # of the largest coefficient: how far from a bound one may end that should be at it
 
 
@@ -159,9 +156,7 @@ class Sifting(InteriorPoint):
     def rank(self, objective: Any, tol: float) -> float | None:
         if objective.is_smooth or objective.n_outputs > 1 or not suits_smoothing(objective, tol):
             return None
-        n, d = objective.rows.shape
-        few = n >= max(_ROWS_PER_FEATURE * d, _ROWS_PER_GRAM * d * d)
-        return 0.5 if few and _has_rows_to_sift(objective) else None
+        return 0.5 if _has_rows_to_sift(objective) else None
 
     def solve(
         self,
@@ -236,7 +231,11 @@ def _ended(objective, model, params, lower, run, tol):
 
 
 def _has_rows_to_sift(objective):
-    return np.count_nonzero(objective.s) >= max(_SIFT_ROWS, 100 * objective.rows.shape[1])
+    """Whether a narrow band would not be a wide one. By measurement, of hinges and absolute losses
+    with 10 to 100 features, sifting succeeds from 400 rows per feature and fails with up to 330;
+    where it does it takes 0.4 to 1.2 of the time of smoothing."""
+    live = np.count_nonzero(objective.s)
+    return not is_tiny(objective) and live >= ROWS_PER_PARAMETER * objective.n_params
 
 
 def _of_sifted(objective, found, tol):
