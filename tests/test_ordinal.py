@@ -203,7 +203,7 @@ def test_thresholds_settle():
     )  # fmt: skip
     model = OrdinalClassifier(threshold="immediate", alpha=0.1).fit(X, Y, S)
     start = objective.from_coef(model.coef_, 1.0 - 2.0 * model.thresholds_)
-    settled = objective.settled(objective.at(start))
+    settled = objective.minimized_over_loose(objective.at(start))
     assert objective.loose_parameters(settled.params, settled.gradient, settled.slopes) is None
     for direction in objective._directions(np.arange(6)):
         assert direction.flags.c_contiguous

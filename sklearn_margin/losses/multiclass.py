@@ -175,7 +175,7 @@ class MulticlassLoss(Loss):
         """L_w*(g) − L*(g) for an envelope; see ``LinearObjective.envelope_excess``."""
         used = s > 0
         squares = np.square(g[used], dtype=np.float64).sum(axis=1) / s[used]
-        return 0.5 * self.envelope_width * float(squares.sum())
+        return 0.5 * (self.envelope_width or 0.0) * float(squares.sum())
 
     def value(
         self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None

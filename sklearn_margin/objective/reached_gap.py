@@ -70,7 +70,7 @@ def reached_gap(point, part, solve, goal=0.0) -> float:
         missing, total = objective.split(mended)
         share, slack = 0.0, 0.0
         if abs(total) > objective.imbalance * point.slopes.size:
-            share, slack = objective.balance(_slopes_after(point.slopes, change), total)
+            share, slack = objective.share_to_cancel(_slopes_after(point.slopes, change), total)
         rest = objective.penalty_gap(point.u, missing, slack, loss) + share * (2 * loss + price)
         if share == 0 or (share < 1 and objective.may_scale):
             gap = min(gap, price + rest)
