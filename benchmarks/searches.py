@@ -95,7 +95,7 @@ def logistic_cv(task):
 
 
 def glum_cv(task):
-    """glum's search, whose squared loss is half of ours; accuracies are made of its coefficients."""
+    """glum's search; its squared loss is half of ours, and its coefficients tell accuracies."""
 
     def fit(tol):
         from glum import GeneralizedLinearRegressorCV
@@ -114,7 +114,7 @@ def glum_cv(task):
         for (_, test), w, b in zip(
             task.folds, model.coef_path_[:, 0], model.intercept_path_[:, 0], strict=True
         ):
-            z = task.problem.X[test] @ w.T + b
+            z = task.problem.X[test] @ w.T + np.ravel(b)
             scores.append(np.mean((z > 0) == (y[test] > 0)[:, None], axis=0))
         return np.array(scores)
 
