@@ -1,4 +1,4 @@
-"""Regularisation paths: fits for a sequence of alphas, each started from the one before."""
+"""Regularisation paths: fits for a sequence of alphas."""
 
 from __future__ import annotations
 
@@ -30,8 +30,9 @@ def regularization_path(
 ) -> Any:
     """Fit an estimator for a decreasing sequence of penalties.
 
-    Each fit starts from the solution of the one before. Penalties act on raw coefficients, so
-    features should have similar scales.
+    Each fit starts from the solution of the one before; or all are found together, which costs
+    little more than one of them. Penalties act on raw coefficients, so features should have
+    similar scales.
 
     Parameters
     ----------
@@ -63,7 +64,7 @@ def regularization_path(
         intercepts : ndarray of shape (n_alphas, \\*intercept_.shape)
             Intercepts; zeros for rankers.
         n_iters : ndarray of int of shape (n_alphas,)
-            ``n_iter_``.
+            ``n_iter_``; 0 where the solutions for other alphas told this one.
         dual_gaps : ndarray of shape (n_alphas,) or (n_alphas, n_problems)
             ``dual_gap_``, NaN where there is none; a column per class or quantile if they are
             separate problems.
@@ -85,6 +86,12 @@ def regularization_path(
     the hinge: a whole class). Where that would be large, for losses of several scores, and for
     losses of your own that do not say where their kinks are, it may start from a larger alpha.
     Slopes are divided by ``penalty_factors``; bounds are not looked at.
+
+    Solutions are found together for losses of one score with a second derivative, an L2 penalty,
+    many rows in memory (200 per coefficient, and a million numbers) and the solver "newton", which
+    is what "auto" takes there. A sample of the rows is solved for few alphas, Newton steps lead to
+    the solutions of all rows for some alphas, and the others lie on a spline through those, or
+    nearly. Each read of X looks at many alphas, and each solution has its own certificate.
 
     Without L1 coefficients are never zero. By convexity they save at most ‖Xᵀg‖²/(2·alpha) of
     the loss: the grid starts where that is 1 % of it.
