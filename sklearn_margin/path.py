@@ -87,11 +87,12 @@ def regularization_path(
     losses of your own that do not say where their kinks are, it may start from a larger alpha.
     Slopes are divided by ``penalty_factors``; bounds are not looked at.
 
-    Solutions are found together for losses of one score with a second derivative, an L2 penalty,
-    many rows in memory (200 per coefficient, and a million numbers) and the solver "newton", which
-    is what "auto" takes there. A sample of the rows is solved for few alphas, Newton steps lead to
-    the solutions of all rows for some alphas, and the others lie on a spline through those, or
-    nearly. Each read of X looks at many alphas, and each solution has its own certificate.
+    Solutions are found together for losses of one score with a second derivative, any penalty of
+    all features without bounds, many rows in memory (200 per coefficient, and a million numbers)
+    and the solvers "newton" and "coordinate_descent", which "auto" takes there. A sample of the
+    rows is solved for few alphas, and Newton steps lead to the solutions of all rows. Without L1
+    they serve some alphas: the other solutions lie on a spline through those, or nearly. Each read
+    of X looks at many alphas, and each solution has its own certificate.
 
     Without L1 coefficients are never zero. By convexity they save at most ‖Xᵀg‖²/(2·alpha) of
     the loss: the grid starts where that is 1 % of it.
