@@ -1,5 +1,7 @@
 """Paths whose fits are improved together, by steps that share a read of X."""
 
+import threading
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -9,7 +11,7 @@ from sklearn.model_selection import GridSearchCV
 
 from sklearn_margin import AlphaSearchCV, LinearClassifier, LinearRegressor, regularization_path
 from sklearn_margin.losses import Logistic
-from sklearn_margin.objective import PointwiseObjective, Rows
+from sklearn_margin.objective import PointwiseObjective, Rows, many_points, rows
 from sklearn_margin.objective.many_points import read_many
 from sklearn_margin.penalties import ElasticNet
 from sklearn_margin.solvers import LBFGS, _samples, _whole_path
@@ -121,14 +123,25 @@ def test_to_the_last_digits(tol, l1_ratio, together):
         np.testing.assert_allclose(path.coefs[k], one.coef_, rtol=1e-4, atol=1e-6)
 
 
-def test_the_number_of_threads_changes_no_bit():
-    data = Data("logistic")
-    one, two = (
-        regularization_path(LinearClassifier("logistic", n_jobs=n_jobs), data.X, data.y)
-        for n_jobs in (1, 2)
-    )
-    np.testing.assert_array_equal(one.coefs, two.coefs)
-    np.testing.assert_array_equal(one.dual_gaps, two.dual_gaps)
+def test_the_number_of_threads_changes_no_bit(monkeypatch):
+    monkeypatch.setattr(rows, "_FEW_ENTRIES", 0)
+    monkeypatch.setattr(rows, "_BLOCK_BYTES", 1 << 14)
+    threads, inner = set(), many_points.sum_of_sizes
+
+    def noted(g):
+        threads.add(threading.get_ident())
+        return inner(g)
+
+    monkeypatch.setattr(many_points, "sum_of_sizes", noted)
+    data, paths, used = Data("logistic"), [], []
+    for n_jobs in (1, 2):
+        threads.clear()
+        model = LinearClassifier("logistic", n_jobs=n_jobs)
+        paths.append(regularization_path(model, data.X, data.y, alphas=ALPHAS))
+        used.append(len(threads))
+    assert used[0] == 1 < used[1]
+    np.testing.assert_array_equal(paths[0].coefs, paths[1].coefs)
+    np.testing.assert_array_equal(paths[0].dual_gaps, paths[1].dual_gaps)
 
 
 @pytest.mark.parametrize("most", [0, 1])
