@@ -158,6 +158,16 @@ def test_what_steps_do_not_reach_is_left_to_single_fits(most, monkeypatch):
     assert (slow.dual_gaps < 1e-6).all()
 
 
+@pytest.mark.parametrize("l1_ratio", [0.0, 1.0])
+def test_alphas_that_are_equal(l1_ratio, together):
+    data, model = Data("logistic"), LinearClassifier("logistic", l1_ratio=l1_ratio)
+    path = regularization_path(model, data.X, data.y, alphas=[1e-2, 1e-2, 1e-2, 1e-2])
+    assert len(together[0]) == 4
+    assert np.ptp(path.coefs, axis=0).max() < 1e-3
+    some = regularization_path(model, data.X, data.y, alphas=[1.0, 1.0, 1e-2, 1e-2])
+    np.testing.assert_allclose(some.coefs[3], path.coefs[0], rtol=0.05, atol=1e-3)
+
+
 def test_too_few_iterations():
     data, model = Data("logistic"), LinearClassifier("logistic", tol=1e-9, max_iter=1)
     with pytest.warns(ConvergenceWarning, match="max_iter") as record:

@@ -75,7 +75,7 @@ def solve_path(solver, objectives, *, tol, max_iter, random_state) -> list[Resul
     try:
         curve = _Curve(first, objectives, times, samples, start, max_iter)
         return _results(objectives, times, curve, solver, first.name, options)
-    except LinAlgError:
+    except (LinAlgError, ValueError):  # numbers that are not finite: single fits know what to say
         return None
 
 
@@ -106,6 +106,8 @@ def _results(objectives, times, curve, solver, name, options):
     some = _apart(times, _NEAR)
     solve(some, curve.params(times[some]), _AIM, curved)
     others = np.setdiff1d(everywhere, some)
+    if len(some) == 1:  # all alphas are equal
+        return [results[some[0]]] * len(times)
     if len(others):
         known = CubicSpline(-times[some], [results[k].params for k in some])
         solve(others, known(-times[others]))
