@@ -20,7 +20,7 @@ FAMILIES = {
     "ranking": ("Ranking", ("rank-",)),
     "embeddings": ("Embeddings", ("embedding-",)),
     "stochastic": ("Stochastic methods, by epoch", ("sgd-",)),
-    "paths": ("Paths of penalties", ("path-",)),
+    "paths": ("Paths of penalties", ("path-", "search-")),
     "process": ("Starting, growing, predicting", ("fresh", "growth", "predict", "reads")),
 }
 
@@ -45,6 +45,7 @@ TASKS = {
     "sgd, dense": ["sgd-*-dense"],
     "sgd, text": ["sgd-*"],
     "paths": ["path-*"],
+    "choice of alpha": ["search-*"],
     "fresh process": ["fresh"],
     "prediction": ["predict"],
 }

@@ -18,9 +18,10 @@ from sklearn.utils.validation import _num_samples
 
 from sklearn_margin._base.linear import LinearModel
 from sklearn_margin._hints import levels_to_caller
+from sklearn_margin._largest_alpha import largest_alpha
+from sklearn_margin._paths import fits
 from sklearn_margin._routing import last_step, transformed, with_last
 from sklearn_margin.objective._blas import single_threaded
-from sklearn_margin.path import _fits, _largest_alpha
 
 __all__ = ["Data", "Fold", "chosen", "cv_results", "fold", "grids"]
 
@@ -151,7 +152,7 @@ def grids(estimator, alphas, l1_ratios, data) -> np.ndarray:
 
     def largest(model, X, y, params):
         models = [clone(model).set_params(**ratio, alpha=1.0) for ratio in l1_ratios]
-        return [_largest_alpha(each, X, y, params) for each in models]
+        return [largest_alpha(each, X, y, params) for each in models]
 
     worker, _ = _work(estimator, largest, data.X, data.y, data.to_fit)
     tops = worker.result_
@@ -163,7 +164,7 @@ def _paths(l1_ratios, alphas, model, X, y, params):
     models, seconds, start = [], [], time.perf_counter()
     for ratio, grid in zip(l1_ratios, alphas, strict=True):
         walker = clone(model).set_params(**ratio, warm_start=True)
-        for fitted in _fits(walker, grid, X, y, params):
+        for fitted in fits(walker, grid, X, y, params):
             models.append(copy.copy(fitted))
             seconds.append(time.perf_counter() - start)
             start = time.perf_counter()

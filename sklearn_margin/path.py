@@ -1,30 +1,21 @@
-"""Regularisation paths: fits for a sequence of alphas, each started from the one before."""
+"""Regularisation paths: fits for a sequence of alphas."""
 
 from __future__ import annotations
 
-from contextlib import ExitStack
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-from scipy.optimize import linprog
 from sklearn.base import clone
 from sklearn.utils import Bunch
 
 from sklearn_margin._base.linear import LinearModel
-from sklearn_margin._tables import Table
+from sklearn_margin._largest_alpha import BY_ROW, largest_alpha
+from sklearn_margin._paths import decreasing, fits
 from sklearn_margin._typing import ArrayLike, MatrixLike
 from sklearn_margin._validation import check_number
 from sklearn_margin.batches import Batches
-from sklearn_margin.solvers import Smoothing, choose
-from sklearn_margin.solvers._hinges import best_intercept, hinge_terms, is_sum_of_hinges
 
 __all__ = ["regularization_path"]
-
-_SHARE = 0.01  # of the loss: the most that coefficients can save at the first alpha without L1
-_WIDTH = 1e-3  # of the envelope of a multiclass loss with kinks
-_NARROW = 1e-6  # of that of a loss of one score, of which the best constant is found by bisection
-_BY_ROW = ("sample_weight", "groups", "offset")  # what there is besides X and y
-_LARGEST = 1_000_000  # entries of the rows at a kink beyond which a linear programme is slow
 
 
 def regularization_path(
@@ -39,8 +30,9 @@ def regularization_path(
 ) -> Any:
     """Fit an estimator for a decreasing sequence of penalties.
 
-    Each fit starts from the solution of the one before. Penalties act on raw coefficients, so
-    features should have similar scales.
+    Each fit starts from the solution of the one before; or all are found together, which costs
+    little more than one of them. Penalties act on raw coefficients, so features should have
+    similar scales.
 
     Parameters
     ----------
@@ -72,7 +64,7 @@ def regularization_path(
         intercepts : ndarray of shape (n_alphas, \\*intercept_.shape)
             Intercepts; zeros for rankers.
         n_iters : ndarray of int of shape (n_alphas,)
-            ``n_iter_``.
+            ``n_iter_``; 0 where the solutions for other alphas told this one.
         dual_gaps : ndarray of shape (n_alphas,) or (n_alphas, n_problems)
             ``dual_gap_``, NaN where there is none; a column per class or quantile if they are
             separate problems.
@@ -94,6 +86,13 @@ def regularization_path(
     the hinge: a whole class). Where that would be large, for losses of several scores, and for
     losses of your own that do not say where their kinks are, it may start from a larger alpha.
     Slopes are divided by ``penalty_factors``; bounds are not looked at.
+
+    Solutions are found together for losses of one score with a second derivative, any penalty of
+    all features without bounds, many rows in memory (200 per coefficient, and a million numbers)
+    and the solvers "newton" and "coordinate_descent", which "auto" takes there. A sample of the
+    rows is solved for few alphas, and Newton steps lead to the solutions of all rows. Without L1
+    they serve some alphas: the other solutions lie on a spline through those, or nearly. Each read
+    of X looks at many alphas, and each solution has its own certificate.
 
     Without L1 coefficients are never zero. By convexity they save at most ‖Xᵀg‖²/(2·alpha) of
     the loss: the grid starts where that is 1 % of it.
@@ -117,21 +116,21 @@ def regularization_path(
     check_number(n_alphas, "n_alphas", minimum=1, integer=True)
     check_number(alpha_ratio, "alpha_ratio", minimum=0, maximum=1, closed=False)
     model = clone(estimator).set_params(alpha=1.0, warm_start=True)
-    names = dict.fromkeys(_BY_ROW) | fit_params
+    names = dict.fromkeys(BY_ROW) | fit_params
     table = model._table(X, y, names)
     if table is not None:  # its first read serves all fits
         X, y, found = model._of_table(table, dict.fromkeys(names))
         fit_params = {name: values for name, values in found.items() if values is not None}
     if alphas is None:
-        largest = _largest_alpha(model, X, y, fit_params)
+        largest = largest_alpha(model, X, y, fit_params)
         grid = np.geomspace(largest, largest * alpha_ratio, n_alphas)
     else:
-        grid = _decreasing(alphas)
-    fits = []
-    for _ in _fits(model, grid, X, y, fit_params):
+        grid = decreasing(alphas)
+    fitted = []
+    for _ in fits(model, grid, X, y, fit_params):
         gap = getattr(model, "dual_gap_", np.nan)
-        fits.append((model.coef_, getattr(model, "intercept_", 0.0), model.n_iter_, gap))
-    coefs, intercepts, n_iters, gaps = zip(*fits, strict=True)
+        fitted.append((model.coef_, getattr(model, "intercept_", 0.0), model.n_iter_, gap))
+    coefs, intercepts, n_iters, gaps = zip(*fitted, strict=True)
     return Bunch(
         alphas=grid,
         coefs=np.array(coefs),
@@ -139,219 +138,3 @@ def regularization_path(
         n_iters=np.array(n_iters),
         dual_gaps=np.array(np.broadcast_arrays(*gaps)),  # one for all where there is none
     )
-
-
-def _fits(model, grid, X, y, fit_params):
-    """Fit a model for one alpha after the other; yields when it is fitted.
-
-    Data in memory are validated once, and what one fit learns of the loss serves the next.
-    """
-    if isinstance(X, Table):
-        for alpha in grid:
-            yield model.set_params(alpha=float(alpha)).fit(X, y, **fit_params)
-        return
-    problem: Any = None
-
-    def prepare(X, y, **given):
-        nonlocal problem
-        if problem is None:
-            problem = model._prepare_fit(X, y, **given)
-            problem = problem._replace(objectives=[o.sharing() for o in problem.objectives])
-        penalty = model._penalty(problem.X.shape[1])
-        return problem._replace(objectives=[o.penalized(penalty) for o in problem.objectives])
-
-    with ExitStack() as stack:
-        for alpha in grid:
-            model.alpha = float(alpha)
-            yield model._fit(prepare, X, y, **fit_params)
-            if alpha == grid[0]:
-                stack.enter_context(problem.objectives[0].rows.session())
-
-
-def _decreasing(alphas):
-    """Validated alphas, sorted."""
-    try:
-        values = np.array(alphas, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"alphas must hold numbers: {error}") from error
-    if values.ndim != 1 or len(values) == 0:
-        raise ValueError(
-            f"alphas must be one-dimensional and not empty, got an array of shape {values.shape}"
-        )
-    wrong = ~(np.isfinite(values) & (values >= 0))
-    if wrong.any():
-        raise ValueError(f"alphas must be finite and not negative, got {values[wrong][0]}")
-    return np.sort(values)[::-1]
-
-
-# --- the largest alpha -----------------------------------------------------------------------
-
-
-def _largest_alpha(model, X, y, fit_params):
-    """The alpha a grid starts from; 1 if coefficients are of no use, whatever alpha is."""
-    data = {name: fit_params[name] for name in _BY_ROW if name in fit_params}
-    model._check_params()
-    problem = model._prepare(X, y, **data)
-    objectives = problem.objectives
-    if isinstance(X, Table):
-        with objectives[0].rows.session():
-            largest = max(_alpha_in_parts(objective, model.l1_ratio) for objective in objectives)
-        return largest if 0 < largest < np.inf else 1.0
-    # The same problems with one feature that is always zero: only the intercept matters.
-    blank = np.zeros((problem.X.shape[0], 1))
-    constants = (
-        clone(model)
-        .set_params(l1_ratio=0.0, coef_bounds=None, penalty_factors=None)
-        ._prepare(blank, y, **data)
-        .objectives
-    )
-    problems = zip(objectives, constants, strict=True)
-    largest = max(_alpha_of_problem(*problem, model.l1_ratio) for problem in problems)
-    return largest if 0 < largest < np.inf else 1.0
-
-
-def _alpha_of_problem(objective, constant, l1_ratio):
-    """The alpha that one class, one quantile, asks for."""
-    if getattr(objective, "ordered", False):  # distances of thresholds are no coefficients
-        objective = objective.in_any_order()
-    if is_sum_of_hinges(objective.loss) and not hasattr(objective, "n_distances"):
-        point = _piecewise_linear_point(objective)
-    else:
-        point = _smooth_point(objective, constant)
-    slope = _slope(objective, point.g)
-    if l1_ratio == 0:
-        return _alpha_without_l1(slope, point.value)
-    bound = _smallest_bound(objective, point, float(np.abs(slope).max()))
-    return _alpha_with_l1(objective, bound, l1_ratio)
-
-
-def _alpha_without_l1(slope, value):
-    return float(slope @ slope) / (2 * _SHARE * max(value, np.finfo(np.float64).tiny))
-
-
-def _alpha_with_l1(objective, bound, l1_ratio):
-    # Where the best intercept is, is known to half the digits; zeros should be zeros.
-    return bound * (1 + np.sqrt(np.finfo(objective.rows.dtype).eps)) / l1_ratio
-
-
-def _alpha_in_parts(objective, l1_ratio):
-    """As ``_alpha_of_problem``; kinks are rounded off."""
-    whole = objective
-    if Smoothing().obstacle(objective) is None and not objective.is_smooth:
-        width = _WIDTH if objective.n_outputs > 1 else _NARROW
-        objective = objective.with_loss(objective.loss.smoothed(width))
-    point = objective.at(objective.best_constant())
-    slope = _in_raw_coordinates(objective, point.loss_gradient, point.slopes.size)
-    if l1_ratio == 0:
-        return _alpha_without_l1(slope, whole.at(point.params).loss)
-    return _alpha_with_l1(objective, float(np.abs(slope).max()), l1_ratio)
-
-
-class _Point(NamedTuple):
-    """The best point without coefficients.
-
-    A piecewise linear loss has free slopes where it has a kink there: any in [low, high] that
-    keep the sum of ``g``.
-    """
-
-    value: float
-    g: np.ndarray  # (n,) derivative with respect to the scores
-    index: np.ndarray = np.empty(0, np.intp)  # type: ignore[assignment]  # rows with a free slope; one may appear twice
-    low: np.ndarray = np.empty(0)
-    high: np.ndarray = np.empty(0)
-    free: np.ndarray = np.empty(0)  # the slopes that g has, in [low, high]
-
-
-def _smooth_point(objective, constant):
-    """The best point without coefficients, for a loss with a gradient.
-
-    Several scores that tie are at a kink. There the gradient of a narrow envelope is a
-    subgradient that treats them alike, and its sums over the rows vanish.
-    """
-    several = objective.n_outputs > 1 or hasattr(objective, "n_distances")  # or thresholds
-    if several and Smoothing().obstacle(constant) is None:
-        envelope = objective.loss.smoothed(_WIDTH)
-        objective, constant = objective.with_loss(envelope), constant.with_loss(envelope)
-    b = 0.0
-    if objective.fit_intercept:
-        solver, rng = choose("auto", constant), np.random.RandomState(0)
-        found = solver.solve(constant, constant.start(), tol=0.0, max_iter=1000, random_state=rng)
-        b = constant.to_coef(found.params)[1]
-    none = np.zeros_like(objective.to_coef(objective.start())[0])
-    z = objective.scores(objective.from_coef(none, b))
-    g = np.empty_like(z)
-    return _Point(objective.score_gradient(z, g), g)
-
-
-def _piecewise_linear_point(objective):
-    """The best point without coefficients, for a loss that is a sum of hinges."""
-    kink, low, high = (np.array(part) for part in zip(*hinge_terms(objective), strict=True))
-    b = 0.0
-    if objective.fit_intercept:
-        b = best_intercept(kink, low, high)
-    rounding = 8 * np.finfo(objective.rows.dtype).eps * np.abs(kink).max()
-    free = (np.abs(kink - b) <= rounding) & (high > low)
-    slope = np.where(b > kink, high, low)
-    if objective.fit_intercept:
-        rest, width = slope[~free].sum() + low[free].sum(), (high - low)[free].sum()
-        share = np.clip(-rest / width, 0.0, 1.0) if width > 0 else 0.0
-        slope[free] = (low + share * (high - low))[free]
-    else:
-        slope[free] = np.clip(0.0, low, high)[free]
-    value = float(np.sum(np.where(b > kink, high, low) * (b - kink)))
-    g = slope.sum(axis=0).astype(objective.rows.dtype)
-    return _Point(value, g, np.nonzero(free)[1], low[free], high[free], slope[free])
-
-
-def _slope(objective, g):
-    """Xᵀg in raw coordinates, with centred columns; zero where it is rounding error."""
-    return _in_raw_coordinates(objective, objective.loss_gradient(g), objective.slopes(g).size)
-
-
-def _in_raw_coordinates(objective, gradient, size):
-    """A gradient of L, where the slopes by score have the ``size`` Σ|g|."""
-    slope, _ = objective.split(gradient)
-    noise = 100 * np.finfo(objective.rows.dtype).eps * size
-    slope = np.where(np.abs(slope) <= noise, 0.0, slope)
-    return (objective.by_output(slope) * (objective.rows.scale * _per_factor(objective))).ravel()
-
-
-def _per_factor(objective):
-    """What a slope counts by feature: a factor of the penalty divides alpha's share of it, its
-    square without L1. Where there is no penalty, or no coefficient, it says nothing of alpha."""
-    penalty = objective.penalty.penalty
-    if penalty.factors is None:
-        return 1.0
-    held = np.isfinite(penalty.factors) & (penalty.factors > 0)
-    share = np.divide(1.0, penalty.factors, out=np.zeros(len(held)), where=held)
-    return share if penalty.l1_ratio > 0 else np.sqrt(share)
-
-
-def _smallest_bound(objective, point, bound):
-    """The smallest max_j |(Xᵀg)_j| that free slopes allow; ``bound`` is that of ``point``."""
-    m, d = len(point.index), objective.rows.shape[1]
-    if m < 1 + objective.fit_intercept or m * d > _LARGEST or bound == 0:
-        return bound
-    width = point.high - point.low
-    rest = point.g.astype(np.float64)
-    np.subtract.at(rest, point.index, point.free - point.low)
-    # Over v in [0, 1]^m and τ, in units of ``bound``: minimise τ with |Xᵀ(rest + width·v)| ≤ τ.
-    fixed = _slope(objective, rest.astype(objective.rows.dtype)) / bound
-    K = (objective.rows.dense(point.index) * (objective.rows.scale * _per_factor(objective))).T * (
-        width / bound
-    )
-    sums = {}
-    if objective.fit_intercept:
-        share = float(np.sum(point.free - point.low) / width.sum())
-        sums = {"A_eq": np.append(width / width.sum(), 0.0)[None], "b_eq": [share]}
-    found = linprog(
-        np.append(np.zeros(m), 1.0),
-        A_ub=np.block([[K, -np.ones((d, 1))], [-K, -np.ones((d, 1))]]),
-        b_ub=np.append(-fixed, fixed),
-        **sums,
-        bounds=[(0.0, 1.0)] * m + [(0.0, None)],
-        options={"primal_feasibility_tolerance": 1e-10, "dual_feasibility_tolerance": 1e-10},
-    )
-    if found.status != 0:
-        return bound
-    return bound * min(float(found.fun), 1.0) if found.fun > 1e-8 else 0.0

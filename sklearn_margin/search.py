@@ -18,6 +18,7 @@ from sklearn_margin._folds import Data, chosen, cv_results, fold, grids
 from sklearn_margin._hints import available_if
 from sklearn_margin._html import DrawnByScikitLearn
 from sklearn_margin._lazy import is_dask
+from sklearn_margin._paths import decreasing
 from sklearn_margin._routing import (
     is_single,
     last_step,
@@ -33,7 +34,6 @@ from sklearn_margin._routing import (
 from sklearn_margin._typing import Array, ArrayLike, MatrixLike
 from sklearn_margin._validation import check_choice, check_number
 from sklearn_margin.batches import Batches
-from sklearn_margin.path import _decreasing
 
 __all__ = ["AlphaSearchCV"]
 
@@ -299,54 +299,65 @@ class AlphaSearchCV(DrawnByScikitLearn, MetaEstimatorMixin, BaseEstimator):
         return score[self.refit] if isinstance(score, dict) else score
 
     @available_if(_chosen_has("predict"))
-    def predict(self, X: MatrixLike) -> Array:
+    def predict(self, X: MatrixLike, offset: ArrayLike | None = None) -> Array:
         """Predictions of the chosen model.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Features.
+        offset : float or array-like of shape (n_samples,) or (n_samples, n_scores), default=None
+            What is added to the scores of the chosen model, as in ``fit``; None is 0.
 
         Returns
         -------
         ndarray of shape (n_samples,) or (n_samples, n_quantiles)
         """
-        check_is_fitted(self)
-        found: Array = self.best_estimator_.predict(X)
-        return found
+        return self._predicted("predict", X, offset)
 
     @available_if(_chosen_has("decision_function"))
-    def decision_function(self, X: MatrixLike) -> Array:
+    def decision_function(self, X: MatrixLike, offset: ArrayLike | None = None) -> Array:
         """Scores of the chosen model.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Features.
+        offset : float or array-like of shape (n_samples,) or (n_samples, n_classes), default=None
+            What is added to the scores, as in ``fit``; None is 0.
 
         Returns
         -------
         ndarray of shape (n_samples,) or (n_samples, n_classes)
         """
-        check_is_fitted(self)
-        found: Array = self.best_estimator_.decision_function(X)
-        return found
+        return self._predicted("decision_function", X, offset)
 
     @available_if(_chosen_has("predict_proba"))
-    def predict_proba(self, X: MatrixLike) -> Array:
+    def predict_proba(self, X: MatrixLike, offset: ArrayLike | None = None) -> Array:
         """Probabilities of the classes of the chosen model.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Features.
+        offset : float or array-like of shape (n_samples,) or (n_samples, n_classes), default=None
+            What is added to the scores, as in ``fit``; None is 0.
 
         Returns
         -------
         ndarray of shape (n_samples, n_classes)
         """
+        return self._predicted("predict_proba", X, offset)
+
+    def _predicted(self, method, X, offset) -> Array:
+        """What a method of the chosen model predicts; an offset is for its last step."""
         check_is_fitted(self)
-        found: Array = self.best_estimator_.predict_proba(X)
+        estimator = self.best_estimator_
+        if offset is None:
+            found: Array = getattr(estimator, method)(X)
+        else:
+            model = last_step(estimator)[1]
+            found = getattr(model, method)(transformed(estimator, X), offset=offset)
         return found
 
     @property
@@ -385,7 +396,7 @@ class AlphaSearchCV(DrawnByScikitLearn, MetaEstimatorMixin, BaseEstimator):
             check_number(alphas, "alphas", minimum=1, integer=True)
             alphas = int(alphas)
         else:
-            alphas = _decreasing(alphas)
+            alphas = decreasing(alphas)
         if self.l1_ratio is None:
             return alphas, [{}]
         ratios = np.atleast_1d(np.asarray(self.l1_ratio, dtype=object)).tolist()

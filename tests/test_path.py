@@ -14,7 +14,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import l1_min_c
 
-import sklearn_margin.path
+import sklearn_margin._largest_alpha
 from sklearn_margin import (
     HingeClassifier,
     HuberRegressor,
@@ -334,7 +334,7 @@ def test_without_the_linear_programme(monkeypatch):
     data = Data("hinge")
     model = HingeClassifier(l1_ratio=1.0)
     exact = regularization_path(model, data.X, data.y, n_alphas=1).alphas[0]
-    monkeypatch.setattr(sklearn_margin.path, "_LARGEST", 0)
+    monkeypatch.setattr(sklearn_margin._largest_alpha, "_LARGEST", 0)
     bound = regularization_path(model, data.X, data.y, n_alphas=1)
     assert exact < bound.alphas[0] < 3 * exact
     assert np.abs(bound.coefs[0]).max() < 1e-5

@@ -129,6 +129,19 @@ def test_offsets_are_those_of_fit_and_prediction():
             score = routed.score(X, Z + offset, offset=offset)
         np.testing.assert_allclose(search.best_score_, routed.best_score_, rtol=1e-12)
         assert score == search.score(X, Z + offset, offset=offset)
+        shifted = search.predict(X, offset=offset)
+        np.testing.assert_allclose(shifted, search.predict(X, offset=0) + offset, rtol=1e-12)
+
+
+@pytest.mark.parametrize("pipe", [scaled, lambda model: model], ids=["pipeline", "model"])
+def test_offsets_of_the_scores_of_labels(pipe):
+    offset = np.cos(np.arange(N))
+    search = AlphaSearchCV(pipe(LinearClassifier("logistic")), alphas=2, cv=2).fit(X, Z > 0)
+    z = search.decision_function(X) + offset
+    np.testing.assert_allclose(search.decision_function(X, offset=offset), z, rtol=1e-12)
+    np.testing.assert_array_equal(search.predict(X, offset=offset), z > 0)
+    p = search.predict_proba(X, offset=offset)[:, 1]
+    np.testing.assert_allclose(p, 1 / (1 + np.exp(-z)), rtol=1e-10)
 
 
 @pytest.mark.parametrize("scoring", [None, NDCG, {"a": NDCG, "b": NDCG}], ids=["own", "one", "two"])

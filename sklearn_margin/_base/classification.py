@@ -7,14 +7,13 @@ from typing import Any, Self
 
 import numpy as np
 from sklearn.base import ClassifierMixin
-from sklearn.metrics import accuracy_score
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_consistent_length
 
 from sklearn_margin._arrays import on_host, scores_on_host
 from sklearn_margin._base.estimator import Problem, learns_in_batches
 from sklearn_margin._base.linear import LinearModel, check_offset_given, given_offset
-from sklearn_margin._base.scores import predictions_in_parts
+from sklearn_margin._base.scores import accuracy, predictions_in_parts
 from sklearn_margin._base.tables import (
     class_totals,
     classes_coder,
@@ -366,7 +365,7 @@ class BaseClassifier(ClassifierMixin, LinearModel):
             return parts.accuracy()
         check_offset_given(self, offset is not None)
         labels: Any = self.predict(X, **given_offset(offset))
-        return float(accuracy_score(y, labels, sample_weight=sample_weight))
+        return accuracy(y, labels, sample_weight)
 
     @available_if(_has_probability)
     @by_batch_with_offset

@@ -99,6 +99,7 @@ class Problem(NamedTuple):
     X: Any  # validated
     y: Any
     known: dict[str, Any]  # fitted attributes that are known beforehand, such as the classes
+    results: list | None = None  # of the objectives, if they are solved already
 
 
 class LossEstimator(ConvertsToOnnx, DrawnByScikitLearn, CallbackSupportMixin, BaseEstimator):

@@ -35,6 +35,25 @@ def minimize(estimator, problem, held_out, context, given):
     -------
     list of (coef, intercept)
     """
+    objectives = problem.objectives
+    if problem.results is None:
+        results, stopped = _solved(estimator, problem, held_out, context, given)
+    else:
+        results, stopped = problem.results, [False] * len(objectives)
+    _report(estimator, results, objectives[0].rows.dtype, stopped)
+    pairs = zip(objectives, results, strict=True)
+    solutions = [objective.to_coef(result.params) for objective, result in pairs]
+    largest = np.finfo(objectives[0].rows.dtype).max  # coefficients become that dtype
+    if not all((np.abs(part) <= largest).all() for parts in solutions for part in parts):
+        raise ValueError(
+            f"{type(estimator).__name__} found no finite coefficients: the values in X or y are "
+            "too large or too small for floating-point arithmetic. Scale them."
+        )
+    return solutions
+
+
+def _solved(estimator, problem, held_out, context, given):
+    """Results, each with the name of its solver, and whether a callback stopped it."""
     objectives, previous = problem.objectives, None
     if estimator.warm_start and hasattr(estimator, estimator._learned):
         previous = estimator._previous(problem)
@@ -62,16 +81,9 @@ def minimize(estimator, problem, held_out, context, given):
                 )  # fmt: skip
                 watch.end(result)
             stopped.append(watch.stopped)
-            results.append(result)
+            results.append(result._replace(solver=result.solver or solver.name))
             solutions.append(objective.to_coef(result.params))
-    _report(estimator, results, solvers, objectives[0].rows.dtype, stopped)
-    largest = np.finfo(objectives[0].rows.dtype).max  # coefficients become that dtype
-    if not all((np.abs(part) <= largest).all() for parts in solutions for part in parts):
-        raise ValueError(
-            f"{type(estimator).__name__} found no finite coefficients: the values in X or y are "
-            "too large or too small for floating-point arithmetic. Scale them."
-        )
-    return solutions
+    return results, stopped
 
 
 def _partly_fitted(estimator, problem, solved, solution):
@@ -81,10 +93,10 @@ def _partly_fitted(estimator, problem, solved, solution):
     return estimator._fitted(problem, [*solved, solution, *[blank] * n_later])
 
 
-def _report(estimator, results, solvers, dtype, stopped):
+def _report(estimator, results, dtype, stopped):
     """Store how the fits ended, ``stopped`` by a callback or not; warn of one too early."""
     estimator.n_iter_ = max(result.n_iter for result in results)
-    estimator.solver_ = results[0].solver or solvers[0].name
+    estimator.solver_ = results[0].solver
     gaps = [result.gap for result in results]
     if any(gap is None for gap in gaps):
         estimator.__dict__.pop("dual_gap_", None)
@@ -94,13 +106,13 @@ def _report(estimator, results, solvers, dtype, stopped):
     if failed and estimator.tol > 0:
         worst = max(failed, key=lambda k: np.nan_to_num(results[k].reached, nan=np.inf))
         warnings.warn(
-            _complaint(estimator, results[worst], solvers[worst].name, dtype, stopped[worst]),
+            _complaint(estimator, results[worst], dtype, stopped[worst]),
             ConvergenceWarning,
             stacklevel=levels_to_caller(),
         )
 
 
-def _complaint(estimator, result, solver, dtype, stopped):
+def _complaint(estimator, result, dtype, stopped):
     """What is wrong with a result for rows of ``dtype``, and what may help."""
     found = f"{result.measure} {result.reached:.2g}, wanted tol={estimator.tol:g}"
     if not np.isfinite(result.reached):
@@ -114,5 +126,5 @@ def _complaint(estimator, result, solver, dtype, stopped):
         advice += ", or fit in float64"
     return (
         f"{type(estimator).__name__} stopped after {result.n_iter} iterations of "
-        f"solver={result.solver or solver!r} without converging: {found}. {advice}."
+        f"solver={result.solver!r} without converging: {found}. {advice}."
     )

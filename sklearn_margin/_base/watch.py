@@ -12,7 +12,7 @@ import numpy as np
 
 from sklearn_margin.solvers.base import value_gap
 
-__all__ = ["Step", "Trace", "Watch", "recorded"]
+__all__ = ["Step", "Trace", "Watch", "is_watched", "recorded"]
 
 
 class Step(NamedTuple):
@@ -47,6 +47,12 @@ def recorded() -> Iterator[list[Trace]]:
         _TRACES.reset(token)
 
 
+def is_watched(estimator) -> bool:
+    """Whether anybody looks at the iterations of a fit."""
+    recorded = _TRACES.get() is not None
+    return recorded or bool(estimator.verbose) or bool(getattr(estimator, "_skl_callbacks", None))
+
+
 class Watch:
     """Callback of a solver that prints, records, and calls scikit-learn's callbacks.
 
@@ -76,7 +82,7 @@ class Watch:
     @property
     def is_wanted(self):
         """Whether anybody looks at iterations."""
-        return self.has_callbacks or bool(self.estimator.verbose) or self.traces is not None
+        return is_watched(self.estimator)
 
     @contextmanager
     def problem(self, solver, several):

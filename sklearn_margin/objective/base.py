@@ -24,6 +24,8 @@ class Objective:
 
     #: Scores per row.
     n_outputs = 1
+    #: Coefficients that are distances of thresholds, which are not penalised.
+    n_distances = 0
     #: Whether rows are elsewhere, so that a product with X costs far more than one with some rows.
     is_remote = False
     #: Whether an intercept, which is not penalised, is fitted.

@@ -7,7 +7,7 @@ import numpy as np
 
 from sklearn_margin._jit import REASSOCIATE, kernel
 
-__all__ = ["SlopeSums", "Slopes"]
+__all__ = ["SlopeSums", "Slopes", "sum_of_sizes"]
 
 
 class Slopes:
@@ -31,7 +31,7 @@ class Slopes:
     @cached_property
     def size(self) -> float:
         r"""Σ \|g\|."""
-        return float(_sum_of_sizes(self.g.reshape(-1)))
+        return float(sum_of_sizes(self.g.reshape(-1)))
 
     @cached_property
     def squares(self) -> np.ndarray:
@@ -78,7 +78,7 @@ class SlopeSums(NamedTuple):
 
 
 @kernel(fastmath=REASSOCIATE)
-def _sum_of_sizes(g):
+def sum_of_sizes(g):
     total = 0.0
     for i in range(g.shape[0]):
         total += abs(g[i])

@@ -5,7 +5,7 @@ from sklearn_margin.objective.condensed import condense
 from sklearn_margin.objective.pointwise import PointwiseObjective
 from sklearn_margin.solvers.base import Result, is_small
 
-__all__ = ["solve_condensed"]
+__all__ = ["can_condense", "solve_condensed"]
 
 _MOST = 1_000  # features for which rows are condensed if several penalties will need it,
 _MOST_ONCE = 100  # and if one will: products of columns cost no more than a few reads of X
@@ -29,7 +29,7 @@ def solve_condensed(solver, objective, start, tol, max_iter, callback=None) -> R
     Result or None
         None where rows are not condensed, or where it is not converged for certain.
     """
-    if not _can_condense(objective, tol, solver.gram_max):
+    if not can_condense(objective, tol, solver.gram_max):
         return None
     kept = {} if objective.shared is None else objective.shared
     if "condensed" not in kept:
@@ -48,7 +48,7 @@ def solve_condensed(solver, objective, start, tol, max_iter, callback=None) -> R
     return found._replace(params=whole(found.params)) if found.converged and known else None
 
 
-def _can_condense(objective, tol, most):
+def can_condense(objective, tol, most):
     """Whether rows can be condensed, and that saves time."""
     plain = type(objective) is PointwiseObjective and type(objective.loss) is Squared
     if not plain or tol < _FINEST or is_small(objective):

@@ -117,6 +117,10 @@ class CoordinateDescent(Solver):
         polish = is_small(objective)
         return self.minimize(objective, start, tol, max_iter, callback, polish, model)
 
+    def estimate(self, sample, start, goal, max_iter):
+        """The minimum of a sample to about ``goal``, which is not certified."""
+        return self.minimize(sample, start, goal, max_iter, has_gap=False).params
+
     def _model(self, objective, previous=None):
         """The quadratic model of an objective, and of a sample of it before."""
         most = min(FEW_COLUMNS, self.gram_max) if objective.is_remote else self.gram_max

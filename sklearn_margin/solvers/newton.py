@@ -121,6 +121,10 @@ class Newton(Solver):
         near = run.best.converged and run.point.params is run.best.params
         return run.best.params + (run.p if near else 0.0)
 
+    def estimate(self, sample, start, goal, max_iter):
+        """The minimum of a sample to about ``goal``, which is not certified."""
+        return self._estimate(sample, start, goal, max_iter, self.system(sample))
+
     def system(self, objective):
         """What solves for Newton directions."""
         return Cholesky() if forms_gram(objective, self.gram_max) else ConjugateGradients()
