@@ -259,10 +259,10 @@ def test_sparse_indices_of_64_bits_stay(model, monkeypatch):
 
     run = Rows.run
 
-    def watched(self, function, items, **work):
+    def watched(self, function, items, *work, **more):
         matrices = [self.X, *(B for _, B in [*self.blocks, *self.slabs])]
         seen.update(part.dtype for B in matrices for part in (B.indices, B.indptr))
-        return run(self, function, items, **work)
+        return run(self, function, items, *work, **more)
 
     monkeypatch.setattr(Rows, "run", watched)
     fit(model, X)
