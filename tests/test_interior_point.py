@@ -395,3 +395,24 @@ def test_callbacks_of_sifting_are_no_more_than_iterations():
         assert seen == sorted(set(seen))
         assert all(n <= max_iter for n in seen)
         assert result.gap >= result.value - whole.value - 1e-12
+
+
+@pytest.mark.parametrize("seed", [5, 17, 18, 20, 23])
+def test_rows_without_weight_move_no_mean_of_the_gap(seed):
+    """Standardised columns have their means over all rows, not over those that count: the slopes
+    that a certificate moves are of columns without either."""
+    rng = np.random.default_rng(seed)
+    X = rng.normal(size=(6, 1)) * 100
+    X[:3] += 300
+    y, s = np.arange(6) % 2, np.array([0, 0, 0, 1, 1, 1]) * rng.uniform(0.5, 4, 6)
+    offset = 4 * rng.normal(size=6)
+    found = []
+    for solver in ("interior_point", "smoothing"):
+        model = HingeClassifier(alpha=1e-8, tol=1e-6, solver=solver)
+        model.fit(X, y, s, offset=offset)
+        z = model.decision_function(X, offset=offset)
+        loss = s @ np.maximum(1 - (2 * y - 1) * z, 0) / s.sum()
+        found.append(loss + 0.5e-8 * float(model.coef_[0] @ model.coef_[0]))
+        if solver == "interior_point":
+            gap = model.dual_gap_
+    assert found[0] - gap <= found[1] * (1 + 1e-9) + 1e-15

@@ -39,6 +39,7 @@ class DenseModel(HingeModel):
         self.mean = self.A[live].mean(axis=0) if objective.fit_intercept else np.zeros(self.d)
         self.A -= self.mean
         self.raw, self.features, self.T = self.A, np.abs(self.A), None
+        self.certificate.mean, self.certificate.dense = self.mean, self.raw.__getitem__
         if self.d > self.n and lies_in_span(objective):
             self._use_span()
         else:

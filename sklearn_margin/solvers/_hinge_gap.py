@@ -78,6 +78,7 @@ class HingeGap:
         self.objective, self.rows = objective, rows
         self.kink, self.low, self.high = kink, low, high
         self.rest, self.bounds = rest, bounds
+        self.mean, self.dense = 0.0, rows.dense  # the second of rows whose means are the first
         self.penalty = penalty = objective.penalty
         self.is_ridge = penalty.is_smooth and bool((penalty.l2 > 0).all())
         self.from_zero = rest is None and bool((low <= 0).all() and (high >= 0).all())
@@ -351,14 +352,13 @@ class _State:
 
     def _roomy(self, dear):
         """The rows whose slopes have most room, by room, and their standardised features."""
-        rows = self.problem.rows
         most = self.problem.most_rows(dear)
         index = np.flatnonzero(self.room > 0)
         if len(index) > most:
             largest = np.argpartition(self.room[index], len(index) - most)[-most:]
             index = np.sort(index[largest])
         index = index[np.argsort(-self.room[index], kind="stable")]
-        A = rows.dense(index).astype(np.float64, copy=False)
+        A = self.problem.dense(index).astype(np.float64, copy=False)
         if self.problem.objective.fit_intercept:
             A = np.concatenate([A, np.ones((len(index), 1))], axis=1)
         return index, A
@@ -374,7 +374,8 @@ class _State:
         for column, coef in zip(ignored, coefs.T, strict=True):
             direction = np.zeros(len(self.x))
             direction[column], direction[chosen] = 1.0, -coef
-            z = self.problem.rows.scores(*self.problem.objective.split(direction))
+            u, b = self.problem.objective.split(direction)
+            z = self.problem.rows.scores(u, b - float(np.sum(self.problem.mean * u)))
             size = float(self.problem.blowup @ np.abs(direction))
             if np.abs(z).max() > 100 * self.problem.dtype_eps * size:
                 return False
