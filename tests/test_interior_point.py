@@ -397,6 +397,7 @@ def test_callbacks_of_sifting_are_no_more_than_iterations():
         assert result.gap >= result.value - whole.value - 1e-12
 
 
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.parametrize("seed", [5, 17, 18, 20, 23])
 def test_rows_without_weight_move_no_mean_of_the_gap(seed):
     """Standardised columns have their means over all rows, not over those that count: the slopes
