@@ -82,6 +82,8 @@ def events_of(y: Any, input_name: str = "y") -> NDArray[np.bool_] | None:
 
 def _as_records(y):
     """A data frame with the columns event and time as a structured array; others as they are."""
+    if not hasattr(y, "to_records"):
+        return y
     names = [str(name).lower() for name in getattr(y, "columns", ())]
     return y.to_records(index=False) if sorted(names) == ["event", "time"] else y
 
