@@ -62,7 +62,7 @@ def regularization_path(
         coefs : ndarray of shape (n_alphas, \\*coef_.shape)
             Coefficients.
         intercepts : ndarray of shape (n_alphas, \\*intercept_.shape)
-            Intercepts; zeros for rankers.
+            Intercepts; zeros for rankers, minus the thresholds for ordered classes.
         n_iters : ndarray of int of shape (n_alphas,)
             ``n_iter_``; 0 where the solutions for other alphas told this one.
         dual_gaps : ndarray of shape (n_alphas,) or (n_alphas, n_problems)
@@ -129,7 +129,7 @@ def regularization_path(
     fitted = []
     for _ in fits(model, grid, X, y, fit_params):
         gap = getattr(model, "dual_gap_", np.nan)
-        fitted.append((model.coef_, getattr(model, "intercept_", 0.0), model.n_iter_, gap))
+        fitted.append((model.coef_, _intercepts(model), model.n_iter_, gap))
     coefs, intercepts, n_iters, gaps = zip(*fitted, strict=True)
     return Bunch(
         alphas=grid,
@@ -138,3 +138,10 @@ def regularization_path(
         n_iters=np.array(n_iters),
         dual_gaps=np.array(np.broadcast_arrays(*gaps)),  # one for all where there is none
     )
+
+
+def _intercepts(model):
+    """What is added to scores: for each threshold, where there are such."""
+    if hasattr(model, "thresholds_"):
+        return -model.thresholds_
+    return getattr(model, "intercept_", 0.0)

@@ -233,6 +233,8 @@ def test_strata_and_scorers():
     score = concordance_index_score(SURVIVAL, model.predict(X), groups=GROUPS)
     assert score == model.score(X, SURVIVAL, groups=GROUPS)
     assert scorer._score_func(SURVIVAL, model.predict(X), groups=GROUPS) == score
+    one = RankSVM(alpha=1e-2).fit(X, SURVIVAL)
+    assert scorer(one, X, SURVIVAL) == one.score(X, SURVIVAL)
 
 
 def test_what_censored_times_are_refused():

@@ -364,5 +364,6 @@ def test_paths_and_searches(loss, threshold):
     np.testing.assert_allclose(path.coefs[0], 0, atol=1e-6)
     expected = clone(model).set_params(alpha=path.alphas[1]).fit(X, y)
     np.testing.assert_allclose(path.coefs[1], expected.coef_, atol=1e-4)
+    np.testing.assert_allclose(path.intercepts[1], -expected.thresholds_, atol=1e-3)
     search = AlphaSearchCV(model, alphas=2, cv=2).fit(X, y)
     assert search.best_estimator_.thresholds_.shape == (3,)

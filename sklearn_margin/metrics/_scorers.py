@@ -11,7 +11,7 @@ import numpy as np
 from sklearn import config_context
 from sklearn.metrics import make_scorer
 
-from sklearn_margin._groups import is_packed
+from sklearn_margin._groups import events_of, is_packed
 from sklearn_margin._typing import ArrayLike
 from sklearn_margin._validation import check_offset, float_column
 from sklearn_margin.metrics._pinball import check_quantiles, pinball_loss
@@ -29,7 +29,7 @@ def make_ranking_scorer(metric: Callable[..., float], **kwargs: Any) -> Callable
       packed `y`;
     * an `offset` is added to the scores that it asks the estimator for;
     * it refuses to score without groups, rather than take each test fold for one query. If all
-      rows are one query, use ``sklearn.metrics.make_scorer(metric)``.
+      rows are one query, use ``sklearn.metrics.make_scorer(metric)``. Censored times may be one.
 
     Parameters
     ----------
@@ -86,7 +86,8 @@ class _GroupsRequired:
                 )
             y_score = float_column(y_score, "y_score")
             y_score = y_score + check_offset(offset, len(y_score), np.float64)
-        if kwargs.get("groups") is None and not is_packed(y_true):
+        in_groups = kwargs.get("groups") is not None or is_packed(y_true)
+        if not in_groups and events_of(y_true, "y_true") is None:
             raise ValueError(
                 f"The scorer of {self._name} got no groups. Pass `groups` with metadata routing "
                 "enabled, or pack y as an (n_samples, 2) array [relevance, group]. If all rows are "
