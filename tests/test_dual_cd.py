@@ -122,7 +122,7 @@ def test_a_perfect_fit_converges():
 @pytest.mark.parametrize("fit_intercept", [True, False])
 def test_round_hinges_have_a_gap_wherever_it_ends(fit_intercept):
     rng = np.random.RandomState(0)
-    X = sp.random_array((80, 120), density=0.1, rng=rng, format="csr")
+    X = sp.random_array((80, 120), density=0.1, random_state=rng, format="csr")
     y = np.sign(X @ rng.normal(size=120) + 0.3 * rng.normal(size=80))
     s = rng.randint(0, 3, 80) / 80
     problem = objective(SquaredHinge(margin=0.8), X, y, fit_intercept).with_weights(s / s.sum())
@@ -142,7 +142,7 @@ def test_round_hinges_have_a_gap_wherever_it_ends(fit_intercept):
 
 def test_auto_takes_it_for_few_wide_rows_and_the_squared_hinge():
     rng = np.random.RandomState(0)
-    X = sp.random_array((60, 20_000), density=1e-3, rng=rng, format="csr")
+    X = sp.random_array((60, 20_000), density=1e-3, random_state=rng, format="csr")
     y = np.sign(X @ rng.normal(size=20_000))
     model = LinearClassifier("squared_hinge", alpha=1e-2).fit(X, y)
     newton = LinearClassifier("squared_hinge", alpha=1e-2, solver="newton", tol=1e-7).fit(X, y)
