@@ -10,7 +10,7 @@ from sklearn_margin.objective.point import Reading, largest_of
 from sklearn_margin.objective.pointwise import DiagonalCurvature, PointwiseObjective
 from sklearn_margin.objective.slopes import SlopeSums
 
-__all__ = ["ConcomitantHuberObjective"]
+__all__ = ["ConcomitantHuberObjective", "scale_root"]
 
 _PASS = 4  # entries of X per row that a pass over residuals is as much work as
 _FEW = 4_000  # rows whose scale is a guess of that of all
@@ -65,7 +65,7 @@ class ConcomitantHuberObjective(PointwiseObjective):
             return max(self.held, self.smallest)
         sigma, guess = 0.0, self._last or self._rough_scale(z)
         if guess > 0.0:
-            tau = _root(self._squares(z, guess), float(self.loss.delta), 1.0, True)
+            tau = scale_root(self._squares(z, guess), float(self.loss.delta), 1.0, True)
             sigma = guess * np.sqrt(tau)
         if sigma == 0.0:
             sigma = self._scale_from_above(self.y - z, self.s, partial(self._squares, z))
@@ -94,7 +94,7 @@ class ConcomitantHuberObjective(PointwiseObjective):
             return 0.0
         r = r / largest
         tau = float(np.sum(s * r * r, dtype=np.float64))
-        return largest * np.sqrt(_root(squares(largest), float(self.loss.delta), tau, False))
+        return largest * np.sqrt(scale_root(squares(largest), float(self.loss.delta), tau, False))
 
     def _rough_scale(self, z):
         """σ of some of many rows; 0 if rows are few."""
@@ -177,10 +177,7 @@ class ConcomitantHuberObjective(PointwiseObjective):
         guess = float(self._guess(params, start))
 
         def slopes(w, change):
-            there = z[w]
-            np.add(change, 0.0 if start is None else start[w], out=there)
-            if start is None:
-                self.shifted(there, w)
+            there = self.scores_read(w, change, start, z)
             apart = np.empty((len(there), 2), z.dtype)
             _slopes_apart(self.y[w], there, self.s[w], epsilon, guess, apart)
             return 0.0, apart
@@ -258,7 +255,7 @@ class _JointRows:
         return change, price + 1e-14 * self.loss if known else np.inf, kappa
 
 
-def _root(squares, epsilon, tau, either_side):
+def scale_root(squares, epsilon, tau, either_side):
     """τ where A(τ) = τ, with squares in units such that they neither overflow nor vanish. From the
     left of the root the first step leads to its right. 0 if there is none.
 

@@ -18,7 +18,7 @@ from scipy.optimize import minimize
 
 from sklearn_margin.objective import parts as work
 from sklearn_margin.objective.base import LinearObjective
-from sklearn_margin.objective.concomitant import ConcomitantHuberObjective
+from sklearn_margin.objective.concomitant import ConcomitantHuberObjective, scale_root
 from sklearn_margin.objective.parted_point import PartedPoint
 from sklearn_margin.objective.parts import Along, Blank, Extras, Here, Level, Look, Shifted
 
@@ -411,18 +411,12 @@ class PartedHuberObjective(PartedObjective):
 
     def _scale_from(self, where, unit, tau, either_side):
         epsilon = float(self.loss.delta)
-        for k in range(100):
-            inside, outside, _ = self._sums(where, unit, tau)
-            slope = 1.0 - epsilon * epsilon * outside
-            if slope <= 0.0:
-                return 0.0
-            previous, tau = tau, inside / slope
-            if tau >= previous * (1.0 - 1e-15) and not (k == 0 and either_side):
-                break
-        return tau
+        return scale_root(
+            lambda bound: self._sums(where, unit, bound)[:2], epsilon, tau, either_side
+        )
 
-    def _sums(self, where, unit, tau):
-        inside, outside, largest = zip(*self.ask(work.scale_sums, where, unit, tau), strict=True)
+    def _sums(self, where, unit, bound):
+        inside, outside, largest = zip(*self.ask(work.scale_sums, where, unit, bound), strict=True)
         return sum(inside), sum(outside), max(largest)
 
 

@@ -529,13 +529,14 @@ def count_pairs(part, loss):
 
 
 @_in_pieces(sum, sum, max)
-def scale_sums(part, blank, where, unit, tau):
-    r"""For the scale of residuals: Σ s r²/unit² where r² ≤ ε² τ unit², Σ s elsewhere, max \|r\|."""
+def scale_sums(part, blank, where, unit, bound):
+    r"""For the scale of residuals: Σ s r², in units of ``unit``², where r² is no more than
+    ``bound``, Σ s elsewhere, max \|r\|."""
     objective = blank.on(part)
     residual = objective.y.astype(np.float64) - where.scores(part, objective)
     used = objective.s > 0
     s, residual = objective.s[used].astype(np.float64), np.abs(residual[used])
     scaled = (residual / unit) ** 2
-    inside = scaled <= float(objective.loss.delta) ** 2 * tau
+    inside = scaled <= bound
     sums = float(s[inside] @ scaled[inside]), float(s[~inside].sum())
     return *sums, float(residual.max(initial=0.0))

@@ -343,10 +343,7 @@ class PointwiseObjective(LinearObjective):
         z, largest = np.empty((n, k) if k > 1 else n, dtype), []
 
         def slopes(w, change):
-            there = z[w]
-            np.add(change, 0.0 if start is None else start[w], out=there)
-            if start is None:
-                self.shifted(there, w)
+            there = self.scores_read(w, change, start, z)
             g = np.empty_like(there)
             loss = self.loss.scores_value_gradient(self.y[w], there, self.s[w], g)
             sums, peaks = self.reading_sums(w, g, change, there)
@@ -363,6 +360,13 @@ class PointwiseObjective(LinearObjective):
         gradient = self.join(projected.ravel(), total)
         peaks = np.max(largest, axis=0).tolist()
         return Reading(z, *peaks, loss, slope, SlopeSums(n, size, squares, by_class), gradient)
+
+    def scores_read(self, w, change, start, out):
+        """Scores of the rows ``w`` in a ``read`` that finds the ``change``: part of ``out``, which
+        they go to."""
+        there = out[w]
+        np.add(change, 0.0 if start is None else start[w], out=there)
+        return self.shifted(there, w) if start is None else there
 
     def reading_sums(self, w, g, change, z):
         r"""What a ``Reading`` adds up over some rows, with slopes g: a place for L, g·change,

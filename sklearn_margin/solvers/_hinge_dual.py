@@ -91,7 +91,8 @@ class HingeDual(Dual):
         """Minimise over the plane of an epoch's move and the move before, within the bounds.
 
         These are conjugate gradients in their form of three terms, and the epoch is the
-        preconditioner. It is not the same one every time, which the exact minimum allows for [3]_.
+        preconditioner. It is not the same one every time, which the exact minimum allows for: see
+        the references of ``DualCD``.
         """
         entries = self.objective.rows.entries_per_row * len(part.active)
         if entries < _ENTRIES_PER_FEATURE * len(self.coef):
