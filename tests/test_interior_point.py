@@ -417,3 +417,12 @@ def test_rows_without_weight_move_no_mean_of_the_gap(seed):
         if solver == "interior_point":
             gap = model.dual_gap_
     assert found[0] - gap <= found[1] * (1 + 1e-9) + 1e-15
+
+
+def test_weak_signals_are_sifted():
+    """The minimum of a sample may be worse than a constant: that says nothing of how many rows are
+    next to their kinks, unless the constant is at these."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(30_000, 30))
+    y = 0.05 * X[:, 0] + rng.normal(size=30_000)
+    assert QuantileRegressor(quantile=0.9, alpha=0).fit(X, y).solver_ == "interior_point"

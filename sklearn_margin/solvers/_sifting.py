@@ -37,6 +37,7 @@ ROWS_PER_PARAMETER = _ENOUGH * _WIDE  # fewer rows, and a narrow band is a wide 
 _FEW = 4.0  # rows that do not tell the Hessian of a feature
 _ARMIJO, _NOISE = 0.1, 1e-6  # share of the slope by which F falls; what is no rise of it
 _COVER = 40  # rows for a feature that has less
+_AT_KINKS = 0.5  # share of rows at their kinks that are most
 _RANGE = 50_000  # rows that are gone through at a time, or a sixteenth of all
 
 
@@ -174,12 +175,14 @@ class _Sides:
         return None
 
     def is_better_than_constant(self):
-        """Whether the loss is less than that of scores that are all the same. If a sample does not
-        achieve that, as with a rare class of a hinge loss, the minimum of F is next to a constant,
-        and most rows are next to their kinks."""
+        """Whether the loss is less than that of scores that are all the same and at the kinks of
+        most rows, as with a rare class of a hinge loss. If a sample does not achieve that, the
+        minimum of F is next to such a constant, and most rows are next to their kinks."""
         some, b = (..., self.typical), 0.0
         if self.objective.fit_intercept:
             b = best_intercept(self.kink[some], self.low[some], self.high[some])
+        if np.mean(self.kink[some] == b) < _AT_KINKS:
+            return True
         return self._loss(self._there) < self._loss(lambda where: b - self.kink[:, where])
 
     def _there(self, where):
